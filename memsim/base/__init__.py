@@ -1,0 +1,1 @@
+"""``drivers/base``: memory blocks, the unit that sysfs switches on and off."""

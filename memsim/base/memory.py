@@ -1,0 +1,246 @@
+"""Memory blocks: ``drivers/base/memory.c``, and the entry points that work on whole blocks.
+
+A memory block is the unit of /sys/devices/system/memory/memoryN: an integer number of sections that
+goes online and offline together.
+
+Left out: memory groups and the auto-movable policy, node links, probe and soft-offline files.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from memsim.errors import KernelError
+from memsim.include.layout import hex_range, section_nr_to_pfn
+from memsim.include.mmzone import Zone, ZoneType
+from memsim.mm.memory_hotplug import (
+    arch_add_memory,
+    arch_remove_memory,
+    check_block_aligned,
+    online_pages,
+    register_memory_resource,
+)
+from memsim.mm.offline_pages import offline_pages
+from memsim.trace import kernel_function
+
+if TYPE_CHECKING:
+    from memsim.kernel import Kernel
+
+ONLINE_TYPES = ("offline", "online", "online_kernel", "online_movable")
+"""The words of sysfs for MMOP_OFFLINE, MMOP_ONLINE, MMOP_ONLINE_KERNEL, MMOP_ONLINE_MOVABLE."""
+
+
+@dataclass
+class MemoryBlock:
+    """``struct memory_block``: ``zone`` is None while not online, or when it spans several zones."""
+
+    block_id: int
+    start_pfn: int
+    nr_pages: int
+    state: str = "offline"
+    zone: Zone | None = None
+
+
+def memory_blocks_in(kernel: Kernel, pfn: int, nr_pages: int) -> list[MemoryBlock]:
+    """Return the memory blocks of a range; ENOENT if one is missing."""
+    first = pfn // kernel.block_pages
+    ids = range(first, first + nr_pages // kernel.block_pages)
+    return [find_memory_block(kernel, block_id) for block_id in ids]
+
+
+def find_memory_block(kernel: Kernel, block_id: int) -> MemoryBlock:
+    """Return a memory block by its id.
+
+    Raises
+    ------
+    KernelError
+        ENOENT: there is no /sys/devices/system/memory/memory<block_id>.
+    """
+    try:
+        found: MemoryBlock = kernel.memory_blocks[block_id]
+    except KeyError:
+        known = ", ".join(map(str, sorted(kernel.memory_blocks))) or "none"
+        message = f"there is no memory block {block_id}; present are {known}"
+        raise KernelError("ENOENT", "find_memory_block", message) from None
+    return found
+
+
+def set_state(kernel: Kernel, block: MemoryBlock, state: str) -> None:
+    """Change what sysfs shows as the block's state."""
+    block.state = state
+    kernel.state.set_block_state(block.block_id, state)
+
+
+def create_memory_block(kernel: Kernel, block_id: int, state: str = "offline") -> MemoryBlock:
+    """Make one memory block device."""
+    start = block_id * kernel.block_pages
+    block = MemoryBlock(block_id, start, kernel.block_pages)
+    kernel.memory_blocks[block_id] = block
+    set_state(kernel, block, state)
+    return block
+
+
+def boot_memory_blocks(kernel: Kernel) -> None:
+    """Make the blocks of boot memory, online, each with the zone that all of its pages share."""
+    ids = {section_nr_to_pfn(nr) // kernel.block_pages for nr in kernel.memmap.sections}
+    for block_id in sorted(ids):
+        block = create_memory_block(kernel, block_id, "online")
+        last = block.start_pfn + block.nr_pages - 1
+        if kernel.memmap.pfn_valid(last):
+            zones = {kernel.memmap.zone_of(pfn) for pfn in (block.start_pfn, last)}
+            block.zone = kernel.zone(zones.pop()) if len(zones) == 1 else None
+
+
+# ---- add and remove --------------------------------------------------------------------------------
+
+
+@kernel_function
+def add_memory(
+    kernel: Kernel,
+    pfn: int,
+    nr_pages: int,
+    name: str = "System RAM",
+    online_type: str = "offline",
+) -> None:
+    """Make a range of memory known, and its blocks online if ``online_type`` says so.
+
+    Struct pages exist afterwards but are not initialised; no zone counter moves.
+
+    Raises
+    ------
+    KernelError
+        EINVAL: not whole memory blocks. EEXIST: part of the range is known already. ENOMEM: no memory
+        for the memmap. What auto-onlining fails with is ignored, as the kernel does.
+    """
+    register_memory_resource(kernel, pfn, nr_pages, name)
+    try:
+        check_block_aligned(kernel, "add_memory_resource", pfn, nr_pages)
+        arch_add_memory(kernel, pfn, nr_pages)
+    except KernelError:
+        del kernel.iomem[pfn]
+        raise
+    first = pfn // kernel.block_pages
+    for block_id in range(first, first + nr_pages // kernel.block_pages):
+        block = create_memory_block(kernel, block_id)
+        if online_type != "offline":
+            auto_online(kernel, block, online_type)
+
+
+def auto_online(kernel: Kernel, block: MemoryBlock, online_type: str) -> None:
+    """Online a block that was just added; a failure leaves it offline and is told to nobody."""
+    try:
+        device_online(kernel, block, online_type)
+    except KernelError as error:
+        kernel.state.printk(f"auto-onlining memory{block.block_id} failed: {error}")
+
+
+@kernel_function
+def remove_memory(kernel: Kernel, pfn: int, nr_pages: int) -> None:
+    """Make a range of memory unknown again.
+
+    Raises
+    ------
+    KernelError
+        EINVAL: not whole blocks, or not a range that was added. EBUSY: a block is not offline.
+    """
+    check_block_aligned(kernel, "try_remove_memory", pfn, nr_pages)
+    blocks = memory_blocks_in(kernel, pfn, nr_pages)
+    for block in blocks:
+        if block.state != "offline":
+            message = f"memory block {block.block_id} of {hex_range(pfn, nr_pages)} is {block.state}"
+            raise KernelError("EBUSY", "try_remove_memory", message)
+    for block in blocks:
+        del kernel.memory_blocks[block.block_id]
+        kernel.state.set_block_state(block.block_id, None)
+    arch_remove_memory(kernel, pfn, nr_pages)
+    release_memory_resource(kernel, pfn, nr_pages)
+
+
+def release_memory_resource(kernel: Kernel, pfn: int, nr_pages: int) -> None:
+    """Give a range of physical addresses back, splitting the resource that it is part of."""
+    end = pfn + nr_pages
+    for start, (size, name) in list(kernel.iomem.items()):
+        if start < end and pfn < start + size:
+            del kernel.iomem[start]
+            if start < pfn:
+                kernel.iomem[start] = (pfn - start, name)
+            if start + size > end:
+                kernel.iomem[end] = (start + size - end, name)
+
+
+# ---- online and offline ----------------------------------------------------------------------------
+
+
+def zone_for_pfn_range(kernel: Kernel, online_type: str, pfn: int, nr_pages: int) -> Zone:
+    """Return the zone that a range goes to: what was asked for, else where its neighbours are."""
+    movable = kernel.zone(ZoneType.MOVABLE)
+    if online_type == "online_movable":
+        return movable
+    low = (ZoneType.DMA, ZoneType.DMA32, ZoneType.NORMAL)
+    near = [kernel.zone(z) for z in low if intersects(kernel.zone(z), pfn, nr_pages)]
+    default_kernel = near[0] if near else kernel.zone(ZoneType.NORMAL)
+    if online_type == "online_kernel":
+        return default_kernel
+    in_movable = intersects(movable, pfn, nr_pages)
+    return movable if in_movable and not near else default_kernel
+
+
+def intersects(zone: Zone, pfn: int, nr_pages: int) -> bool:
+    """Return whether a range overlaps the span of a zone (``zone_intersects()``)."""
+    return (
+        zone.spanned_pages > 0 and pfn < zone.zone_end_pfn and zone.zone_start_pfn < pfn + nr_pages
+    )
+
+
+@kernel_function
+def memory_block_online(kernel: Kernel, block: MemoryBlock, online_type: str) -> None:
+    """Bring the pages of a block online in the zone that ``online_type`` asks for."""
+    zone = zone_for_pfn_range(kernel, online_type, block.start_pfn, block.nr_pages)
+    online_pages(kernel, block.start_pfn, block.nr_pages, zone)
+    block.zone = zone
+
+
+@kernel_function
+def memory_block_offline(kernel: Kernel, block: MemoryBlock) -> None:
+    """Take the pages of a block offline; EINVAL for a block that spans several zones."""
+    if block.zone is None:
+        message = f"memory block {block.block_id} spans more than one zone"
+        raise KernelError("EINVAL", "memory_block_offline", message)
+    offline_pages(kernel, block.start_pfn, block.nr_pages, block.zone)
+    block.zone = None
+
+
+def device_online(kernel: Kernel, block: MemoryBlock, online_type: str = "online") -> bool:
+    """Do what writing ``online_type`` to the block's state file does; False: it was online already.
+
+    Raises
+    ------
+    KernelError
+        What ``online_pages()`` fails with; the block is offline then.
+    """
+    if block.state == "online":
+        return False
+    memory_block_online(kernel, block, "online" if online_type == "offline" else online_type)
+    set_state(kernel, block, "online")
+    return True
+
+
+def device_offline(kernel: Kernel, block: MemoryBlock) -> bool:
+    """Do what writing ``offline`` to the block's state file does; False: it was offline already.
+
+    Raises
+    ------
+    KernelError
+        What ``offline_pages()`` fails with; the block is online then.
+    """
+    if block.state == "offline":
+        return False
+    set_state(kernel, block, "going-offline")
+    try:
+        memory_block_offline(kernel, block)
+    except KernelError:
+        set_state(kernel, block, "online")
+        raise
+    set_state(kernel, block, "offline")
+    return True

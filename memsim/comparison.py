@@ -1,0 +1,92 @@
+"""One scenario on two kernels that differ in nothing but the patch, kept in step by probe point."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from memsim.patch import AFTER, BEFORE, Patch
+from memsim.scenario import Run, Scenario, run
+
+if TYPE_CHECKING:
+    from memsim.kernel import State
+    from memsim.trace import Event
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A probe point that both kernels pass: its step, its name, and its place on the two tapes."""
+
+    step: int
+    point: str
+    before: int
+    after: int
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two runs of a scenario with tapes, and the moments that they share."""
+
+    before: Run
+    after: Run
+    moments: tuple[Moment, ...]
+
+    @property
+    def scenario(self) -> Scenario:
+        """The scenario that was run on both."""
+        return self.before.scenario
+
+    def states(self, moment: Moment) -> tuple[State, State]:
+        """Return both states at a moment; not to be written to."""
+        assert self.before.tape is not None  # noqa: S101 (compare() made the tapes)
+        assert self.after.tape is not None  # noqa: S101
+        return self.before.tape.at(moment.before), self.after.tape.at(moment.after)
+
+    def event(self, moment: Moment) -> Event:
+        """Return the event of a moment as the kernel after the patch saw it."""
+        assert self.after.tape is not None  # noqa: S101
+        return self.after.tape.events[moment.after]
+
+    def find(self, step: int, wanted: str) -> int:
+        """Return the index of the first moment of ``step`` with the name ``wanted``.
+
+        Raises
+        ------
+        KeyError
+            When the two kernels do not both come there.
+        """
+        for index, moment in enumerate(self.moments):
+            if moment.step == step and wanted in {moment.point, moment.point.rpartition("#")[0]}:
+                return index
+        msg = f"step {step} has no moment {wanted!r}"
+        raise KeyError(msg)
+
+
+def compare(
+    scenario: Scenario,
+    before: Patch = BEFORE,
+    after: Patch = AFTER,
+    release: str = "6.12",
+    *,
+    debug_vm: bool = False,
+) -> Comparison:
+    """Run a scenario on two kernels of one release and line up their tapes."""
+    runs = [
+        run(scenario, patch, release, debug_vm=debug_vm, record=True) for patch in (before, after)
+    ]
+    return Comparison(runs[0], runs[1], shared_moments(runs[0], runs[1]))
+
+
+def shared_moments(before: Run, after: Run) -> tuple[Moment, ...]:
+    """Return the probe points that both tapes pass, in the order that both pass them."""
+    assert before.tape is not None  # noqa: S101
+    assert after.tape is not None  # noqa: S101
+    places = {(e.step, e.point): i for i, e in after.tape.points()}
+    moments: list[Moment] = []
+    reached = -1
+    for index, event in before.tape.points():
+        place = places.get((event.step, event.point), -1)
+        if place > reached:
+            moments.append(Moment(event.step, event.point, index, place))
+            reached = place
+    return tuple(moments)

@@ -1,0 +1,162 @@
+"""Zones, migratetypes, and the free lists of a zone.
+
+Models ``struct zone`` and ``struct free_area`` of ``include/linux/mmzone.h``. One node; a zone has
+exactly the counters that memory hotplug moves.
+
+A free list is an ``OrderedDict`` of pfns whose *right* end is the kernel's list head: the page that
+``__rmqueue_smallest()`` takes next.
+
+Left out: NUMA nodes other than 0, ZONE_HIGHMEM, CMA, per-cpu vmstat deltas.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from enum import IntEnum
+from typing import TYPE_CHECKING
+
+from memsim.include.layout import NR_PAGE_ORDERS
+
+if TYPE_CHECKING:
+    from memsim.trace import Trace
+
+
+class ZoneType(IntEnum):
+    """``enum zone_type`` of x86-64."""
+
+    DMA = 0
+    DMA32 = 1
+    NORMAL = 2
+    MOVABLE = 3
+    DEVICE = 4
+
+
+ZONE_NAMES = {
+    ZoneType.DMA: "DMA",
+    ZoneType.DMA32: "DMA32",
+    ZoneType.NORMAL: "Normal",
+    ZoneType.MOVABLE: "Movable",
+    ZoneType.DEVICE: "Device",
+}
+
+
+class MigrateType(IntEnum):
+    """``enum migratetype`` of a kernel without CONFIG_CMA."""
+
+    UNMOVABLE = 0
+    MOVABLE = 1
+    RECLAIMABLE = 2
+    HIGHATOMIC = 3
+    ISOLATE = 4
+
+
+MIGRATE_PCPTYPES = 3
+MIGRATE_TYPES = len(MigrateType)
+
+
+def migratetype_is_mergeable(migratetype: int) -> bool:
+    """Return whether free blocks of this type may merge with another mergeable type."""
+    return migratetype < MIGRATE_PCPTYPES
+
+
+FALLBACKS: dict[int, tuple[MigrateType, ...]] = {
+    MigrateType.UNMOVABLE: (MigrateType.RECLAIMABLE, MigrateType.MOVABLE),
+    MigrateType.MOVABLE: (MigrateType.RECLAIMABLE, MigrateType.UNMOVABLE),
+    MigrateType.RECLAIMABLE: (MigrateType.UNMOVABLE, MigrateType.MOVABLE),
+}
+
+COUNTERS = (
+    "zone_start_pfn",
+    "spanned_pages",
+    "present_pages",
+    "present_early_pages",
+    "managed_pages",
+    "nr_isolate_pageblock",
+    "nr_free_pages",
+)
+
+
+class Zone:
+    """One zone: counters in pages, and ``free_area[order][migratetype]``.
+
+    All writes go through the methods below, which tell a running trace about them.
+    """
+
+    def __init__(self, zone_type: ZoneType) -> None:
+        """Make an empty zone."""
+        self.type = zone_type
+        self.name = ZONE_NAMES[zone_type]
+        self.trace: Trace | None = None
+        self.zone_start_pfn = 0
+        self.spanned_pages = 0
+        self.present_pages = 0
+        self.present_early_pages = 0
+        self.managed_pages = 0
+        self.nr_isolate_pageblock = 0
+        self.nr_free_pages = 0
+        """NR_FREE_PAGES: free pages that are not on a MIGRATE_ISOLATE list."""
+        self.free_area: list[list[OrderedDict[int, None]]] = [
+            [OrderedDict() for _ in range(MIGRATE_TYPES)] for _ in range(NR_PAGE_ORDERS)
+        ]
+
+    def __repr__(self) -> str:
+        """Show the name and the counters."""
+        counts = ", ".join(f"{name}={getattr(self, name)}" for name in COUNTERS)
+        return f"Zone({self.name}: {counts})"
+
+    @property
+    def zone_end_pfn(self) -> int:
+        """The first pfn after the span."""
+        return self.zone_start_pfn + self.spanned_pages
+
+    @property
+    def populated(self) -> bool:
+        """``populated_zone()``: has present pages."""
+        return self.present_pages > 0
+
+    def nr_free(self, order: int) -> int:
+        """Return the free blocks of ``order`` over all migratetypes (``free_area.nr_free``)."""
+        return sum(map(len, self.free_area[order]))
+
+    def copy(self) -> Zone:
+        """Return an independent copy without a trace."""
+        twin = Zone(self.type)
+        for name in COUNTERS:
+            setattr(twin, name, getattr(self, name))
+        twin.free_area = [[blocks.copy() for blocks in area] for area in self.free_area]
+        return twin
+
+    # ---- writes ------------------------------------------------------------------------------
+
+    def add(self, counter: str, delta: int) -> None:
+        """Add ``delta`` pages (or pageblocks) to a counter."""
+        if self.trace is not None:
+            self.trace.write(self.name, "add", counter, delta)
+        setattr(self, counter, getattr(self, counter) + delta)
+
+    def set_span(self, start_pfn: int, spanned_pages: int) -> None:
+        """Set the extent of the zone, holes included."""
+        if self.trace is not None:
+            self.trace.write(self.name, "set_span", start_pfn, spanned_pages)
+        self.zone_start_pfn = start_pfn
+        self.spanned_pages = spanned_pages
+
+    def add_to_free_list(self, pfn: int, order: int, migratetype: int) -> None:
+        """Put a block at the head of a free list (``list_add``)."""
+        if self.trace is not None:
+            self.trace.write(self.name, "add_to_free_list", pfn, order, migratetype)
+        self.free_area[order][migratetype][pfn] = None
+
+    def add_to_free_list_tail(self, pfn: int, order: int, migratetype: int) -> None:
+        """Put a block at the tail of a free list (``list_add_tail``)."""
+        if self.trace is not None:
+            self.trace.write(self.name, "add_to_free_list_tail", pfn, order, migratetype)
+        blocks = self.free_area[order][migratetype]
+        blocks[pfn] = None
+        blocks.move_to_end(pfn, last=False)
+
+    def del_from_free_list(self, pfn: int, order: int, migratetype: int) -> None:
+        """Take a block off the free list that it is on (``list_del``)."""
+        if self.trace is not None:
+            self.trace.write(self.name, "del_from_free_list", pfn, order, migratetype)
+        del self.free_area[order][migratetype][pfn]

@@ -1,0 +1,137 @@
+"""What a running kernel keeps in global variables.
+
+:class:`State` is everything that an event of the tape can change: memmap, zones, counters, memory
+blocks, the log. :class:`Kernel` adds what stays (release, patch) and what calls back (notifiers, the
+online page callback). Models of kernel functions take the kernel as their first argument.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from memsim.include.layout import PAGES_PER_SECTION
+from memsim.include.mmzone import Zone, ZoneType
+from memsim.memmap import Memmap
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from memsim.patch import Hunk, Patch, Release
+    from memsim.trace import Trace
+
+
+class State:
+    """The part of a kernel that changes while it runs, and that a tape can bring back."""
+
+    def __init__(self, memmap: Memmap, zones: list[Zone]) -> None:
+        """Take a memmap and one zone for each ZoneType."""
+        self.memmap = memmap
+        self.zones = zones
+        self.totalram_pages = 0
+        self.blocks: dict[int, str] = {}
+        """Memory block id -> what its sysfs file ``state`` shows."""
+        self.log: list[str] = []
+        """What the kernel printed, like dmesg."""
+        self.trace: Trace | None = None
+        self._targets: dict[str, Any] = {"memmap": memmap, "state": self}
+        self._targets.update((zone.name, zone) for zone in zones)
+
+    def target(self, name: str) -> Any:  # noqa: ANN401 (memmap, a zone, or this object)
+        """Return the object that an event's target names."""
+        return self._targets[name]
+
+    def zone(self, zone_type: int) -> Zone:
+        """Return a zone by its number."""
+        return self.zones[zone_type]
+
+    def copy(self) -> State:
+        """Return an independent copy without a trace."""
+        twin = State(self.memmap.copy(), [zone.copy() for zone in self.zones])
+        twin.totalram_pages = self.totalram_pages
+        twin.blocks = dict(self.blocks)
+        twin.log = list(self.log)
+        return twin
+
+    # ---- writes ------------------------------------------------------------------------------
+
+    def totalram_pages_add(self, nr_pages: int) -> None:
+        """Change the system-wide count of managed pages (MemTotal)."""
+        if self.trace is not None:
+            self.trace.write("state", "totalram_pages_add", nr_pages)
+        self.totalram_pages += nr_pages
+
+    def set_block_state(self, block_id: int, state: str | None) -> None:
+        """Set what sysfs shows for a memory block; None takes the block away."""
+        if self.trace is not None:
+            self.trace.write("state", "set_block_state", block_id, state)
+        if state is None:
+            del self.blocks[block_id]
+        else:
+            self.blocks[block_id] = state
+
+    def printk(self, line: str) -> None:
+        """Append a line to the log."""
+        if self.trace is not None:
+            self.trace.write("state", "printk", line)
+        self.log.append(line)
+
+
+class Kernel:
+    """A kernel: release, patch, configuration, state, and who is called back."""
+
+    def __init__(self, release: Release, patch: Patch, *, debug_vm: bool = False) -> None:
+        """Make a kernel that has not booted yet."""
+        self.release = release
+        self.patch = patch
+        self.debug_vm = debug_vm
+        memmap = Memmap(release.encoding, debug_vm=debug_vm)
+        self.state = State(memmap, [Zone(kind) for kind in ZoneType])
+        self.memmap = memmap
+        self.trace: Trace | None = None
+        self.block_pages = PAGES_PER_SECTION
+        self.memmap_on_memory = False
+        self.online_page_callback: Callable[[Kernel, int, int], None] | None = None
+        """None: generic_online_page()."""
+        self.memory_chain: list[tuple[int, Callable[[str, int, int], int | None]]] = []
+        """(priority, listener), highest priority first."""
+        self.memory_blocks: dict[int, Any] = {}
+        self.iomem: dict[int, tuple[int, str]] = {}
+        """System RAM resources: start pfn -> (pages, name)."""
+        self.vmemmap: dict[int, int] = {}
+        """Section number -> pfn of the block that holds its struct pages, when taken from the buddy."""
+        self.owners: dict[int, list[int]] = {}
+        """Movable page -> its owner's list of pages, in which migration writes the new pfn."""
+        self.warned: set[str] = set()
+        self.bad_pages = 0
+        self.signal_pending: Callable[[], bool] = lambda: False
+
+    def has(self, hunk: Hunk) -> bool:
+        """Return whether a hunk of the series is applied."""
+        return hunk in self.patch
+
+    def zone(self, zone_type: int) -> Zone:
+        """Return a zone by its number."""
+        return self.state.zones[zone_type]
+
+    def page_zone(self, pfn: int) -> Zone:
+        """Return the zone that the page's flags name (``page_zone()``)."""
+        return self.state.zones[self.memmap.zone_of(pfn)]
+
+    def moved(self, pfn: int, target: int) -> None:
+        """Tell the owner of a page (reverse mapping) that its contents are now at ``target``."""
+        owner = self.owners.pop(pfn, None)
+        if owner is not None:
+            owner[owner.index(pfn)] = target
+            self.owners[target] = owner
+
+    def put_trace(self, trace: Trace | None) -> None:
+        """Let ``trace`` watch from now on, or nobody."""
+        self.trace = self.state.trace = self.memmap.trace = trace
+        for zone in self.state.zones:
+            zone.trace = trace
+
+    def vm_warn_on_once(self, rule: str, where: str) -> None:
+        """``VM_WARN_ON_ONCE``: with debug_vm the first breach of a rule is printed."""
+        if self.debug_vm and rule not in self.warned:
+            self.warned.add(rule)
+            self.state.printk(f"WARNING: {rule} at {where}")

@@ -1,0 +1,249 @@
+"""A booted machine: what a user, an administrator or a test does to a kernel.
+
+>>> machine = Machine(ram=[(0, 131072)])
+>>> machine.add_memory(0x100000, 32768)
+>>> machine.online(32, "online_movable")
+True
+>>> machine.zone("Movable").managed_pages
+32768
+>>> machine.page(0x100000).buddy, machine.page(0x100000).order
+(True, 10)
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from memsim.base.memory import (
+    ONLINE_TYPES,
+    MemoryBlock,
+    add_memory,
+    boot_memory_blocks,
+    device_offline,
+    device_online,
+    find_memory_block,
+    remove_memory,
+)
+from memsim.errors import KernelError, MemsimError
+from memsim.include.layout import PAGES_PER_SECTION, is_aligned, probe_memory_block_size
+from memsim.include.mmzone import ZONE_NAMES, MigrateType, Zone
+from memsim.include.page_flags import PageFlag
+from memsim.invariants import Violation, check
+from memsim.kernel import Kernel
+from memsim.mm.mm_init import boot
+from memsim.mm.notifier import register_memory_notifier
+from memsim.mm.offline_pages import free_lru_page
+from memsim.mm.page_alloc import __free_pages, alloc_pages
+from memsim.patch import AFTER, Patch, release_named
+from memsim.trace import Tape
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from memsim.memmap import Page
+    from memsim.mm.notifier import Listener
+
+_ZONE_TYPES = {name: kind for kind, name in ZONE_NAMES.items()}
+free_pages = __free_pages
+DEFAULT_PATIENCE = 50
+
+
+class Machine:
+    """A machine with RAM on which a kernel (release, patch) has booted.
+
+    Parameters
+    ----------
+    ram
+        (start_pfn, nr_pages) of each range of boot memory.
+    patch
+        Which hunks of the series the kernel has; ``AFTER`` by default.
+    release
+        ``"6.12"`` or ``"6.1"``: everything that differs for other reasons.
+    reserved
+        (start_pfn, nr_pages) of memory that boot code keeps (kernel image, initrd).
+    block_pages
+        Pages of a memory block; None lets the kernel choose from the end of RAM.
+    default_online_type
+        What happens to blocks as they are added (``auto_online_blocks``).
+    debug_vm
+        Whether CONFIG_DEBUG_VM checks are compiled in; production kernels are without.
+    """
+
+    def __init__(
+        self,
+        ram: Iterable[tuple[int, int]] = ((0, 131072),),
+        patch: Patch = AFTER,
+        release: str = "6.12",
+        *,
+        reserved: Iterable[tuple[int, int]] = (),
+        block_pages: int | None = None,
+        default_online_type: str = "offline",
+        debug_vm: bool = False,
+    ) -> None:
+        """Boot."""
+        ram = sorted((int(start), int(size)) for start, size in ram)
+        check_ram(ram)
+        self.kernel = Kernel(release_named(release), patch, debug_vm=debug_vm)
+        self.kernel.block_pages = block_pages or probe_memory_block_size(sum(ram[-1]))
+        self.default_online_type = check_online_type(default_online_type)
+        boot(self.kernel, ram, reserved)
+        boot_memory_blocks(self.kernel)
+        self.boot_totalram_pages = self.kernel.state.totalram_pages
+
+    # ---- looking -----------------------------------------------------------------------------
+
+    @property
+    def log(self) -> list[str]:
+        """What the kernel printed."""
+        return self.kernel.state.log
+
+    @property
+    def totalram_pages(self) -> int:
+        """MemTotal, in pages."""
+        return self.kernel.state.totalram_pages
+
+    def zone(self, name: str) -> Zone:
+        """Return a zone by the name that /proc/zoneinfo uses."""
+        if name not in _ZONE_TYPES:
+            msg = f"there is no zone {name!r}; the zones are {', '.join(_ZONE_TYPES)}"
+            raise MemsimError(msg)
+        return self.kernel.zone(_ZONE_TYPES[name])
+
+    def page(self, pfn: int) -> Page:
+        """Return the struct page of a pfn, decoded; BadPage if its section is not online."""
+        return self.kernel.memmap.page(pfn)
+
+    def block(self, block_id: int) -> MemoryBlock:
+        """Return a memory block; KernelError ENOENT if there is none."""
+        return find_memory_block(self.kernel, block_id)
+
+    def check(self) -> list[Violation]:
+        """Return the invariants that do not hold now, each with the first page that breaks it."""
+        return check(self.kernel)
+
+    def record(self) -> Tape:
+        """Start a tape and return it; it runs until :meth:`stop_recording`."""
+        tape = Tape(self.kernel.state)
+        self.kernel.put_trace(tape)
+        return tape
+
+    def stop_recording(self) -> None:
+        """Stop whatever trace is running."""
+        self.kernel.put_trace(None)
+
+    # ---- memory hotplug ----------------------------------------------------------------------
+
+    def add_memory(self, start_pfn: int, nr_pages: int) -> None:
+        """Plug a DIMM: see :func:`memsim.base.memory.add_memory`."""
+        add_memory(self.kernel, start_pfn, nr_pages, online_type=self.default_online_type)
+
+    def remove_memory(self, start_pfn: int, nr_pages: int) -> None:
+        """Unplug a DIMM whose blocks are offline."""
+        remove_memory(self.kernel, start_pfn, nr_pages)
+
+    def online(self, block_id: int, online_type: str = "online") -> bool:
+        """Write ``online_type`` to a block's state; False if it was online already."""
+        check_online_type(online_type)
+        return device_online(self.kernel, self.block(block_id), online_type)
+
+    def offline(self, block_id: int, *, patience: int = DEFAULT_PATIENCE) -> bool:
+        """Write ``offline`` to a block's state; False if it was offline already.
+
+        ``patience`` is after how many rounds of scanning and migrating the user presses Ctrl-C; the
+        kernel itself would try for ever.
+        """
+        rounds = iter(range(patience))
+        self.kernel.signal_pending = lambda: next(rounds, None) is None
+        return device_offline(self.kernel, self.block(block_id))
+
+    def register_memory_notifier(self, listener: Listener, priority: int = 0) -> None:
+        """Add a listener to the memory notifier chain."""
+        register_memory_notifier(self.kernel, listener, priority)
+
+    # ---- users of memory ---------------------------------------------------------------------
+
+    def allocate(
+        self,
+        nr_pages: int = 1,
+        migratetype: str = "movable",
+        *,
+        block: int | None = None,
+    ) -> list[int]:
+        """Allocate order-0 pages and return their pfns, in a list that migration keeps true.
+
+        Movable pages are user pages on the LRU. ``block`` confines the allocation to a memory block:
+        no kernel interface can, but a scenario needs to say where a page is.
+
+        Raises
+        ------
+        KernelError
+            ENOMEM: not enough free pages; what was already allocated is freed again.
+        """
+        kind = parse_migratetype(migratetype)
+        within = None
+        if block is not None:
+            where = self.block(block)
+            within = (where.start_pfn, where.start_pfn + where.nr_pages)
+        pfns: list[int] = []
+        for _ in range(nr_pages):
+            try:
+                pfn = alloc_pages(self.kernel, 0, kind, within)
+            except KernelError:
+                self.free(pfns)
+                raise
+            pfns.append(pfn)
+            if kind == MigrateType.MOVABLE:
+                self.kernel.memmap.set_flags(pfn, 1, PageFlag.LRU)
+                self.kernel.owners[pfn] = pfns
+        return pfns
+
+    def free(self, pfns: list[int]) -> None:
+        """Free order-0 pages that :meth:`allocate` returned; the list is empty afterwards."""
+        while pfns:
+            pfn = pfns.pop()
+            self.kernel.owners.pop(pfn, None)
+            if self.kernel.memmap.flags(pfn) & PageFlag.LRU:
+                free_lru_page(self.kernel, pfn)
+            else:
+                free_pages(self.kernel, pfn)
+
+
+def check_ram(ram: list[tuple[int, int]]) -> None:
+    """Refuse no RAM at all, empty or negative ranges, and overlaps."""
+    if not ram:
+        msg = "ram: a machine needs at least one range of boot memory"
+        raise MemsimError(msg)
+    end = 0
+    for start, size in ram:
+        if start < end or size <= 0:
+            msg = f"ram: range ({start}, {size}) is empty, negative, or overlaps the one before it"
+            raise MemsimError(msg)
+        end = start + size
+
+
+def check_online_type(online_type: str) -> str:
+    """Return ``online_type`` if sysfs knows the word."""
+    if online_type not in ONLINE_TYPES:
+        msg = f"online type {online_type!r} must be one of {', '.join(ONLINE_TYPES)}"
+        raise MemsimError(msg)
+    return online_type
+
+
+def check_block_pages(block_pages: int) -> int:
+    """Return ``block_pages`` if it is a power of two of at least one section."""
+    if block_pages < PAGES_PER_SECTION or block_pages & (block_pages - 1):
+        msg = f"block_pages {block_pages} must be a power of two of at least {PAGES_PER_SECTION}"
+        raise MemsimError(msg)
+    return block_pages
+
+
+def parse_migratetype(name: str) -> MigrateType:
+    """Return the migratetype that an allocation may ask for."""
+    allowed = ("unmovable", "movable", "reclaimable")
+    if name not in allowed:
+        msg = f"migratetype {name!r} must be one of {', '.join(allowed)}"
+        raise MemsimError(msg)
+    return MigrateType[name.upper()]
+
+
+__all__ = ["Machine", "is_aligned"]

@@ -1,0 +1,439 @@
+"""``struct page`` for every page of every present section.
+
+Struct of arrays, 8 bytes a page: flags u32, type u8, order (``page->private``) u8, refcount i16; one
+migratetype per pageblock. The arrays of a section are *shared* with every other section that looks the
+same until the first write to it, so that a machine of one tebibyte costs megabytes.
+
+All page state is written by the methods under "writes" and by nothing else: tracing, and the checks
+that ``debug_vm`` adds to setting and clearing a page type, happen there.
+
+A page of a section that is not online has no meaning: :meth:`Memmap.page` refuses to read it.
+:meth:`Memmap.raw` shows the bytes that happen to be there, as a debugger would.
+
+Models ``mm/sparse.c`` and ``include/linux/mmzone.h`` (``struct mem_section``). Left out: sub-section
+maps, ``mapping``, ``index``, ``lru`` and memcg fields.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from memsim.errors import BadPage, KernelBug
+from memsim.include.layout import (
+    MAX_ORDER_NR_PAGES,
+    MAX_PAGE_ORDER,
+    PAGEBLOCKS_PER_SECTION,
+    PAGES_PER_SECTION,
+    PFN_SECTION_SHIFT,
+    pageblock_order,
+)
+from memsim.include.mmzone import ZoneType
+from memsim.include.page_flags import (
+    ALL_FLAGS,
+    LIVE,
+    MANAGED,
+    NO_TYPE,
+    PRESENT,
+    ZONE_SHIFT,
+    PageFlag,
+    PageType,
+    PageTypeEncoding,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import numpy.typing as npt
+
+    from memsim.trace import Trace
+
+_INDEX = PAGES_PER_SECTION - 1
+POISON_FLAGS = 0xFFFFFFFF
+POISON_ORDER = 0xFF
+POISON_REFCOUNT = -1
+
+
+class Pages:
+    """The four arrays of one section, and a memoryview of each for quick single reads."""
+
+    __slots__ = ("flags", "flags_at", "order", "order_at", "refcount", "refcount_at", "type", "type_at")
+
+    def __init__(
+        self,
+        flags: npt.NDArray[np.uint32],
+        types: npt.NDArray[np.uint8],
+        order: npt.NDArray[np.uint8],
+        refcount: npt.NDArray[np.int16],
+    ) -> None:
+        """Take ownership of the arrays, each of PAGES_PER_SECTION elements."""
+        self.flags, self.type, self.order, self.refcount = flags, types, order, refcount
+        self.flags_at, self.type_at = flags.data, types.data
+        self.order_at, self.refcount_at = order.data, refcount.data
+
+    def copy(self) -> Pages:
+        """Return arrays of one's own."""
+        return Pages(self.flags.copy(), self.type.copy(), self.order.copy(), self.refcount.copy())
+
+    @classmethod
+    def filled(cls, flags: int, stored_type: int, order: int, refcount: int) -> Pages:
+        """Return a section whose pages are all alike."""
+        size = PAGES_PER_SECTION
+        return cls(
+            np.full(size, flags, np.uint32),
+            np.full(size, stored_type, np.uint8),
+            np.full(size, order, np.uint8),
+            np.full(size, refcount, np.int16),
+        )
+
+
+@lru_cache(maxsize=64)
+def uniform_pages(flags: int, stored_type: int, order: int, refcount: int) -> Pages:
+    """Return the shared arrays of a section whose pages are all alike."""
+    return Pages.filled(flags, stored_type, order, refcount)
+
+
+@lru_cache(maxsize=16)
+def free_pages_of_max_order(flags: int, buddy_code: int) -> Pages:
+    """Return the shared arrays of a section that consists of free blocks of order 10."""
+    pages = Pages.filled(flags, NO_TYPE, 0, 0)
+    pages.type[::MAX_ORDER_NR_PAGES] = buddy_code
+    pages.order[::MAX_ORDER_NR_PAGES] = MAX_PAGE_ORDER
+    return pages
+
+
+class Section:
+    """One 128 MiB section (``struct mem_section``): its pages, pageblock types and two flags."""
+
+    __slots__ = ("early", "nr", "online", "pageblocks", "pages", "shared")
+
+    def __init__(self, nr: int, pages: Pages, *, early: bool) -> None:
+        """Make an offline section ``nr`` on shared arrays."""
+        self.nr = nr
+        self.pages = pages
+        self.shared = True
+        self.pageblocks = bytearray(PAGEBLOCKS_PER_SECTION)
+        self.online = False
+        self.early = early
+
+    def own(self) -> Pages:
+        """Return arrays that only this section uses, copying shared ones."""
+        if self.shared:
+            self.pages = self.pages.copy()
+            self.shared = False
+        return self.pages
+
+    def copy(self) -> Section:
+        """Return a section that shares the arrays with this one from now on."""
+        self.shared = True
+        twin = Section(self.nr, self.pages, early=self.early)
+        twin.pageblocks[:] = self.pageblocks
+        twin.online = self.online
+        return twin
+
+
+@dataclass(frozen=True)
+class Page:
+    """What one ``struct page`` says, decoded; ``managed`` and ``present`` are ghost state."""
+
+    pfn: int
+    zone: ZoneType
+    flags: PageFlag
+    types: frozenset[PageType]
+    refcount: int
+    order: int
+    migratetype: int
+    managed: bool
+    present: bool
+
+    @property
+    def reserved(self) -> bool:
+        """``PageReserved()``."""
+        return bool(self.flags & PageFlag.RESERVED)
+
+    @property
+    def offline(self) -> bool:
+        """``PageOffline()``."""
+        return PageType.OFFLINE in self.types
+
+    @property
+    def buddy(self) -> bool:
+        """``PageBuddy()``: head of a free block."""
+        return PageType.BUDDY in self.types
+
+
+class Memmap:
+    """The memmap of a machine: present sections by number."""
+
+    def __init__(self, encoding: PageTypeEncoding, *, debug_vm: bool = False) -> None:
+        """Make a memmap without sections for a kernel with this page type encoding."""
+        self.encoding = encoding
+        self.debug_vm = debug_vm
+        self.trace: Trace | None = None
+        self.sections: dict[int, Section] = {}
+        self._buddy = encoding.code(PageType.BUDDY)
+
+    def copy(self) -> Memmap:
+        """Return an independent copy without a trace; arrays are shared until one side writes."""
+        twin = Memmap(self.encoding)
+        twin.sections = {nr: section.copy() for nr, section in self.sections.items()}
+        return twin
+
+    # ---- reads -------------------------------------------------------------------------------
+
+    def section(self, pfn: int) -> Section:
+        """Return the section of ``pfn``; BadPage if there is no memmap for it."""
+        try:
+            return self.sections[pfn >> PFN_SECTION_SHIFT]
+        except KeyError:
+            msg = f"pfn {pfn:#x} has no struct page: its section is not present"
+            raise BadPage(msg) from None
+
+    def pfn_valid(self, pfn: int) -> bool:
+        """Return whether ``pfn`` has a struct page at all (``pfn_valid()``)."""
+        return pfn >> PFN_SECTION_SHIFT in self.sections
+
+    def pfn_to_online_page(self, pfn: int) -> Page | None:
+        """Return the page if its section is online, else None; looks at no flag and no type."""
+        section = self.sections.get(pfn >> PFN_SECTION_SHIFT)
+        return self.raw(pfn) if section is not None and section.online else None
+
+    def page(self, pfn: int) -> Page:
+        """Return the page ``pfn`` of an online section.
+
+        Raises
+        ------
+        BadPage
+            Without a memmap, or when the section is not online: its struct pages are stale or poison.
+        """
+        if not self.section(pfn).online:
+            msg = (
+                f"pfn {pfn:#x} is in a section that is not online: "
+                "its struct page is uninitialised or stale and means nothing"
+            )
+            raise BadPage(msg)
+        return self.raw(pfn)
+
+    def raw(self, pfn: int) -> Page:
+        """Return what the bytes of the struct page say, meaningful or not."""
+        section, index = self.section(pfn), pfn & _INDEX
+        flags = section.pages.flags_at[index]
+        zone = flags >> ZONE_SHIFT
+        return Page(
+            pfn=pfn,
+            zone=ZoneType(min(zone, ZoneType.DEVICE)),
+            flags=PageFlag(flags & ALL_FLAGS),
+            types=self.encoding.types(section.pages.type_at[index]),
+            refcount=section.pages.refcount_at[index],
+            order=section.pages.order_at[index],
+            migratetype=section.pageblocks[index >> pageblock_order],
+            managed=bool(flags & MANAGED),
+            present=bool(flags & PRESENT),
+        )
+
+    def flags(self, pfn: int) -> int:
+        """Return the flags u32 of a page, ghost bits and zone included."""
+        return self.section(pfn).pages.flags_at[pfn & _INDEX]
+
+    def refcount(self, pfn: int) -> int:
+        """Return the reference count of a page."""
+        return self.section(pfn).pages.refcount_at[pfn & _INDEX]
+
+    def stored_type(self, pfn: int) -> int:
+        """Return the type u8 of a page as it is stored."""
+        return self.section(pfn).pages.type_at[pfn & _INDEX]
+
+    def has_type(self, pfn: int, page_type: PageType) -> bool:
+        """Return whether the page has this type (``PageBuddy()``, ``PageOffline()`` ...)."""
+        return bool(self.encoding.has(self.stored_type(pfn), page_type))
+
+    def zone_of(self, pfn: int) -> int:
+        """Return the zone number in the page's flags (``page_zonenum()``)."""
+        return self.flags(pfn) >> ZONE_SHIFT
+
+    def buddy_order(self, pfn: int) -> int:
+        """Return the order of the free block that starts at ``pfn``, or -1 if none does."""
+        section, index = self.section(pfn), pfn & _INDEX
+        if self.encoding.has(section.pages.type_at[index], PageType.BUDDY):
+            return section.pages.order_at[index]
+        return -1
+
+    def migratetype(self, pfn: int) -> int:
+        """Return the type of the pageblock of ``pfn`` (``get_pageblock_migratetype()``)."""
+        return self.section(pfn).pageblocks[(pfn & _INDEX) >> pageblock_order]
+
+    def spans(self, pfn: int, nr_pages: int) -> Iterator[tuple[Section, slice]]:
+        """Yield (section, slice into its arrays) for a pfn range."""
+        end = pfn + nr_pages
+        while pfn < end:
+            low = pfn & _INDEX
+            high = min(PAGES_PER_SECTION, low + end - pfn)
+            yield self.section(pfn), slice(low, high)
+            pfn += high - low
+
+    # ---- writes ------------------------------------------------------------------------------
+
+    def add_section(self, nr: int, *, early: bool = False) -> None:
+        """Make section ``nr`` present, its memmap poisoned (``page_init_poison()``)."""
+        if self.trace is not None:
+            self.trace.write("memmap", "add_section", nr)
+        pages = uniform_pages(POISON_FLAGS, NO_TYPE, POISON_ORDER, POISON_REFCOUNT)
+        self.sections[nr] = Section(nr, pages, early=early)
+
+    def remove_section(self, nr: int) -> None:
+        """Take section ``nr`` and its memmap away."""
+        if self.trace is not None:
+            self.trace.write("memmap", "remove_section", nr)
+        del self.sections[nr]
+
+    def set_online(self, nr: int, online: bool) -> None:  # noqa: FBT001 (positional in the tape)
+        """Set or clear SECTION_IS_ONLINE."""
+        if self.trace is not None:
+            self.trace.write("memmap", "set_online", nr, online)
+        self.sections[nr].online = online
+
+    def poison(self, pfn: int, nr_pages: int) -> None:
+        """Fill struct pages with ones (``page_init_poison()``)."""
+        if self.trace is not None:
+            self.trace.write("memmap", "poison", pfn, nr_pages)
+        self._fill(pfn, nr_pages, (POISON_FLAGS, NO_TYPE, POISON_ORDER, POISON_REFCOUNT))
+
+    def init_pages(self, pfn: int, nr_pages: int, zone: int, flags: int, stored_type: int) -> None:
+        """``__init_single_page()`` on a range: everything reset, refcount 1, then flags and type."""
+        if self.trace is not None:
+            self.trace.write("memmap", "init_pages", pfn, nr_pages, zone, flags, stored_type)
+        self._fill(pfn, nr_pages, (zone << ZONE_SHIFT | LIVE | flags, stored_type, 0, 1))
+
+    def _fill(self, pfn: int, nr_pages: int, state: tuple[int, int, int, int]) -> None:
+        for section, at in self.spans(pfn, nr_pages):
+            if at.stop - at.start == PAGES_PER_SECTION:
+                section.pages, section.shared = uniform_pages(*state), True
+                continue
+            pages = section.own()
+            pages.flags[at], pages.type[at], pages.order[at], pages.refcount[at] = state
+
+    def set_flags(self, pfn: int, nr_pages: int, mask: int) -> None:
+        """Set flags (or ghost bits) on a range."""
+        if self.trace is not None:
+            self.trace.write("memmap", "set_flags", pfn, nr_pages, mask)
+        for section, at in self.spans(pfn, nr_pages):
+            section.own().flags[at] |= np.uint32(mask)
+
+    def clear_flags(self, pfn: int, nr_pages: int, mask: int) -> None:
+        """Clear flags (or ghost bits) on a range."""
+        if self.trace is not None:
+            self.trace.write("memmap", "clear_flags", pfn, nr_pages, mask)
+        for section, at in self.spans(pfn, nr_pages):
+            section.own().flags[at] &= np.uint32(~int(mask) & 0xFFFFFFFF)
+
+    def set_type(self, pfn: int, nr_pages: int, page_type: PageType) -> None:
+        """``__SetPageX`` on a range; with debug_vm another type already there is a KernelBug."""
+        if self.debug_vm and not self.encoding.inverted:
+            wrong = (NO_TYPE, self.encoding.code(page_type))
+            self._bug_on_type(pfn, nr_pages, wrong, f"__SetPage{page_type.name.title()}")
+        if self.trace is not None:
+            self.trace.write("memmap", "set_type", pfn, nr_pages, page_type)
+        code = self.encoding.code(page_type)
+        for section, at in self.spans(pfn, nr_pages):
+            types = section.own().type
+            if self.encoding.inverted:
+                types[at] &= np.uint8(code)
+            else:
+                types[at] = code
+
+    def clear_type(self, pfn: int, nr_pages: int, page_type: PageType) -> None:
+        """``__ClearPageX`` on a range; with debug_vm clearing what is not set is a KernelBug.
+
+        6.12 tolerates a page without any type, 6.1 does not.
+        """
+        code = self.encoding.code(page_type)
+        if self.debug_vm:
+            self._bug_on_clear(pfn, nr_pages, page_type)
+        if self.trace is not None:
+            self.trace.write("memmap", "clear_type", pfn, nr_pages, page_type)
+        for section, at in self.spans(pfn, nr_pages):
+            types = section.own().type
+            if self.encoding.inverted:
+                types[at] |= np.uint8(~code & 0xFF)
+            else:
+                types[at] = NO_TYPE
+
+    def reset_type(self, pfn: int) -> None:
+        """Set ``_mapcount`` to -1 (``page_mapcount_reset()``): whatever type the page had is gone."""
+        if self.trace is not None:
+            self.trace.write("memmap", "reset_type", pfn)
+        self.section(pfn).own().type[pfn & _INDEX] = NO_TYPE
+
+    def _bug_on_clear(self, pfn: int, nr_pages: int, page_type: PageType) -> None:
+        function = f"__ClearPage{page_type.name.title()}"
+        if not self.encoding.inverted:
+            self._bug_on_type(pfn, nr_pages, (NO_TYPE, self.encoding.code(page_type)), function)
+            return
+        for section, at in self.spans(pfn, nr_pages):
+            missing = ~np.asarray(self.encoding.has(section.pages.type[at], page_type))
+            self._bug_at(section, at, missing, function)
+
+    def _bug_on_type(self, pfn: int, nr_pages: int, allowed: tuple[int, int], function: str) -> None:
+        for section, at in self.spans(pfn, nr_pages):
+            self._bug_at(section, at, ~np.isin(section.pages.type[at], allowed), function)
+
+    def _bug_at(
+        self, section: Section, at: slice, wrong: npt.NDArray[np.bool_], function: str
+    ) -> None:
+        if wrong.any():
+            index = at.start + int(wrong.argmax())
+            pfn = (section.nr << PFN_SECTION_SHIFT) + index
+            word = self.encoding.page_type(int(section.pages.type[index]))
+            msg = f"VM_BUG_ON_PAGE in {function}: pfn {pfn:#x} has page_type {word:#010x}"
+            raise KernelBug(msg)
+
+    def set_refcount(self, pfn: int, nr_pages: int, refcount: int) -> None:
+        """``set_page_count()`` on a range."""
+        if self.trace is not None:
+            self.trace.write("memmap", "set_refcount", pfn, nr_pages, refcount)
+        for section, at in self.spans(pfn, nr_pages):
+            section.own().refcount[at] = refcount
+
+    def set_buddy_order(self, pfn: int, order: int) -> None:
+        """``set_buddy_order()``: order into ``private``, then ``__SetPageBuddy``."""
+        if self.debug_vm:
+            allowed = (NO_TYPE, self._buddy)
+            if not self.encoding.inverted:
+                self._bug_on_type(pfn, 1, allowed, "__SetPageBuddy")
+        if self.trace is not None:
+            self.trace.write("memmap", "set_buddy_order", pfn, order)
+        section, index = self.section(pfn), pfn & _INDEX
+        pages = section.own()
+        pages.type_at[index] = self.encoding.set(pages.type_at[index], PageType.BUDDY)
+        pages.order_at[index] = order
+
+    def clear_buddy(self, pfn: int) -> None:
+        """``__ClearPageBuddy`` and ``private`` = 0, as taking a block off a free list does."""
+        if self.debug_vm:
+            self._bug_on_clear(pfn, 1, PageType.BUDDY)
+        if self.trace is not None:
+            self.trace.write("memmap", "clear_buddy", pfn)
+        section, index = self.section(pfn), pfn & _INDEX
+        pages = section.own()
+        pages.type_at[index] = self.encoding.clear(pages.type_at[index], PageType.BUDDY)
+        pages.order_at[index] = 0
+
+    def set_migratetype(self, pfn: int, nr_pages: int, migratetype: int) -> None:
+        """Set the type of every pageblock that starts in the range."""
+        if self.trace is not None:
+            self.trace.write("memmap", "set_migratetype", pfn, nr_pages, migratetype)
+        for section, at in self.spans(pfn, nr_pages):
+            first = (at.start + (1 << pageblock_order) - 1) >> pageblock_order
+            last = (at.stop + (1 << pageblock_order) - 1) >> pageblock_order
+            section.pageblocks[first:last] = bytes([migratetype]) * (last - first)
+
+    def set_free_max_order(self, nr: int, zone: int) -> None:
+        """Make a whole section free blocks of order 10: the bulk form of freeing its chunks."""
+        if self.trace is not None:
+            self.trace.write("memmap", "set_free_max_order", nr, zone)
+        section = self.sections[nr]
+        flags = zone << ZONE_SHIFT | LIVE | MANAGED | (section.pages.flags_at[0] & PRESENT)
+        section.pages, section.shared = free_pages_of_max_order(flags, self._buddy), True

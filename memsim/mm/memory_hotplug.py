@@ -1,0 +1,287 @@
+"""Memory hotplug: ``mm/memory_hotplug.c``.
+
+``arch_add_memory()`` gives memory struct pages, ``online_pages()`` initialises them and gives the pages
+to the buddy, ``arch_remove_memory()`` takes the struct pages away. The way back, ``offline_pages()``, is in
+:mod:`memsim.mm.offline_pages`. Functions here work on pfn ranges; :mod:`memsim.base.memory` calls them for
+memory blocks.
+
+Left out: NUMA nodes, memory groups, kswapd and kcompactd, watermarks, per-cpu lists.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from memsim.errors import KernelError
+from memsim.include.layout import (
+    MAX_ORDER_NR_PAGES,
+    MAX_PAGE_ORDER,
+    PAGES_PER_SECTION,
+    VMEMMAP_PAGES_PER_SECTION,
+    count_trailing_zeros,
+    hex_range,
+    is_aligned,
+    naturally_aligned_order,
+    pageblock_nr_pages,
+    pfn_to_section_nr,
+    section_nr_to_pfn,
+)
+from memsim.include.mmzone import MigrateType, Zone
+from memsim.include.page_flags import LIVE, PRESENT, ZONE_MASK, ZONE_SHIFT
+from memsim.memmap import uniform_pages
+from memsim.mm.mm_init import MEMINIT_HOTPLUG, first_state, memmap_init_range
+from memsim.mm.notifier import memory_notify
+from memsim.mm.page_alloc import (
+    __free_pages,
+    __free_pages_core,
+    alloc_pages,
+)
+from memsim.mm.page_isolation import undo_isolate_page_range
+from memsim.patch import Hunk
+from memsim.trace import kernel_function
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from memsim.kernel import Kernel
+
+    OnlinePageCallback = Callable[[Kernel, int, int], None]
+
+# ---- zones grow and shrink -------------------------------------------------------------------------
+
+
+@kernel_function
+def move_pfn_range_to_zone(
+    kernel: Kernel, zone: Zone, pfn: int, nr_pages: int, migratetype: int
+) -> None:
+    """Grow the zone over a range and initialise its memmap; no counter but the span moves."""
+    start = min(pfn, zone.zone_start_pfn) if zone.spanned_pages else pfn
+    end = max(pfn + nr_pages, zone.zone_end_pfn)
+    zone.set_span(start, end - start)
+    memmap_init_range(kernel, pfn, nr_pages, zone.type, MEMINIT_HOTPLUG, migratetype)
+
+
+@kernel_function
+def remove_pfn_range_from_zone(kernel: Kernel, zone: Zone, pfn: int, nr_pages: int) -> None:
+    """Shrink the zone when the range is at one of its ends; with debug_vm poison the memmap."""
+    kernel.memmap.clear_flags(pfn, nr_pages, LIVE)
+    if kernel.debug_vm:
+        kernel.memmap.poison(pfn, nr_pages)
+    end = pfn + nr_pages
+    if zone.zone_start_pfn == pfn:
+        first = outermost_page(kernel, zone, end, zone.zone_end_pfn, from_start=True)
+        zone.set_span(first or 0, zone.zone_end_pfn - first if first is not None else 0)
+    elif zone.zone_end_pfn == end:
+        last = outermost_page(kernel, zone, zone.zone_start_pfn, pfn, from_start=False)
+        start = 0 if last is None else zone.zone_start_pfn
+        zone.set_span(start, 0 if last is None else last + 1 - start)
+
+
+def outermost_page(
+    kernel: Kernel, zone: Zone, low: int, high: int, *, from_start: bool
+) -> int | None:
+    """Return the first (or last) page in [low, high) that is online and in the zone, or None.
+
+    ``find_smallest_section_pfn()`` and ``find_biggest_section_pfn()``; they look at one page for each
+    2 MiB sub-section.
+    """
+    numbers = range(pfn_to_section_nr(low), pfn_to_section_nr(high - 1) + 1 if high > low else 0)
+    for nr in numbers if from_start else reversed(numbers):
+        section = kernel.memmap.sections.get(nr)
+        if section is None or not section.online:
+            continue
+        start = max(low, section_nr_to_pfn(nr))
+        stop = min(high, section_nr_to_pfn(nr + 1))
+        looked_at = np.arange(start, stop, pageblock_nr_pages)
+        flags = section.pages.flags[looked_at % PAGES_PER_SECTION]
+        mine = looked_at[flags & np.uint32(ZONE_MASK) == np.uint32(zone.type << ZONE_SHIFT)]
+        if len(mine):
+            return int(mine[0]) if from_start else int(mine[-1]) + pageblock_nr_pages - 1
+    return None
+
+
+# ---- the online page callback ----------------------------------------------------------------------
+
+
+def set_online_page_callback(kernel: Kernel, callback: OnlinePageCallback) -> None:
+    """Let a driver decide what happens to pages that come online: one driver, for all memory.
+
+    Raises
+    ------
+    KernelError
+        EINVAL: another driver's callback is already set.
+    """
+    if kernel.online_page_callback is not None:
+        message = "another online page callback is set; there is one for the whole system"
+        raise KernelError("EINVAL", "set_online_page_callback", message)
+    kernel.online_page_callback = callback
+
+
+def restore_online_page_callback(kernel: Kernel, callback: OnlinePageCallback) -> None:
+    """Go back to generic_online_page(); EINVAL unless ``callback`` is the one that is set."""
+    if kernel.online_page_callback != callback:
+        message = "this callback is not the one that is set"
+        raise KernelError("EINVAL", "restore_online_page_callback", message)
+    kernel.online_page_callback = None
+
+
+@kernel_function
+def generic_online_page(kernel: Kernel, pfn: int, order: int) -> None:
+    """Give a chunk of a block that comes online to the buddy: the default callback.
+
+    Without the hunk MEMINIT_CONTEXT, MemTotal moves here, after the pages are free.
+    """
+    __free_pages_core(kernel, pfn, order, MEMINIT_HOTPLUG)
+    if not kernel.has(Hunk.MEMINIT_CONTEXT):
+        kernel.state.totalram_pages_add(1 << order)
+
+
+# ---- online ----------------------------------------------------------------------------------------
+
+
+def check_online_range(stage: str, pfn: int, nr_pages: int) -> None:
+    """Refuse (EINVAL) a range that does not start at a pageblock and end at a section."""
+    end = pfn + nr_pages
+    if nr_pages <= 0 or not is_aligned(pfn, pageblock_nr_pages):
+        message = f"pfn {pfn:#x}, {nr_pages} pages: must start at a pageblock and not be empty"
+        raise KernelError("EINVAL", stage, message)
+    if not is_aligned(end, PAGES_PER_SECTION):
+        message = f"{hex_range(pfn, nr_pages)} must end where a section ends"
+        raise KernelError("EINVAL", stage, message)
+
+
+@kernel_function
+def online_pages(kernel: Kernel, pfn: int, nr_pages: int, zone: Zone) -> None:
+    """Bring a range online in ``zone``.
+
+    Raises
+    ------
+    KernelError
+        EINVAL for a misaligned range; the errno of a listener that vetoed MEM_GOING_ONLINE, with the
+        zone's span as it was and no callback called.
+    """
+    check_online_range("online_pages", pfn, nr_pages)
+    move_pfn_range_to_zone(kernel, zone, pfn, nr_pages, MigrateType.ISOLATE)
+    try:
+        memory_notify(kernel, "MEM_GOING_ONLINE", pfn, nr_pages)
+    except KernelError:
+        memory_notify(kernel, "MEM_CANCEL_ONLINE", pfn, nr_pages)
+        remove_pfn_range_from_zone(kernel, zone, pfn, nr_pages)
+        raise
+    zone.add("nr_isolate_pageblock", nr_pages // pageblock_nr_pages)
+    online_pages_range(kernel, pfn, nr_pages)
+    adjust_present_page_count(kernel, pfn, nr_pages)
+    undo_isolate_page_range(kernel, pfn, nr_pages, MigrateType.MOVABLE)
+    memory_notify(kernel, "MEM_ONLINE", pfn, nr_pages)
+
+
+@kernel_function
+def online_pages_range(kernel: Kernel, pfn: int, nr_pages: int) -> None:
+    """Call the online page callback for each chunk: the largest order that alignment allows.
+
+    A chunk is not clipped to the end of the range; that the range ends at a section makes it right.
+    """
+    callback, chunk, end = kernel.online_page_callback or generic_online_page, pfn, pfn + nr_pages
+    while chunk < end:
+        if online_fresh_section(kernel, chunk):
+            chunk += PAGES_PER_SECTION
+            continue
+        order = naturally_aligned_order(chunk)
+        callback(kernel, chunk, order)
+        chunk += 1 << order
+    for nr in range(pfn_to_section_nr(pfn), pfn_to_section_nr(pfn + nr_pages - 1) + 1):
+        kernel.memmap.set_online(nr, online=True)
+
+
+def online_fresh_section(kernel: Kernel, pfn: int) -> bool:
+    """Give a whole freshly initialised section to the buddy at once, as 32 callbacks would.
+
+    Returns False, with nothing done, unless it comes to the same: nobody watches, no driver, no page
+    checks, and the mark that pages are born with is the one that is taken off.
+    """
+    section = kernel.memmap.sections[pfn_to_section_nr(pfn)]
+    zone = kernel.page_zone(pfn)
+    flags, stored_type = first_state(kernel, zone.type, MEMINIT_HOTPLUG)
+    fresh = uniform_pages(zone.type << ZONE_SHIFT | LIVE | flags, stored_type, 0, 1)
+    if (
+        kernel.trace is not None
+        or kernel.online_page_callback is not None
+        or kernel.debug_vm
+        or kernel.has(Hunk.MM_INIT) != kernel.has(Hunk.PAGE_ALLOC)
+        or not is_aligned(pfn, PAGES_PER_SECTION)
+        or section.pages is not fresh
+    ):
+        return False
+    kernel.memmap.set_free_max_order(section.nr, zone.type)
+    for head in range(pfn, pfn + PAGES_PER_SECTION, MAX_ORDER_NR_PAGES):
+        zone.add_to_free_list_tail(head, MAX_PAGE_ORDER, MigrateType.ISOLATE)
+    zone.add("managed_pages", PAGES_PER_SECTION)
+    kernel.state.totalram_pages_add(PAGES_PER_SECTION)
+    return True
+
+
+@kernel_function
+def adjust_present_page_count(kernel: Kernel, pfn: int, nr_pages: int) -> None:
+    """Count a range as present: all of it, whatever the callback withheld. Negative: no longer."""
+    zone = kernel.page_zone(pfn)
+    zone.add("present_pages", nr_pages)
+    if kernel.memmap.section(pfn).early:
+        zone.add("present_early_pages", nr_pages)
+    change = kernel.memmap.set_flags if nr_pages > 0 else kernel.memmap.clear_flags
+    change(pfn, abs(nr_pages), PRESENT)
+
+
+# ---- add and remove --------------------------------------------------------------------------------
+
+
+def check_block_aligned(kernel: Kernel, stage: str, pfn: int, nr_pages: int) -> None:
+    """Refuse (EINVAL) what is not a whole number of memory blocks."""
+    unit = kernel.block_pages
+    if nr_pages <= 0 or not is_aligned(pfn, unit) or not is_aligned(nr_pages, unit):
+        message = (
+            f"pfn {pfn:#x}, {nr_pages} pages: start and size must be multiples of the memory block "
+            f"size ({unit} pages), and the size not 0"
+        )
+        raise KernelError("EINVAL", stage, message)
+
+
+@kernel_function
+def register_memory_resource(kernel: Kernel, pfn: int, nr_pages: int, name: str) -> None:
+    """Claim a range of physical addresses; EEXIST if any of it is taken."""
+    for start, (size, other) in kernel.iomem.items():
+        if pfn < start + size and start < pfn + nr_pages:
+            message = f"{hex_range(pfn, nr_pages)} overlaps {other} {hex_range(start, size)}"
+            raise KernelError("EEXIST", "register_memory_resource", message)
+    kernel.iomem[pfn] = (nr_pages, name)
+
+
+@kernel_function
+def arch_add_memory(kernel: Kernel, pfn: int, nr_pages: int) -> None:
+    """Make sections present; their struct pages are taken from the buddy, and stay uninitialised.
+
+    Raises
+    ------
+    KernelError
+        ENOMEM: no free 2 MiB block for the memmap of a section; nothing stays behind.
+    """
+    first = pfn_to_section_nr(pfn)
+    order = count_trailing_zeros(VMEMMAP_PAGES_PER_SECTION)
+    for nr in range(first, first + nr_pages // PAGES_PER_SECTION):
+        try:
+            kernel.vmemmap[nr] = alloc_pages(kernel, order, MigrateType.UNMOVABLE)
+        except KernelError:
+            arch_remove_memory(kernel, pfn, (nr - first) * PAGES_PER_SECTION)
+            raise
+        kernel.memmap.add_section(nr)
+
+
+@kernel_function
+def arch_remove_memory(kernel: Kernel, pfn: int, nr_pages: int) -> None:
+    """Take sections away and free the memory of their memmap."""
+    order = count_trailing_zeros(VMEMMAP_PAGES_PER_SECTION)
+    first = pfn_to_section_nr(pfn)
+    for nr in range(first, first + nr_pages // PAGES_PER_SECTION):
+        kernel.memmap.remove_section(nr)
+        __free_pages(kernel, kernel.vmemmap.pop(nr), order)

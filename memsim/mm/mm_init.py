@@ -1,0 +1,191 @@
+"""How a memmap is initialised: ``mm/mm_init.c``, and boot from a list of RAM ranges.
+
+:func:`memmap_init_range` is the heart of the patch: the same function initialises boot memory and
+hotplugged memory, and what it writes into hotplugged pages is the hunk MM_INIT.
+
+Left out: deferred initialisation, memory hotplugged during boot, NUMA.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from memsim.include.layout import (
+    MAX_DMA32_PFN,
+    MAX_DMA_PFN,
+    PAGES_PER_SECTION,
+    naturally_aligned_order,
+    pageblock_nr_pages,
+    pageblock_start_pfn,
+    pfn_to_section_nr,
+)
+from memsim.include.mmzone import MigrateType, ZoneType
+from memsim.include.page_flags import NO_TYPE, PRESENT, PageFlag, PageType
+from memsim.mm.page_alloc import MEMINIT_EARLY, MEMINIT_HOTPLUG, __free_pages_core
+from memsim.patch import Hunk
+from memsim.trace import kernel_function
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from memsim.kernel import Kernel
+
+BOOT_ZONES = (
+    (ZoneType.DMA, 0, MAX_DMA_PFN),
+    (ZoneType.DMA32, MAX_DMA_PFN, MAX_DMA32_PFN),
+    (ZoneType.NORMAL, MAX_DMA32_PFN, 1 << 52),
+)
+
+
+def first_state(kernel: Kernel, zone_type: int, context: str) -> tuple[int, int]:
+    """Return (flags, stored page type) that memmap_init_range() gives a page besides refcount 1."""
+    if context == MEMINIT_EARLY:
+        return 0, NO_TYPE
+    if kernel.has(Hunk.MM_INIT) and zone_type != ZoneType.DEVICE:
+        return 0, kernel.memmap.encoding.code(PageType.OFFLINE)
+    return int(PageFlag.RESERVED), NO_TYPE
+
+
+@kernel_function
+def memmap_init_range(
+    kernel: Kernel, pfn: int, nr_pages: int, zone_type: int, context: str, migratetype: int
+) -> None:
+    """Initialise the struct pages of a range and the type of its pageblocks.
+
+    Every page gets refcount 1. Boot pages get no mark. Hotplugged pages are PG_reserved before the
+    patch and of type Offline after it; pages of ZONE_DEVICE stay PG_reserved.
+    """
+    flags, stored_type = first_state(kernel, zone_type, context)
+    kernel.memmap.init_pages(pfn, nr_pages, zone_type, flags, stored_type)
+    kernel.memmap.set_migratetype(pfn, nr_pages, migratetype)
+
+
+def boot(
+    kernel: Kernel,
+    ram: Iterable[tuple[int, int]],
+    reserved: Iterable[tuple[int, int]] = (),
+) -> None:
+    """Boot: size the zones, initialise the memmap, reserve, and free the rest to the buddy.
+
+    ``ram`` and ``reserved`` are (start_pfn, nr_pages) lists as memblock holds them.
+    """
+    ram, reserved = sorted(ram), sorted(reserved)
+    add_boot_sections(kernel, ram)
+    for zone_type, low, high in BOOT_ZONES:
+        parts = list(clip(ram, low, high))
+        if not parts:
+            continue
+        zone = kernel.zone(zone_type)
+        start, end = parts[0][0], parts[-1][0] + parts[-1][1]
+        zone.set_span(start, end - start)
+        for pfn, nr_pages in parts:
+            memmap_init_range(
+                kernel, pfn, nr_pages, zone_type, MEMINIT_EARLY, MigrateType.MOVABLE
+            )
+            zone.add("present_pages", nr_pages)
+            zone.add("present_early_pages", nr_pages)
+            kernel.memmap.set_flags(pfn, nr_pages, PRESENT)
+    init_unavailable_ranges(kernel, ram)
+    for pfn, nr_pages in reserved:
+        reserve_bootmem_region(kernel, pfn, nr_pages)
+    memblock_free_all(kernel, ram, reserved)
+    for pfn, nr_pages in ram:
+        kernel.iomem[pfn] = (nr_pages, "System RAM")
+
+
+def clip(
+    ranges: Iterable[tuple[int, int]], low: int, high: int
+) -> Iterator[tuple[int, int]]:
+    """Yield the parts of (start_pfn, nr_pages) ranges that lie in [low, high).
+
+    >>> list(clip([(0, 10), (20, 5)], 4, 22))
+    [(4, 6), (20, 2)]
+    """
+    for pfn, nr_pages in ranges:
+        start, end = max(pfn, low), min(pfn + nr_pages, high)
+        if start < end:
+            yield start, end - start
+
+
+def gaps(
+    ranges: Iterable[tuple[int, int]], low: int, high: int
+) -> Iterator[tuple[int, int]]:
+    """Yield what [low, high) holds between sorted (start_pfn, nr_pages) ranges.
+
+    >>> list(gaps([(4, 4), (10, 2)], 0, 16))
+    [(0, 4), (8, 2), (12, 4)]
+    """
+    for pfn, nr_pages in clip(ranges, low, high):
+        if pfn > low:
+            yield low, pfn - low
+        low = max(low, pfn + nr_pages)
+    if low < high:
+        yield low, high - low
+
+
+def add_boot_sections(kernel: Kernel, ram: Iterable[tuple[int, int]]) -> None:
+    """Make every section that holds RAM present, online and early."""
+    for pfn, nr_pages in ram:
+        for nr in range(pfn_to_section_nr(pfn), pfn_to_section_nr(pfn + nr_pages - 1) + 1):
+            if nr not in kernel.memmap.sections:
+                kernel.memmap.add_section(nr, early=True)
+                kernel.memmap.set_online(nr, online=True)
+
+
+def init_unavailable_ranges(kernel: Kernel, ram: list[tuple[int, int]]) -> None:
+    """Give pages of present sections that are no RAM a struct page that is PG_reserved for ever."""
+    for nr in kernel.memmap.sections:
+        low = nr * PAGES_PER_SECTION
+        for pfn, nr_pages in gaps(ram, low, low + PAGES_PER_SECTION):
+            zone_type = next(kind for kind, _, high in BOOT_ZONES if pfn < high)
+            kernel.memmap.init_pages(pfn, nr_pages, zone_type, PageFlag.RESERVED, NO_TYPE)
+            first = pageblock_start_pfn(pfn + pageblock_nr_pages - 1)
+            if first < pfn + nr_pages:
+                kernel.memmap.set_migratetype(
+                    first, pfn + nr_pages - first, MigrateType.MOVABLE
+                )
+
+
+@kernel_function
+def reserve_bootmem_region(kernel: Kernel, pfn: int, nr_pages: int) -> None:
+    """Mark memblock-reserved pages PG_reserved: kernel image, boot vmemmap ... (and rightly so)."""
+    kernel.memmap.set_flags(pfn, nr_pages, PageFlag.RESERVED)
+
+
+@kernel_function
+def memblock_free_all(
+    kernel: Kernel, ram: list[tuple[int, int]], reserved: list[tuple[int, int]]
+) -> None:
+    """Free everything that is RAM and not reserved; MemTotal is added once, at the end."""
+    freed = 0
+    for pfn, nr_pages in ram:
+        for start, size in gaps(reserved, pfn, pfn + nr_pages):
+            for _, low, high in BOOT_ZONES:
+                for part, length in clip([(start, size)], low, high):
+                    __free_pages_memory(kernel, part, length)
+                    freed += length
+    kernel.state.totalram_pages_add(freed)
+
+
+def __free_pages_memory(kernel: Kernel, pfn: int, nr_pages: int) -> None:
+    """Free a range in the largest chunks that alignment and end allow."""
+    end = pfn + nr_pages
+    while pfn < end:
+        order = naturally_aligned_order(pfn)
+        while pfn + (1 << order) > end:
+            order -= 1
+        __free_pages_core(kernel, pfn, order, MEMINIT_EARLY)
+        pfn += 1 << order
+
+
+__all__ = [
+    "MEMINIT_EARLY",
+    "MEMINIT_HOTPLUG",
+    "boot",
+    "clip",
+    "first_state",
+    "gaps",
+    "memblock_free_all",
+    "memmap_init_range",
+    "reserve_bootmem_region",
+]

@@ -1,0 +1,215 @@
+"""Taking memory offline: the second half of ``mm/memory_hotplug.c``.
+
+``offline_pages()`` isolates a range, asks the listeners, migrates what can be migrated, and forgets the
+rest only when every page is free, hwpoisoned, or Offline with refcount 0. What it then subtracts from the
+managed counter is the hunk OFFLINE_CORE.
+
+Left out: hugetlb dissolving, movable_ops pages other than those on the LRU, per-cpu lists, node states.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from memsim.errors import KernelError
+from memsim.include.layout import (
+    PAGE_SHIFT,
+    hex_range,
+    pageblock_nr_pages,
+    pfn_to_section_nr,
+)
+from memsim.include.mmzone import MigrateType, Zone
+from memsim.include.page_flags import LIVE, MANAGED, PRESENT, ZONE_MASK, PageFlag, PageType
+from memsim.mm.memory_hotplug import (
+    adjust_present_page_count,
+    check_online_range,
+    remove_pfn_range_from_zone,
+)
+from memsim.mm.notifier import memory_notify
+from memsim.mm.page_alloc import (
+    __free_pages_ok,
+    account_freepages,
+    alloc_pages,
+    del_page_from_free_list,
+    free_blocks_in,
+    mark_managed,
+)
+from memsim.mm.page_isolation import (
+    start_isolate_page_range,
+    test_pages_isolated,
+    undo_isolate_page_range,
+)
+from memsim.patch import Hunk
+from memsim.trace import kernel_function
+
+if TYPE_CHECKING:
+    from memsim.kernel import Kernel
+
+
+@kernel_function
+def offline_pages(kernel: Kernel, pfn: int, nr_pages: int, zone: Zone) -> None:
+    """Take a range offline: isolate, ask the listeners, migrate, forget.
+
+    Raises
+    ------
+    KernelError
+        EINVAL: misaligned, holes, or more than one zone. EBUSY: an unmovable page. EINTR: a signal
+        ended the search for a way to empty the range. Else the errno of a listener. After a failure
+        every pageblock of the range is MOVABLE, and pages that were migrated stay where they are.
+    """
+    stage = "offline_pages"
+    check_online_range(stage, pfn, nr_pages)
+    check_no_holes(kernel, pfn, nr_pages)
+    for edge in (pfn, pfn + nr_pages - 1):
+        if kernel.memmap.zone_of(edge) != zone.type:
+            fail_offline(kernel, pfn, nr_pages, "multizone range")
+            raise KernelError("EINVAL", stage, f"page {edge:#x} is not in zone {zone.name}")
+    try:
+        start_isolate_page_range(kernel, pfn, nr_pages, memory_offline=True)
+    except KernelError:
+        fail_offline(kernel, pfn, nr_pages, "failure to isolate range")
+        raise
+    try:
+        try:
+            memory_notify(kernel, "MEM_GOING_OFFLINE", pfn, nr_pages)
+        except KernelError:
+            fail_offline(kernel, pfn, nr_pages, "notifier failure")
+            raise
+        empty_range(kernel, pfn, nr_pages)
+    except KernelError:
+        undo_isolate_page_range(kernel, pfn, nr_pages, MigrateType.MOVABLE)
+        memory_notify(kernel, "MEM_CANCEL_OFFLINE", pfn, nr_pages)
+        raise
+    managed = __offline_isolated_pages(kernel, pfn, nr_pages)
+    if not kernel.has(Hunk.OFFLINE_CORE):
+        managed = nr_pages
+    zone.add("nr_isolate_pageblock", -(nr_pages // pageblock_nr_pages))
+    zone.add("managed_pages", -managed)
+    kernel.state.totalram_pages_add(-managed)
+    mark_managed(kernel, pfn, nr_pages, managed=False)
+    adjust_present_page_count(kernel, pfn, -nr_pages)
+    memory_notify(kernel, "MEM_OFFLINE", pfn, nr_pages)
+    remove_pfn_range_from_zone(kernel, zone, pfn, nr_pages)
+
+
+def fail_offline(kernel: Kernel, pfn: int, nr_pages: int, reason: str) -> None:
+    """Print why offlining failed, as the kernel does with byte addresses."""
+    where = f"[mem {pfn << PAGE_SHIFT:#x}-{(pfn + nr_pages << PAGE_SHIFT) - 1:#x}]"
+    kernel.state.printk(f"memory offlining {where} failed due to {reason}")
+
+
+def check_no_holes(kernel: Kernel, pfn: int, nr_pages: int) -> None:
+    """Refuse (EINVAL) a range that is not System RAM throughout (``walk_system_ram_range()``)."""
+    at, end = pfn, pfn + nr_pages
+    for start, (size, _) in sorted(kernel.iomem.items()):
+        if start <= at < start + size:
+            at = start + size
+    if at < end:
+        fail_offline(kernel, pfn, nr_pages, "memory holes")
+        message = f"{hex_range(pfn, nr_pages)} has a hole at pfn {at:#x}"
+        raise KernelError("EINVAL", "offline_pages", message)
+
+
+def empty_range(kernel: Kernel, pfn: int, nr_pages: int) -> None:
+    """Migrate until every page is free or may be forgotten. There is no retry limit but a signal."""
+    while True:
+        while True:
+            if kernel.signal_pending():
+                fail_offline(kernel, pfn, nr_pages, "signal backoff")
+                message = f"a signal arrived while {hex_range(pfn, nr_pages)} was being emptied"
+                raise KernelError("EINTR", "offline_pages", message)
+            movable = scan_movable_pages(kernel, pfn, nr_pages)
+            if movable is None:
+                break
+            do_migrate_range(kernel, movable, pfn + nr_pages - movable)
+        try:
+            test_pages_isolated(kernel, pfn, nr_pages, memory_offline=True)
+        except KernelError:
+            continue
+        return
+
+
+@kernel_function
+def scan_movable_pages(kernel: Kernel, pfn: int, nr_pages: int) -> int | None:
+    """Return the first page that can be migrated, or None when there is none.
+
+    Raises
+    ------
+    KernelError
+        EBUSY: an Offline page with a reference comes first; its owner did not let go of it.
+    """
+    encoding, at_pfn = kernel.memmap.encoding, pfn
+    for section, at in kernel.memmap.spans(pfn, nr_pages):
+        pages = section.pages
+        movable = pages.flags[at] & np.uint32(PageFlag.LRU) != 0
+        offline = np.asarray(encoding.has(pages.type[at], PageType.OFFLINE))
+        held = offline & (pages.refcount[at] > 0)
+        if (movable | held).any():
+            index = int((movable | held).argmax())
+            if movable[index]:
+                return at_pfn + index
+            fail_offline(kernel, pfn, nr_pages, "unmovable page")
+            message = f"page {at_pfn + index:#x} is Offline and still has a reference"
+            raise KernelError("EBUSY", "scan_movable_pages", message)
+        at_pfn += at.stop - at.start
+    return None
+
+
+@kernel_function
+def do_migrate_range(kernel: Kernel, pfn: int, nr_pages: int) -> None:
+    """Try to migrate every movable page of a range; what fails is tried again by the caller."""
+    at_pfn, lru = pfn, np.uint32(PageFlag.LRU)
+    for section, at in kernel.memmap.spans(pfn, nr_pages):
+        for index in np.flatnonzero(section.pages.flags[at] & lru).tolist():
+            migrate_page(kernel, at_pfn + index)
+        at_pfn += at.stop - at.start
+
+
+def migrate_page(kernel: Kernel, pfn: int) -> bool:
+    """Move one order-0 page to a new place; False if it is pinned or there is no place."""
+    if kernel.memmap.refcount(pfn) != 1:
+        return False
+    try:
+        target = alloc_pages(kernel, 0, MigrateType.MOVABLE)
+    except KernelError:
+        return False
+    flags = kernel.memmap.flags(pfn) & ~(ZONE_MASK | LIVE | MANAGED | PRESENT)
+    kernel.memmap.set_flags(target, 1, flags)
+    kernel.moved(pfn, target)
+    free_lru_page(kernel, pfn)
+    return True
+
+
+def free_lru_page(kernel: Kernel, pfn: int) -> None:
+    """Take a page off the LRU and drop its last reference."""
+    kernel.memmap.clear_flags(pfn, 1, PageFlag.LRU | PageFlag.ACTIVE | PageFlag.UNEVICTABLE)
+    kernel.memmap.set_refcount(pfn, 1, 0)
+    __free_pages_ok(kernel, pfn, 0)
+
+
+@kernel_function
+def __offline_isolated_pages(kernel: Kernel, pfn: int, nr_pages: int) -> int:
+    """Take the range out of the buddy for good; returns how many of its pages were managed.
+
+    Managed is what is not Offline: a hwpoisoned page was never subtracted, so it still counts. (The
+    return value exists since 3/3.)
+    """
+    memmap, encoding = kernel.memmap, kernel.memmap.encoding
+    for nr in range(pfn_to_section_nr(pfn), pfn_to_section_nr(pfn + nr_pages - 1) + 1):
+        memmap.set_online(nr, online=False)
+    zone = kernel.page_zone(pfn)
+    in_buddy = np.zeros(nr_pages, bool)
+    for head, order in free_blocks_in(kernel, pfn, nr_pages):
+        taken_from = del_page_from_free_list(kernel, zone, head, order)
+        account_freepages(zone, -(1 << order), taken_from)
+        in_buddy[head - pfn : head - pfn + (1 << order)] = True
+    already_offline, done = 0, 0
+    for section, at in memmap.spans(pfn, nr_pages):
+        offline = np.asarray(encoding.has(section.pages.type[at], PageType.OFFLINE))
+        poisoned = section.pages.flags[at] & np.uint32(PageFlag.HWPOISON) != 0
+        withheld = offline & ~poisoned & ~in_buddy[done : done + at.stop - at.start]
+        already_offline += int(withheld.sum())
+        done += at.stop - at.start
+    return nr_pages - already_offline

@@ -1,0 +1,315 @@
+"""A scenario: a machine and what is done to it, step by step (``memsim-scenario/1``, JSON).
+
+It is shared by book, tests, command line and recordings; it is what a student edits. A step may name the
+errno it must end with; without one it must succeed. Anything the format does not know is refused with
+the number of the step and the rule.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from memsim.errors import BadScenario, KernelBug, KernelError, MemsimError, errno_number
+from memsim.machine import Machine, check_block_pages, check_online_type, check_ram, parse_migratetype
+from memsim.patch import AFTER, Patch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from memsim.trace import Tape, Trace
+
+FORMAT = "memsim-scenario/1"
+_TOP = {"format", "title", "machine", "steps"}
+_MACHINE = {"ram", "block_pages", "memmap_on_memory", "default_online_type", "devices"}
+
+
+@dataclass(frozen=True)
+class Argument:
+    """One key of a step: its JSON type and whether it may be missing."""
+
+    name: str
+    kind: type
+    optional: bool = False
+
+
+@dataclass(frozen=True)
+class StepKind:
+    """What a step ``do`` means: its keys, how it is done, and how it is told."""
+
+    arguments: tuple[Argument, ...]
+    do: Callable[[Machine, dict[str, Any]], object]
+    tell: str
+
+
+def _outside(machine: Machine, step: dict[str, Any]) -> None:
+    """Do nothing: something happened on the recorded machine that is not memory hotplug."""
+
+
+STEPS: dict[str, StepKind] = {
+    "add_memory": StepKind(
+        (Argument("start_pfn", int), Argument("nr_pages", int)),
+        lambda m, s: m.add_memory(s["start_pfn"], s["nr_pages"]),
+        "add_memory {nr_pages} pages at pfn {start_pfn:#x}",
+    ),
+    "remove_memory": StepKind(
+        (Argument("start_pfn", int), Argument("nr_pages", int)),
+        lambda m, s: m.remove_memory(s["start_pfn"], s["nr_pages"]),
+        "remove_memory {nr_pages} pages at pfn {start_pfn:#x}",
+    ),
+    "online": StepKind(
+        (Argument("block", int), Argument("type", str, optional=True)),
+        lambda m, s: m.online(s["block"], s.get("type", "online")),
+        "online block {block} ({type})",
+    ),
+    "offline": StepKind(
+        (Argument("block", int),), lambda m, s: m.offline(s["block"]), "offline block {block}"
+    ),
+    "allocate": StepKind(
+        (
+            Argument("block", int, optional=True),
+            Argument("nr_pages", int),
+            Argument("migratetype", str, optional=True),
+        ),
+        lambda m, s: m.allocate(
+            s["nr_pages"], s.get("migratetype", "movable"), block=s.get("block")
+        ),
+        "allocate {nr_pages} {migratetype} pages in block {block}",
+    ),
+    "outside": StepKind((Argument("what", str),), _outside, "outside: {what}"),
+}
+_DEFAULTS = {"type": "online", "migratetype": "movable", "block": "any"}
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A checked scenario: ``machine`` and ``steps`` hold exactly what the JSON held."""
+
+    title: str
+    machine: dict[str, Any]
+    steps: tuple[dict[str, Any], ...]
+
+    @classmethod
+    def load(cls, path: str | Path) -> Scenario:
+        """Read a scenario file.
+
+        Raises
+        ------
+        BadScenario
+            Unreadable, not JSON, or against the format; the message names file, step and rule.
+        """
+        return cls.parse(read_json(path, BadScenario), str(path))
+
+    @classmethod
+    def parse(cls, document: object, where: str = "scenario") -> Scenario:
+        """Check a parsed JSON document; ``where`` is what messages call it."""
+        top = _mapping(document, where)
+        _only_keys(top, _TOP, where)
+        if top.get("format") != FORMAT:
+            msg = f"{where}: 'format' is {top.get('format')!r}, must be {FORMAT!r}"
+            raise BadScenario(msg)
+        machine = _check_machine(_mapping(top.get("machine"), f"{where}: machine"), where)
+        steps = top.get("steps")
+        if not isinstance(steps, list):
+            msg = f"{where}: 'steps' must be a list"
+            raise BadScenario(msg)
+        for number, step in enumerate(steps):
+            _check_step(step, f"{where}: step {number}")
+        title = top.get("title", "")
+        if not isinstance(title, str):
+            msg = f"{where}: 'title' must be a string"
+            raise BadScenario(msg)
+        return cls(title, machine, tuple(steps))
+
+    def boot(
+        self, patch: Patch = AFTER, release: str = "6.12", *, debug_vm: bool = False
+    ) -> Machine:
+        """Return the scenario's machine, booted and with nothing done to it yet."""
+        spec = self.machine
+        return Machine(
+            [tuple(part) for part in spec["ram"]],
+            patch,
+            release,
+            block_pages=spec.get("block_pages"),
+            default_online_type=spec.get("default_online_type", "offline"),
+            debug_vm=debug_vm,
+        )
+
+
+def read_json(path: str | Path, error: type[MemsimError]) -> object:
+    """Read a JSON file; what cannot be read raises ``error`` with one clear line."""
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as problem:
+        msg = f"{path}: cannot be read: {problem.strerror}"
+        raise error(msg) from None
+    except UnicodeDecodeError:
+        msg = f"{path}: is not UTF-8 text"
+        raise error(msg) from None
+    except json.JSONDecodeError as problem:
+        msg = f"{path}: is not JSON: {problem.msg} in line {problem.lineno}"
+        raise error(msg) from None
+    except RecursionError:
+        msg = f"{path}: is not JSON that can be read: nested too deeply"
+        raise error(msg) from None
+
+
+def _mapping(value: object, where: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        msg = f"{where} must be a JSON object"
+        raise BadScenario(msg)
+    return value
+
+
+def _only_keys(mapping: dict[str, Any], allowed: set[str], where: str) -> None:
+    unknown = sorted(set(mapping) - allowed)
+    if unknown:
+        msg = f"{where}: unknown key {unknown[0]!r}; known are {', '.join(sorted(allowed))}"
+        raise BadScenario(msg)
+
+
+def _is(value: object, kind: type) -> bool:
+    return isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
+
+
+def _check_machine(machine: dict[str, Any], where: str) -> dict[str, Any]:
+    where = f"{where}: machine"
+    _only_keys(machine, _MACHINE, where)
+    ram = machine.get("ram")
+    if not isinstance(ram, list) or not all(
+        isinstance(part, list) and len(part) == 2 and all(_is(number, int) for number in part)  # noqa: PLR2004 (a pair)
+        for part in ram
+    ):
+        msg = f"{where}: 'ram' must be a list of [start_pfn, nr_pages]"
+        raise BadScenario(msg)
+    try:
+        check_ram(sorted(map(tuple, ram)))
+        check_block_pages(machine.get("block_pages", 1 << 15))
+        check_online_type(machine.get("default_online_type", "offline"))
+    except (MemsimError, TypeError) as problem:
+        msg = f"{where}: {problem}"
+        raise BadScenario(msg) from None
+    if machine.get("memmap_on_memory", False) is not False:
+        msg = f"{where}: 'memmap_on_memory' is not modelled yet, must be false"
+        raise BadScenario(msg)
+    if machine.get("devices", []) != []:
+        msg = f"{where}: 'devices' are not modelled yet, must be empty"
+        raise BadScenario(msg)
+    return machine
+
+
+def _check_step(step: object, where: str) -> None:
+    step = _mapping(step, where)
+    kind = STEPS.get(step.get("do", ""))
+    if kind is None:
+        msg = f"{where}: 'do' is {step.get('do')!r}; known are {', '.join(STEPS)}"
+        raise BadScenario(msg)
+    _only_keys(step, {"do", "errno", *(a.name for a in kind.arguments)}, where)
+    for argument in kind.arguments:
+        if argument.name not in step:
+            if argument.optional:
+                continue
+            msg = f"{where} ({step['do']}): {argument.name!r} is missing"
+            raise BadScenario(msg)
+        value = step[argument.name]
+        if not _is(value, argument.kind) or (argument.kind is int and value < 0):
+            noun = {int: "a whole number, not negative", str: "a string"}[argument.kind]
+            msg = f"{where} ({step['do']}): {argument.name!r} is {value!r}, must be {noun}"
+            raise BadScenario(msg)
+    try:
+        if "errno" in step:
+            errno_number(str(step["errno"]))
+        if step["do"] == "online":
+            check_online_type(step.get("type", "online"))
+        if step["do"] == "allocate":
+            parse_migratetype(step.get("migratetype", "movable"))
+    except MemsimError as problem:
+        msg = f"{where} ({step['do']}): {problem}"
+        raise BadScenario(msg) from None
+
+
+def tell_step(step: dict[str, Any]) -> str:
+    """Return one line that says what a step does.
+
+    >>> tell_step({"do": "online", "block": 32, "type": "online_movable"})
+    'online block 32 (online_movable)'
+    """
+    return STEPS[step["do"]].tell.format(**{**_DEFAULTS, **step})
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How one step ended: the errno's name or None, and the message of the kernel error."""
+
+    step: int
+    errno: str | None
+    message: str
+    expected: str | None
+
+    @property
+    def as_expected(self) -> bool:
+        """Whether the step ended as the scenario says it must."""
+        return self.errno == self.expected
+
+
+@dataclass
+class Run:
+    """A scenario that was run: the machine as it is now, and how each step ended."""
+
+    scenario: Scenario
+    machine: Machine
+    outcomes: list[Outcome] = field(default_factory=list)
+    died: str | None = None
+    """The VM_BUG that stopped the machine, or None."""
+    tape: Tape | None = None
+
+    @property
+    def as_expected(self) -> bool:
+        """Whether the machine lives and every step ended as the scenario says it must."""
+        return self.died is None and all(outcome.as_expected for outcome in self.outcomes)
+
+    def do_step(self, number: int) -> Outcome | None:
+        """Do one step; None when the machine dies of it."""
+        step = self.scenario.steps[number]
+        errno, message = None, ""
+        try:
+            STEPS[step["do"]].do(self.machine, step)
+        except KernelError as error:
+            errno, message = error.name, str(error)
+        except KernelBug as bug:
+            self.died = str(bug)
+            self.machine.kernel.state.printk(f"kernel BUG: {bug}")
+            return None
+        outcome = Outcome(number, errno, message, step.get("errno"))
+        self.outcomes.append(outcome)
+        return outcome
+
+
+def run(
+    scenario: Scenario,
+    patch: Patch = AFTER,
+    release: str = "6.12",
+    *,
+    debug_vm: bool = False,
+    record: bool = False,
+    trace: Trace | None = None,
+) -> Run:
+    """Run a scenario to its end, whatever its steps end with, or until the machine dies.
+
+    With ``record`` the run has a tape that starts after boot. ``trace`` watches instead of a tape.
+    """
+    machine = scenario.boot(patch, release, debug_vm=debug_vm)
+    result = Run(scenario, machine)
+    if record:
+        result.tape = machine.record()
+        trace = result.tape
+    machine.kernel.put_trace(trace)
+    for number, step in enumerate(scenario.steps):
+        if trace is not None:
+            trace.action(tell_step(step))
+        if result.do_step(number) is None:
+            break
+    machine.stop_recording()
+    return result

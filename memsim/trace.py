@@ -1,0 +1,215 @@
+"""Tracepoints and the tape.
+
+Kernel functions that are worth naming carry :func:`kernel_function`; the state objects (memmap, zones,
+:class:`~memsim.kernel.State`) report every write. With no trace the cost is one test for each.
+
+* :class:`Probe` calls a function at every probe point: ``enter:<function>``, ``return:<function>``,
+  ``notifier:<ACTION>``. :func:`matches` says whether a point has a given name; ``#n`` means the n-th
+  time within the current action (``enter:generic_online_page#3``).
+* :class:`Tape` records all events. A write event holds the primitive that was called and its
+  arguments, so that the state after event *i* is got by calling the primitives again: the tape plays
+  forwards and backwards without knowing what any of them does.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from memsim.kernel import Kernel, State
+
+    P = ParamSpec("P")
+    R = TypeVar("R")
+
+KEYFRAME_EVENTS = 256
+
+
+class Trace(Protocol):
+    """What a running trace is told."""
+
+    def action(self, label: str) -> None:
+        """Note that a new action (a step of a scenario) begins; probe counts start again."""
+
+    def enter(self, function: str, args: tuple[Any, ...]) -> None:
+        """Note that a kernel function is entered."""
+
+    def leave(self, function: str) -> None:
+        """Note that a kernel function returns or fails."""
+
+    def notify(self, action: str) -> None:
+        """Note that the memory notifier chain is about to be called."""
+
+    def write(self, target: str, primitive: str, *args: Any) -> None:  # noqa: ANN401 (any argument)
+        """Note a write to ``target``, about to happen."""
+
+
+def kernel_function(
+    function: Callable[Concatenate[Kernel, P], R],
+) -> Callable[Concatenate[Kernel, P], R]:
+    """Mark a model of a kernel function: its entry and return are probe points."""
+    name = function.__name__
+
+    @functools.wraps(function)
+    def call(kernel: Kernel, *args: P.args, **kwargs: P.kwargs) -> R:
+        trace = kernel.trace
+        if trace is None:
+            return function(kernel, *args, **kwargs)
+        trace.enter(name, args)
+        try:
+            return function(kernel, *args, **kwargs)
+        finally:
+            trace.leave(name)
+
+    return call
+
+
+class _Points:
+    """Counts probe points within an action and names them."""
+
+    def __init__(self) -> None:
+        self._count: Counter[str] = Counter()
+
+    def action(self, label: str) -> None:  # noqa: ARG002 (part of the protocol)
+        self._count.clear()
+
+    def _point(self, name: str) -> str:
+        self._count[name] += 1
+        return f"{name}#{self._count[name]}"
+
+
+def matches(point: str, wanted: str) -> bool:
+    """Return whether a numbered point is meant by ``wanted`` (with or without ``#n``).
+
+    >>> matches("enter:online_pages#1", "enter:online_pages")
+    True
+    >>> matches("enter:generic_online_page#3", "enter:generic_online_page#4")
+    False
+    """
+    return wanted in {point, point.rpartition("#")[0]}
+
+
+class Probe(_Points):
+    """A trace that calls ``at(point)`` while the kernel stands still at each probe point."""
+
+    def __init__(self, at: Callable[[str], None]) -> None:
+        """Call ``at`` with names like ``enter:online_pages#1``."""
+        super().__init__()
+        self._at = at
+
+    def enter(self, function: str, args: tuple[Any, ...]) -> None:  # noqa: ARG002 (part of the protocol)
+        """Report the entry."""
+        self._at(self._point(f"enter:{function}"))
+
+    def leave(self, function: str) -> None:
+        """Report the return."""
+        self._at(self._point(f"return:{function}"))
+
+    def notify(self, action: str) -> None:
+        """Report the notifier call."""
+        self._at(self._point(f"notifier:{action}"))
+
+    def write(self, target: str, primitive: str, *args: Any) -> None:  # noqa: ANN401 (any argument)
+        """Ignore writes."""
+
+
+@dataclass(frozen=True)
+class Event:
+    """One event: a probe point (``point`` set) or a write (``primitive`` set).
+
+    ``function`` is the innermost kernel function, ``depth`` how many are on the stack, ``step`` the
+    action (0 is the first after the tape started).
+    """
+
+    step: int
+    function: str
+    depth: int
+    point: str = ""
+    args: tuple[Any, ...] = ()
+    target: str = ""
+    primitive: str = ""
+
+    def __str__(self) -> str:
+        """Return one line of text."""
+        shown = ", ".join(f"{a:#x}" if isinstance(a, int) and a > 0xFFF else str(a) for a in self.args)  # noqa: PLR2004 (pfns in hex)
+        what = self.point or f"{self.target}.{self.primitive}"
+        return f"{'  ' * self.depth}{what}({shown})"
+
+
+class Tape(_Points):
+    """Records every event of a machine from the moment it is put in."""
+
+    def __init__(self, state: State) -> None:
+        """Start from ``state``, of which a copy is kept."""
+        super().__init__()
+        self.events: list[Event] = []
+        self.labels: list[str] = []
+        self._stack: list[str] = []
+        self._frames: dict[int, State] = {0: state.copy()}
+        self._cursor: tuple[int, State] = (0, state.copy())
+
+    def __len__(self) -> int:
+        """Return the number of events."""
+        return len(self.events)
+
+    def action(self, label: str) -> None:
+        """Begin the next step."""
+        super().action(label)
+        self.labels.append(label)
+
+    def _add(self, **what: Any) -> None:  # noqa: ANN401 (fields of Event)
+        function = self._stack[-1] if self._stack else ""
+        step = len(self.labels) - 1
+        self.events.append(Event(step=step, function=function, depth=len(self._stack), **what))
+
+    def enter(self, function: str, args: tuple[Any, ...]) -> None:
+        """Record the entry."""
+        self._add(point=self._point(f"enter:{function}"), args=args)
+        self._stack.append(function)
+
+    def leave(self, function: str) -> None:
+        """Record the return."""
+        self._stack.pop()
+        self._add(point=self._point(f"return:{function}"))
+
+    def notify(self, action: str) -> None:
+        """Record the notifier call."""
+        self._add(point=self._point(f"notifier:{action}"))
+
+    def write(self, target: str, primitive: str, *args: Any) -> None:  # noqa: ANN401 (any argument)
+        """Record a write."""
+        self._add(target=target, primitive=primitive, args=args)
+
+    def points(self) -> list[tuple[int, Event]]:
+        """Return (index, event) of every probe point, in time order."""
+        return [(i, event) for i, event in enumerate(self.events) if event.point]
+
+    def find(self, step: int, wanted: str) -> int | None:
+        """Return the index of the first probe point of ``step`` that ``wanted`` names, or None."""
+        for index, event in self.points():
+            if event.step == step and matches(event.point, wanted):
+                return index
+        return None
+
+    def at(self, index: int) -> State:
+        """Return the state after event ``index`` (-1: before the first). Not to be written to."""
+        if not -1 <= index < len(self.events):
+            msg = f"event {index} is not on the tape, which has events 0 to {len(self) - 1}"
+            raise IndexError(msg)
+        done, state = self._cursor
+        if done > index + 1:
+            done = max(frame for frame in self._frames if frame <= index + 1)
+            state = self._frames[done].copy()
+        while done <= index:
+            if done % KEYFRAME_EVENTS == 0 and done not in self._frames:
+                self._frames[done] = state.copy()
+            event = self.events[done]
+            if event.primitive:
+                getattr(state.target(event.target), event.primitive)(*event.args)
+            done += 1
+        self._cursor = (done, state)
+        return state
