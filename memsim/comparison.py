@@ -71,9 +71,7 @@ def compare(
     debug_vm: bool = False,
 ) -> Comparison:
     """Run a scenario on two kernels of one release and line up their tapes."""
-    runs = [
-        run(scenario, patch, release, debug_vm=debug_vm, record=True) for patch in (before, after)
-    ]
+    runs = [run(scenario, patch, release, debug_vm=debug_vm, record=True) for patch in (before, after)]
     return Comparison(runs[0], runs[1], shared_moments(runs[0], runs[1]))
 
 

@@ -75,9 +75,7 @@ def free_masks(kernel: Kernel) -> dict[int, npt.NDArray[np.bool_]]:
     return masks
 
 
-def check_pages(
-    kernel: Kernel, free: dict[int, npt.NDArray[np.bool_]]
-) -> Iterator[Violation]:
+def check_pages(kernel: Kernel, free: dict[int, npt.NDArray[np.bool_]]) -> Iterator[Violation]:
     """Yield broken rules about single pages of online sections."""
     rules = {
         "offline-free": "no page of a free block is of type Offline",
@@ -109,8 +107,8 @@ def page_rules(
     """Return, for each rule about pages, which pages of a section break it."""
     pages, encoding = section.pages, kernel.memmap.encoding
     in_free = np.zeros(PAGES_PER_SECTION, bool) if free is None else free
-    offline = np.asarray(encoding.has(pages.type, PageType.OFFLINE))
-    buddy = np.asarray(encoding.has(pages.type, PageType.BUDDY))
+    offline = encoding.where(pages.type, PageType.OFFLINE)
+    buddy = encoding.where(pages.type, PageType.BUDDY)
     reserved = pages.flags & np.uint32(PageFlag.RESERVED) != 0
     managed = pages.flags & np.uint32(MANAGED) != 0
     used = pages.flags & np.uint32(PageFlag.RESERVED | PageFlag.LRU) != 0
@@ -136,7 +134,7 @@ def orphans(
 
     The tail pages of a larger allocated block have refcount 0, too: a block that holds a memmap.
     """
-    wrong = (section.pages.refcount == 0) & ~in_free & ~offline
+    wrong: npt.NDArray[np.bool_] = np.equal(section.pages.refcount, 0) & ~in_free & ~offline
     base = section_nr_to_pfn(section.nr)
     for pfn in kernel.vmemmap.values():
         if 0 <= pfn - base < PAGES_PER_SECTION:
@@ -169,7 +167,11 @@ def block_faults(
         yield "head", rule, where
     if kernel.release.retypes_on_merge and kernel.memmap.migratetype(pfn) != migratetype:
         found = MigrateType(kernel.memmap.migratetype(pfn)).name
-        yield "list-type", "a free block is on the list of its pageblock's type", f"{where}: {found}"
+        yield (
+            "list-type",
+            "a free block is on the list of its pageblock's type",
+            f"{where}: {found}",
+        )
     partner = pfn ^ (1 << order)
     if (
         order < MAX_PAGE_ORDER
@@ -179,9 +181,7 @@ def block_faults(
         yield "unmerged", "two free partners of one order are merged", where
 
 
-def check_counters(
-    kernel: Kernel, zone: Zone, free: dict[int, npt.NDArray[np.bool_]]
-) -> Iterator[Violation]:
+def check_counters(kernel: Kernel, zone: Zone, free: dict[int, npt.NDArray[np.bool_]]) -> Iterator[Violation]:
     """Yield broken rules about the counters of a zone."""
     if not zone.managed_pages <= zone.present_pages <= zone.spanned_pages:
         numbers = f"{zone.managed_pages}, {zone.present_pages}, {zone.spanned_pages}"
@@ -197,9 +197,24 @@ def check_counters(
             count_section(zone, section, free.get(section.nr), counted)
     visible = sum(listed.values()) - listed[MigrateType.ISOLATE]
     for name, rule, counter, truth in (
-        ("managed", "managed_pages counts the pages given to the buddy", zone.managed_pages, counted["managed"]),
-        ("present", "present_pages counts the pages that exist", zone.present_pages, counted["present"]),
-        ("free", "NR_FREE_PAGES counts the free pages that are not isolated", zone.nr_free_pages, visible),
+        (
+            "managed",
+            "managed_pages counts the pages given to the buddy",
+            zone.managed_pages,
+            counted["managed"],
+        ),
+        (
+            "present",
+            "present_pages counts the pages that exist",
+            zone.present_pages,
+            counted["present"],
+        ),
+        (
+            "free",
+            "NR_FREE_PAGES counts the free pages that are not isolated",
+            zone.nr_free_pages,
+            visible,
+        ),
         ("overlap", "free blocks do not overlap", sum(listed.values()), counted["in free blocks"]),
         (
             "isolate",

@@ -60,7 +60,16 @@ POISON_REFCOUNT = -1
 class Pages:
     """The four arrays of one section, and a memoryview of each for quick single reads."""
 
-    __slots__ = ("flags", "flags_at", "order", "order_at", "refcount", "refcount_at", "type", "type_at")
+    __slots__ = (
+        "flags",
+        "flags_at",
+        "order",
+        "order_at",
+        "refcount",
+        "refcount_at",
+        "type",
+        "type_at",
+    )
 
     def __init__(
         self,
@@ -373,16 +382,14 @@ class Memmap:
             self._bug_on_type(pfn, nr_pages, (NO_TYPE, self.encoding.code(page_type)), function)
             return
         for section, at in self.spans(pfn, nr_pages):
-            missing = ~np.asarray(self.encoding.has(section.pages.type[at], page_type))
+            missing = ~self.encoding.where(section.pages.type[at], page_type)
             self._bug_at(section, at, missing, function)
 
     def _bug_on_type(self, pfn: int, nr_pages: int, allowed: tuple[int, int], function: str) -> None:
         for section, at in self.spans(pfn, nr_pages):
             self._bug_at(section, at, ~np.isin(section.pages.type[at], allowed), function)
 
-    def _bug_at(
-        self, section: Section, at: slice, wrong: npt.NDArray[np.bool_], function: str
-    ) -> None:
+    def _bug_at(self, section: Section, at: slice, wrong: npt.NDArray[np.bool_], function: str) -> None:
         if wrong.any():
             index = at.start + int(wrong.argmax())
             pfn = (section.nr << PFN_SECTION_SHIFT) + index

@@ -97,8 +97,7 @@ class Observation:
             raise BadObservation(str(problem)) from None
         kernel = document["kernel"]
         series = {
-            key: kernel.get(key, document.get(key))
-            for key in ("series", "missing", "only", "debug_vm")
+            key: kernel.get(key, document.get(key)) for key in ("series", "missing", "only", "debug_vm")
         }
         check_probes(document, len(scenario.steps), where)
         return cls(
@@ -192,7 +191,7 @@ def signatures(state: State, pfn: int, nr_pages: int) -> npt.NDArray[np.int64]:
     parts = []
     for section, at in state.memmap.spans(pfn, nr_pages):
         pages = section.pages
-        buddy = np.asarray(state.memmap.encoding.has(pages.type[at], PageType.BUDDY))
+        buddy = state.memmap.encoding.where(pages.type[at], PageType.BUDDY)
         order = np.where(buddy, pages.order[at], 0).astype(np.int64)
         flags = (pages.flags[at] & np.uint32(_FLAG_MASK)).astype(np.int64)
         refcount = pages.refcount[at].astype(np.int64) & 0xFFFF
@@ -276,9 +275,7 @@ class Comparable:
     boot_totalram_pages: int
 
 
-def compare_probe(
-    observation: Observation, probe: dict[str, Any], simulated: Comparable
-) -> ProbeResult:
+def compare_probe(observation: Observation, probe: dict[str, Any], simulated: Comparable) -> ProbeResult:
     """Compare a simulated state with one probe: zone counters, memory blocks, every page."""
     result = ProbeResult(probe["step"], probe["at"])
     state = simulated.state
@@ -359,9 +356,7 @@ def _compare_pages(
         first = int(agrees.argmin())
         any_managed = wanted[first] == _ANY_MANAGED
         recorded = (
-            "any page that the buddy manages"
-            if any_managed
-            else describe(int(wanted[first]), encoding)
+            "any page that the buddy manages" if any_managed else describe(int(wanted[first]), encoding)
         )
         result.problems.append(
             f"{int((~agrees).sum())} pages differ, first {pfn + first:#x}: "

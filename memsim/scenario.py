@@ -13,7 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from memsim.errors import BadScenario, KernelBug, KernelError, MemsimError, errno_number
-from memsim.machine import Machine, check_block_pages, check_online_type, check_ram, parse_migratetype
+from memsim.machine import (
+    Machine,
+    check_block_pages,
+    check_online_type,
+    check_ram,
+    parse_migratetype,
+)
 from memsim.patch import AFTER, Patch
 
 if TYPE_CHECKING:
@@ -73,9 +79,7 @@ STEPS: dict[str, StepKind] = {
             Argument("nr_pages", int),
             Argument("migratetype", str, optional=True),
         ),
-        lambda m, s: m.allocate(
-            s["nr_pages"], s.get("migratetype", "movable"), block=s.get("block")
-        ),
+        lambda m, s: m.allocate(s["nr_pages"], s.get("migratetype", "movable"), block=s.get("block")),
         "allocate {nr_pages} {migratetype} pages in block {block}",
     ),
     "outside": StepKind((Argument("what", str),), _outside, "outside: {what}"),
@@ -123,9 +127,7 @@ class Scenario:
             raise BadScenario(msg)
         return cls(title, machine, tuple(steps))
 
-    def boot(
-        self, patch: Patch = AFTER, release: str = "6.12", *, debug_vm: bool = False
-    ) -> Machine:
+    def boot(self, patch: Patch = AFTER, release: str = "6.12", *, debug_vm: bool = False) -> Machine:
         """Return the scenario's machine, booted and with nothing done to it yet."""
         spec = self.machine
         return Machine(

@@ -16,7 +16,7 @@ from __future__ import annotations
 import functools
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar, cast
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,7 +65,7 @@ def kernel_function(
         finally:
             trace.leave(name)
 
-    return call
+    return cast("Callable[Concatenate[Kernel, P], R]", call)
 
 
 class _Points:

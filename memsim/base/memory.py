@@ -188,9 +188,7 @@ def zone_for_pfn_range(kernel: Kernel, online_type: str, pfn: int, nr_pages: int
 
 def intersects(zone: Zone, pfn: int, nr_pages: int) -> bool:
     """Return whether a range overlaps the span of a zone (``zone_intersects()``)."""
-    return (
-        zone.spanned_pages > 0 and pfn < zone.zone_end_pfn and zone.zone_start_pfn < pfn + nr_pages
-    )
+    return zone.spanned_pages > 0 and pfn < zone.zone_end_pfn and zone.zone_start_pfn < pfn + nr_pages
 
 
 @kernel_function

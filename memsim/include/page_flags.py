@@ -17,13 +17,12 @@ Left out: flags that never differ in any path of memory hotplug (PG_arch_1, PG_r
 from __future__ import annotations
 
 from enum import Enum, IntFlag
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 if TYPE_CHECKING:
-    import numpy as np
     import numpy.typing as npt
-
-    Stored = TypeVar("Stored", int, npt.NDArray[np.uint8])
 
 
 class PageFlag(IntFlag):
@@ -191,13 +190,22 @@ class PageTypeEncoding:
             return NO_TYPE
         return NO_TYPE & ~_INVERTED_BIT[page_type] if self.inverted else _BYTE_CODE[page_type]
 
-    def has(self, stored: Stored, page_type: PageType) -> npt.NDArray[np.bool_] | bool:
-        """Return whether ``stored`` (a number or an array) has ``page_type``."""
+    def has(self, stored: int, page_type: PageType) -> bool:
+        """Return whether the stored u8 has ``page_type``."""
         if page_type is PageType.NONE:
             return stored == NO_TYPE
         if self.inverted:
             return stored & _INVERTED_BIT[page_type] == 0
         return stored == _BYTE_CODE[page_type]
+
+    def where(self, stored: npt.NDArray[np.uint8], page_type: PageType) -> npt.NDArray[np.bool_]:
+        """Return which elements of an array of stored u8 have ``page_type``."""
+        bits = self.inverted and page_type is not PageType.NONE
+        masked, wanted = (
+            (stored & np.uint8(_INVERTED_BIT[page_type]), 0) if bits else (stored, self.code(page_type))
+        )
+        found: npt.NDArray[np.bool_] = masked == wanted
+        return found
 
     def types(self, stored: int) -> frozenset[PageType]:
         """Return every type that the stored u8 shows (empty: none)."""

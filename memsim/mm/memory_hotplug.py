@@ -53,9 +53,7 @@ if TYPE_CHECKING:
 
 
 @kernel_function
-def move_pfn_range_to_zone(
-    kernel: Kernel, zone: Zone, pfn: int, nr_pages: int, migratetype: int
-) -> None:
+def move_pfn_range_to_zone(kernel: Kernel, zone: Zone, pfn: int, nr_pages: int, migratetype: int) -> None:
     """Grow the zone over a range and initialise its memmap; no counter but the span moves."""
     start = min(pfn, zone.zone_start_pfn) if zone.spanned_pages else pfn
     end = max(pfn + nr_pages, zone.zone_end_pfn)
@@ -79,9 +77,7 @@ def remove_pfn_range_from_zone(kernel: Kernel, zone: Zone, pfn: int, nr_pages: i
         zone.set_span(start, 0 if last is None else last + 1 - start)
 
 
-def outermost_page(
-    kernel: Kernel, zone: Zone, low: int, high: int, *, from_start: bool
-) -> int | None:
+def outermost_page(kernel: Kernel, zone: Zone, low: int, high: int, *, from_start: bool) -> int | None:
     """Return the first (or last) page in [low, high) that is online and in the zone, or None.
 
     ``find_smallest_section_pfn()`` and ``find_biggest_section_pfn()``; they look at one page for each

@@ -79,9 +79,7 @@ def boot(
         start, end = parts[0][0], parts[-1][0] + parts[-1][1]
         zone.set_span(start, end - start)
         for pfn, nr_pages in parts:
-            memmap_init_range(
-                kernel, pfn, nr_pages, zone_type, MEMINIT_EARLY, MigrateType.MOVABLE
-            )
+            memmap_init_range(kernel, pfn, nr_pages, zone_type, MEMINIT_EARLY, MigrateType.MOVABLE)
             zone.add("present_pages", nr_pages)
             zone.add("present_early_pages", nr_pages)
             kernel.memmap.set_flags(pfn, nr_pages, PRESENT)
@@ -93,9 +91,7 @@ def boot(
         kernel.iomem[pfn] = (nr_pages, "System RAM")
 
 
-def clip(
-    ranges: Iterable[tuple[int, int]], low: int, high: int
-) -> Iterator[tuple[int, int]]:
+def clip(ranges: Iterable[tuple[int, int]], low: int, high: int) -> Iterator[tuple[int, int]]:
     """Yield the parts of (start_pfn, nr_pages) ranges that lie in [low, high).
 
     >>> list(clip([(0, 10), (20, 5)], 4, 22))
@@ -107,9 +103,7 @@ def clip(
             yield start, end - start
 
 
-def gaps(
-    ranges: Iterable[tuple[int, int]], low: int, high: int
-) -> Iterator[tuple[int, int]]:
+def gaps(ranges: Iterable[tuple[int, int]], low: int, high: int) -> Iterator[tuple[int, int]]:
     """Yield what [low, high) holds between sorted (start_pfn, nr_pages) ranges.
 
     >>> list(gaps([(4, 4), (10, 2)], 0, 16))
@@ -141,9 +135,7 @@ def init_unavailable_ranges(kernel: Kernel, ram: list[tuple[int, int]]) -> None:
             kernel.memmap.init_pages(pfn, nr_pages, zone_type, PageFlag.RESERVED, NO_TYPE)
             first = pageblock_start_pfn(pfn + pageblock_nr_pages - 1)
             if first < pfn + nr_pages:
-                kernel.memmap.set_migratetype(
-                    first, pfn + nr_pages - first, MigrateType.MOVABLE
-                )
+                kernel.memmap.set_migratetype(first, pfn + nr_pages - first, MigrateType.MOVABLE)
 
 
 @kernel_function
@@ -153,9 +145,7 @@ def reserve_bootmem_region(kernel: Kernel, pfn: int, nr_pages: int) -> None:
 
 
 @kernel_function
-def memblock_free_all(
-    kernel: Kernel, ram: list[tuple[int, int]], reserved: list[tuple[int, int]]
-) -> None:
+def memblock_free_all(kernel: Kernel, ram: list[tuple[int, int]], reserved: list[tuple[int, int]]) -> None:
     """Free everything that is RAM and not reserved; MemTotal is added once, at the end."""
     freed = 0
     for pfn, nr_pages in ram:

@@ -144,7 +144,7 @@ def scan_movable_pages(kernel: Kernel, pfn: int, nr_pages: int) -> int | None:
     for section, at in kernel.memmap.spans(pfn, nr_pages):
         pages = section.pages
         movable = pages.flags[at] & np.uint32(PageFlag.LRU) != 0
-        offline = np.asarray(encoding.has(pages.type[at], PageType.OFFLINE))
+        offline = encoding.where(pages.type[at], PageType.OFFLINE)
         held = offline & (pages.refcount[at] > 0)
         if (movable | held).any():
             index = int((movable | held).argmax())
@@ -207,7 +207,7 @@ def __offline_isolated_pages(kernel: Kernel, pfn: int, nr_pages: int) -> int:
         in_buddy[head - pfn : head - pfn + (1 << order)] = True
     already_offline, done = 0, 0
     for section, at in memmap.spans(pfn, nr_pages):
-        offline = np.asarray(encoding.has(section.pages.type[at], PageType.OFFLINE))
+        offline = encoding.where(section.pages.type[at], PageType.OFFLINE)
         poisoned = section.pages.flags[at] & np.uint32(PageFlag.HWPOISON) != 0
         withheld = offline & ~poisoned & ~in_buddy[done : done + at.stop - at.start]
         already_offline += int(withheld.sum())

@@ -139,9 +139,7 @@ def free_pages_prepare(kernel: Kernel, pfn: int, order: int) -> bool:
         kernel.memmap.clear_flags(pfn, nr_pages, PAGE_FLAGS_CHECK_AT_PREP)
         return True
     for wrong in sorted(bad, key=lambda each: each == pfn):  # the head is checked last
-        reason = page_bad_reason(
-            kernel, wrong, PAGE_FLAGS_CHECK_AT_FREE, "PAGE_FLAGS_CHECK_AT_FREE"
-        )
+        reason = page_bad_reason(kernel, wrong, PAGE_FLAGS_CHECK_AT_FREE, "PAGE_FLAGS_CHECK_AT_FREE")
         bad_page(kernel, wrong, reason or "nonzero mapcount")
     return False
 
@@ -152,11 +150,7 @@ def free_pages_prepare(kernel: Kernel, pfn: int, order: int) -> bool:
 def page_is_buddy(kernel: Kernel, pfn: int, order: int, zone: Zone) -> bool:
     """Return whether ``pfn`` starts a free block of exactly ``order`` in ``zone``."""
     memmap = kernel.memmap
-    return (
-        memmap.pfn_valid(pfn)
-        and memmap.buddy_order(pfn) == order
-        and memmap.zone_of(pfn) == zone.type
-    )
+    return memmap.pfn_valid(pfn) and memmap.buddy_order(pfn) == order and memmap.zone_of(pfn) == zone.type
 
 
 def list_type(zone: Zone, pfn: int, order: int) -> int:
@@ -189,7 +183,7 @@ def free_blocks_in(kernel: Kernel, pfn: int, nr_pages: int) -> list[tuple[int, i
     """Return (pfn, order) of every free block whose head lies in the range, ascending."""
     heads: list[tuple[int, int]] = []
     for section, at in kernel.memmap.spans(pfn, nr_pages):
-        is_head = kernel.memmap.encoding.has(section.pages.type[at], PageType.BUDDY)
+        is_head = kernel.memmap.encoding.where(section.pages.type[at], PageType.BUDDY)
         found = np.flatnonzero(is_head)
         orders = section.pages.order[at][found].tolist()
         heads += zip((found + pfn).tolist(), orders, strict=True)
@@ -254,9 +248,7 @@ def __free_one_page(
         zone.add_to_free_list(pfn, order, migratetype)
 
 
-def split_large_buddy(
-    kernel: Kernel, zone: Zone, pfn: int, order: int, *, to_tail: bool = False
-) -> None:
+def split_large_buddy(kernel: Kernel, zone: Zone, pfn: int, order: int, *, to_tail: bool = False) -> None:
     """Free a block in pieces of at most one pageblock, each to the list of its own pageblock."""
     end, order = pfn + (1 << order), min(order, pageblock_order)
     for piece in range(pfn, end, 1 << order):
@@ -307,8 +299,7 @@ def any_reserved(kernel: Kernel, pfn: int, nr_pages: int) -> bool:
     """Return whether a page of the range is PG_reserved."""
     bit = np.uint32(PageFlag.RESERVED)
     return any(
-        bool((section.pages.flags[at] & bit).any())
-        for section, at in kernel.memmap.spans(pfn, nr_pages)
+        bool((section.pages.flags[at] & bit).any()) for section, at in kernel.memmap.spans(pfn, nr_pages)
     )
 
 
@@ -342,9 +333,7 @@ def expand(kernel: Kernel, zone: Zone, pfn: int, low: int, high: int, migratetyp
         zone.add_to_free_list(pfn + (1 << high), high, migratetype)
 
 
-def page_del_and_expand(
-    kernel: Kernel, zone: Zone, pfn: int, low: int, high: int, migratetype: int
-) -> int:
+def page_del_and_expand(kernel: Kernel, zone: Zone, pfn: int, low: int, high: int, migratetype: int) -> int:
     """Take a block of order ``high`` off its list, keep ``low`` of it, put the rest back."""
     taken_from = del_page_from_free_list(kernel, zone, pfn, high)
     account_freepages(zone, -(1 << high), taken_from)
@@ -364,9 +353,7 @@ def __rmqueue_smallest(
     return None
 
 
-def find_fallback(
-    zone: Zone, order: int, migratetype: int, within: Range | None
-) -> tuple[int, int] | None:
+def find_fallback(zone: Zone, order: int, migratetype: int, within: Range | None) -> tuple[int, int] | None:
     """Return (pfn, migratetype) of the first block of ``order`` on a fallback list, or None."""
     for fallback in FALLBACKS.get(migratetype, ()):
         pfn = head_of(zone.free_area[order][fallback], within)
@@ -471,9 +458,7 @@ def zonelist(migratetype: int) -> tuple[ZoneType, ...]:
 
 
 @kernel_function
-def alloc_pages(
-    kernel: Kernel, order: int, migratetype: int, within: Range | None = None
-) -> int:
+def alloc_pages(kernel: Kernel, order: int, migratetype: int, within: Range | None = None) -> int:
     """Allocate a block of ``2**order`` pages and return its first pfn; its refcount is 1.
 
     Raises

@@ -42,9 +42,7 @@ if TYPE_CHECKING:
     from memsim.kernel import Kernel
 
 
-def has_unmovable_pages(
-    kernel: Kernel, pfn: int, nr_pages: int, *, memory_offline: bool
-) -> int | None:
+def has_unmovable_pages(kernel: Kernel, pfn: int, nr_pages: int, *, memory_offline: bool) -> int | None:
     """Return the first page of a range inside one pageblock that cannot be moved away, or None.
 
     The order of the questions is the kernel's: PG_reserved is unmovable whatever else it is;
@@ -59,7 +57,7 @@ def has_unmovable_pages(
         passes = PageFlag.LRU
         if memory_offline:
             passes |= PageFlag.HWPOISON
-            fine |= np.asarray(memmap.encoding.has(pages.type[at], PageType.OFFLINE))
+            fine |= memmap.encoding.where(pages.type[at], PageType.OFFLINE)
         fine |= flags & np.uint32(passes) != 0
         fine &= flags & np.uint32(PageFlag.RESERVED) == 0
         unmovable[at_pfn - pfn : at_pfn - pfn + len(fine)] = ~fine
@@ -98,17 +96,13 @@ def move_freepages_block_isolate(kernel: Kernel, zone: Zone, pfn: int, migratety
     memmap.set_migratetype(pfn, pageblock_nr_pages, migratetype)
 
 
-def set_migratetype_isolate(
-    kernel: Kernel, pfn: int, *, memory_offline: bool, report_failure: bool
-) -> None:
+def set_migratetype_isolate(kernel: Kernel, pfn: int, *, memory_offline: bool, report_failure: bool) -> None:
     """Isolate one pageblock; EBUSY if it is isolated already or holds an unmovable page."""
     stage = "set_migratetype_isolate"
     if kernel.memmap.migratetype(pfn) == MigrateType.ISOLATE:
         message = f"pageblock {pfn:#x} is already isolated by somebody else"
         raise KernelError("EBUSY", stage, message)
-    unmovable = has_unmovable_pages(
-        kernel, pfn, pageblock_nr_pages, memory_offline=memory_offline
-    )
+    unmovable = has_unmovable_pages(kernel, pfn, pageblock_nr_pages, memory_offline=memory_offline)
     if unmovable is not None:
         if report_failure:
             kernel.state.printk(f"page: pfn:{unmovable:#x} page dumped because: unmovable page")
@@ -226,7 +220,7 @@ def test_pages_isolated(kernel: Kernel, pfn: int, nr_pages: int, *, memory_offli
     for section, at in kernel.memmap.spans(pfn, nr_pages):
         pages, size = section.pages, at.stop - at.start
         if memory_offline:
-            offline = np.asarray(encoding.has(pages.type[at], PageType.OFFLINE))
+            offline = encoding.where(pages.type[at], PageType.OFFLINE)
             poisoned = pages.flags[at] & np.uint32(PageFlag.HWPOISON) != 0
             fine[at_index : at_index + size] = poisoned | (offline & (pages.refcount[at] == 0))
         at_index += size

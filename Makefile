@@ -1,0 +1,97 @@
+# `make` alone tells what there is. Written for GNU make 3.81, which macOS has.
+
+# Any Python from 3.11 on: make PYTHON=python3.13 read
+PYTHON ?= python3
+
+VENV := .venv
+BIN := $(VENV)/bin
+# Jupyter and nbgrader start their helpers by name.
+IN_VENV := PATH="$(CURDIR)/$(BIN):$$PATH"
+# Runs that must come out the same for everybody do not see the user's own Jupyter settings.
+OWN_STATE := IPYTHONDIR="$(CURDIR)/$(VENV)/ipython" JUPYTER_CONFIG_DIR="$(CURDIR)/$(VENV)/jupyter"
+# The browser of the browser tests; empty means Playwright's own.
+MEMSIM_CHROMIUM ?= $(shell command -v chromium || command -v chromium-browser || \
+	command -v google-chrome || command -v google-chrome-stable)
+
+.PHONY: help read test lint book lock clean chromium
+
+help:
+	@echo "make read    open the book in JupyterLab"
+	@echo "make test    lint, then run every test, every doctest and every notebook"
+	@echo "make lint    ruff and mypy only"
+	@echo "make book    execute the notebooks again and store their outputs"
+	@echo "make lock    renew requirements.lock (UPGRADE=1: with newer versions; needs uv)"
+	@echo "make clean   remove all that these made, the environment too"
+
+read: $(VENV)/.ready
+	@echo "Opening the book in JupyterLab. Ctrl-C here stops it."
+	@$(IN_VENV) jupyter-lab $$(test "$$(id -u)" != 0 || echo --allow-root) \
+		--ServerApp.root_dir="$(CURDIR)" book/00-welcome.ipynb
+
+test: lint chromium
+	@echo "Testing: the simulator, its doctests, and the book against its stored outputs."
+	@$(IN_VENV) $(OWN_STATE) MEMSIM_CHROMIUM="$(MEMSIM_CHROMIUM)" pytest
+
+lint: $(VENV)/.ready
+	@echo "Linting: ruff's rules, ruff's layout, and mypy on the simulator."
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+
+book: $(VENV)/.ready
+	@echo "Executing the book's notebooks."
+	@$(IN_VENV) $(OWN_STATE) python tests/tools/execute_book.py
+
+lock:
+	@command -v uv >/dev/null || { echo "make lock needs uv: $(PYTHON) -m pip install uv" >&2; exit 1; }
+	@echo "Locking what pyproject.toml asks for, for every platform and Python, in requirements.lock."
+	@uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest \
+		--generate-hashes --no-annotate --custom-compile-command "make lock" \
+		$(if $(UPGRADE),--upgrade) --extra book --group build --group lint --group test \
+		--output-file requirements.lock pyproject.toml
+
+clean:
+	@echo "Removing the environment, caches and builds."
+	@rm -rf $(VENV) build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	@find . \( -name __pycache__ -o -name .ipynb_checkpoints \) -type d -prune -exec rm -rf {} +
+
+# The locked packages, made anew when the lock changes, so that nothing old stays. They are
+# byte-compiled here: where PYTHONDONTWRITEBYTECODE is set nobody would ever do it, and every
+# start of Python would take several times as long.
+$(VENV)/.locked: requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo \
+		"memsim needs Python 3.11 or newer, and $(PYTHON) is not: make PYTHON=python3.13 names another." >&2; exit 1; }
+	@echo "Making $(VENV) from requirements.lock: seconds with uv, a minute or two without."
+	@rm -rf $(VENV)
+	@if command -v uv >/dev/null; then \
+		uv venv --quiet --python $(PYTHON) $(VENV) && \
+		uv pip sync --quiet --require-hashes --compile-bytecode --python $(BIN)/python requirements.lock; \
+	else \
+		$(PYTHON) -m venv $(VENV) && \
+		$(BIN)/python -m pip -qq --disable-pip-version-check install \
+			--require-hashes --no-deps --compile --requirement requirements.lock; \
+	fi
+	@touch $@
+
+# The project itself on top, and JupyterLab told not to ask for news.
+$(VENV)/.ready: $(VENV)/.locked pyproject.toml
+	@echo "Installing memsim in $(VENV), editable."
+	@if command -v uv >/dev/null; then \
+		uv pip install --quiet --no-deps --no-build-isolation --python $(BIN)/python --editable .; \
+	else \
+		$(BIN)/python -m pip -qq --disable-pip-version-check install \
+			--no-deps --no-build-isolation --editable .; \
+	fi
+	@mkdir -p $(VENV)/share/jupyter/lab/settings
+	@echo '{"@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": false}}' \
+		> $(VENV)/share/jupyter/lab/settings/overrides.json
+	@touch $@
+
+chromium: $(VENV)/.ready
+	@if [ -z "$(MEMSIM_CHROMIUM)" ]; then \
+		echo "No Chromium on PATH: asking Playwright for its own."; \
+		$(BIN)/playwright install chromium || { echo "The browser tests need Chromium: install it" \
+			"(Debian: apt install chromium; Fedora: dnf install chromium) or name one in MEMSIM_CHROMIUM." >&2; exit 1; }; \
+	elif [ ! -x "$(MEMSIM_CHROMIUM)" ]; then \
+		echo "MEMSIM_CHROMIUM names no program: $(MEMSIM_CHROMIUM)" >&2; exit 1; \
+	fi
