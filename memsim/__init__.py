@@ -10,8 +10,10 @@ The simulator needs numpy and nothing else; plotly and ipywidgets are imported b
 ``memsim.lesson`` only.
 """
 
+from memsim.comparison import compare
 from memsim.machine import Machine
 from memsim.patch import AFTER, BEFORE, Hunk, Patch
+from memsim.scenario import Scenario, run
 
-__all__ = ["AFTER", "BEFORE", "Hunk", "Machine", "Patch"]
+__all__ = ["AFTER", "BEFORE", "Hunk", "Machine", "Patch", "Scenario", "compare", "run"]
 __version__ = "0.1.0"

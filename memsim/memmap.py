@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -57,6 +57,20 @@ POISON_ORDER = 0xFF
 POISON_REFCOUNT = -1
 
 
+class Pattern(NamedTuple):
+    """What the pages of a section are when they are all alike, or all free blocks of order 10."""
+
+    flags: int
+    stored_type: int
+    order: int
+    refcount: int
+    buddy: int = NO_TYPE
+    """Stored type of the heads of the free blocks; NO_TYPE: there are none."""
+
+
+POISON = Pattern(POISON_FLAGS, NO_TYPE, POISON_ORDER, POISON_REFCOUNT)
+
+
 class Pages:
     """The four arrays of one section, and a memoryview of each for quick single reads."""
 
@@ -65,6 +79,7 @@ class Pages:
         "flags_at",
         "order",
         "order_at",
+        "pattern",
         "refcount",
         "refcount_at",
         "type",
@@ -79,6 +94,7 @@ class Pages:
         refcount: npt.NDArray[np.int16],
     ) -> None:
         """Take ownership of the arrays, each of PAGES_PER_SECTION elements."""
+        self.pattern: Pattern | None = None
         self.flags, self.type, self.order, self.refcount = flags, types, order, refcount
         self.flags_at, self.type_at = flags.data, types.data
         self.order_at, self.refcount_at = order.data, refcount.data
@@ -87,30 +103,21 @@ class Pages:
         """Return arrays of one's own."""
         return Pages(self.flags.copy(), self.type.copy(), self.order.copy(), self.refcount.copy())
 
-    @classmethod
-    def filled(cls, flags: int, stored_type: int, order: int, refcount: int) -> Pages:
-        """Return a section whose pages are all alike."""
-        size = PAGES_PER_SECTION
-        return cls(
-            np.full(size, flags, np.uint32),
-            np.full(size, stored_type, np.uint8),
-            np.full(size, order, np.uint8),
-            np.full(size, refcount, np.int16),
-        )
-
 
 @lru_cache(maxsize=64)
-def uniform_pages(flags: int, stored_type: int, order: int, refcount: int) -> Pages:
-    """Return the shared arrays of a section whose pages are all alike."""
-    return Pages.filled(flags, stored_type, order, refcount)
-
-
-@lru_cache(maxsize=16)
-def free_pages_of_max_order(flags: int, buddy_code: int) -> Pages:
-    """Return the shared arrays of a section that consists of free blocks of order 10."""
-    pages = Pages.filled(flags, NO_TYPE, 0, 0)
-    pages.type[::MAX_ORDER_NR_PAGES] = buddy_code
-    pages.order[::MAX_ORDER_NR_PAGES] = MAX_PAGE_ORDER
+def pages_of(pattern: Pattern) -> Pages:
+    """Return the arrays that all sections of one pattern share."""
+    size = PAGES_PER_SECTION
+    pages = Pages(
+        np.full(size, pattern.flags, np.uint32),
+        np.full(size, pattern.stored_type, np.uint8),
+        np.full(size, pattern.order, np.uint8),
+        np.full(size, pattern.refcount, np.int16),
+    )
+    if pattern.buddy != NO_TYPE:
+        pages.type[::MAX_ORDER_NR_PAGES] = pattern.buddy
+        pages.order[::MAX_ORDER_NR_PAGES] = MAX_PAGE_ORDER
+    pages.pattern = pattern
     return pages
 
 
@@ -134,6 +141,10 @@ class Section:
             self.pages = self.pages.copy()
             self.shared = False
         return self.pages
+
+    def share(self, pattern: Pattern) -> None:
+        """Make all pages of the section what ``pattern`` says."""
+        self.pages, self.shared = pages_of(pattern), True
 
     def copy(self) -> Section:
         """Return a section that shares the arrays with this one from now on."""
@@ -289,8 +300,7 @@ class Memmap:
         """Make section ``nr`` present, its memmap poisoned (``page_init_poison()``)."""
         if self.trace is not None:
             self.trace.write("memmap", "add_section", nr)
-        pages = uniform_pages(POISON_FLAGS, NO_TYPE, POISON_ORDER, POISON_REFCOUNT)
-        self.sections[nr] = Section(nr, pages, early=early)
+        self.sections[nr] = Section(nr, pages_of(POISON), early=early)
 
     def remove_section(self, nr: int) -> None:
         """Take section ``nr`` and its memmap away."""
@@ -308,35 +318,46 @@ class Memmap:
         """Fill struct pages with ones (``page_init_poison()``)."""
         if self.trace is not None:
             self.trace.write("memmap", "poison", pfn, nr_pages)
-        self._fill(pfn, nr_pages, (POISON_FLAGS, NO_TYPE, POISON_ORDER, POISON_REFCOUNT))
+        self._fill(pfn, nr_pages, POISON)
 
     def init_pages(self, pfn: int, nr_pages: int, zone: int, flags: int, stored_type: int) -> None:
         """``__init_single_page()`` on a range: everything reset, refcount 1, then flags and type."""
         if self.trace is not None:
             self.trace.write("memmap", "init_pages", pfn, nr_pages, zone, flags, stored_type)
-        self._fill(pfn, nr_pages, (zone << ZONE_SHIFT | LIVE | flags, stored_type, 0, 1))
+        self._fill(pfn, nr_pages, Pattern(zone << ZONE_SHIFT | LIVE | flags, stored_type, 0, 1))
 
-    def _fill(self, pfn: int, nr_pages: int, state: tuple[int, int, int, int]) -> None:
+    def _fill(self, pfn: int, nr_pages: int, state: Pattern) -> None:
         for section, at in self.spans(pfn, nr_pages):
             if at.stop - at.start == PAGES_PER_SECTION:
-                section.pages, section.shared = uniform_pages(*state), True
+                section.share(state)
                 continue
             pages = section.own()
-            pages.flags[at], pages.type[at], pages.order[at], pages.refcount[at] = state
+            pages.flags[at], pages.type[at] = state.flags, state.stored_type
+            pages.order[at], pages.refcount[at] = state.order, state.refcount
 
     def set_flags(self, pfn: int, nr_pages: int, mask: int) -> None:
         """Set flags (or ghost bits) on a range."""
         if self.trace is not None:
             self.trace.write("memmap", "set_flags", pfn, nr_pages, mask)
-        for section, at in self.spans(pfn, nr_pages):
-            section.own().flags[at] |= np.uint32(mask)
+        self._change_flags(pfn, nr_pages, int(mask), 0)
 
     def clear_flags(self, pfn: int, nr_pages: int, mask: int) -> None:
         """Clear flags (or ghost bits) on a range."""
         if self.trace is not None:
             self.trace.write("memmap", "clear_flags", pfn, nr_pages, mask)
+        self._change_flags(pfn, nr_pages, 0, int(mask))
+
+    def _change_flags(self, pfn: int, nr_pages: int, set_mask: int, clear_mask: int) -> None:
         for section, at in self.spans(pfn, nr_pages):
-            section.own().flags[at] &= np.uint32(~int(mask) & 0xFFFFFFFF)
+            pattern = section.pages.pattern
+            if pattern is not None and at.stop - at.start == PAGES_PER_SECTION:
+                section.share(pattern._replace(flags=pattern.flags & ~clear_mask | set_mask))
+                continue
+            flags = section.own().flags
+            if set_mask:
+                flags[at] |= np.uint32(set_mask)
+            if clear_mask:
+                flags[at] &= np.uint32(~clear_mask & 0xFFFFFFFF)
 
     def set_type(self, pfn: int, nr_pages: int, page_type: PageType) -> None:
         """``__SetPageX`` on a range; with debug_vm another type already there is a KernelBug."""
@@ -443,4 +464,4 @@ class Memmap:
             self.trace.write("memmap", "set_free_max_order", nr, zone)
         section = self.sections[nr]
         flags = zone << ZONE_SHIFT | LIVE | MANAGED | (section.pages.flags_at[0] & PRESENT)
-        section.pages, section.shared = free_pages_of_max_order(flags, self._buddy), True
+        section.share(Pattern(flags, NO_TYPE, 0, 0, self._buddy))

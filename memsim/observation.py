@@ -134,6 +134,25 @@ class Observation:
         )
         raise BadObservation(msg)
 
+    def probe(self, step: int, at: str) -> dict[str, Any]:
+        """Return the first probe of ``step`` with the name ``at``; BadObservation if none was recorded."""
+        for probe in self.probes:
+            if probe["step"] == step and probe["at"] == at:
+                return probe
+        msg = f"{self.name}: no probe {at!r} was recorded in step {step}"
+        raise BadObservation(msg)
+
+    def page_counts(self, step: int, at: str, block: int) -> dict[str, int]:
+        """Return how many pages of a block were in each state of the legend at a probe.
+
+        >>> bundled("6.12base-after-dimm").page_counts(1, "notifier:MEM_GOING_ONLINE", 32)
+        {'O/1': 32768}
+        """
+        counts: dict[str, int] = {}
+        for count, key in runs_of(self.probe(step, at)["blocks"][str(block)]["pages"], self.name):
+            counts[key] = counts.get(key, 0) + count
+        return counts
+
     @property
     def partial(self) -> bool:
         """Whether the recorded kernel had some hunks and not others."""

@@ -30,7 +30,7 @@ from memsim.include.layout import (
 )
 from memsim.include.mmzone import MigrateType, Zone
 from memsim.include.page_flags import LIVE, PRESENT, ZONE_MASK, ZONE_SHIFT
-from memsim.memmap import uniform_pages
+from memsim.memmap import Pattern
 from memsim.mm.mm_init import MEMINIT_HOTPLUG, first_state, memmap_init_range
 from memsim.mm.notifier import memory_notify
 from memsim.mm.page_alloc import (
@@ -200,14 +200,14 @@ def online_fresh_section(kernel: Kernel, pfn: int) -> bool:
     section = kernel.memmap.sections[pfn_to_section_nr(pfn)]
     zone = kernel.page_zone(pfn)
     flags, stored_type = first_state(kernel, zone.type, MEMINIT_HOTPLUG)
-    fresh = uniform_pages(zone.type << ZONE_SHIFT | LIVE | flags, stored_type, 0, 1)
+    fresh = Pattern(zone.type << ZONE_SHIFT | LIVE | flags, stored_type, 0, 1)
     if (
         kernel.trace is not None
         or kernel.online_page_callback is not None
         or kernel.debug_vm
         or kernel.has(Hunk.MM_INIT) != kernel.has(Hunk.PAGE_ALLOC)
         or not is_aligned(pfn, PAGES_PER_SECTION)
-        or section.pages is not fresh
+        or section.pages.pattern != fresh
     ):
         return False
     kernel.memmap.set_free_max_order(section.nr, zone.type)

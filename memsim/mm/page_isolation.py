@@ -25,8 +25,7 @@ from memsim.include.layout import (
     pfn_to_section_nr,
 )
 from memsim.include.mmzone import MigrateType, Zone, ZoneType
-from memsim.include.page_flags import ZONE_SHIFT, PageFlag, PageType
-from memsim.memmap import free_pages_of_max_order
+from memsim.include.page_flags import NO_TYPE, ZONE_SHIFT, PageFlag, PageType
 from memsim.mm.page_alloc import (
     __free_one_page,
     account_freepages,
@@ -190,10 +189,9 @@ def unset_free_section(kernel: Kernel, pfn: int, migratetype: int) -> bool:
     if kernel.trace is not None or not is_aligned(pfn, PAGES_PER_SECTION):
         return False
     section = kernel.memmap.sections[pfn_to_section_nr(pfn)]
-    code = kernel.memmap.encoding.code(PageType.BUDDY)
-    flags = section.pages.flags_at[0]
+    pattern = section.pages.pattern
     isolated = section.pageblocks.count(MigrateType.ISOLATE) == len(section.pageblocks)
-    if not isolated or section.pages is not free_pages_of_max_order(flags, code):
+    if not isolated or pattern is None or pattern.buddy == NO_TYPE:
         return False
     zone = kernel.page_zone(pfn)
     for head in range(pfn, pfn + PAGES_PER_SECTION, 1 << MAX_PAGE_ORDER):
