@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from memsim.include.page_flags import ALL_FLAGS
 from memsim.patch import AFTER, BEFORE, Patch
 from memsim.scenario import Run, Scenario, run
 
@@ -46,6 +49,20 @@ class Comparison:
         """Return the event of a moment as the kernel after the patch saw it."""
         assert self.after.tape is not None  # noqa: S101
         return self.after.tape.events[moment.after]
+
+    def differing_pages(self, moment: Moment, pfn: int, nr_pages: int) -> int:
+        """Return how many struct pages of a range differ between the two kernels at a moment."""
+        before, after = self.states(moment)
+        count = 0
+        for (one, at), (other, _) in zip(
+            before.memmap.spans(pfn, nr_pages), after.memmap.spans(pfn, nr_pages), strict=True
+        ):
+            a, b = one.pages, other.pages
+            differ = (a.flags[at] ^ b.flags[at]) & np.uint32(ALL_FLAGS) != 0
+            differ |= (a.type[at] != b.type[at]) | (a.refcount[at] != b.refcount[at])
+            differ |= a.order[at] != b.order[at]
+            count += int(differ.sum())
+        return count
 
     def find(self, step: int, wanted: str) -> int:
         """Return the index of the first moment of ``step`` with the name ``wanted``.

@@ -89,7 +89,6 @@ class Kernel:
         self.memmap = memmap
         self.trace: Trace | None = None
         self.block_pages = PAGES_PER_SECTION
-        self.memmap_on_memory = False
         self.online_page_callback: Callable[[Kernel, int, int], None] | None = None
         """None: generic_online_page()."""
         self.memory_chain: list[tuple[int, Callable[[str, int, int], int | None]]] = []
@@ -101,6 +100,9 @@ class Kernel:
         """Section number -> pfn of the block that holds its struct pages, when taken from the buddy."""
         self.owners: dict[int, list[int]] = {}
         """Movable page -> its owner's list of pages, in which migration writes the new pfn."""
+        self.pagemaps: dict[int, int] = {}
+        """Device memory: first pfn -> pages."""
+        self.num_poisoned_pages = 0
         self.warned: set[str] = set()
         self.bad_pages = 0
         self.signal_pending: Callable[[], bool] = lambda: False
@@ -123,6 +125,12 @@ class Kernel:
         if owner is not None:
             owner[owner.index(pfn)] = target
             self.owners[target] = owner
+
+    def lost(self, pfn: int) -> None:
+        """Take a page from its owner: its contents are gone."""
+        owner = self.owners.pop(pfn, None)
+        if owner is not None:
+            owner.remove(pfn)
 
     def put_trace(self, trace: Trace | None) -> None:
         """Let ``trace`` watch from now on, or nobody."""

@@ -25,11 +25,14 @@ from memsim.base.memory import (
     remove_memory,
 )
 from memsim.errors import KernelError, MemsimError
-from memsim.include.layout import PAGES_PER_SECTION, is_aligned, probe_memory_block_size
+from memsim.include.layout import PAGES_PER_SECTION, probe_memory_block_size
 from memsim.include.mmzone import ZONE_NAMES, MigrateType, Zone
 from memsim.include.page_flags import PageFlag
 from memsim.invariants import Violation, check
 from memsim.kernel import Kernel
+from memsim.mm.memory_failure import memory_failure
+from memsim.mm.memory_hotplug import mhp_supports_memmap_on_memory
+from memsim.mm.memremap import memremap_pages
 from memsim.mm.mm_init import boot
 from memsim.mm.notifier import register_memory_notifier
 from memsim.mm.offline_pages import free_lru_page
@@ -65,6 +68,8 @@ class Machine:
         Pages of a memory block; None lets the kernel choose from the end of RAM.
     default_online_type
         What happens to blocks as they are added (``auto_online_blocks``).
+    memmap_on_memory
+        Whether hotplugged blocks hold their own struct pages where they can.
     debug_vm
         Whether CONFIG_DEBUG_VM checks are compiled in; production kernels are without.
     """
@@ -78,6 +83,7 @@ class Machine:
         reserved: Iterable[tuple[int, int]] = (),
         block_pages: int | None = None,
         default_online_type: str = "offline",
+        memmap_on_memory: bool = False,
         debug_vm: bool = False,
     ) -> None:
         """Boot."""
@@ -86,6 +92,7 @@ class Machine:
         self.kernel = Kernel(release_named(release), patch, debug_vm=debug_vm)
         self.kernel.block_pages = block_pages or probe_memory_block_size(sum(ram[-1]))
         self.default_online_type = check_online_type(default_online_type)
+        self.memmap_on_memory = memmap_on_memory
         boot(self.kernel, ram, reserved)
         boot_memory_blocks(self.kernel)
         self.boot_totalram_pages = self.kernel.state.totalram_pages
@@ -134,8 +141,17 @@ class Machine:
     # ---- memory hotplug ----------------------------------------------------------------------
 
     def add_memory(self, start_pfn: int, nr_pages: int) -> None:
-        """Plug a DIMM: see :func:`memsim.base.memory.add_memory`."""
-        add_memory(self.kernel, start_pfn, nr_pages, online_type=self.default_online_type)
+        """Plug a DIMM: see :func:`memsim.base.memory.add_memory`.
+
+        As the ACPI driver does, ask for self-hosted vmemmap only where the kernel supports it.
+        """
+        add_memory(
+            self.kernel,
+            start_pfn,
+            nr_pages,
+            online_type=self.default_online_type,
+            memmap_on_memory=self.memmap_on_memory and mhp_supports_memmap_on_memory(self.kernel, nr_pages),
+        )
 
     def remove_memory(self, start_pfn: int, nr_pages: int) -> None:
         """Unplug a DIMM whose blocks are offline."""
@@ -155,6 +171,16 @@ class Machine:
         rounds = iter(range(patience))
         self.kernel.signal_pending = lambda: next(rounds, None) is None
         return device_offline(self.kernel, self.block(block_id))
+
+    def memremap_pages(
+        self, start_pfn: int, nr_pages: int, kind: str = "generic", *, altmap: bool = False
+    ) -> None:
+        """Map device memory: see :func:`memsim.mm.memremap.memremap_pages`."""
+        memremap_pages(self.kernel, start_pfn, nr_pages, kind, altmap=altmap)
+
+    def poison(self, pfn: int) -> None:
+        """Declare a page broken: see :func:`memsim.mm.memory_failure.memory_failure`."""
+        memory_failure(self.kernel, pfn)
 
     def register_memory_notifier(self, listener: Listener, priority: int = 0) -> None:
         """Add a listener to the memory notifier chain."""
@@ -244,6 +270,3 @@ def parse_migratetype(name: str) -> MigrateType:
         msg = f"migratetype {name!r} must be one of {', '.join(allowed)}"
         raise MemsimError(msg)
     return MigrateType[name.upper()]
-
-
-__all__ = ["Machine", "is_aligned"]

@@ -100,6 +100,10 @@ class Release:
     """6.12's ``__free_one_page()`` gives a merged partner's pageblocks the type of the list."""
     isolation_splits: bool
     """6.12 splits a free block of order 10 when one of its two pageblocks changes its type."""
+    self_hosts_each_block: bool
+    """6.12 gives every memory block of a range its own altmap; 6.1 takes ranges of one block only."""
+    refuses_poisoned_blocks: bool
+    """6.12 refuses to online a block in which pages were poisoned; 6.1 forgets that they were."""
 
     def __str__(self) -> str:
         """Show the name."""
@@ -115,6 +119,8 @@ RELEASES = {
         frees_by_pageblock=False,
         retypes_on_merge=False,
         isolation_splits=False,
+        self_hosts_each_block=False,
+        refuses_poisoned_blocks=False,
     ),
     "6.12": Release(
         name="6.12",
@@ -124,6 +130,8 @@ RELEASES = {
         frees_by_pageblock=True,
         retypes_on_merge=True,
         isolation_splits=True,
+        self_hosts_each_block=True,
+        refuses_poisoned_blocks=True,
     ),
 }
 

@@ -54,6 +54,11 @@ def _outside(machine: Machine, step: dict[str, Any]) -> None:
     """Do nothing: something happened on the recorded machine that is not memory hotplug."""
 
 
+def _poison(machine: Machine, step: dict[str, Any]) -> None:
+    for pfn in step["pfns"]:
+        machine.poison(pfn)
+
+
 STEPS: dict[str, StepKind] = {
     "add_memory": StepKind(
         (Argument("start_pfn", int), Argument("nr_pages", int)),
@@ -82,7 +87,18 @@ STEPS: dict[str, StepKind] = {
         lambda m, s: m.allocate(s["nr_pages"], s.get("migratetype", "movable"), block=s.get("block")),
         "allocate {nr_pages} {migratetype} pages in block {block}",
     ),
+    "poison": StepKind((Argument("pfns", list),), _poison, "poison pages {pfns}"),
+    "memremap_pages": StepKind(
+        (Argument("start_pfn", int), Argument("nr_pages", int)),
+        lambda m, s: m.memremap_pages(s["start_pfn"], s["nr_pages"]),
+        "memremap_pages {nr_pages} pages at pfn {start_pfn:#x}",
+    ),
     "outside": StepKind((Argument("what", str),), _outside, "outside: {what}"),
+}
+_NOUNS = {
+    int: "a whole number, not negative",
+    str: "a string",
+    list: "a list of whole numbers",
 }
 _DEFAULTS = {"type": "online", "migratetype": "movable", "block": "any"}
 
@@ -136,6 +152,7 @@ class Scenario:
             release,
             block_pages=spec.get("block_pages"),
             default_online_type=spec.get("default_online_type", "offline"),
+            memmap_on_memory=spec.get("memmap_on_memory", False),
             debug_vm=debug_vm,
         )
 
@@ -176,6 +193,12 @@ def _is(value: object, kind: type) -> bool:
     return isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
 
 
+def _is_argument(value: Any, kind: type) -> bool:  # noqa: ANN401 (any JSON)
+    if kind is list:
+        return isinstance(value, list) and all(_is_argument(item, int) for item in value)
+    return _is(value, kind) and (kind is not int or value >= 0)
+
+
 def _check_machine(machine: dict[str, Any], where: str) -> dict[str, Any]:
     where = f"{where}: machine"
     _only_keys(machine, _MACHINE, where)
@@ -193,8 +216,8 @@ def _check_machine(machine: dict[str, Any], where: str) -> dict[str, Any]:
     except (MemsimError, TypeError) as problem:
         msg = f"{where}: {problem}"
         raise BadScenario(msg) from None
-    if machine.get("memmap_on_memory", False) is not False:
-        msg = f"{where}: 'memmap_on_memory' is not modelled yet, must be false"
+    if not isinstance(machine.get("memmap_on_memory", False), bool):
+        msg = f"{where}: 'memmap_on_memory' must be true or false"
         raise BadScenario(msg)
     if machine.get("devices", []) != []:
         msg = f"{where}: 'devices' are not modelled yet, must be empty"
@@ -216,8 +239,8 @@ def _check_step(step: object, where: str) -> None:
             msg = f"{where} ({step['do']}): {argument.name!r} is missing"
             raise BadScenario(msg)
         value = step[argument.name]
-        if not _is(value, argument.kind) or (argument.kind is int and value < 0):
-            noun = {int: "a whole number, not negative", str: "a string"}[argument.kind]
+        if not _is_argument(value, argument.kind):
+            noun = _NOUNS[argument.kind]
             msg = f"{where} ({step['do']}): {argument.name!r} is {value!r}, must be {noun}"
             raise BadScenario(msg)
     try:

@@ -15,11 +15,16 @@ from memsim.errors import KernelError
 from memsim.include.layout import hex_range, section_nr_to_pfn
 from memsim.include.mmzone import Zone, ZoneType
 from memsim.mm.memory_hotplug import (
+    adjust_present_page_count,
     arch_add_memory,
     arch_remove_memory,
     check_block_aligned,
+    mhp_deinit_memmap_on_memory,
+    mhp_init_memmap_on_memory,
+    mhp_supports_memmap_on_memory,
     online_pages,
     register_memory_resource,
+    vmemmap_pages,
 )
 from memsim.mm.offline_pages import offline_pages
 from memsim.trace import kernel_function
@@ -40,6 +45,9 @@ class MemoryBlock:
     nr_pages: int
     state: str = "offline"
     zone: Zone | None = None
+    nr_vmemmap_pages: int = 0
+    """Pages at the start that hold the struct pages of the block itself."""
+    nr_hwpoison: int = 0
 
 
 def memory_blocks_in(kernel: Kernel, pfn: int, nr_pages: int) -> list[MemoryBlock]:
@@ -102,6 +110,8 @@ def add_memory(
     nr_pages: int,
     name: str = "System RAM",
     online_type: str = "offline",
+    *,
+    memmap_on_memory: bool = False,
 ) -> None:
     """Make a range of memory known, and its blocks online if ``online_type`` says so.
 
@@ -112,19 +122,31 @@ def add_memory(
     KernelError
         EINVAL: not whole memory blocks. EEXIST: part of the range is known already. ENOMEM: no memory
         for the memmap. What auto-onlining fails with is ignored, as the kernel does.
+        EINVAL: 6.1 is asked for ``memmap_on_memory`` where it cannot do it; 6.12 does without then.
     """
     register_memory_resource(kernel, pfn, nr_pages, name)
     try:
         check_block_aligned(kernel, "add_memory_resource", pfn, nr_pages)
-        arch_add_memory(kernel, pfn, nr_pages)
+        altmap = memmap_on_memory and can_self_host(kernel, pfn, nr_pages)
+        arch_add_memory(kernel, pfn, nr_pages, altmap=altmap)
     except KernelError:
         del kernel.iomem[pfn]
         raise
     first = pfn // kernel.block_pages
     for block_id in range(first, first + nr_pages // kernel.block_pages):
         block = create_memory_block(kernel, block_id)
+        block.nr_vmemmap_pages = vmemmap_pages(block.nr_pages) if altmap else 0
         if online_type != "offline":
             auto_online(kernel, block, online_type)
+
+
+def can_self_host(kernel: Kernel, pfn: int, nr_pages: int) -> bool:
+    """Return whether a range will hold its own memmap; EINVAL on 6.1 when it was asked to and cannot."""
+    supported = mhp_supports_memmap_on_memory(kernel, nr_pages)
+    if not supported and not kernel.release.self_hosts_each_block:
+        message = f"{hex_range(pfn, nr_pages)} cannot hold its own memmap: it is not one memory block"
+        raise KernelError("EINVAL", "add_memory_resource", message)
+    return supported
 
 
 def auto_online(kernel: Kernel, block: MemoryBlock, online_type: str) -> None:
@@ -193,19 +215,54 @@ def intersects(zone: Zone, pfn: int, nr_pages: int) -> bool:
 
 @kernel_function
 def memory_block_online(kernel: Kernel, block: MemoryBlock, online_type: str) -> None:
-    """Bring the pages of a block online in the zone that ``online_type`` asks for."""
+    """Bring the pages of a block online in the zone that ``online_type`` asks for.
+
+    Pages that hold the block's own memmap come first; they are counted as present when all is done.
+
+    Raises
+    ------
+    KernelError
+        EHWPOISON (6.12): pages of the block were poisoned. Else what ``online_pages()`` fails with.
+    """
+    if block.nr_hwpoison and kernel.release.refuses_poisoned_blocks:
+        message = f"memory block {block.block_id} has {block.nr_hwpoison} poisoned pages"
+        raise KernelError("EHWPOISON", "memory_block_online", message)
     zone = zone_for_pfn_range(kernel, online_type, block.start_pfn, block.nr_pages)
-    online_pages(kernel, block.start_pfn, block.nr_pages, zone)
+    start, vmemmap = block.start_pfn, block.nr_vmemmap_pages
+    if vmemmap:
+        mhp_init_memmap_on_memory(kernel, start, vmemmap, zone)
+    try:
+        online_pages(kernel, start + vmemmap, block.nr_pages - vmemmap, zone)
+    except KernelError:
+        if vmemmap:
+            mhp_deinit_memmap_on_memory(kernel, start, vmemmap)
+        raise
+    if vmemmap:
+        adjust_present_page_count(kernel, start, vmemmap)
     block.zone = zone
 
 
 @kernel_function
 def memory_block_offline(kernel: Kernel, block: MemoryBlock) -> None:
-    """Take the pages of a block offline; EINVAL for a block that spans several zones."""
+    """Take the pages of a block offline; EINVAL for a block that spans several zones.
+
+    Pages that hold the block's own memmap are never isolated or migrated; they stop being present
+    before the rest is tried, and are present again if that fails.
+    """
     if block.zone is None:
         message = f"memory block {block.block_id} spans more than one zone"
         raise KernelError("EINVAL", "memory_block_offline", message)
-    offline_pages(kernel, block.start_pfn, block.nr_pages, block.zone)
+    start, vmemmap = block.start_pfn, block.nr_vmemmap_pages
+    if vmemmap:
+        adjust_present_page_count(kernel, start, -vmemmap)
+    try:
+        offline_pages(kernel, start + vmemmap, block.nr_pages - vmemmap, block.zone)
+    except KernelError:
+        if vmemmap:
+            adjust_present_page_count(kernel, start, vmemmap)
+        raise
+    if vmemmap:
+        mhp_deinit_memmap_on_memory(kernel, start, vmemmap)
     block.zone = None
 
 

@@ -18,7 +18,9 @@ from memsim.errors import KernelError
 from memsim.include.layout import (
     MAX_ORDER_NR_PAGES,
     MAX_PAGE_ORDER,
+    PAGE_SHIFT,
     PAGES_PER_SECTION,
+    SIZEOF_STRUCT_PAGE,
     VMEMMAP_PAGES_PER_SECTION,
     count_trailing_zeros,
     hex_range,
@@ -28,8 +30,8 @@ from memsim.include.layout import (
     pfn_to_section_nr,
     section_nr_to_pfn,
 )
-from memsim.include.mmzone import MigrateType, Zone
-from memsim.include.page_flags import LIVE, PRESENT, ZONE_MASK, ZONE_SHIFT
+from memsim.include.mmzone import MigrateType, Zone, ZoneType
+from memsim.include.page_flags import LIVE, PRESENT, ZONE_MASK, ZONE_SHIFT, PageFlag, PageType
 from memsim.memmap import Pattern
 from memsim.mm.mm_init import MEMINIT_HOTPLUG, first_state, memmap_init_range
 from memsim.mm.notifier import memory_notify
@@ -48,17 +50,21 @@ if TYPE_CHECKING:
     from memsim.kernel import Kernel
 
     OnlinePageCallback = Callable[[Kernel, int, int], None]
+VMEMMAP_ORDER = count_trailing_zeros(VMEMMAP_PAGES_PER_SECTION)
+
 
 # ---- zones grow and shrink -------------------------------------------------------------------------
 
 
 @kernel_function
-def move_pfn_range_to_zone(kernel: Kernel, zone: Zone, pfn: int, nr_pages: int, migratetype: int) -> None:
+def move_pfn_range_to_zone(
+    kernel: Kernel, zone: Zone, pfn: int, nr_pages: int, migratetype: int, altmap_pages: int = 0
+) -> None:
     """Grow the zone over a range and initialise its memmap; no counter but the span moves."""
     start = min(pfn, zone.zone_start_pfn) if zone.spanned_pages else pfn
     end = max(pfn + nr_pages, zone.zone_end_pfn)
     zone.set_span(start, end - start)
-    memmap_init_range(kernel, pfn, nr_pages, zone.type, MEMINIT_HOTPLUG, migratetype)
+    memmap_init_range(kernel, pfn, nr_pages, zone.type, MEMINIT_HOTPLUG, migratetype, altmap_pages)
 
 
 @kernel_function
@@ -67,6 +73,8 @@ def remove_pfn_range_from_zone(kernel: Kernel, zone: Zone, pfn: int, nr_pages: i
     kernel.memmap.clear_flags(pfn, nr_pages, LIVE)
     if kernel.debug_vm:
         kernel.memmap.poison(pfn, nr_pages)
+    if zone.type == ZoneType.DEVICE:
+        return  # its span only grows
     end = pfn + nr_pages
     if zone.zone_start_pfn == pfn:
         first = outermost_page(kernel, zone, end, zone.zone_end_pfn, from_start=True)
@@ -229,6 +237,56 @@ def adjust_present_page_count(kernel: Kernel, pfn: int, nr_pages: int) -> None:
     change(pfn, abs(nr_pages), PRESENT)
 
 
+# ---- self-hosted vmemmap ---------------------------------------------------------------------------
+
+
+@kernel_function
+def mhp_init_memmap_on_memory(kernel: Kernel, pfn: int, nr_pages: int, zone: Zone) -> None:
+    """Initialise the pages at the start of a block that hold the struct pages of the block.
+
+    They are PG_reserved before the patch. After it they lose the type Offline that they were born with
+    (hunk MEMORY_HOTPLUG): what they hold is live, and must be dumped and saved like any other data.
+    """
+    move_pfn_range_to_zone(kernel, zone, pfn, nr_pages, MigrateType.UNMOVABLE)
+    if kernel.has(Hunk.MEMORY_HOTPLUG):
+        kernel.memmap.clear_type(pfn, nr_pages, PageType.OFFLINE)
+    kernel.memmap.set_flags(pfn, nr_pages, PageFlag.VMEMMAP_SELF_HOSTED)
+    set_covered_sections(kernel, pfn, nr_pages, online=True)
+
+
+@kernel_function
+def mhp_deinit_memmap_on_memory(kernel: Kernel, pfn: int, nr_pages: int) -> None:
+    """Let the zone go of self-hosted vmemmap; the pages keep holding the memmap until removal."""
+    set_covered_sections(kernel, pfn, nr_pages, online=False)
+    remove_pfn_range_from_zone(kernel, kernel.page_zone(pfn), pfn, nr_pages)
+
+
+def set_covered_sections(kernel: Kernel, pfn: int, nr_pages: int, *, online: bool) -> None:
+    """Mark the sections that a range of self-hosted vmemmap covers as a whole."""
+    for nr in range(pfn_to_section_nr(pfn), pfn_to_section_nr(pfn + nr_pages)):
+        kernel.memmap.set_online(nr, online)
+
+
+def mhp_supports_memmap_on_memory(kernel: Kernel, nr_pages: int) -> bool:
+    """Return whether a range of this size can hold its own memmap on this kernel.
+
+    6.1 takes exactly one memory block, 6.12 any number of them. The memmap of a block must be whole
+    pageblocks, so that what is left can be onlined.
+    """
+    vmemmap = vmemmap_pages(kernel.block_pages)
+    fits = nr_pages == kernel.block_pages or kernel.release.self_hosts_each_block
+    return fits and is_aligned(vmemmap, pageblock_nr_pages)
+
+
+def vmemmap_pages(nr_pages: int) -> int:
+    """Return how many pages hold the struct pages of ``nr_pages``.
+
+    >>> vmemmap_pages(32768)
+    512
+    """
+    return nr_pages * SIZEOF_STRUCT_PAGE >> PAGE_SHIFT
+
+
 # ---- add and remove --------------------------------------------------------------------------------
 
 
@@ -254,30 +312,40 @@ def register_memory_resource(kernel: Kernel, pfn: int, nr_pages: int, name: str)
 
 
 @kernel_function
-def arch_add_memory(kernel: Kernel, pfn: int, nr_pages: int) -> None:
-    """Make sections present; their struct pages are taken from the buddy, and stay uninitialised.
+def arch_add_memory(kernel: Kernel, pfn: int, nr_pages: int, *, altmap: bool = False) -> None:
+    """Make sections present; their struct pages stay uninitialised.
+
+    Without an altmap the memory for the struct pages is taken from the buddy, 2 MiB for each section.
 
     Raises
     ------
     KernelError
-        ENOMEM: no free 2 MiB block for the memmap of a section; nothing stays behind.
+        EEXIST: a section is present already. ENOMEM: no free 2 MiB block for the memmap of a section.
+        Nothing stays behind.
     """
     first = pfn_to_section_nr(pfn)
-    order = count_trailing_zeros(VMEMMAP_PAGES_PER_SECTION)
     for nr in range(first, first + nr_pages // PAGES_PER_SECTION):
         try:
-            kernel.vmemmap[nr] = alloc_pages(kernel, order, MigrateType.UNMOVABLE)
+            sparse_add_section(kernel, nr, altmap=altmap)
         except KernelError:
             arch_remove_memory(kernel, pfn, (nr - first) * PAGES_PER_SECTION)
             raise
-        kernel.memmap.add_section(nr)
+
+
+def sparse_add_section(kernel: Kernel, nr: int, *, altmap: bool) -> None:
+    """Make one section present; EEXIST if it is populated already."""
+    if nr in kernel.memmap.sections:
+        raise KernelError("EEXIST", "sparse_add_section", f"section {nr} is populated already")
+    if not altmap:
+        kernel.vmemmap[nr] = alloc_pages(kernel, VMEMMAP_ORDER, MigrateType.UNMOVABLE)
+    kernel.memmap.add_section(nr)
 
 
 @kernel_function
 def arch_remove_memory(kernel: Kernel, pfn: int, nr_pages: int) -> None:
-    """Take sections away and free the memory of their memmap."""
-    order = count_trailing_zeros(VMEMMAP_PAGES_PER_SECTION)
+    """Take sections away; a memmap that was taken from the buddy goes back there."""
     first = pfn_to_section_nr(pfn)
     for nr in range(first, first + nr_pages // PAGES_PER_SECTION):
         kernel.memmap.remove_section(nr)
-        __free_pages(kernel, kernel.vmemmap.pop(nr), order)
+        if nr in kernel.vmemmap:
+            __free_pages(kernel, kernel.vmemmap.pop(nr), VMEMMAP_ORDER)

@@ -48,16 +48,36 @@ def first_state(kernel: Kernel, zone_type: int, context: str) -> tuple[int, int]
 
 @kernel_function
 def memmap_init_range(
-    kernel: Kernel, pfn: int, nr_pages: int, zone_type: int, context: str, migratetype: int
+    kernel: Kernel,
+    pfn: int,
+    nr_pages: int,
+    zone_type: int,
+    context: str,
+    migratetype: int,
+    altmap_pages: int = 0,
 ) -> None:
     """Initialise the struct pages of a range and the type of its pageblocks.
 
     Every page gets refcount 1. Boot pages get no mark. Hotplugged pages are PG_reserved before the
-    patch and of type Offline after it; pages of ZONE_DEVICE stay PG_reserved.
+    patch and of type Offline after it. Of ZONE_DEVICE only the first ``altmap_pages``, which hold the
+    memmap of the rest, are initialised here, and they stay PG_reserved.
     """
+    if zone_type == ZoneType.DEVICE:
+        nr_pages = altmap_pages
+    if nr_pages == 0:
+        return
     flags, stored_type = first_state(kernel, zone_type, context)
     kernel.memmap.init_pages(pfn, nr_pages, zone_type, flags, stored_type)
     kernel.memmap.set_migratetype(pfn, nr_pages, migratetype)
+
+
+@kernel_function
+def memmap_init_zone_device(kernel: Kernel, pfn: int, nr_pages: int, refcount: int) -> None:
+    """Initialise the struct pages of device memory: PG_reserved, before and after the patch."""
+    kernel.memmap.init_pages(pfn, nr_pages, ZoneType.DEVICE, PageFlag.RESERVED, NO_TYPE)
+    if refcount != 1:
+        kernel.memmap.set_refcount(pfn, nr_pages, refcount)
+    kernel.memmap.set_migratetype(pfn, nr_pages, MigrateType.MOVABLE)
 
 
 def boot(
@@ -177,5 +197,6 @@ __all__ = [
     "gaps",
     "memblock_free_all",
     "memmap_init_range",
+    "memmap_init_zone_device",
     "reserve_bootmem_region",
 ]

@@ -1,0 +1,83 @@
+"""Poisoned pages: ``mm/memory-failure.c``, as far as memory hotplug meets them.
+
+A poisoned page stays counted as managed. Offlining skips it. What becomes of the mark when the block
+comes online again differs between the releases, not because of the patch: 6.1 forgets it, 6.12 refuses.
+
+Left out: killing processes, hugetlb and THP, soft offlining, unpoisoning, device memory.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from memsim.errors import KernelError
+from memsim.include.layout import NR_PAGE_ORDERS
+from memsim.include.page_flags import PageFlag
+from memsim.mm.page_alloc import account_freepages, del_page_from_free_list
+from memsim.trace import kernel_function
+
+if TYPE_CHECKING:
+    from memsim.kernel import Kernel
+
+
+@kernel_function
+def memory_failure(kernel: Kernel, pfn: int) -> None:
+    """Poison a page (``hard_offline_page``): it is never handed out again.
+
+    Raises
+    ------
+    KernelError
+        ENXIO: the page is not online. EHWPOISON: it is poisoned already. EBUSY: the kernel itself uses
+        the page, so it stays in use, though marked.
+    """
+    stage, memmap = "memory_failure", kernel.memmap
+    if memmap.pfn_to_online_page(pfn) is None:
+        raise KernelError("ENXIO", stage, f"pfn {pfn:#x} is not online memory")
+    flags = memmap.flags(pfn)
+    if flags & PageFlag.HWPOISON:
+        raise KernelError("EHWPOISON", stage, f"pfn {pfn:#x} is poisoned already")
+    memmap.set_flags(pfn, 1, PageFlag.HWPOISON)
+    count_poisoned(kernel, pfn)
+    if take_page_off_buddy(kernel, pfn):
+        memmap.set_refcount(pfn, 1, 1)
+    elif flags & PageFlag.LRU:
+        memmap.clear_flags(pfn, 1, PageFlag.LRU)
+        kernel.lost(pfn)
+    else:
+        message = f"pfn {pfn:#x} is used by the kernel: ignored, but marked"
+        raise KernelError("EBUSY", stage, message)
+
+
+def count_poisoned(kernel: Kernel, pfn: int) -> None:
+    """Count a poisoned page, in its memory block too (``memblk_nr_poison_inc()``)."""
+    kernel.num_poisoned_pages += 1
+    block = kernel.memory_blocks.get(pfn // kernel.block_pages)
+    if block is not None:
+        block.nr_hwpoison += 1
+
+
+def take_page_off_buddy(kernel: Kernel, pfn: int) -> bool:
+    """Take one page out of the free block it is in, giving the rest back; False if it is not free."""
+    memmap = kernel.memmap
+    for order in range(NR_PAGE_ORDERS):
+        head = pfn & ~((1 << order) - 1)
+        high = memmap.buddy_order(head) if memmap.pfn_valid(head) else -1
+        if high >= order:
+            zone = kernel.page_zone(head)
+            migratetype = del_page_from_free_list(kernel, zone, head, high)
+            break_down_buddy_pages(kernel, head, pfn, high, migratetype)
+            account_freepages(zone, -1, migratetype)
+            return True
+    return False
+
+
+def break_down_buddy_pages(kernel: Kernel, head: int, target: int, order: int, migratetype: int) -> None:
+    """Halve a block until ``target`` is alone, putting every other half on its free list."""
+    zone = kernel.page_zone(head)
+    while order > 0:
+        order -= 1
+        middle = head + (1 << order)
+        other = head if target >= middle else middle
+        head = middle if target >= middle else head
+        kernel.memmap.set_buddy_order(other, order)
+        zone.add_to_free_list(other, order, migratetype)
