@@ -22,6 +22,7 @@ from memsim.include.layout import (
     is_aligned,
     pageblock_nr_pages,
     pageblock_order,
+    pageblock_start_pfn,
     pfn_to_section_nr,
 )
 from memsim.include.mmzone import MigrateType, Zone, ZoneType
@@ -95,13 +96,16 @@ def move_freepages_block_isolate(kernel: Kernel, zone: Zone, pfn: int, migratety
     memmap.set_migratetype(pfn, pageblock_nr_pages, migratetype)
 
 
-def set_migratetype_isolate(kernel: Kernel, pfn: int, *, memory_offline: bool, report_failure: bool) -> None:
+def set_migratetype_isolate(
+    kernel: Kernel, pfn: int, within: tuple[int, int], *, memory_offline: bool, report_failure: bool
+) -> None:
     """Isolate one pageblock; EBUSY if it is isolated already or holds an unmovable page."""
     stage = "set_migratetype_isolate"
     if kernel.memmap.migratetype(pfn) == MigrateType.ISOLATE:
         message = f"pageblock {pfn:#x} is already isolated by somebody else"
         raise KernelError("EBUSY", stage, message)
-    unmovable = has_unmovable_pages(kernel, pfn, pageblock_nr_pages, memory_offline=memory_offline)
+    low, high = max(pfn, within[0]), min(pfn + pageblock_nr_pages, within[1])
+    unmovable = has_unmovable_pages(kernel, low, high - low, memory_offline=memory_offline)
     if unmovable is not None:
         if report_failure:
             kernel.state.printk(f"page: pfn:{unmovable:#x} page dumped because: unmovable page")
@@ -147,32 +151,49 @@ def partner_is_free(kernel: Kernel, zone: Zone, pfn: int, order: int) -> bool:
 def start_isolate_page_range(
     kernel: Kernel, pfn: int, nr_pages: int, *, memory_offline: bool, report_failure: bool = True
 ) -> None:
-    """Isolate a pageblock-aligned range: first pageblock, last, then the middle; all or nothing.
+    """Isolate every pageblock that a range touches: first, last, then the middle; all or nothing.
+
+    Only pages of the range itself are asked whether they can be moved. 6.1, which does not split larger
+    free blocks as it isolates, then splits those that stick out of the range.
 
     Raises
     ------
     KernelError
         EBUSY, after everything isolated so far is given back as MOVABLE.
     """
-    last = pfn + nr_pages - pageblock_nr_pages
-    middle = range(pfn + pageblock_nr_pages, last, pageblock_nr_pages)
+    within = (pfn, pfn + nr_pages)
+    first, last = pageblock_start_pfn(pfn), pageblock_start_pfn(pfn + nr_pages - 1)
+    middle = range(first + pageblock_nr_pages, last, pageblock_nr_pages)
     done: list[int] = []
-    for block in dict.fromkeys((pfn, last, *middle)):
+    for block in dict.fromkeys((first, last, *middle)):
         try:
             set_migratetype_isolate(
-                kernel, block, memory_offline=memory_offline, report_failure=report_failure
+                kernel, block, within, memory_offline=memory_offline, report_failure=report_failure
             )
         except KernelError:
             for isolated in done:
                 unset_migratetype_isolate(kernel, isolated, MigrateType.MOVABLE)
             raise
         done.append(block)
+    if not kernel.release.isolation_splits:
+        for edge in (first, last + pageblock_nr_pages):
+            split_free_page(kernel, kernel.page_zone(pfn), edge)
+
+
+def split_free_page(kernel: Kernel, zone: Zone, edge: int) -> None:
+    """Split the free block that lies across ``edge``, each pageblock to the list of its own type."""
+    larger = find_large_buddy(kernel, edge, zone)
+    if larger is None or larger[0] == edge:
+        return
+    taken_from = del_page_from_free_list(kernel, zone, *larger)
+    account_freepages(zone, -(1 << larger[1]), taken_from)
+    split_large_buddy(kernel, zone, *larger)
 
 
 @kernel_function
 def undo_isolate_page_range(kernel: Kernel, pfn: int, nr_pages: int, migratetype: int) -> None:
     """Give every isolated pageblock of a range to ``migratetype``, whatever type it had before."""
-    end = pfn + nr_pages
+    pfn, end = pageblock_start_pfn(pfn), pfn + nr_pages
     while pfn < end:
         if end - pfn >= PAGES_PER_SECTION and unset_free_section(kernel, pfn, migratetype):
             pfn += PAGES_PER_SECTION
