@@ -136,6 +136,11 @@ def orphans(
     """
     wrong: npt.NDArray[np.bool_] = np.equal(section.pages.refcount, 0) & ~in_free & ~offline
     base = section_nr_to_pfn(section.nr)
+    for zone in kernel.state.zones:
+        for (order, _), blocks in zone.pcp.items():
+            for pfn in blocks:
+                if 0 <= pfn - base < PAGES_PER_SECTION:
+                    wrong[pfn - base : pfn - base + (1 << order)] = False
     for pfn in kernel.vmemmap.values():
         if 0 <= pfn - base < PAGES_PER_SECTION:
             wrong[pfn - base : pfn - base + 512] = False

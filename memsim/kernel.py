@@ -89,6 +89,10 @@ class Kernel:
         self.memmap = memmap
         self.trace: Trace | None = None
         self.block_pages = PAGES_PER_SECTION
+        self.per_cpu_lists = False
+        self.watermarks = False
+        self.pcp_disabled: set[Zone] = set()
+        """Zones whose per-cpu lists are switched off while they lose memory."""
         self.online_page_callback: Callable[[Kernel, int, int], None] | None = None
         """None: generic_online_page()."""
         self.memory_chain: list[tuple[int, Callable[[str, int, int], int | None]]] = []

@@ -36,7 +36,7 @@ from memsim.mm.memremap import memremap_pages
 from memsim.mm.mm_init import boot
 from memsim.mm.notifier import register_memory_notifier
 from memsim.mm.offline_pages import free_lru_page
-from memsim.mm.page_alloc import __free_pages, alloc_pages
+from memsim.mm.page_alloc_entry import __free_pages, alloc_pages
 from memsim.patch import AFTER, Patch, release_named
 from memsim.trace import Tape
 
@@ -70,6 +70,9 @@ class Machine:
         What happens to blocks as they are added (``auto_online_blocks``).
     memmap_on_memory
         Whether hotplugged blocks hold their own struct pages where they can.
+    per_cpu_lists, watermarks
+        Whether freed pages stay on per-cpu lists, and whether allocations leave the watermarks alone. Off
+        unless asked for: see :mod:`memsim.mm.page_alloc_entry`.
     debug_vm
         Whether CONFIG_DEBUG_VM checks are compiled in; production kernels are without.
     """
@@ -84,6 +87,8 @@ class Machine:
         block_pages: int | None = None,
         default_online_type: str = "offline",
         memmap_on_memory: bool = False,
+        per_cpu_lists: bool = False,
+        watermarks: bool = False,
         debug_vm: bool = False,
     ) -> None:
         """Boot."""
@@ -93,6 +98,8 @@ class Machine:
         self.kernel.block_pages = block_pages or probe_memory_block_size(sum(ram[-1]))
         self.default_online_type = check_online_type(default_online_type)
         self.memmap_on_memory = memmap_on_memory
+        self.kernel.per_cpu_lists = per_cpu_lists
+        self.kernel.watermarks = watermarks
         boot(self.kernel, ram, reserved)
         boot_memory_blocks(self.kernel)
         self.boot_totalram_pages = self.kernel.state.totalram_pages

@@ -102,6 +102,8 @@ class Release:
     """6.12 splits a free block of order 10 when one of its two pageblocks changes its type."""
     self_hosts_each_block: bool
     """6.12 gives every memory block of a range its own altmap; 6.1 takes ranges of one block only."""
+    movable_has_own_watermark: bool
+    """6.12 leaves ZONE_MOVABLE out of the shares of min_free_kbytes."""
     refuses_poisoned_blocks: bool
     """6.12 refuses to online a block in which pages were poisoned; 6.1 forgets that they were."""
 
@@ -120,6 +122,7 @@ RELEASES = {
         retypes_on_merge=False,
         isolation_splits=False,
         self_hosts_each_block=False,
+        movable_has_own_watermark=False,
         refuses_poisoned_blocks=False,
     ),
     "6.12": Release(
@@ -131,6 +134,7 @@ RELEASES = {
         retypes_on_merge=True,
         isolation_splits=True,
         self_hosts_each_block=True,
+        movable_has_own_watermark=True,
         refuses_poisoned_blocks=True,
     ),
 }

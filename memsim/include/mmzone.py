@@ -98,6 +98,10 @@ class Zone:
         self.free_area: list[list[OrderedDict[int, None]]] = [
             [OrderedDict() for _ in range(MIGRATE_TYPES)] for _ in range(NR_PAGE_ORDERS)
         ]
+        self.pcp: dict[tuple[int, int], OrderedDict[int, None]] = {}
+        """Per-cpu lists by (order, migratetype); like free lists, the right end is taken next."""
+        self.watermark: tuple[int, ...] = (0, 0, 0, 0)
+        """min, low, high, promo, in pages."""
 
     def __repr__(self) -> str:
         """Show the name and the counters."""
@@ -118,12 +122,19 @@ class Zone:
         """Return the free blocks of ``order`` over all migratetypes (``free_area.nr_free``)."""
         return sum(map(len, self.free_area[order]))
 
+    @property
+    def pcp_count(self) -> int:
+        """Pages on per-cpu lists."""
+        return sum(len(blocks) << order for (order, _), blocks in self.pcp.items())
+
     def copy(self) -> Zone:
         """Return an independent copy without a trace."""
         twin = Zone(self.type)
         for name in COUNTERS:
             setattr(twin, name, getattr(self, name))
         twin.free_area = [[blocks.copy() for blocks in area] for area in self.free_area]
+        twin.pcp = {key: blocks.copy() for key, blocks in self.pcp.items()}
+        twin.watermark = self.watermark
         return twin
 
     # ---- writes ------------------------------------------------------------------------------
@@ -160,3 +171,29 @@ class Zone:
         if self.trace is not None:
             self.trace.write(self.name, "del_from_free_list", pfn, order, migratetype)
         del self.free_area[order][migratetype][pfn]
+
+    def set_watermark(self, marks: tuple[int, ...]) -> None:
+        """Set min, low, high and promo watermark."""
+        if self.trace is not None:
+            self.trace.write(self.name, "set_watermark", marks)
+        self.watermark = marks
+
+    def pcp_add(self, pfn: int, order: int, migratetype: int) -> None:
+        """Put a freed block on a per-cpu list; it is the next to be taken."""
+        if self.trace is not None:
+            self.trace.write(self.name, "pcp_add", pfn, order, migratetype)
+        self.pcp.setdefault((order, migratetype), OrderedDict())[pfn] = None
+
+    def pcp_add_tail(self, pfn: int, order: int, migratetype: int) -> None:
+        """Put a block at the far end of a per-cpu list."""
+        if self.trace is not None:
+            self.trace.write(self.name, "pcp_add_tail", pfn, order, migratetype)
+        blocks = self.pcp.setdefault((order, migratetype), OrderedDict())
+        blocks[pfn] = None
+        blocks.move_to_end(pfn, last=False)
+
+    def pcp_del(self, pfn: int, order: int, migratetype: int) -> None:
+        """Take a block off a per-cpu list."""
+        if self.trace is not None:
+            self.trace.write(self.name, "pcp_del", pfn, order, migratetype)
+        del self.pcp[order, migratetype][pfn]

@@ -35,11 +35,9 @@ from memsim.include.page_flags import LIVE, PRESENT, ZONE_MASK, ZONE_SHIFT, Page
 from memsim.memmap import Pattern
 from memsim.mm.mm_init import MEMINIT_HOTPLUG, first_state, memmap_init_range
 from memsim.mm.notifier import memory_notify
-from memsim.mm.page_alloc import (
-    __free_pages,
-    __free_pages_core,
-    alloc_pages,
-)
+from memsim.mm.page_alloc import __free_pages_core
+from memsim.mm.page_alloc_entry import __free_pages, alloc_pages
+from memsim.mm.page_alloc_wmark import init_per_zone_wmark_min
 from memsim.mm.page_isolation import undo_isolate_page_range
 from memsim.patch import Hunk
 from memsim.trace import kernel_function
@@ -178,6 +176,7 @@ def online_pages(kernel: Kernel, pfn: int, nr_pages: int, zone: Zone) -> None:
     online_pages_range(kernel, pfn, nr_pages)
     adjust_present_page_count(kernel, pfn, nr_pages)
     undo_isolate_page_range(kernel, pfn, nr_pages, MigrateType.MOVABLE)
+    init_per_zone_wmark_min(kernel)
     memory_notify(kernel, "MEM_ONLINE", pfn, nr_pages)
 
 

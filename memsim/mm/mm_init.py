@@ -22,6 +22,7 @@ from memsim.include.layout import (
 from memsim.include.mmzone import MigrateType, ZoneType
 from memsim.include.page_flags import NO_TYPE, PRESENT, PageFlag, PageType
 from memsim.mm.page_alloc import MEMINIT_EARLY, MEMINIT_HOTPLUG, __free_pages_core
+from memsim.mm.page_alloc_wmark import init_per_zone_wmark_min
 from memsim.patch import Hunk
 from memsim.trace import kernel_function
 
@@ -107,6 +108,7 @@ def boot(
     for pfn, nr_pages in reserved:
         reserve_bootmem_region(kernel, pfn, nr_pages)
     memblock_free_all(kernel, ram, reserved)
+    init_per_zone_wmark_min(kernel)
     for pfn, nr_pages in ram:
         kernel.iomem[pfn] = (nr_pages, "System RAM")
 

@@ -31,11 +31,12 @@ from memsim.mm.notifier import memory_notify
 from memsim.mm.page_alloc import (
     __free_pages_ok,
     account_freepages,
-    alloc_pages,
     del_page_from_free_list,
     free_blocks_in,
     mark_managed,
 )
+from memsim.mm.page_alloc_entry import alloc_pages, zone_pcp_disable, zone_pcp_enable
+from memsim.mm.page_alloc_wmark import init_per_zone_wmark_min
 from memsim.mm.page_isolation import (
     start_isolate_page_range,
     test_pages_isolated,
@@ -66,22 +67,11 @@ def offline_pages(kernel: Kernel, pfn: int, nr_pages: int, zone: Zone) -> None:
         if kernel.memmap.zone_of(edge) != zone.type:
             fail_offline(kernel, pfn, nr_pages, "multizone range")
             raise KernelError("EINVAL", stage, f"page {edge:#x} is not in zone {zone.name}")
+    zone_pcp_disable(kernel, zone)
     try:
-        start_isolate_page_range(kernel, pfn, nr_pages, memory_offline=True)
-    except KernelError:
-        fail_offline(kernel, pfn, nr_pages, "failure to isolate range")
-        raise
-    try:
-        try:
-            memory_notify(kernel, "MEM_GOING_OFFLINE", pfn, nr_pages)
-        except KernelError:
-            fail_offline(kernel, pfn, nr_pages, "notifier failure")
-            raise
-        empty_range(kernel, pfn, nr_pages)
-    except KernelError:
-        undo_isolate_page_range(kernel, pfn, nr_pages, MigrateType.MOVABLE)
-        memory_notify(kernel, "MEM_CANCEL_OFFLINE", pfn, nr_pages)
-        raise
+        isolate_and_empty(kernel, pfn, nr_pages)
+    finally:
+        zone_pcp_enable(kernel, zone)
     managed = __offline_isolated_pages(kernel, pfn, nr_pages)
     if not kernel.has(Hunk.OFFLINE_CORE):
         managed = nr_pages
@@ -90,8 +80,34 @@ def offline_pages(kernel: Kernel, pfn: int, nr_pages: int, zone: Zone) -> None:
     kernel.state.totalram_pages_add(-managed)
     mark_managed(kernel, pfn, nr_pages, managed=False)
     adjust_present_page_count(kernel, pfn, -nr_pages)
+    init_per_zone_wmark_min(kernel)
     memory_notify(kernel, "MEM_OFFLINE", pfn, nr_pages)
     remove_pfn_range_from_zone(kernel, zone, pfn, nr_pages)
+
+
+def isolate_and_empty(kernel: Kernel, pfn: int, nr_pages: int) -> None:
+    """Isolate, ask the listeners, migrate; a failure after the isolation ends it and is told to all."""
+    try:
+        start_isolate_page_range(kernel, pfn, nr_pages, memory_offline=True)
+    except KernelError:
+        fail_offline(kernel, pfn, nr_pages, "failure to isolate range")
+        raise
+    try:
+        ask_to_go_offline(kernel, pfn, nr_pages)
+        empty_range(kernel, pfn, nr_pages)
+    except KernelError:
+        undo_isolate_page_range(kernel, pfn, nr_pages, MigrateType.MOVABLE)
+        memory_notify(kernel, "MEM_CANCEL_OFFLINE", pfn, nr_pages)
+        raise
+
+
+def ask_to_go_offline(kernel: Kernel, pfn: int, nr_pages: int) -> None:
+    """Call the notifier chain; a veto is a reason to print."""
+    try:
+        memory_notify(kernel, "MEM_GOING_OFFLINE", pfn, nr_pages)
+    except KernelError:
+        fail_offline(kernel, pfn, nr_pages, "notifier failure")
+        raise
 
 
 def fail_offline(kernel: Kernel, pfn: int, nr_pages: int, reason: str) -> None:

@@ -1,13 +1,13 @@
 """The buddy allocator: ``mm/page_alloc.c``.
 
-Free areas of orders 0 to 10 with one list per migratetype, split and merge with the pageblock and
-isolation rules, ``__free_pages_core()``, and allocation with fallback to other migratetypes.
+Free areas of orders 0 to 10 with one list per migratetype, merging with the pageblock and isolation rules,
+``__free_pages_core()``, and the checks of pages that are freed. Where the two releases differ, attributes of
+:class:`~memsim.patch.Release` say so. The other parts of that large file are in the modules beside this one:
+:mod:`~memsim.mm.page_alloc_rmqueue` (taking blocks), :mod:`~memsim.mm.page_alloc_entry` (what callers use),
+:mod:`~memsim.mm.page_alloc_wmark`, :mod:`~memsim.mm.page_alloc_contig`.
 
-Where the two releases differ in freeing and merging, attributes of
-:class:`~memsim.patch.Release` say so; fallback follows 6.12 on both (claim a pageblock, else steal).
-
-Left out: per-cpu lists (every free goes to the buddy at once), watermarks, CMA, high-order atomic
-reserves, compaction capture, page reporting, shuffling, KASAN and debug_pagealloc.
+Left out: CMA, high-order atomic reserves, compaction capture, page reporting, shuffling, KASAN and
+debug_pagealloc.
 """
 
 from __future__ import annotations
@@ -16,15 +16,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from memsim.errors import BadPage, KernelError
+from memsim.errors import BadPage
 from memsim.include.layout import (
     MAX_PAGE_ORDER,
-    NR_PAGE_ORDERS,
     pageblock_nr_pages,
     pageblock_order,
     pageblock_start_pfn,
 )
-from memsim.include.mmzone import FALLBACKS, MigrateType, Zone, ZoneType, migratetype_is_mergeable
+from memsim.include.mmzone import MigrateType, Zone, migratetype_is_mergeable
 from memsim.include.page_flags import (
     MANAGED,
     NO_TYPE,
@@ -37,8 +36,6 @@ from memsim.patch import Hunk
 from memsim.trace import kernel_function
 
 if TYPE_CHECKING:
-    from collections import OrderedDict
-
     from memsim.kernel import Kernel
 
 MEMINIT_EARLY, MEMINIT_HOTPLUG = "MEMINIT_EARLY", "MEMINIT_HOTPLUG"
@@ -301,177 +298,3 @@ def any_reserved(kernel: Kernel, pfn: int, nr_pages: int) -> bool:
     return any(
         bool((section.pages.flags[at] & bit).any()) for section, at in kernel.memmap.spans(pfn, nr_pages)
     )
-
-
-def __free_pages(kernel: Kernel, pfn: int, order: int = 0) -> None:
-    """Drop a reference of an allocated block and free it when that was the last one."""
-    refcount = kernel.memmap.refcount(pfn)
-    if refcount <= 0:
-        msg = f"pfn {pfn:#x} has refcount {refcount}: it is not allocated"
-        raise BadPage(msg)
-    kernel.memmap.set_refcount(pfn, 1, refcount - 1)
-    if refcount == 1:
-        __free_pages_ok(kernel, pfn, order)
-
-
-# ---- allocating ------------------------------------------------------------------------------------
-
-
-def head_of(blocks: OrderedDict[int, None], within: Range | None) -> int | None:
-    """Return the block that is taken next, or None; ``within`` limits the search to a pfn range."""
-    for pfn in reversed(blocks):
-        if within is None or within[0] <= pfn < within[1]:
-            return pfn
-    return None
-
-
-def expand(kernel: Kernel, zone: Zone, pfn: int, low: int, high: int, migratetype: int) -> None:
-    """Give the upper halves back until a block of order ``high`` has shrunk to ``low``."""
-    while high > low:
-        high -= 1
-        kernel.memmap.set_buddy_order(pfn + (1 << high), high)
-        zone.add_to_free_list(pfn + (1 << high), high, migratetype)
-
-
-def page_del_and_expand(kernel: Kernel, zone: Zone, pfn: int, low: int, high: int, migratetype: int) -> int:
-    """Take a block of order ``high`` off its list, keep ``low`` of it, put the rest back."""
-    taken_from = del_page_from_free_list(kernel, zone, pfn, high)
-    account_freepages(zone, -(1 << high), taken_from)
-    expand(kernel, zone, pfn, low, high, migratetype)
-    account_freepages(zone, (1 << high) - (1 << low), migratetype)
-    return pfn
-
-
-def __rmqueue_smallest(
-    kernel: Kernel, zone: Zone, order: int, migratetype: int, within: Range | None = None
-) -> int | None:
-    """Take the head of the smallest sufficient list of one migratetype."""
-    for high in range(order, NR_PAGE_ORDERS):
-        pfn = head_of(zone.free_area[high][migratetype], within)
-        if pfn is not None:
-            return page_del_and_expand(kernel, zone, pfn, order, high, migratetype)
-    return None
-
-
-def find_fallback(zone: Zone, order: int, migratetype: int, within: Range | None) -> tuple[int, int] | None:
-    """Return (pfn, migratetype) of the first block of ``order`` on a fallback list, or None."""
-    for fallback in FALLBACKS.get(migratetype, ()):
-        pfn = head_of(zone.free_area[order][fallback], within)
-        if pfn is not None:
-            return pfn, fallback
-    return None
-
-
-def should_claim(order: int, migratetype: int) -> bool:
-    """Return whether a fallback block is worth taking its whole pageblock for."""
-    return order >= pageblock_order // 2 or migratetype in {
-        MigrateType.UNMOVABLE,
-        MigrateType.RECLAIMABLE,
-    }
-
-
-def try_to_claim_block(
-    kernel: Kernel, zone: Zone, pfn: int, order: int, high: int, migratetype: int
-) -> int | None:
-    """Turn the pageblock of a fallback block to ``migratetype`` if enough of it is compatible."""
-    memmap = kernel.memmap
-    block_type = memmap.migratetype(pfn)
-    if high >= pageblock_order:
-        taken_from = del_page_from_free_list(kernel, zone, pfn, high)
-        account_freepages(zone, -(1 << high), taken_from)
-        memmap.set_migratetype(pfn, 1 << high, migratetype)
-        expand(kernel, zone, pfn, order, high, migratetype)
-        account_freepages(zone, (1 << high) - (1 << order), migratetype)
-        return pfn
-    start = pageblock_start_pfn(pfn)
-    free = sum(1 << o for _, o in free_blocks_in(kernel, start, pageblock_nr_pages))
-    section, at = next(memmap.spans(start, pageblock_nr_pages))
-    movable = int((section.pages.flags[at] & np.uint32(PageFlag.LRU) != 0).sum())
-    if migratetype == MigrateType.MOVABLE:
-        alike = movable
-    else:
-        alike = pageblock_nr_pages - free - movable if block_type == MigrateType.MOVABLE else 0
-    if free + alike < pageblock_nr_pages // 2:
-        return None
-    move_freepages_block(kernel, zone, start, migratetype)
-    memmap.set_migratetype(start, pageblock_nr_pages, migratetype)
-    return __rmqueue_smallest(kernel, zone, order, migratetype, (start, start + pageblock_nr_pages))
-
-
-def __rmqueue_claim(
-    kernel: Kernel, zone: Zone, order: int, migratetype: int, within: Range | None = None
-) -> int | None:
-    """Fall back to another type and claim its pageblock: from the largest block downwards."""
-    for high in range(MAX_PAGE_ORDER, order - 1, -1):
-        found = find_fallback(zone, high, migratetype, within)
-        if found is None:
-            continue
-        if not should_claim(high, migratetype):
-            return None
-        pfn = try_to_claim_block(kernel, zone, found[0], order, high, migratetype)
-        if pfn is not None:
-            return pfn
-    return None
-
-
-def __rmqueue_steal(
-    kernel: Kernel, zone: Zone, order: int, migratetype: int, within: Range | None = None
-) -> int | None:
-    """Fall back to another type without claiming: the rest stays on the other type's lists."""
-    for high in range(order, NR_PAGE_ORDERS):
-        found = find_fallback(zone, high, migratetype, within)
-        if found is not None:
-            return page_del_and_expand(kernel, zone, found[0], order, high, found[1])
-    return None
-
-
-def rmqueue(
-    kernel: Kernel, zone: Zone, order: int, migratetype: int, within: Range | None = None
-) -> int | None:
-    """Take a block from a zone: own lists, then claim, then steal; bad pages are leaked."""
-    while True:
-        pfn = __rmqueue_smallest(kernel, zone, order, migratetype, within)
-        if pfn is None:
-            pfn = __rmqueue_claim(kernel, zone, order, migratetype, within)
-        if pfn is None:
-            pfn = __rmqueue_steal(kernel, zone, order, migratetype, within)
-        if pfn is None or not check_new_pages(kernel, pfn, order):
-            return pfn
-
-
-def check_new_pages(kernel: Kernel, pfn: int, order: int) -> bool:
-    """Return whether a block that was just taken is bad, and report its bad pages."""
-    if not check_pages_enabled(kernel):
-        return False
-    flags = PAGE_FLAGS_CHECK_AT_PREP | PageFlag.HWPOISON
-    bad = find_bad_pages(kernel, pfn, 1 << order, flags)
-    for wrong in bad:
-        reason = page_bad_reason(kernel, wrong, flags, "PAGE_FLAGS_CHECK_AT_PREP")
-        bad_page(kernel, wrong, reason or "nonzero mapcount")
-    return bool(bad)
-
-
-def zonelist(migratetype: int) -> tuple[ZoneType, ...]:
-    """Return the zones that an allocation tries: only movable ones may use ZONE_MOVABLE."""
-    lower = (ZoneType.NORMAL, ZoneType.DMA32, ZoneType.DMA)
-    return (ZoneType.MOVABLE, *lower) if migratetype == MigrateType.MOVABLE else lower
-
-
-@kernel_function
-def alloc_pages(kernel: Kernel, order: int, migratetype: int, within: Range | None = None) -> int:
-    """Allocate a block of ``2**order`` pages and return its first pfn; its refcount is 1.
-
-    Raises
-    ------
-    KernelError
-        ENOMEM: no zone that this migratetype may use has a free block of the order.
-    """
-    for zone_type in zonelist(migratetype):
-        pfn = rmqueue(kernel, kernel.zone(zone_type), order, migratetype, within)
-        if pfn is not None:
-            kernel.memmap.set_refcount(pfn, 1, 1)
-            return pfn
-    where = "" if within is None else f" in [{within[0]:#x}-{within[1] - 1:#x}]"
-    name = MigrateType(migratetype).name.lower()
-    msg = f"no free {name} block of order {order}{where}"
-    raise KernelError("ENOMEM", "alloc_pages", msg)

@@ -11,7 +11,8 @@ from memsim.errors import KernelError
 from memsim.include.layout import hex_range
 from memsim.include.mmzone import MigrateType
 from memsim.mm.offline_pages import do_migrate_range, scan_movable_pages
-from memsim.mm.page_alloc import __free_pages, del_page_from_free_list, free_blocks_in
+from memsim.mm.page_alloc import del_page_from_free_list, free_blocks_in
+from memsim.mm.page_alloc_entry import __free_pages, drain_all_pages
 from memsim.mm.page_isolation import (
     find_large_buddy,
     start_isolate_page_range,
@@ -42,6 +43,7 @@ def alloc_contig_range(
         EBUSY: a page cannot be moved, or somebody else isolates the range. EINTR: a signal arrived.
     """
     start_isolate_page_range(kernel, pfn, nr_pages, memory_offline=False, report_failure=False)
+    drain_all_pages(kernel)
     try:
         migrate_away(kernel, pfn, nr_pages)
         larger = find_large_buddy(kernel, pfn, kernel.page_zone(pfn))

@@ -1,0 +1,80 @@
+"""Watermarks and lowmem reserve: how much of a zone is kept for those who need it more.
+
+Models ``init_per_zone_wmark_min()``, ``setup_per_zone_lowmem_reserve()`` and ``__zone_watermark_ok()`` of
+``mm/page_alloc.c``. All of it follows from ``managed_pages``: a wrong managed counter bends the watermarks.
+6.12 leaves ZONE_MOVABLE out of the shares and gives it a small fixed mark; 6.1 treats it like any other zone.
+
+Left out: watermark boosting, highatomic and CMA reserves, khugepaged raising the minimum.
+"""
+
+from __future__ import annotations
+
+from math import isqrt
+from typing import TYPE_CHECKING
+
+from memsim.include.layout import NR_PAGE_ORDERS
+from memsim.include.mmzone import FALLBACKS, MigrateType, Zone, ZoneType
+
+if TYPE_CHECKING:
+    from memsim.kernel import Kernel
+
+WMARK_MIN, WMARK_LOW, WMARK_HIGH, WMARK_PROMO = range(4)
+_LOWMEM = (ZoneType.DMA, ZoneType.DMA32, ZoneType.NORMAL)
+_RESERVE_RATIO = {ZoneType.DMA: 256, ZoneType.DMA32: 256, ZoneType.NORMAL: 32}
+_MIN_FREE_KBYTES = (128, 262144)
+_MOVABLE_MIN = (32, 128)
+_SCALE_FACTOR = 10
+_KBYTES_PER_PAGE_SHIFT = 2
+
+
+def clamp(value: int, low: int, high: int) -> int:
+    """Return ``value``, but at least ``low`` and at most ``high``."""
+    return max(low, min(value, high))
+
+
+def nr_free_buffer_pages(kernel: Kernel) -> int:
+    """Return the pages above the high watermark in the zones that kernel memory may come from."""
+    zones = [kernel.zone(kind) for kind in _LOWMEM]
+    return sum(max(0, zone.managed_pages - zone.watermark[WMARK_HIGH]) for zone in zones)
+
+
+def min_free_kbytes(kernel: Kernel) -> int:
+    """Return how many KiB the kernel keeps free at least (/proc/sys/vm/min_free_kbytes)."""
+    lowmem_kbytes = nr_free_buffer_pages(kernel) << _KBYTES_PER_PAGE_SHIFT
+    return clamp(isqrt(lowmem_kbytes * 16), *_MIN_FREE_KBYTES)
+
+
+def init_per_zone_wmark_min(kernel: Kernel) -> None:
+    """Compute the watermarks of all zones anew, as every onlining and offlining does."""
+    pages_min = min_free_kbytes(kernel) >> _KBYTES_PER_PAGE_SHIFT
+    apart = {ZoneType.MOVABLE} if kernel.release.movable_has_own_watermark else set()
+    sharing = [zone for zone in kernel.state.zones if zone.type not in apart]
+    lowmem_pages = sum(zone.managed_pages for zone in sharing) or 1
+    for zone in kernel.state.zones:
+        share = pages_min * zone.managed_pages // lowmem_pages
+        minimum = share
+        if zone.type in apart:
+            minimum = clamp(zone.managed_pages // 1024, *_MOVABLE_MIN)
+        step = max(share >> 2, zone.managed_pages * _SCALE_FACTOR // 10000)
+        zone.set_watermark(tuple(minimum + step * mark for mark in range(4)))
+
+
+def lowmem_reserve(kernel: Kernel, zone: Zone, highest: ZoneType) -> int:
+    """Return how many pages of ``zone`` are not for requests that could also use zones up to ``highest``."""
+    ratio = _RESERVE_RATIO.get(zone.type)
+    if ratio is None or highest <= zone.type:
+        return 0
+    above = kernel.state.zones[zone.type + 1 : highest + 1]
+    return sum(each.managed_pages for each in above) // ratio
+
+
+def zone_watermark_ok(kernel: Kernel, zone: Zone, order: int, mark: int, migratetype: int) -> bool:
+    """Return whether a request leaves enough in a zone, and whether a suitable block exists."""
+    highest = ZoneType.MOVABLE if migratetype == MigrateType.MOVABLE else ZoneType.NORMAL
+    free = zone.nr_free_pages - ((1 << order) - 1)
+    if free <= zone.watermark[mark] + lowmem_reserve(kernel, zone, highest):
+        return False
+    if order == 0:
+        return True
+    kinds = (migratetype, *FALLBACKS.get(migratetype, ()))
+    return any(zone.free_area[high][kind] for high in range(order, NR_PAGE_ORDERS) for kind in kinds)
