@@ -7,13 +7,29 @@
 True
 
 The simulator needs numpy and nothing else; plotly and ipywidgets are imported by ``memsim.view`` and
-``memsim.lesson`` only.
+``memsim.lesson`` only. What works on scenario files is imported when it is first asked for, so that
+``import memsim`` costs little more than ``import numpy``.
 """
 
-from memsim.comparison import compare
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 from memsim.machine import Machine
 from memsim.patch import AFTER, BEFORE, Hunk, Patch
-from memsim.scenario import Scenario, run
+
+if TYPE_CHECKING:
+    from memsim.comparison import compare
+    from memsim.scenario import Scenario, run
 
 __all__ = ["AFTER", "BEFORE", "Hunk", "Machine", "Patch", "Scenario", "compare", "run"]
 __version__ = "0.1.0"
+
+_FOUND_IN = {"Scenario": "memsim.scenario", "compare": "memsim.comparison", "run": "memsim.scenario"}
+
+
+def __getattr__(name: str) -> object:
+    """Import what is asked for the first time."""
+    if name not in _FOUND_IN:
+        msg = f"module 'memsim' has no attribute {name!r}"
+        raise AttributeError(msg)
+    return getattr(import_module(_FOUND_IN[name]), name)
