@@ -22,6 +22,7 @@ from memsim.base.memory import (
     device_offline,
     device_online,
     find_memory_block,
+    offline_and_remove_memory,
     remove_memory,
 )
 from memsim.errors import KernelError, MemsimError
@@ -36,7 +37,7 @@ from memsim.mm.memremap import memremap_pages
 from memsim.mm.mm_init import boot
 from memsim.mm.notifier import register_memory_notifier
 from memsim.mm.offline_pages import free_lru_page
-from memsim.mm.page_alloc_entry import __free_pages, alloc_pages
+from memsim.mm.page_alloc_entry import __free_pages, alloc_pages, free_reserved_page
 from memsim.patch import AFTER, Patch, release_named
 from memsim.trace import Tape
 
@@ -75,6 +76,8 @@ class Machine:
         unless asked for: see :mod:`memsim.mm.page_alloc_entry`.
     debug_vm
         Whether CONFIG_DEBUG_VM checks are compiled in; production kernels are without.
+    record
+        Whether ``tape`` records from power-on; :meth:`record` starts one later.
     """
 
     def __init__(
@@ -90,6 +93,7 @@ class Machine:
         per_cpu_lists: bool = False,
         watermarks: bool = False,
         debug_vm: bool = False,
+        record: bool = False,
     ) -> None:
         """Boot."""
         ram = sorted((int(start), int(size)) for start, size in ram)
@@ -100,6 +104,7 @@ class Machine:
         self.memmap_on_memory = memmap_on_memory
         self.kernel.per_cpu_lists = per_cpu_lists
         self.kernel.watermarks = watermarks
+        self.tape = self.record() if record else None
         boot(self.kernel, ram, reserved)
         boot_memory_blocks(self.kernel)
         self.boot_totalram_pages = self.kernel.state.totalram_pages
@@ -175,9 +180,19 @@ class Machine:
         ``patience`` is after how many rounds of scanning and migrating the user presses Ctrl-C; the
         kernel itself would try for ever.
         """
-        rounds = iter(range(patience))
-        self.kernel.signal_pending = lambda: next(rounds, None) is None
+        self._lose_patience_after(patience)
         return device_offline(self.kernel, self.block(block_id))
+
+    def offline_and_remove_memory(
+        self, start_pfn: int, nr_pages: int, *, patience: int = DEFAULT_PATIENCE
+    ) -> None:
+        """Take a DIMM offline and unplug it, or leave it as it was."""
+        self._lose_patience_after(patience)
+        offline_and_remove_memory(self.kernel, start_pfn, nr_pages)
+
+    def _lose_patience_after(self, rounds: int) -> None:
+        left = iter(range(rounds))
+        self.kernel.signal_pending = lambda: next(left, None) is None
 
     def memremap_pages(
         self, start_pfn: int, nr_pages: int, kind: str = "generic", *, altmap: bool = False
@@ -229,6 +244,10 @@ class Machine:
                 self.kernel.memmap.set_flags(pfn, 1, PageFlag.LRU)
                 self.kernel.owners[pfn] = pfns
         return pfns
+
+    def free_reserved_page(self, pfn: int) -> None:
+        """Give a page that boot code kept to the buddy, as the kernel does with its own init code."""
+        free_reserved_page(self.kernel, pfn)
 
     def free(self, pfns: list[int]) -> None:
         """Free order-0 pages that :meth:`allocate` returned; the list is empty afterwards."""

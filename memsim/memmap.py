@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from memsim.trace import Trace
 
 _INDEX = PAGES_PER_SECTION - 1
-POISON_FLAGS = 0xFFFFFFFF
+POISON_FLAGS = 0xFFFFFFFF & ~(MANAGED | PRESENT | LIVE)
 POISON_ORDER = 0xFF
 POISON_REFCOUNT = -1
 
@@ -315,7 +315,7 @@ class Memmap:
         self.sections[nr].online = online
 
     def poison(self, pfn: int, nr_pages: int) -> None:
-        """Fill struct pages with ones (``page_init_poison()``)."""
+        """Fill struct pages with ones (``page_init_poison()``), all but the ghost bits."""
         if self.trace is not None:
             self.trace.write("memmap", "poison", pfn, nr_pages)
         self._fill(pfn, nr_pages, POISON)

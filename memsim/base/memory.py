@@ -299,3 +299,30 @@ def device_offline(kernel: Kernel, block: MemoryBlock) -> bool:
         raise
     set_state(kernel, block, "offline")
     return True
+
+
+@kernel_function
+def offline_and_remove_memory(kernel: Kernel, pfn: int, nr_pages: int) -> None:
+    """Take all blocks of a range offline and remove it, or leave everything as it was.
+
+    Blocks that this call took offline come online again, in their old zone, when a later one refuses;
+    that is an attempt, and what it fails with is only printed.
+
+    Raises
+    ------
+    KernelError
+        EINVAL: not whole blocks. Else what the first block fails with.
+    """
+    check_block_aligned(kernel, "offline_and_remove_memory", pfn, nr_pages)
+    movable = kernel.zone(ZoneType.MOVABLE)
+    done: list[tuple[MemoryBlock, str]] = []
+    try:
+        for block in memory_blocks_in(kernel, pfn, nr_pages):
+            online_type = "online_movable" if block.zone is movable else "online_kernel"
+            if device_offline(kernel, block):
+                done.append((block, online_type))
+        remove_memory(kernel, pfn, nr_pages)
+    except KernelError:
+        for block, online_type in done:
+            auto_online(kernel, block, online_type)
+        raise

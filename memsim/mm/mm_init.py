@@ -41,7 +41,7 @@ BOOT_ZONES = (
 def first_state(kernel: Kernel, zone_type: int, context: str) -> tuple[int, int]:
     """Return (flags, stored page type) that memmap_init_range() gives a page besides refcount 1."""
     if context == MEMINIT_EARLY:
-        return 0, NO_TYPE
+        return PRESENT, NO_TYPE  # the ghost bit only: boot memory is counted as present before this
     if kernel.has(Hunk.MM_INIT) and zone_type != ZoneType.DEVICE:
         return 0, kernel.memmap.encoding.code(PageType.OFFLINE)
     return int(PageFlag.RESERVED), NO_TYPE
@@ -100,10 +100,9 @@ def boot(
         start, end = parts[0][0], parts[-1][0] + parts[-1][1]
         zone.set_span(start, end - start)
         for pfn, nr_pages in parts:
-            memmap_init_range(kernel, pfn, nr_pages, zone_type, MEMINIT_EARLY, MigrateType.MOVABLE)
             zone.add("present_pages", nr_pages)
             zone.add("present_early_pages", nr_pages)
-            kernel.memmap.set_flags(pfn, nr_pages, PRESENT)
+            memmap_init_range(kernel, pfn, nr_pages, zone_type, MEMINIT_EARLY, MigrateType.MOVABLE)
     init_unavailable_ranges(kernel, ram)
     for pfn, nr_pages in reserved:
         reserve_bootmem_region(kernel, pfn, nr_pages)

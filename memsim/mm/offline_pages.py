@@ -29,13 +29,12 @@ from memsim.mm.memory_hotplug import (
 )
 from memsim.mm.notifier import memory_notify
 from memsim.mm.page_alloc import (
-    __free_pages_ok,
     account_freepages,
     del_page_from_free_list,
     free_blocks_in,
     mark_managed,
 )
-from memsim.mm.page_alloc_entry import alloc_pages, zone_pcp_disable, zone_pcp_enable
+from memsim.mm.page_alloc_entry import alloc_pages, free_unref_page, zone_pcp_disable, zone_pcp_enable
 from memsim.mm.page_alloc_wmark import init_per_zone_wmark_min
 from memsim.mm.page_isolation import (
     start_isolate_page_range,
@@ -202,7 +201,7 @@ def free_lru_page(kernel: Kernel, pfn: int) -> None:
     """Take a page off the LRU and drop its last reference."""
     kernel.memmap.clear_flags(pfn, 1, PageFlag.LRU | PageFlag.ACTIVE | PageFlag.UNEVICTABLE)
     kernel.memmap.set_refcount(pfn, 1, 0)
-    __free_pages_ok(kernel, pfn, 0)
+    free_unref_page(kernel, pfn)
 
 
 @kernel_function
