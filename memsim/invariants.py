@@ -84,6 +84,7 @@ def check_pages(kernel: Kernel, free: dict[int, npt.NDArray[np.bool_]]) -> Itera
         "free-refcount": "every page of a free block has refcount 0",
         "free-flags": "no page of a free block is PG_reserved or on the LRU",
         "buddy-free": "every page of type Buddy heads a block on a free list",
+        "self-hosted-offline": "no page that holds a block's own memmap is of type Offline",
         "reserved-hotplug": "no hotplugged page of an online section is PG_reserved",
         "leaked": "a page with refcount 0 is free or Offline",
     }
@@ -111,6 +112,7 @@ def page_rules(
     buddy = encoding.where(pages.type, PageType.BUDDY)
     reserved = pages.flags & np.uint32(PageFlag.RESERVED) != 0
     managed = pages.flags & np.uint32(MANAGED) != 0
+    hosted = pages.flags & np.uint32(PageFlag.VMEMMAP_SELF_HOSTED) != 0
     used = pages.flags & np.uint32(PageFlag.RESERVED | PageFlag.LRU) != 0
     return {
         "offline-free": offline & in_free,
@@ -119,6 +121,7 @@ def page_rules(
         "free-refcount": in_free & (pages.refcount != 0),
         "free-flags": in_free & used,
         "buddy-free": buddy & ~in_free,
+        "self-hosted-offline": offline & hosted,
         "reserved-hotplug": reserved & (not section.early),
         "leaked": orphans(kernel, section, in_free, offline),
     }
@@ -132,10 +135,13 @@ def orphans(
 ) -> npt.NDArray[np.bool_]:
     """Return which pages have no reference and no place: neither free nor Offline.
 
-    The tail pages of a larger allocated block have refcount 0, too: a block that holds a memmap.
+    The tail pages of a larger allocated block have refcount 0, too: of a compound page, and of a block
+    that holds a memmap.
     """
     wrong: npt.NDArray[np.bool_] = np.equal(section.pages.refcount, 0) & ~in_free & ~offline
     base = section_nr_to_pfn(section.nr)
+    for head in np.flatnonzero(section.pages.flags & np.uint32(PageFlag.HEAD)).tolist():
+        wrong[head : head + (1 << section.pages.order_at[head])] = False
     for zone in kernel.state.zones:
         for (order, _), blocks in zone.pcp.items():
             for pfn in blocks:

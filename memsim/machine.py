@@ -36,7 +36,7 @@ from memsim.mm.memory_hotplug import mhp_supports_memmap_on_memory
 from memsim.mm.memremap import memremap_pages
 from memsim.mm.mm_init import boot
 from memsim.mm.notifier import register_memory_notifier
-from memsim.mm.offline_pages import free_lru_page
+from memsim.mm.offline_pages import free_lru_page, prep_lru_page
 from memsim.mm.page_alloc_entry import __free_pages, alloc_pages, free_reserved_page
 from memsim.patch import AFTER, Patch, release_named
 from memsim.trace import Tape
@@ -215,12 +215,14 @@ class Machine:
         nr_pages: int = 1,
         migratetype: str = "movable",
         *,
+        order: int = 0,
         block: int | None = None,
     ) -> list[int]:
-        """Allocate order-0 pages and return their pfns, in a list that migration keeps true.
+        """Allocate pages and return their pfns, in a list that migration keeps true.
 
-        Movable pages are user pages on the LRU. ``block`` confines the allocation to a memory block:
-        no kernel interface can, but a scenario needs to say where a page is.
+        Movable pages are user pages on the LRU; of order 9 they are huge pages, given by their head.
+        ``block`` confines the allocation to a memory block: no kernel interface can, but a scenario
+        needs to say where a page is.
 
         Raises
         ------
@@ -235,13 +237,13 @@ class Machine:
         pfns: list[int] = []
         for _ in range(nr_pages):
             try:
-                pfn = alloc_pages(self.kernel, 0, kind, within)
+                pfn = alloc_pages(self.kernel, order, kind, within)
             except KernelError:
-                self.free(pfns)
+                self.free(pfns, order=order)
                 raise
             pfns.append(pfn)
             if kind == MigrateType.MOVABLE:
-                self.kernel.memmap.set_flags(pfn, 1, PageFlag.LRU)
+                prep_lru_page(self.kernel, pfn, order)
                 self.kernel.owners[pfn] = pfns
         return pfns
 
@@ -249,15 +251,15 @@ class Machine:
         """Give a page that boot code kept to the buddy, as the kernel does with its own init code."""
         free_reserved_page(self.kernel, pfn)
 
-    def free(self, pfns: list[int]) -> None:
-        """Free order-0 pages that :meth:`allocate` returned; the list is empty afterwards."""
+    def free(self, pfns: list[int], *, order: int = 0) -> None:
+        """Free what :meth:`allocate` returned (with the same order); the list is empty afterwards."""
         while pfns:
             pfn = pfns.pop()
             self.kernel.owners.pop(pfn, None)
             if self.kernel.memmap.flags(pfn) & PageFlag.LRU:
                 free_lru_page(self.kernel, pfn)
             else:
-                free_pages(self.kernel, pfn)
+                free_pages(self.kernel, pfn, order)
 
 
 def check_ram(ram: list[tuple[int, int]]) -> None:

@@ -425,6 +425,12 @@ class Memmap:
         for section, at in self.spans(pfn, nr_pages):
             section.own().refcount[at] = refcount
 
+    def set_order(self, pfn: int, order: int) -> None:
+        """Set the order that a page keeps: of a compound page in its head, 0 when it is dissolved."""
+        if self.trace is not None:
+            self.trace.write("memmap", "set_order", pfn, order)
+        self.section(pfn).own().order_at[pfn & _INDEX] = order
+
     def set_buddy_order(self, pfn: int, order: int) -> None:
         """``set_buddy_order()``: order into ``private``, then ``__SetPageBuddy``."""
         if self.debug_vm:

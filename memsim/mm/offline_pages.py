@@ -183,25 +183,43 @@ def do_migrate_range(kernel: Kernel, pfn: int, nr_pages: int) -> None:
 
 
 def migrate_page(kernel: Kernel, pfn: int) -> bool:
-    """Move one order-0 page to a new place; False if it is pinned or there is no place."""
+    """Move a page, or a compound page by its head; False if it is pinned or there is no place."""
     if kernel.memmap.refcount(pfn) != 1:
         return False
+    order = compound_order(kernel, pfn)
     try:
-        target = alloc_pages(kernel, 0, MigrateType.MOVABLE)
+        target = alloc_pages(kernel, order, MigrateType.MOVABLE)
     except KernelError:
         return False
     flags = kernel.memmap.flags(pfn) & ~(ZONE_MASK | LIVE | MANAGED | PRESENT)
     kernel.memmap.set_flags(target, 1, flags)
+    kernel.memmap.set_order(target, order)
     kernel.moved(pfn, target)
     free_lru_page(kernel, pfn)
     return True
 
 
+def prep_lru_page(kernel: Kernel, pfn: int, order: int = 0) -> None:
+    """Make an allocated block a user's page on the LRU; larger blocks become compound pages."""
+    kernel.memmap.set_flags(pfn, 1, PageFlag.LRU | (PageFlag.HEAD if order else 0))
+    if order:
+        kernel.memmap.set_order(pfn, order)
+
+
+def compound_order(kernel: Kernel, pfn: int) -> int:
+    """Return the order of the compound page that ``pfn`` heads, 0 for a single page."""
+    page = kernel.memmap.raw(pfn)
+    return page.order if page.flags & PageFlag.HEAD else 0
+
+
 def free_lru_page(kernel: Kernel, pfn: int) -> None:
     """Take a page off the LRU and drop its last reference."""
+    order = compound_order(kernel, pfn)
     kernel.memmap.clear_flags(pfn, 1, PageFlag.LRU | PageFlag.ACTIVE | PageFlag.UNEVICTABLE)
+    if order:
+        kernel.memmap.set_order(pfn, 0)
     kernel.memmap.set_refcount(pfn, 1, 0)
-    free_unref_page(kernel, pfn)
+    free_unref_page(kernel, pfn, order)
 
 
 @kernel_function
