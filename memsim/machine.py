@@ -152,17 +152,20 @@ class Machine:
 
     # ---- memory hotplug ----------------------------------------------------------------------
 
-    def add_memory(self, start_pfn: int, nr_pages: int) -> None:
+    def add_memory(self, start_pfn: int, nr_pages: int, *, name: str = "System RAM", nid: int = 0) -> None:
         """Plug a DIMM: see :func:`memsim.base.memory.add_memory`.
 
         As the ACPI driver does, ask for self-hosted vmemmap only where the kernel supports it.
         """
+        self_hosted = self.memmap_on_memory and mhp_supports_memmap_on_memory(self.kernel, nr_pages)
         add_memory(
             self.kernel,
             start_pfn,
             nr_pages,
+            name=name,
             online_type=self.default_online_type,
-            memmap_on_memory=self.memmap_on_memory and mhp_supports_memmap_on_memory(self.kernel, nr_pages),
+            memmap_on_memory=self_hosted,
+            nid=nid,
         )
 
     def remove_memory(self, start_pfn: int, nr_pages: int) -> None:

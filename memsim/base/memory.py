@@ -23,10 +23,10 @@ from memsim.mm.memory_hotplug import (
     mhp_init_memmap_on_memory,
     mhp_supports_memmap_on_memory,
     online_pages,
-    register_memory_resource,
     vmemmap_pages,
 )
 from memsim.mm.offline_pages import offline_pages
+from memsim.mm.resource import register_memory_resource, release_memory_resource
 from memsim.trace import kernel_function
 
 if TYPE_CHECKING:
@@ -108,25 +108,30 @@ def add_memory(
     kernel: Kernel,
     pfn: int,
     nr_pages: int,
+    *,
     name: str = "System RAM",
     online_type: str = "offline",
-    *,
     memmap_on_memory: bool = False,
+    nid: int = 0,
 ) -> None:
     """Make a range of memory known, and its blocks online if ``online_type`` says so.
 
-    Struct pages exist afterwards but are not initialised; no zone counter moves.
+    Struct pages exist afterwards but are not initialised; no zone counter moves. A driver that manages
+    the memory itself gives it a ``name`` of its own, as with ``add_memory_driver_managed()``. What
+    auto-onlining fails with is ignored, as the kernel does.
 
     Raises
     ------
     KernelError
-        EINVAL: not whole memory blocks. EEXIST: part of the range is known already. ENOMEM: no memory
-        for the memmap. What auto-onlining fails with is ignored, as the kernel does.
-        EINVAL: 6.1 is asked for ``memmap_on_memory`` where it cannot do it; 6.12 does without then.
+        EINVAL: not whole memory blocks, a node there cannot be, a name that is not the kernel's or like
+        ``System RAM (driver)``, or self-hosted vmemmap where 6.1 cannot do it (6.12 does without then).
+        E2BIG: beyond what the kernel can map. EEXIST: part of the range is known already. ENOMEM: no
+        memory for the memmap.
     """
     register_memory_resource(kernel, pfn, nr_pages, name)
     try:
         check_block_aligned(kernel, "add_memory_resource", pfn, nr_pages)
+        check_node(nid)
         altmap = memmap_on_memory and can_self_host(kernel, pfn, nr_pages)
         arch_add_memory(kernel, pfn, nr_pages, altmap=altmap)
     except KernelError:
@@ -138,6 +143,12 @@ def add_memory(
         block.nr_vmemmap_pages = vmemmap_pages(block.nr_pages) if altmap else 0
         if online_type != "offline":
             auto_online(kernel, block, online_type)
+
+
+def check_node(nid: int) -> None:
+    """Refuse (EINVAL) a node that is not possible: there is node 0 only."""
+    if nid != 0:
+        raise KernelError("EINVAL", "add_memory_resource", f"node {nid} is not possible, only 0 is")
 
 
 def can_self_host(kernel: Kernel, pfn: int, nr_pages: int) -> bool:
@@ -177,18 +188,6 @@ def remove_memory(kernel: Kernel, pfn: int, nr_pages: int) -> None:
         kernel.state.set_block_state(block.block_id, None)
     arch_remove_memory(kernel, pfn, nr_pages)
     release_memory_resource(kernel, pfn, nr_pages)
-
-
-def release_memory_resource(kernel: Kernel, pfn: int, nr_pages: int) -> None:
-    """Give a range of physical addresses back, splitting the resource that it is part of."""
-    end = pfn + nr_pages
-    for start, (size, name) in list(kernel.iomem.items()):
-        if start < end and pfn < start + size:
-            del kernel.iomem[start]
-            if start < pfn:
-                kernel.iomem[start] = (pfn - start, name)
-            if start + size > end:
-                kernel.iomem[end] = (start + size - end, name)
 
 
 # ---- online and offline ----------------------------------------------------------------------------

@@ -29,6 +29,9 @@ SIZEOF_STRUCT_PAGE = 64
 VMEMMAP_PAGES_PER_SECTION = PAGES_PER_SECTION * SIZEOF_STRUCT_PAGE >> PAGE_SHIFT
 """512 pages hold the struct pages of one section: 1/64 of it."""
 
+MAX_PHYSMEM_PFN = 1 << 46 - PAGE_SHIFT
+"""Four-level page tables map 46 bits of physical address: 64 TiB."""
+
 MAX_DMA_PFN = 16 << 20 >> PAGE_SHIFT
 MAX_DMA32_PFN = 4 << 30 >> PAGE_SHIFT
 

@@ -301,16 +301,6 @@ def check_block_aligned(kernel: Kernel, stage: str, pfn: int, nr_pages: int) -> 
 
 
 @kernel_function
-def register_memory_resource(kernel: Kernel, pfn: int, nr_pages: int, name: str) -> None:
-    """Claim a range of physical addresses; EEXIST if any of it is taken."""
-    for start, (size, other) in kernel.iomem.items():
-        if pfn < start + size and start < pfn + nr_pages:
-            message = f"{hex_range(pfn, nr_pages)} overlaps {other} {hex_range(start, size)}"
-            raise KernelError("EEXIST", "register_memory_resource", message)
-    kernel.iomem[pfn] = (nr_pages, name)
-
-
-@kernel_function
 def arch_add_memory(kernel: Kernel, pfn: int, nr_pages: int, *, altmap: bool = False) -> None:
     """Make sections present; their struct pages stay uninitialised.
 

@@ -41,6 +41,7 @@ from memsim.mm.page_isolation import (
     test_pages_isolated,
     undo_isolate_page_range,
 )
+from memsim.mm.resource import first_hole
 from memsim.patch import Hunk
 from memsim.trace import kernel_function
 
@@ -116,14 +117,11 @@ def fail_offline(kernel: Kernel, pfn: int, nr_pages: int, reason: str) -> None:
 
 
 def check_no_holes(kernel: Kernel, pfn: int, nr_pages: int) -> None:
-    """Refuse (EINVAL) a range that is not System RAM throughout (``walk_system_ram_range()``)."""
-    at, end = pfn, pfn + nr_pages
-    for start, (size, _) in sorted(kernel.iomem.items()):
-        if start <= at < start + size:
-            at = start + size
-    if at < end:
+    """Refuse (EINVAL) a range that is not System RAM throughout."""
+    hole = first_hole(kernel, pfn, nr_pages)
+    if hole is not None:
         fail_offline(kernel, pfn, nr_pages, "memory holes")
-        message = f"{hex_range(pfn, nr_pages)} has a hole at pfn {at:#x}"
+        message = f"{hex_range(pfn, nr_pages)} has a hole at pfn {hole:#x}"
         raise KernelError("EINVAL", "offline_pages", message)
 
 

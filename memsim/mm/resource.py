@@ -1,0 +1,62 @@
+"""Which physical addresses are System RAM: ``kernel/resource.c``, as far as memory hotplug asks.
+
+Left out: resources other than RAM, nesting, the firmware's memory map.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from memsim.errors import KernelError
+from memsim.include.layout import MAX_PHYSMEM_PFN, hex_range
+from memsim.trace import kernel_function
+
+if TYPE_CHECKING:
+    from memsim.kernel import Kernel
+
+_DRIVER_MANAGED = re.compile(r"System RAM \([^()]+\)")
+
+
+@kernel_function
+def register_memory_resource(kernel: Kernel, pfn: int, nr_pages: int, name: str) -> None:
+    """Claim a range of physical addresses for memory.
+
+    Raises
+    ------
+    KernelError
+        EINVAL: the name is not one that memory may have. E2BIG: beyond the addresses that the kernel
+        maps. EEXIST: part of the range is taken.
+    """
+    stage = "register_memory_resource"
+    if name != "System RAM" and not _DRIVER_MANAGED.fullmatch(name):
+        raise KernelError("EINVAL", "add_memory_driver_managed", f"{name!r} is not like 'System RAM (x)'")
+    if pfn + nr_pages > MAX_PHYSMEM_PFN:
+        message = f"{hex_range(pfn, nr_pages)} ends beyond pfn {MAX_PHYSMEM_PFN:#x}, the last to be mapped"
+        raise KernelError("E2BIG", stage, message)
+    for start, (size, other) in kernel.iomem.items():
+        if pfn < start + size and start < pfn + nr_pages:
+            message = f"{hex_range(pfn, nr_pages)} overlaps {other} {hex_range(start, size)}"
+            raise KernelError("EEXIST", stage, message)
+    kernel.iomem[pfn] = (nr_pages, name)
+
+
+def release_memory_resource(kernel: Kernel, pfn: int, nr_pages: int) -> None:
+    """Give a range of physical addresses back, splitting the resource that it is part of."""
+    end = pfn + nr_pages
+    for start, (size, name) in list(kernel.iomem.items()):
+        if start < end and pfn < start + size:
+            del kernel.iomem[start]
+            if start < pfn:
+                kernel.iomem[start] = (pfn - start, name)
+            if start + size > end:
+                kernel.iomem[end] = (start + size - end, name)
+
+
+def first_hole(kernel: Kernel, pfn: int, nr_pages: int) -> int | None:
+    """Return the first pfn of a range that is not System RAM (``walk_system_ram_range()``), or None."""
+    at, end = pfn, pfn + nr_pages
+    for start, (size, _) in sorted(kernel.iomem.items()):
+        if start <= at < start + size:
+            at = start + size
+    return at if at < end else None
