@@ -34,7 +34,7 @@ from memsim.kernel import Kernel
 from memsim.mm.memory_failure import memory_failure
 from memsim.mm.memory_hotplug import mhp_supports_memmap_on_memory
 from memsim.mm.memremap import memremap_pages
-from memsim.mm.mm_init import boot
+from memsim.mm.mm_init import boot, memblock_free_late
 from memsim.mm.notifier import register_memory_notifier
 from memsim.mm.offline_pages import free_lru_page, prep_lru_page
 from memsim.mm.page_alloc_entry import __free_pages, alloc_pages, free_reserved_page
@@ -253,6 +253,10 @@ class Machine:
     def free_reserved_page(self, pfn: int) -> None:
         """Give a page that boot code kept to the buddy, as the kernel does with its own init code."""
         free_reserved_page(self.kernel, pfn)
+
+    def memblock_free_late(self, start_pfn: int, nr_pages: int) -> None:
+        """Free memory that boot code kept (``reserved``), as late boot code does."""
+        memblock_free_late(self.kernel, start_pfn, nr_pages)
 
     def free(self, pfns: list[int], *, order: int = 0) -> None:
         """Free what :meth:`allocate` returned (with the same order); the list is empty afterwards."""

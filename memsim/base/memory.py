@@ -3,6 +3,12 @@
 A memory block is the unit of /sys/devices/system/memory/memoryN: an integer number of sections that
 goes online and offline together.
 
+``add_memory()`` and ``remove_memory()`` stand for their variants with two underscores, too: the same work for
+callers that hold the device hotplug lock (and ``__remove_memory()`` stops the machine on an error).
+``create_memory_block_devices()`` is the loop over ``create_memory_block()``; ``device_online()`` and
+``device_offline()`` do what ``memory_subsys_online()``, ``memory_subsys_offline()`` and
+``memory_block_change_state()`` do under them.
+
 Left out: memory groups and the auto-movable policy, node links, probe and soft-offline files.
 """
 
@@ -186,6 +192,7 @@ def remove_memory(kernel: Kernel, pfn: int, nr_pages: int) -> None:
     for block in blocks:
         del kernel.memory_blocks[block.block_id]
         kernel.state.set_block_state(block.block_id, None)
+        kernel.num_poisoned_pages -= block.nr_hwpoison  # clear_hwpoisoned_pages()
     arch_remove_memory(kernel, pfn, nr_pages)
     release_memory_resource(kernel, pfn, nr_pages)
 

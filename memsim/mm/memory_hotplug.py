@@ -5,6 +5,8 @@ to the buddy, ``arch_remove_memory()`` takes the struct pages away. The way back
 :mod:`memsim.mm.offline_pages`. Functions here work on pfn ranges; :mod:`memsim.base.memory` calls them for
 memory blocks.
 
+``arch_add_memory()`` here does what ``add_pages()`` and ``__add_pages()`` do under it in the kernel.
+
 Left out: NUMA nodes, memory groups, kswapd and kcompactd, watermarks, per-cpu lists.
 """
 

@@ -3,6 +3,9 @@
 The patch leaves it alone: the pages are PG_reserved before and after, for their contents are not stale
 and code that meets device memory still looks for that flag.
 
+``memremap_pages()`` does the work of ``pagemap_range()``. Code that must tell device memory from RAM asks
+``is_zone_device_page()``; here the zone in the page's flags says it.
+
 Left out: sub-section granularity, several ranges in one dev_pagemap, reference counting of the pagemap.
 """
 

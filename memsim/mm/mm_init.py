@@ -3,6 +3,9 @@
 :func:`memmap_init_range` is the heart of the patch: the same function initialises boot memory and
 hotplugged memory, and what it writes into hotplugged pages is the hunk MM_INIT.
 
+:func:`boot` does in one go what ``free_area_init()``, ``memmap_init()``, ``memmap_init_reserved_pages()`` and
+``memblock_free_pages()`` share out among them.
+
 Left out: deferred initialisation, memory hotplugged during boot, NUMA.
 """
 
@@ -178,6 +181,14 @@ def memblock_free_all(kernel: Kernel, ram: list[tuple[int, int]], reserved: list
     kernel.state.totalram_pages_add(freed)
 
 
+@kernel_function
+def memblock_free_late(kernel: Kernel, pfn: int, nr_pages: int) -> None:
+    """Free boot memory after the allocator has taken over: page by page, MemTotal with each."""
+    for each in range(pfn, pfn + nr_pages):
+        __free_pages_core(kernel, each, 0, MEMINIT_EARLY)
+        kernel.state.totalram_pages_add(1)
+
+
 def __free_pages_memory(kernel: Kernel, pfn: int, nr_pages: int) -> None:
     """Free a range in the largest chunks that alignment and end allow."""
     end = pfn + nr_pages
@@ -197,6 +208,7 @@ __all__ = [
     "first_state",
     "gaps",
     "memblock_free_all",
+    "memblock_free_late",
     "memmap_init_range",
     "memmap_init_zone_device",
     "reserve_bootmem_region",

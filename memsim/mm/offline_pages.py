@@ -4,7 +4,8 @@
 rest only when every page is free, hwpoisoned, or Offline with refcount 0. What it then subtracts from the
 managed counter is the hunk OFFLINE_CORE.
 
-Left out: hugetlb dissolving, movable_ops pages other than those on the LRU, per-cpu lists, node states.
+Left out: hugetlb dissolving, movable_ops pages other than those on the LRU, the per-cpu LRU batches
+that ``lru_cache_disable()`` empties, node states.
 """
 
 from __future__ import annotations
