@@ -1,6 +1,7 @@
 """Allocating a given range: ``alloc_contig_range()`` of ``mm/page_alloc.c``.
 
-Left out: ``alloc_contig_pages()``, which looks for a range by itself, compound (gigantic) pages, compaction of pages on movable_ops, CMA.
+Left out: ``alloc_contig_pages()``, which looks for a range by itself; compound (gigantic) pages;
+compaction of pages on movable_ops; CMA.
 """
 
 from __future__ import annotations

@@ -4,8 +4,8 @@ Models ``alloc_pages()``, ``__free_pages()``, ``free_unref_page()`` and their ki
 one CPU. Per-cpu lists and watermarks are off unless the machine is told to have them: a textbook wants to
 see where a freed page goes, and the kernel itself works without the lists while it takes memory offline.
 
-``__free_page()`` is ``__free_pages()`` with order 0. ``split_page()``, which gives each page of an allocated block
-a reference of its own, is what :func:`memsim.mm.page_alloc_contig.isolate_freepages_range` does.
+``__free_page()`` is ``__free_pages()`` with order 0. ``split_page()``, which gives each page of an allocated
+block a reference of its own, is what :func:`memsim.mm.page_alloc_contig.isolate_freepages_range` does.
 
 Left out: reclaim and compaction (a request that finds nothing fails), auto-tuning of the lists' size (6.12),
 NUMA, memory cgroups.

@@ -2,7 +2,8 @@
 
 A request that its own migratetype cannot serve first tries to *claim* a pageblock of another type, then
 *steals* a block. This follows 6.12 on both releases: 6.1 steals by other rules and may leave a free block on
-a list that is not of its pageblock's type (``steal_suitable_fallback()``), for reasons that have nothing to do with the patch.
+a list that is not of its pageblock's type (``steal_suitable_fallback()``), for reasons that have nothing to
+do with the patch.
 
 Left out: CMA, high-order atomic reserves, watermark boosting, ALLOC_NOFRAGMENT.
 """
