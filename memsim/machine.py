@@ -12,7 +12,7 @@ True
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from memsim.base.memory import (
     ONLINE_TYPES,
@@ -25,6 +25,7 @@ from memsim.base.memory import (
     offline_and_remove_memory,
     remove_memory,
 )
+from memsim.drivers import DEVICE_KINDS
 from memsim.errors import KernelError, MemsimError
 from memsim.include.layout import PAGES_PER_SECTION, probe_memory_block_size
 from memsim.include.mmzone import ZONE_NAMES, MigrateType, Zone
@@ -42,7 +43,7 @@ from memsim.patch import AFTER, Patch, release_named
 from memsim.trace import Tape
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from memsim.memmap import Page
     from memsim.mm.notifier import Listener
@@ -71,6 +72,9 @@ class Machine:
         What happens to blocks as they are added (``auto_online_blocks``).
     memmap_on_memory
         Whether hotplugged blocks hold their own struct pages where they can.
+    devices
+        Devices as a scenario gives them: ``{"kind": "virtio-mem", "name": "vm0", ...}``; in
+        ``machine.devices`` by name. See :mod:`memsim.drivers`.
     per_cpu_lists, watermarks
         Whether freed pages stay on per-cpu lists, and whether allocations leave the watermarks alone. Off
         unless asked for: see :mod:`memsim.mm.page_alloc_entry`.
@@ -90,6 +94,7 @@ class Machine:
         block_pages: int | None = None,
         default_online_type: str = "offline",
         memmap_on_memory: bool = False,
+        devices: Iterable[Mapping[str, Any]] = (),
         per_cpu_lists: bool = False,
         watermarks: bool = False,
         debug_vm: bool = False,
@@ -107,6 +112,9 @@ class Machine:
         self.tape = self.record() if record else None
         boot(self.kernel, ram, reserved)
         boot_memory_blocks(self.kernel)
+        self.devices: dict[str, Any] = {
+            spec["name"]: DEVICE_KINDS[spec["kind"]].make(self.kernel, dict(spec)) for spec in devices
+        }
         self.boot_totalram_pages = self.kernel.state.totalram_pages
 
     # ---- looking -----------------------------------------------------------------------------

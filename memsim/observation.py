@@ -283,7 +283,11 @@ class Replay:
         """Compare counters, blocks and pages with one probe."""
         machine = self.run.machine
         view = Comparable(machine.kernel.state, machine.kernel.block_pages, machine.boot_totalram_pages)
-        self.results.append(compare_probe(self.observation, probe, view))
+        result = compare_probe(self.observation, probe, view)
+        self.results.append(result)
+        if "device" in probe:
+            plugged = machine.devices[probe["device"]["name"]].plugged_pages()
+            _expect(result, "plugged_pages", plugged, probe["device"]["plugged_pages"])
 
 
 @dataclass(frozen=True)

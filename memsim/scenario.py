@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from memsim.drivers import DEVICE_KINDS
 from memsim.errors import BadScenario, KernelBug, KernelError, MemsimError, errno_number
 from memsim.machine import (
     Machine,
@@ -93,6 +94,36 @@ STEPS: dict[str, StepKind] = {
         lambda m, s: m.memremap_pages(s["start_pfn"], s["nr_pages"]),
         "memremap_pages {nr_pages} pages at pfn {start_pfn:#x}",
     ),
+    "virtio_mem_request": StepKind(
+        (Argument("device", str), Argument("requested_pages", int)),
+        lambda m, s: m.devices[s["device"]].request(s["requested_pages"]),
+        "virtio_mem_request {requested_pages} pages of {device}",
+    ),
+    "hv_hot_add": StepKind(
+        (Argument("device", str), Argument("start_pfn", int), Argument("nr_pages", int)),
+        lambda m, s: m.devices[s["device"]].hot_add(s["start_pfn"], s["nr_pages"]),
+        "hv_hot_add {nr_pages} pages at pfn {start_pfn:#x} by {device}",
+    ),
+    "hv_inflate": StepKind(
+        (Argument("device", str), Argument("nr_pages", int)),
+        lambda m, s: m.devices[s["device"]].inflate(s["nr_pages"]),
+        "hv_inflate {nr_pages} pages by {device}",
+    ),
+    "hv_deflate": StepKind(
+        (Argument("device", str), Argument("nr_pages", int, optional=True)),
+        lambda m, s: m.devices[s["device"]].deflate(s.get("nr_pages")),
+        "hv_deflate {nr_pages} pages by {device}",
+    ),
+    "xen_balloon_target": StepKind(
+        (Argument("device", str), Argument("target_pages", int)),
+        lambda m, s: m.devices[s["device"]].set_target(s["target_pages"]),
+        "xen_balloon_target {target_pages} pages for {device}",
+    ),
+    "host_will": StepKind(
+        (Argument("device", str), Argument("answer", str), Argument("times", int)),
+        lambda m, s: m.devices[s["device"]].host_will(s["answer"], s["times"]),
+        "the host of {device} will answer {answer}, {times} times",
+    ),
     "outside": StepKind((Argument("what", str),), _outside, "outside: {what}"),
 }
 _NOUNS = {
@@ -100,7 +131,7 @@ _NOUNS = {
     str: "a string",
     list: "a list of whole numbers",
 }
-_DEFAULTS = {"type": "online", "migratetype": "movable", "block": "any"}
+_DEFAULTS = {"type": "online", "migratetype": "movable", "block": "any", "nr_pages": "all"}
 
 
 @dataclass(frozen=True)
@@ -135,8 +166,10 @@ class Scenario:
         if not isinstance(steps, list):
             msg = f"{where}: 'steps' must be a list"
             raise BadScenario(msg)
+        devices = {device["name"]: device["kind"] for device in machine.get("devices", [])}
         for number, step in enumerate(steps):
             _check_step(step, f"{where}: step {number}")
+            _check_step_device(step, devices, f"{where}: step {number}")
         title = top.get("title", "")
         if not isinstance(title, str):
             msg = f"{where}: 'title' must be a string"
@@ -153,6 +186,7 @@ class Scenario:
             block_pages=spec.get("block_pages"),
             default_online_type=spec.get("default_online_type", "offline"),
             memmap_on_memory=spec.get("memmap_on_memory", False),
+            devices=spec.get("devices", ()),
             debug_vm=debug_vm,
         )
 
@@ -219,10 +253,37 @@ def _check_machine(machine: dict[str, Any], where: str) -> dict[str, Any]:
     if not isinstance(machine.get("memmap_on_memory", False), bool):
         msg = f"{where}: 'memmap_on_memory' must be true or false"
         raise BadScenario(msg)
-    if machine.get("devices", []) != []:
-        msg = f"{where}: 'devices' are not modelled yet, must be empty"
+    devices = machine.get("devices", [])
+    if not isinstance(devices, list):
+        msg = f"{where}: 'devices' must be a list"
         raise BadScenario(msg)
+    names: set[str] = set()
+    for number, device in enumerate(devices):
+        names.add(_check_device(device, names, f"{where}: device {number}"))
     return machine
+
+
+def _check_device(device: object, names: set[str], where: str) -> str:
+    """Refuse a device of an unknown kind, with missing or unknown keys, or with a name given twice."""
+    device = _mapping(device, where)
+    kind = DEVICE_KINDS.get(str(device.get("kind")))
+    if kind is None:
+        msg = f"{where}: 'kind' is {device.get('kind')!r}; known are {', '.join(DEVICE_KINDS)}"
+        raise BadScenario(msg)
+    _only_keys(device, {"kind", "name", *kind.required, *kind.optional}, where)
+    name = device.get("name")
+    if not isinstance(name, str) or name in names:
+        msg = f"{where}: 'name' is {name!r}, must be a string that no other device has"
+        raise BadScenario(msg)
+    for key in kind.required:
+        if key not in device:
+            msg = f"{where} ({name}): {key!r} is missing"
+            raise BadScenario(msg)
+    for key in set(device) - {"kind", "name"}:
+        if not _is_argument(device[key], int):
+            msg = f"{where} ({name}): {key!r} is {device[key]!r}, must be {_NOUNS[int]}"
+            raise BadScenario(msg)
+    return name
 
 
 def _check_step(step: object, where: str) -> None:
@@ -253,6 +314,23 @@ def _check_step(step: object, where: str) -> None:
     except MemsimError as problem:
         msg = f"{where} ({step['do']}): {problem}"
         raise BadScenario(msg) from None
+
+
+_DEVICE_OF_STEP = {"virtio_mem": "virtio-mem", "hv": "hv-balloon", "xen_balloon": "xen-balloon"}
+
+
+def _check_step_device(step: dict[str, Any], devices: dict[str, str], where: str) -> None:
+    """Refuse a step for a device that the machine does not have, or that is of another kind."""
+    if "device" not in step:
+        return
+    name = step["device"]
+    if name not in devices:
+        msg = f"{where} ({step['do']}): the machine has no device {name!r}; it has {', '.join(devices) or 'none'}"
+        raise BadScenario(msg)
+    for prefix, kind in _DEVICE_OF_STEP.items():
+        if step["do"].startswith(f"{prefix}_") and devices[name] != kind:
+            msg = f"{where} ({step['do']}): device {name!r} is of kind {devices[name]!r}, must be {kind!r}"
+            raise BadScenario(msg)
 
 
 def tell_step(step: dict[str, Any]) -> str:
