@@ -325,7 +325,8 @@ def _check_step_device(step: dict[str, Any], devices: dict[str, str], where: str
         return
     name = step["device"]
     if name not in devices:
-        msg = f"{where} ({step['do']}): the machine has no device {name!r}; it has {', '.join(devices) or 'none'}"
+        there = ", ".join(devices) or "none"
+        msg = f"{where} ({step['do']}): the machine has no device {name!r}; it has {there}"
         raise BadScenario(msg)
     for prefix, kind in _DEVICE_OF_STEP.items():
         if step["do"].startswith(f"{prefix}_") and devices[name] != kind:
