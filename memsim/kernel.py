@@ -104,6 +104,9 @@ class Kernel:
         """Section number -> pfn of the block that holds its struct pages, when taken from the buddy."""
         self.owners: dict[int, list[int]] = {}
         """Movable page -> its owner's list of pages, in which migration writes the new pfn."""
+        self.default_online_type = "offline"
+        self.driver_data: dict[str, Any] = {}
+        """What drivers keep, by the name of the driver."""
         self.pagemaps: dict[int, int] = {}
         """Device memory: first pfn -> pages."""
         self.num_poisoned_pages = 0

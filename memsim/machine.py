@@ -105,7 +105,7 @@ class Machine:
         check_ram(ram)
         self.kernel = Kernel(release_named(release), patch, debug_vm=debug_vm)
         self.kernel.block_pages = block_pages or probe_memory_block_size(sum(ram[-1]))
-        self.default_online_type = check_online_type(default_online_type)
+        self.kernel.default_online_type = check_online_type(default_online_type)
         self.memmap_on_memory = memmap_on_memory
         self.kernel.per_cpu_lists = per_cpu_lists
         self.kernel.watermarks = watermarks
@@ -171,7 +171,6 @@ class Machine:
             start_pfn,
             nr_pages,
             name=name,
-            online_type=self.default_online_type,
             memmap_on_memory=self_hosted,
             nid=nid,
         )

@@ -274,6 +274,13 @@ class Memmap:
         """Return the zone number in the page's flags (``page_zonenum()``)."""
         return self.flags(pfn) >> ZONE_SHIFT
 
+    def all_of_type(self, pfn: int, nr_pages: int, page_type: PageType) -> bool:
+        """Return whether every page of a range has this type."""
+        return all(
+            bool(self.encoding.where(section.pages.type[at], page_type).all())
+            for section, at in self.spans(pfn, nr_pages)
+        )
+
     def buddy_order(self, pfn: int) -> int:
         """Return the order of the free block that starts at ``pfn``, or -1 if none does."""
         section, index = self.section(pfn), pfn & _INDEX

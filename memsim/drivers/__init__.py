@@ -1,17 +1,16 @@
 """Floor 4: the three drivers that give only part of a memory block to the kernel.
 
-A scenario names them in ``machine.devices``; :data:`DEVICE_KINDS` says what each kind needs and makes it.
-Every device has ``host_will(answer, times)``, which makes its host misbehave.
+A scenario names them in ``machine.devices``; :data:`DEVICE_KINDS` says what each kind needs and which module
+makes it (``make(kernel, spec)``). The module is imported when a machine has such a device.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from memsim.kernel import Kernel
 
 
@@ -27,11 +26,27 @@ class Device(Protocol):
 
 @dataclass(frozen=True)
 class DeviceKind:
-    """A kind of device: the whole numbers that a scenario must and may give, and how it is made."""
+    """A kind of device: the whole numbers that a scenario must and may give, and its module."""
 
     required: tuple[str, ...]
     optional: tuple[str, ...]
-    make: Callable[[Kernel, dict[str, Any]], Device]
+    module: str
+
+    def make(self, kernel: Kernel, spec: dict[str, Any]) -> Device:
+        """Return a device of this kind, probed by its driver."""
+        return cast("Device", import_module(self.module).make(kernel, spec))
 
 
-DEVICE_KINDS: dict[str, DeviceKind] = {}
+DEVICE_KINDS: dict[str, DeviceKind] = {
+    "virtio-mem": DeviceKind(
+        required=("start_pfn", "region_pages", "device_block_pages"),
+        optional=("requested_pages", "usable_region_pages"),
+        module="memsim.drivers.virtio_mem",
+    ),
+    "hv-balloon": DeviceKind(required=(), optional=(), module="memsim.drivers.hv_balloon"),
+    "xen-balloon": DeviceKind(
+        required=("hotplug_start_pfn",),
+        optional=("extra_start_pfn", "extra_pages"),
+        module="memsim.drivers.xen_balloon",
+    ),
+}
