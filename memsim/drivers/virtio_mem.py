@@ -1,9 +1,9 @@
 """virtio-mem: a device that resizes a machine in steps smaller than a memory block.
 
 Models ``drivers/virtio/virtio_mem.c``: the main loop that drives the plugged size to the requested size, the
-memory notifier, and the online callback. Beside this module, ``virtio_mem_sbm`` and ``virtio_mem_bbm`` are its
-two modes, ``virtio_mem_fake`` is what it does to pages, ``virtio_mem_host`` the hypervisor. Time is simulated:
-see :meth:`VirtioMem.wait`.
+memory notifier, and the online callback. Of the modules beside this one, ``virtio_mem_sbm`` and
+``virtio_mem_bbm`` are its two modes, ``virtio_mem_fake`` is what it does to pages, ``virtio_mem_host`` the
+hypervisor. Time is simulated: see :meth:`VirtioMem.wait`.
 
 Left out: the kdump mode, NUMA, forbidding kexec and hibernation, the timing of the work queue.
 """

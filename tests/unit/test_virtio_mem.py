@@ -1,0 +1,376 @@
+"""virtio-mem: the driver rows of the state table, plug and unplug, a misbehaving host, half a patch."""
+
+import csv
+from pathlib import Path
+
+import pytest
+
+from memsim import AFTER, BEFORE, Hunk, Machine, Patch
+from memsim.drivers.virtio_mem_bbm import BbState
+from memsim.drivers.virtio_mem_sbm import MbState
+from memsim.errors import KernelError, MemsimError
+from memsim.include.page_flags import PageFlag
+from memsim.mm.memory_hotplug import set_online_page_callback
+
+START, BLOCK, SB = 0x100000, 32768, 512
+TABLE = Path(__file__).parent.parent / "material" / "state-table.csv"
+COLUMNS = ("reserved", "type", "dirty", "self_hosted", "refcount", "in_buddy", "managed", "present")
+ROWS = {
+    (row["id"], row["version"]): tuple(row[column] for column in COLUMNS)
+    for row in csv.DictReader(TABLE.read_text(encoding="utf-8").splitlines())
+    if row["id"].startswith("V")
+}
+
+
+class Vm:
+    """A recorded machine with one virtio-mem device of four memory blocks, and one page to look at."""
+
+    def __init__(self, patch=AFTER, release="6.12", *, device_block=SB, blocks=4, **options):
+        spec = {"kind": "virtio-mem", "name": "vm0", "start_pfn": START, "region_pages": blocks * BLOCK}
+        spec["device_block_pages"] = device_block
+        self.machine = Machine(patch=patch, release=release, devices=[spec], **options)
+        self.tape = self.machine.record()
+        self.device = self.machine.devices["vm0"]
+
+    def act(self, method, *args, fails=None, **kwargs):
+        self.tape.action(str(method))
+        call = method if callable(method) else getattr(self.machine, method)
+        if fails is None:
+            call(*args, **kwargs)
+            return self
+        with pytest.raises(KernelError) as caught:
+            call(*args, **kwargs)
+        assert caught.value.name == fails
+        return self
+
+    def request(self, pages):
+        return self.act(self.device.request, pages)
+
+    def half_block(self, online_type="online_movable"):
+        return self.request(BLOCK // 2).act("online", 32, online_type)
+
+    def at(self, point):
+        index = self.tape.find(len(self.tape.labels) - 1, point)
+        assert index is not None, point
+        return self.tape.at(index)
+
+    @property
+    def now(self):
+        return self.machine.kernel.state
+
+
+def columns(state, pfn):
+    page = state.memmap.raw(pfn)
+    free = any(
+        head <= pfn < head + (1 << order)
+        for zone in state.zones
+        for order, area in enumerate(zone.free_area)
+        for blocks in area
+        for head in blocks
+    )
+    types = "+".join(sorted(kind.value for kind in page.types)) or "none"
+    flags = [page.reserved, page.flags & PageFlag.DIRTY, page.flags & PageFlag.VMEMMAP_SELF_HOSTED]
+    bits = [str(int(bool(flag))) for flag in flags]
+    rest = [str(page.refcount), *(str(int(b)) for b in (free, page.managed, page.present))]
+    return (bits[0], types, *bits[1:], *rest)
+
+
+# ---- the state table -------------------------------------------------------------------------------
+
+HALF = START + BLOCK // 2
+LAST_SB = START + 31 * SB
+
+
+def unplugged_from_online(vm):
+    """One sub-block of an online block goes back to the host: the highest that is plugged."""
+    return vm.half_block().request(BLOCK // 2 - SB)
+
+
+def replugged(vm):
+    return unplugged_from_online(vm).request(BLOCK // 2)
+
+
+def failed_offline(vm):
+    vm.half_block("online_kernel")
+    pfn = vm.machine.allocate(1, "unmovable", block=32)[0]
+    # An owner who claims that it could be moved gets the offlining as far as the notifier.
+    vm.machine.kernel.memmap.set_flags(pfn, 1, PageFlag.LRU)
+    vm.machine.kernel.memmap.set_refcount(pfn, 1, 2)
+    return vm.act("offline", 32, fails="EINTR")
+
+
+REACH = {
+    "V1": lambda vm: (vm.half_block().at("notifier:MEM_GOING_ONLINE"), HALF),
+    "V2": lambda vm: (vm.half_block().at("return:virtio_mem_set_fake_offline"), HALF),
+    "V3": lambda vm: (vm.half_block().now, HALF),
+    "V4": lambda vm: (
+        vm.half_block().act("offline", 32).at("return:virtio_mem_fake_offline_going_offline"),
+        HALF,
+    ),
+    "V5": lambda vm: (failed_offline(vm).now, HALF),
+    "V6": lambda vm: (vm.half_block().act("offline", 32).now, HALF),
+    "V7": lambda vm: (
+        vm.half_block().request(BLOCK // 2 + SB).at("return:virtio_mem_clear_fake_offline"),
+        HALF,
+    ),
+    "V8": lambda vm: (vm.half_block().request(BLOCK // 2 + SB).at("return:generic_online_page"), HALF),
+    "V9": lambda vm: (unplugged_from_online(vm).at("return:alloc_contig_range"), LAST_SB),
+    "V10": lambda vm: (unplugged_from_online(vm).at("return:virtio_mem_set_fake_offline"), LAST_SB),
+    "V11": lambda vm: (unplugged_from_online(vm).now, LAST_SB),
+    "V12": lambda vm: (replugged(vm).at("return:virtio_mem_clear_fake_offline"), LAST_SB),
+}
+
+
+@pytest.mark.parametrize("release", ["6.1", "6.12"])
+@pytest.mark.parametrize(("row", "version"), [key for key in ROWS if key[0] in REACH])
+def test_row(row, version, release):
+    state, pfn = REACH[row](Vm(BEFORE if version == "before" else AFTER, release))
+
+    expected = ROWS[row, version]
+    if "u" in expected:
+        assert not state.memmap.section(pfn).online
+        assert columns(state, pfn)[5:] == expected[5:]
+    else:
+        assert columns(state, pfn) == expected
+
+
+@pytest.mark.parametrize("release", ["6.1", "6.12"])
+@pytest.mark.parametrize("version", ["before", "after"])
+def test_rows_v13_and_v14_a_replugged_page_is_free_before_it_is_managed(version, release):
+    vm = replugged(Vm(BEFORE if version == "before" else AFTER, release, per_cpu_lists=True))
+
+    freed = columns(vm.at("return:free_contig_range"), LAST_SB)
+    # The table shows the page on a per-cpu list; a batch may already be in the buddy.
+    assert freed[:5] == ROWS["V13", version][:5] or freed[1] == "buddy"
+    assert freed[6:] == ROWS["V13", version][6:]
+    assert columns(vm.now, LAST_SB)[6:] == ROWS["V14", version][6:]
+
+
+def test_every_row_of_the_driver_is_reached():
+    assert {row for row, _ in ROWS} == {*REACH, "V13", "V14"}
+
+
+# ---- plug and unplug -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("patch", [BEFORE, AFTER], ids=["before", "after"])
+def test_a_half_plugged_block_counts_as_present_in_full_and_managed_in_half(patch):
+    vm = Vm(patch).half_block()
+
+    zone = vm.machine.zone("Movable")
+    assert (zone.present_pages, zone.managed_pages) == (BLOCK, BLOCK // 2)
+    assert vm.device.mode.state[32] == MbState.MOVABLE_PARTIAL
+    assert not vm.machine.check()
+
+
+def test_offlining_fakes_the_managed_counter_before_the_series_and_never_after_it():
+    seen = {}
+    for patch in (BEFORE, AFTER):
+        vm = Vm(patch).half_block().act("offline", 32)
+        seen[patch] = [
+            state.zones[3].managed_pages
+            for state in (vm.tape.at(i) for i, e in vm.tape.points() if e.step == len(vm.tape.labels) - 1)
+        ]
+
+    assert max(seen[BEFORE]) == BLOCK  # + U in MEM_GOING_OFFLINE
+    assert sorted(seen[AFTER], reverse=True) == seen[AFTER]  # monotone
+    assert seen[BEFORE][-1] == seen[AFTER][-1] == 0
+
+
+def test_plugging_fills_a_partly_plugged_online_block_before_it_adds_another():
+    vm = Vm().half_block().request(BLOCK + SB)
+
+    assert vm.device.mode.state == {32: MbState.MOVABLE, 33: MbState.OFFLINE_PARTIAL}
+    assert vm.machine.zone("Movable").managed_pages == BLOCK
+
+
+def test_unplugging_takes_offline_blocks_first_and_removes_those_that_are_empty():
+    vm = Vm().half_block().request(2 * BLOCK).request(BLOCK)
+
+    assert vm.device.mode.state == {32: MbState.MOVABLE, 33: MbState.UNUSED}
+    assert 33 not in vm.now.blocks
+
+
+def test_an_online_block_that_becomes_empty_goes_offline_and_away():
+    vm = Vm().half_block().request(0)
+
+    assert vm.device.mode.state[32] == MbState.UNUSED
+    assert 32 not in vm.now.blocks
+    assert vm.machine.totalram_pages == vm.machine.boot_totalram_pages
+    assert not vm.machine.check()
+
+
+def test_a_pinned_page_keeps_its_sub_block_and_the_driver_tries_again_later():
+    vm = Vm().half_block()
+    pfn = vm.machine.allocate(1, block=32)[0]
+    vm.machine.kernel.memmap.set_refcount(pfn, 1, 2)
+    vm.request(0)
+
+    assert vm.device.plugged_pages() == SB
+    assert vm.device.retry_in == 50
+    vm.machine.kernel.memmap.set_refcount(pfn, 1, 1)
+    vm.device.wait(50)
+    assert vm.device.plugged_pages() == 0  # the page could be moved to boot memory
+
+
+def test_reonlining_makes_the_same_pages_offline_again():
+    vm = Vm().half_block()
+    offline = {pfn for pfn in range(START, START + BLOCK, 64) if vm.machine.page(pfn).offline}
+    vm.act("offline", 32).act("online", 32, "online_movable")
+
+    again = {pfn for pfn in range(START, START + BLOCK, 64) if vm.machine.page(pfn).offline}
+    assert again == offline == set(range(HALF, START + BLOCK, 64))
+
+
+def test_dimm_memory_goes_to_the_buddy_although_the_callback_is_the_drivers():
+    vm = Vm()
+    vm.act("add_memory", START + 8 * BLOCK, BLOCK).act("online", 40)
+
+    assert vm.machine.zone("Normal").managed_pages == BLOCK
+
+
+def test_there_is_one_callback_for_the_whole_system():
+    vm = Vm()
+
+    with pytest.raises(KernelError) as caught:
+        set_online_page_callback(vm.machine.kernel, lambda *_: None)
+    assert caught.value.name == "EINVAL"
+
+
+# ---- a misbehaving host ----------------------------------------------------------------------------
+
+
+def test_busy_is_retried_after_50_seconds_doubling_to_300():
+    vm = Vm()
+    vm.device.host_will("BUSY", 5)
+    vm.request(SB)
+    waits = []
+    while vm.device.retry_in is not None:
+        waits.append(vm.device.retry_in)
+        vm.device.wait(vm.device.retry_in)
+
+    assert waits == [50, 100, 200, 300, 300]
+    assert vm.device.plugged_pages() == SB
+
+
+def test_nack_means_try_again_at_once():
+    vm = Vm()
+    vm.device.host_will("NACK", 3)
+    vm.request(SB)
+
+    assert (vm.device.plugged_pages(), vm.device.retry_in) == (SB, None)
+
+
+def test_error_breaks_the_device_for_good():
+    vm = Vm()
+    vm.device.host_will("ERROR", 1)
+    vm.request(SB).request(2 * SB)
+
+    assert vm.device.broken
+    assert vm.device.plugged_pages() == 0
+    assert any("broken" in line for line in vm.machine.log)
+
+
+def test_a_host_that_changes_its_mind_gets_what_it_wants_now():
+    vm = Vm()
+    vm.device.host_will(f"RESIZE:{4 * SB}", 1)
+    vm.request(SB)
+
+    assert vm.device.plugged_pages() == 4 * SB
+
+
+@pytest.mark.parametrize("answer", ["BUSY", "NACK", "ERROR"])
+@pytest.mark.parametrize("patch", [BEFORE, AFTER], ids=["before", "after"])
+def test_no_page_is_lost_when_unplugging_goes_wrong(patch, answer):
+    vm = Vm(patch).half_block()
+    vm.device.host_will(answer, 2)
+    vm.request(8 * SB)
+
+    zone = vm.machine.zone("Movable")
+    offline = sum(vm.machine.page(pfn).offline for pfn in range(START, START + BLOCK))
+    assert zone.managed_pages + offline == BLOCK
+    assert zone.managed_pages == vm.device.plugged_pages()
+    assert not vm.machine.check()
+
+
+def test_too_much_offline_memory_makes_the_driver_wait_until_half_of_it_is_online():
+    vm = Vm(blocks=16).request(16 * BLOCK)
+
+    assert vm.device.plugged_pages() == 8 * BLOCK  # 1 GiB
+    for block in range(32, 36):
+        vm.act("online", block)
+    assert vm.device.plugged_pages() == 12 * BLOCK
+
+
+def test_requests_that_make_no_sense_name_the_rule():
+    vm = Vm()
+
+    with pytest.raises(MemsimError, match="multiple of 512"):
+        vm.device.request(100)
+    with pytest.raises(MemsimError, match="SHRUG"):
+        vm.device.host_will("SHRUG", 1)
+
+
+def test_unbinding_the_driver_leaves_partial_online_blocks_that_cannot_go_offline():
+    vm = Vm().half_block()
+    vm.device.remove()
+
+    vm.act("offline", 32, fails="EBUSY")
+    assert vm.machine.page(HALF).refcount == 1
+
+
+# ---- big-block mode --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("patch", [BEFORE, AFTER], ids=["before", "after"])
+def test_big_blocks_come_and_go_as_a_whole(patch):
+    vm = Vm(patch, device_block=BLOCK).request(2 * BLOCK)
+    vm.act("online", 32, "online_movable").act("online", 33, "online_movable")
+    assert vm.machine.zone("Movable").managed_pages == 2 * BLOCK
+
+    vm.request(BLOCK)
+    assert vm.device.mode.state == {32: BbState.ADDED, 33: BbState.UNUSED}
+    assert vm.machine.zone("Movable").managed_pages == BLOCK
+    assert not vm.machine.check()
+
+
+# ---- half a patch ----------------------------------------------------------------------------------
+
+
+def test_without_the_virtio_mem_hunk_pages_are_made_offline_twice_and_still_all_is_well():
+    vm = Vm(Patch.without({Hunk.VIRTIO_MEM})).half_block()
+
+    # Plugging clears Offline before generic_online_page() clears it again: 6.12 lets that pass.
+    vm.request(BLOCK).act("offline", 32)
+    assert not vm.machine.check()
+
+
+def test_the_virtio_mem_hunk_alone_leaves_withheld_pages_reserved_and_the_block_cannot_go_offline():
+    vm = Vm(Patch({Hunk.VIRTIO_MEM})).half_block()
+
+    page = vm.machine.page(HALF)
+    assert page.reserved
+    assert not page.offline
+    vm.act("offline", 32, fails="EBUSY")
+
+
+def test_the_core_half_of_3_3_alone_counts_withheld_pages_as_managed_for_ever():
+    vm = Vm(Patch.without({Hunk.OFFLINE_DRIVER})).half_block().act("offline", 32)
+
+    # The driver adds U to managed before offlining; the core no longer subtracts it: + U.
+    assert vm.machine.zone("Movable").managed_pages == BLOCK // 2
+    assert {violation.name for violation in vm.machine.check()} >= {"managed", "zone-order"}
+
+
+def test_the_driver_half_of_3_3_alone_takes_withheld_pages_away_twice():
+    vm = Vm(Patch.without({Hunk.OFFLINE_CORE})).half_block().act("offline", 32)
+
+    # Nobody adds U any more, but the core subtracts the whole block: - U.
+    assert vm.machine.zone("Movable").managed_pages == -BLOCK // 2
+
+
+def test_mm_init_missing_withheld_pages_are_reserved_and_the_driver_no_longer_strips_that():
+    vm = Vm(Patch.without({Hunk.MM_INIT}), debug_vm=True).half_block()
+
+    assert vm.machine.page(HALF).reserved
+    assert any("!PageOffline" in line for line in vm.machine.log)
