@@ -26,8 +26,8 @@ def errno_number(name: str) -> int:
     >>> errno_number("EHWPOISON")
     133
     """
-    number: int | None = getattr(_errno, name, None) or _KERNEL_ONLY.get(name)
-    if number is None:
+    number = getattr(_errno, name, None) or _KERNEL_ONLY.get(name)
+    if not isinstance(number, int):
         msg = f"{name!r} is not the name of an errno"
         raise MemsimError(msg)
     return number

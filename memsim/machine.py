@@ -27,7 +27,7 @@ from memsim.base.memory import (
 )
 from memsim.drivers import DEVICE_KINDS
 from memsim.errors import KernelError, MemsimError
-from memsim.include.layout import PAGES_PER_SECTION, probe_memory_block_size
+from memsim.include.layout import MAX_PHYSMEM_PFN, PAGES_PER_SECTION, probe_memory_block_size
 from memsim.include.mmzone import ZONE_NAMES, MigrateType, Zone
 from memsim.include.page_flags import PageFlag
 from memsim.invariants import Violation, check
@@ -104,7 +104,7 @@ class Machine:
         ram = sorted((int(start), int(size)) for start, size in ram)
         check_ram(ram)
         self.kernel = Kernel(release_named(release), patch, debug_vm=debug_vm)
-        self.kernel.block_pages = block_pages or probe_memory_block_size(sum(ram[-1]))
+        self.kernel.block_pages = check_block_pages(block_pages or probe_memory_block_size(sum(ram[-1])))
         self.kernel.default_online_type = check_online_type(default_online_type)
         self.memmap_on_memory = memmap_on_memory
         self.kernel.per_cpu_lists = per_cpu_lists
@@ -287,6 +287,9 @@ def check_ram(ram: list[tuple[int, int]]) -> None:
             msg = f"ram: range ({start}, {size}) is empty, negative, or overlaps the one before it"
             raise MemsimError(msg)
         end = start + size
+    if end > MAX_PHYSMEM_PFN:
+        msg = f"ram: ends at pfn {end:#x}, beyond {MAX_PHYSMEM_PFN:#x}, the last that the kernel maps"
+        raise MemsimError(msg)
 
 
 def check_online_type(online_type: str) -> str:

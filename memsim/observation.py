@@ -20,6 +20,7 @@ from memsim.errors import BadObservation, BadScenario, MemsimError
 from memsim.include.layout import pfn_to_section_nr
 from memsim.include.mmzone import COUNTERS
 from memsim.include.page_flags import MANAGED, PageFlag, PageType
+from memsim.observation_check import check_probe, check_states
 from memsim.patch import AFTER, BEFORE, Patch, release_named
 from memsim.scenario import Run, Scenario, read_json, tell_step
 from memsim.trace import Probe, matches
@@ -100,6 +101,10 @@ class Observation:
         series = {
             key: kernel.get(key, document.get(key)) for key in ("series", "missing", "only", "debug_vm")
         }
+        if not isinstance(series["series"], str):
+            msg = f"{where}: kernel 'series' is {series['series']!r}, must be a string"
+            raise BadObservation(msg)
+        check_states(document["states"], where)
         check_probes(document, len(scenario.steps), where)
         return cls(
             where,
@@ -161,15 +166,9 @@ class Observation:
 
 
 def check_probes(document: dict[str, Any], nr_steps: int, where: str) -> None:
-    """Refuse probes that name no step, and page lists with states that the legend does not have."""
+    """Refuse probes that break the format, and page lists with states that the legend does not have."""
     for number, probe in enumerate(document["probes"]):
-        if not isinstance(probe, dict) or not isinstance(probe.get("at"), str):
-            msg = f"{where}: probe {number} must be an object with 'at'"
-            raise BadObservation(msg)
-        step = probe.get("step")
-        if not isinstance(step, int) or not -1 <= step < nr_steps:
-            msg = f"{where}: probe {number} names step {step!r}; there are {nr_steps} steps"
-            raise BadObservation(msg)
+        check_probe(probe, number, nr_steps, where)
         for block, seen in probe.get("blocks", {}).items():
             if "pages" not in seen:
                 continue

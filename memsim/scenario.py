@@ -204,6 +204,9 @@ def read_json(path: str | Path, error: type[MemsimError]) -> object:
     except json.JSONDecodeError as problem:
         msg = f"{path}: is not JSON: {problem.msg} in line {problem.lineno}"
         raise error(msg) from None
+    except ValueError as problem:  # such as a number with too many digits
+        msg = f"{path}: is not JSON that can be read: {problem}"
+        raise error(msg) from None
     except RecursionError:
         msg = f"{path}: is not JSON that can be read: nested too deeply"
         raise error(msg) from None
@@ -288,7 +291,7 @@ def _check_device(device: object, names: set[str], where: str) -> str:
 
 def _check_step(step: object, where: str) -> None:
     step = _mapping(step, where)
-    kind = STEPS.get(step.get("do", ""))
+    kind = STEPS.get(str(step.get("do")))
     if kind is None:
         msg = f"{where}: 'do' is {step.get('do')!r}; known are {', '.join(STEPS)}"
         raise BadScenario(msg)

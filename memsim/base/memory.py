@@ -100,9 +100,9 @@ def boot_memory_blocks(kernel: Kernel) -> None:
     ids = {section_nr_to_pfn(nr) // kernel.block_pages for nr in kernel.memmap.sections}
     for block_id in sorted(ids):
         block = create_memory_block(kernel, block_id, "online")
-        last = block.start_pfn + block.nr_pages - 1
-        if kernel.memmap.pfn_valid(last):
-            zones = {kernel.memmap.zone_of(pfn) for pfn in (block.start_pfn, last)}
+        edges = (block.start_pfn, block.start_pfn + block.nr_pages - 1)
+        if all(kernel.memmap.pfn_valid(pfn) for pfn in edges):
+            zones = {kernel.memmap.zone_of(pfn) for pfn in edges}
             block.zone = kernel.zone(zones.pop()) if len(zones) == 1 else None
 
 

@@ -69,14 +69,15 @@ def memory_notify(kernel: Kernel, action: str, start_pfn: int, nr_pages: int) ->
     Raises
     ------
     KernelError
-        With the errno that a listener vetoed with; NOTIFY_BAD is EPERM.
+        With the errno that a listener vetoed a GOING action with; NOTIFY_BAD is EPERM. The other actions
+        tell and do not ask: what is answered to them only ends the chain.
     """
     if kernel.trace is not None:
         kernel.trace.notify(action)
     for _, listener in list(kernel.memory_chain):
         answer = listener(action, start_pfn, nr_pages) or NOTIFY_DONE
         number = notifier_to_errno(answer)
-        if number:
+        if number and action.startswith("MEM_GOING"):
             message = f"a listener vetoed {action} of {nr_pages} pages at pfn {start_pfn:#x}"
             raise KernelError(errno_name(number), "memory_notify", message)
         if answer & NOTIFY_STOP_MASK:

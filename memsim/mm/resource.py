@@ -25,12 +25,14 @@ def register_memory_resource(kernel: Kernel, pfn: int, nr_pages: int, name: str)
     Raises
     ------
     KernelError
-        EINVAL: the name is not one that memory may have. E2BIG: beyond the addresses that the kernel
-        maps. EEXIST: part of the range is taken.
+        EINVAL: an empty range, or the name is not one that memory may have. E2BIG: beyond the addresses
+        that the kernel maps. EEXIST: part of the range is taken.
     """
     stage = "register_memory_resource"
     if name != "System RAM" and not _DRIVER_MANAGED.fullmatch(name):
         raise KernelError("EINVAL", "add_memory_driver_managed", f"{name!r} is not like 'System RAM (x)'")
+    if nr_pages <= 0:
+        raise KernelError("EINVAL", stage, f"pfn {pfn:#x}, {nr_pages} pages: an empty range")
     if pfn + nr_pages > MAX_PHYSMEM_PFN:
         message = f"{hex_range(pfn, nr_pages)} ends beyond pfn {MAX_PHYSMEM_PFN:#x}, the last to be mapped"
         raise KernelError("E2BIG", stage, message)

@@ -1,0 +1,214 @@
+"""A comparison as a walk: the tapes of two simulated kernels, lined up with recordings of real ones.
+
+Left out: recordings of kernels that are neither of the two that are compared.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from memsim.errors import MemsimError
+from memsim.observation import Comparable, compare_probe
+from memsim.trace import matches
+from memsim.view.moments import (
+    DONE,
+    all_moments,
+    happening,
+    heading,
+    moment_name,
+    named_moments,
+    side_names,
+    tapes,
+)
+from memsim.view.page_class import PageClass, class_counts, free_heads, page_classes
+from memsim.view.recorded import recorded_classes, recorded_heads
+from memsim.view.sight import PageMap, Recorded, Side, Sight
+from memsim.view.tables import Numbers
+from memsim.view.text import block_sentence, log_tail
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from memsim.comparison import Comparison
+    from memsim.kernel import State
+    from memsim.observation import Observation
+    from memsim.scenario import Run
+
+
+class Walk:
+    """The moments of a comparison, what there is to see at each, and recordings lined up with them.
+
+    Parameters
+    ----------
+    comparison
+        What ``compare()`` returns.
+    block
+        The memory block to look at.
+    recordings
+        Recordings of the same steps on real kernels, at most one for each side.
+
+    Raises
+    ------
+    MemsimError
+        There never is such a block; or a recording is of neither side, or of other steps.
+    """
+
+    def __init__(self, comparison: Comparison, block: int, recordings: Sequence[Observation] = ()) -> None:
+        """Line everything up; nothing is looked at yet."""
+        self.comparison = comparison
+        self.block = block
+        self.moments = all_moments(comparison)
+        self.runs = dict(zip(side_names(comparison), (comparison.before, comparison.after), strict=True))
+        self.block_pages = comparison.before.machine.kernel.block_pages
+        self._check_block()
+        self.recordings = {self._side_of(recording): recording for recording in recordings}
+        self.probes = {side: self._probes_of(recording) for side, recording in self.recordings.items()}
+        self.numbers = lru_cache(maxsize=4096)(self._numbers)
+        self.look = lru_cache(maxsize=64)(self._look)
+
+    # ---- lining up ---------------------------------------------------------------------------
+
+    def _check_block(self) -> None:
+        tape = tapes(self.comparison)[0]
+        known = {e.args[0] for e in tape.events if e.primitive == "set_block_state"}
+        known |= set(self.comparison.before.machine.kernel.state.blocks)
+        if self.block not in known:
+            msg = f"there never is a memory block {self.block}; there are {sorted(known)}"
+            raise MemsimError(msg)
+
+    def _side_of(self, recording: Observation) -> str:
+        for side, run in self.runs.items():
+            if run.machine.kernel.patch == recording.patch:
+                _check_same_steps(recording, run)
+                return side
+        patches = " nor ".join(run.machine.kernel.patch.name for run in self.runs.values())
+        msg = f"{recording.name}: its kernel had {recording.patch.name}, which is neither {patches}"
+        raise MemsimError(msg)
+
+    def _probes_of(self, recording: Observation) -> dict[int, dict[str, Any]]:
+        """Return the recorded probe of each moment that has one."""
+        found: dict[int, dict[str, Any]] = {}
+        for probe in recording.probes:
+            index = self._find(probe["step"], probe["at"])
+            if index is not None:
+                found[index] = probe
+        return found
+
+    def _find(self, step: int, wanted: str) -> int | None:
+        for index, moment in enumerate(self.moments):
+            if moment.step == step and matches(moment.point, wanted):
+                return index
+        return None
+
+    def find(self, step: int, wanted: str) -> int:
+        """Return the index of the first moment of a step with this name; KeyError if there is none."""
+        index = self._find(step, wanted)
+        if index is None:
+            msg = f"step {step} has no moment {wanted!r}"
+            raise KeyError(msg)
+        return index
+
+    def named(self) -> list[tuple[str, int]]:
+        """Return (name, index) of the moments worth jumping to."""
+        recorded = {index for probes in self.probes.values() for index in probes}
+        return named_moments(self.moments, recorded)
+
+    def zones(self) -> list[str]:
+        """Return the zones that have pages at the first, the last, or any moment with a name."""
+        seen = [index for _, index in self.named()]
+        used = {zone for index in seen for zone in self.numbers(index).used_zones()}
+        zones = self.comparison.after.machine.kernel.state.zones
+        return [zone.name for zone in zones if zone.name in used]
+
+    def zone_of_block(self) -> str:
+        """Return the zone that the block goes online in, or the last that there is."""
+        first = self.block * self.block_pages
+        for event in tapes(self.comparison)[1].events:
+            if event.point.startswith("enter:online_pages#") and event.args[0] == first:
+                return str(event.args[2].name)
+        return self.zones()[-1]
+
+    # ---- looking -----------------------------------------------------------------------------
+
+    def states(self, index: int) -> dict[str, State]:
+        """Return both states at a moment; they are true until the next call."""
+        return dict(zip(self.runs, self.comparison.states(self.moments[index]), strict=True))
+
+    def _numbers(self, index: int) -> Numbers:
+        return Numbers.of(self.states(index))
+
+    def _look(self, index: int) -> Sight:
+        # First the moment before: going from it to this one is a small step forward on the tapes.
+        previous = self.numbers(max(index - 1, 0))
+        numbers = self.numbers(index)
+        states = self.states(index)
+        return Sight(
+            index,
+            heading(self.comparison, self.moments, index),
+            happening(self.comparison, self.moments[index]),
+            tuple(self._side(index, side, state) for side, state in states.items()),
+            numbers,
+            previous,
+        )
+
+    def _side(self, index: int, side: str, state: State) -> Side:
+        pfn = self.block * self.block_pages
+        page_map = PageMap(
+            page_classes(state, pfn, self.block_pages), free_heads(state, pfn, self.block_pages)
+        )
+        sentence = block_sentence(state, self.block, self.block_pages)
+        return Side(side, page_map, sentence, tuple(log_tail(state)), self._recorded(index, side, state))
+
+    def _recorded(self, index: int, side: str, state: State) -> Recorded | None:
+        if side not in self.recordings:
+            return None
+        recording = self.recordings[side]
+        kernel = str(recording.kernel.get("release", recording.name))
+        probe = self.probes[side].get(index)
+        if probe is None:
+            return Recorded(kernel, f"no recording at this moment{self._last_recorded(index, side)}")
+        boot_totalram = self.runs[side].machine.boot_totalram_pages
+        result = compare_probe(recording, probe, Comparable(state, self.block_pages, boot_totalram))
+        problems = result.problems + self._other_end(index, side, probe)
+        page_map = _recorded_map(recording, probe, self.block)
+        says = "; ".join(problems) if problems else f"agrees, {_compared(result.pages, page_map)}"
+        return Recorded(kernel, says, not problems, page_map)
+
+    def _other_end(self, index: int, side: str, probe: dict[str, Any]) -> list[str]:
+        """Return what is to be said when the recorded step ended otherwise."""
+        moment, outcomes = self.moments[index], self.runs[side].outcomes
+        if moment.point != DONE or not 0 <= moment.step < len(outcomes):
+            return []
+        mine, recorded = outcomes[moment.step].errno, probe.get("errno")
+        return [] if mine == recorded else [f"the step ended with {mine}, recorded {recorded}"]
+
+    def _last_recorded(self, index: int, side: str) -> str:
+        earlier = [at for at in self.probes[side] if at < index]
+        return f" (last one: {moment_name(self.moments[max(earlier)])})" if earlier else ""
+
+
+def _compared(pages: int, page_map: PageMap | None) -> str:
+    if not pages:
+        return "in counters and blocks; there are no pages to compare"
+    untold = 0 if page_map is None else class_counts(page_map.classes).get(PageClass.UNTOLD, 0)
+    but = f"; of {untold} here it says only that the buddy manages them" if untold else ""
+    return f"{pages} pages compared{but}"
+
+
+def _check_same_steps(recording: Observation, run: Run) -> None:
+    """Refuse a recording of another machine, or of other steps as far as both go."""
+    mine, theirs = run.scenario, recording.scenario
+    pairs = zip(mine.steps, theirs.steps, strict=False)
+    if mine.machine != theirs.machine:
+        msg = f"{recording.name}: was recorded on another machine than the scenario's"
+        raise MemsimError(msg)
+    for number, (step, recorded) in enumerate(pairs):
+        if {**step, "errno": None} != {**recorded, "errno": None}:
+            msg = f"{recording.name}: step {number} was {recorded}, in the scenario it is {step}"
+            raise MemsimError(msg)
+
+
+def _recorded_map(recording: Observation, probe: dict[str, Any], block: int) -> PageMap | None:
+    classes, heads = recorded_classes(recording, probe, block), recorded_heads(recording, probe, block)
+    return None if classes is None or heads is None else PageMap(classes, heads)

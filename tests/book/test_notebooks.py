@@ -1,0 +1,281 @@
+"""The stored notebooks: executed in order, the same every time, small, and readable by everybody.
+
+Each rule is tried on a broken notebook as well, for a rule that cannot fail checks nothing. nbval compares
+the outputs; without execution counts it would compare none.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import re
+from html.parser import HTMLParser
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+BOOK = Path(os.environ.get("MEMSIM_BOOK") or Path(__file__).parents[2] / "book")
+NOTEBOOKS = sorted(BOOK.glob("**/[!.]*.ipynb"))
+LIMIT = 1_000_000
+WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+TIMES = {"execution", "ExecuteTime"}
+ESCAPES = {"nbval-skip", "nbval-ignore-output", "nbval_skip", "nbval_ignore_output"}
+ESCAPE_COMMENT = re.compile(r"#\s*(NBVAL_SKIP|NBVAL_IGNORE_OUTPUT|PYTEST_VALIDATE_IGNORE_OUTPUT)")
+MARKDOWN_IMAGE = re.compile(r"!\[([^\]]*)\]\(")
+
+
+# ---- reading a notebook ------------------------------------------------------------------------------
+
+
+def joined(text):
+    return text if isinstance(text, str) else "".join(text)
+
+
+def cells(notebook, kind):
+    return [cell for cell in notebook["cells"] if cell["cell_type"] == kind]
+
+
+def outputs(notebook):
+    return [output for cell in cells(notebook, "code") for output in cell["outputs"]]
+
+
+def tags(cell):
+    return set(cell["metadata"].get("tags", []))
+
+
+def headings(notebook):
+    """Return the levels of all headings in the prose, in order, code left out."""
+    levels = []
+    for cell in cells(notebook, "markdown"):
+        fenced = False
+        for line in joined(cell["source"]).splitlines():
+            fenced ^= line.lstrip().startswith(("```", "~~~"))
+            match = re.match(r"(#{1,6})\s", line)
+            if match and not fenced:
+                levels.append(len(match[1]))
+    return levels
+
+
+class Images(HTMLParser):
+    """Collects the images of a piece of HTML that say nothing to those who cannot see them."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.silent = []
+        self.feed(html)
+
+    def handle_starttag(self, tag, attrs):
+        if tag == "img" and not (dict(attrs).get("alt") or "").strip():
+            self.silent.append(self.get_starttag_text()[:80])
+
+
+# ---- the rules: each yields what is wrong --------------------------------------------------------------
+
+
+def is_executed_in_order(notebook):
+    code = [cell for cell in cells(notebook, "code") if joined(cell["source"]).strip()]
+    counts = [cell["execution_count"] for cell in code]
+    if counts != list(range(1, len(counts) + 1)):
+        yield f"execution counts are {counts}, must be 1 to {len(counts)}: run `make book`"
+
+
+def ends_without_an_error(notebook):
+    for cell in cells(notebook, "code"):
+        for output in cell["outputs"]:
+            if output["output_type"] == "error" and "raises-exception" not in tags(cell):
+                yield f"a stored error: {output['ename']}: {output['evalue']}"
+
+
+def keeps_no_widget_state(notebook):
+    if "widgets" in notebook["metadata"]:
+        yield "widget state is stored in the metadata"
+    for output in outputs(notebook):
+        if any(WIDGET_VIEW in output.get(part, {}) for part in ("data", "metadata")):
+            yield "a widget view is stored: the number of a widget that is gone"
+
+
+def keeps_no_times(notebook):
+    for part in (notebook, *notebook["cells"]):
+        for key in TIMES & set(part["metadata"]):
+            yield f"times of execution are stored under {key!r}"
+
+
+def is_small(notebook):
+    size = len(json.dumps(notebook, indent=1, ensure_ascii=False).encode())
+    if size >= LIMIT:
+        yield f"has {size} bytes, must be under {LIMIT}"
+
+
+def has_one_title(notebook):
+    levels = headings(notebook)
+    if levels.count(1) != 1 or levels[0] != 1:
+        yield f"headings have the levels {levels}: one of level 1 must come first, and no other"
+
+
+def skips_no_level(notebook):
+    levels = headings(notebook)
+    for above, below in pairwise(levels):
+        if below > above + 1:
+            yield f"a heading of level {below} follows one of level {above}"
+
+
+def tells_what_images_show(notebook):
+    for output in outputs(notebook):
+        for mime in output.get("data", {}):
+            if mime.startswith("image/") and not output["metadata"].get(mime, {}).get("alt", "").strip():
+                yield f"an output {mime} has no alt text in its metadata"
+        for image in Images(joined(output.get("data", {}).get("text/html", ""))).silent:
+            yield f"an image in an output has no alt text: {image}"
+    for cell in cells(notebook, "markdown"):
+        text = joined(cell["source"])
+        silent = Images(text).silent + [alt for alt in MARKDOWN_IMAGE.findall(text) if not alt.strip()]
+        if silent:
+            yield f"an image in the prose has no alt text: {text[:80]}"
+
+
+def lets_everything_be_compared(notebook):
+    for cell in cells(notebook, "code"):
+        for tag in ESCAPES & tags(cell):
+            yield f"a cell escapes comparison by its tag {tag!r}"
+        if ESCAPE_COMMENT.search(joined(cell["source"])):
+            yield "a cell escapes comparison by a comment"
+
+
+RULES = (
+    is_executed_in_order,
+    ends_without_an_error,
+    keeps_no_widget_state,
+    keeps_no_times,
+    is_small,
+    has_one_title,
+    skips_no_level,
+    tells_what_images_show,
+    lets_everything_be_compared,
+)
+
+
+# ---- the book ------------------------------------------------------------------------------------------
+
+
+def test_there_is_a_book():
+    assert NOTEBOOKS
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook(path, rule):
+    assert list(rule(json.loads(path.read_text(encoding="utf-8")))) == []
+
+
+# ---- the rules themselves --------------------------------------------------------------------------------
+
+
+def markdown(text):
+    return {"cell_type": "markdown", "metadata": {}, "source": text}
+
+
+def code(text, count, *bundles):
+    made = [
+        {"output_type": "display_data", "data": data, "metadata": metadata or {}}
+        for data, metadata in ((bundle if isinstance(bundle, tuple) else (bundle, {})) for bundle in bundles)
+    ]
+    return {
+        "cell_type": "code",
+        "metadata": {},
+        "execution_count": count,
+        "source": text,
+        "outputs": made,
+    }
+
+
+GOOD: dict[str, Any] = {
+    "cells": [
+        markdown(["# One title\n", "```sh\n", "# no heading\n", "```\n"]),
+        markdown("## Two\n### Three\n![a map](map.png) <img src='x' alt='another map'>"),
+        code("figure", 1, {"text/html": ["<img src='x'\n", " alt='reserved'>"], "text/plain": "reserved"}),
+        markdown("## Back to two"),
+        code("picture", 2, ({"image/png": "AA=="}, {"image/png": {"alt": "free"}})),
+        code("  \n", None),
+    ],
+    "metadata": {"kernelspec": {}},
+    "nbformat": 4,
+    "nbformat_minor": 5,
+}
+FIGURE, PICTURE = 2, 4
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
+def test_a_good_notebook_passes(rule):
+    assert list(rule(GOOD)) == []
+
+
+def put(value, *place):
+    """Return a break: it puts a value into a notebook."""
+
+    def break_it(notebook):
+        *path, last = place
+        for step in path:
+            notebook = notebook[step]
+        notebook[last] = value
+
+    return break_it
+
+
+def in_cell(number, value, *place):
+    return put(value, "cells", number, *place)
+
+
+def in_output(number, value, *place):
+    return put(value, "cells", number, "outputs", 0, *place)
+
+
+BREAKS = {
+    "never run": (is_executed_in_order, in_cell(FIGURE, None, "execution_count")),
+    "run out of order": (is_executed_in_order, in_cell(FIGURE, 3, "execution_count")),
+    "run in an old kernel": (is_executed_in_order, in_cell(PICTURE, 17, "execution_count")),
+    "an error": (
+        ends_without_an_error,
+        put([{"output_type": "error", "ename": "E", "evalue": "x"}], "cells", FIGURE, "outputs"),
+    ),
+    "widget state": (keeps_no_widget_state, put({}, "metadata", "widgets")),
+    "a widget view": (keeps_no_widget_state, in_output(FIGURE, {}, "data", WIDGET_VIEW)),
+    "a widget view's metadata": (keeps_no_widget_state, in_output(FIGURE, {}, "metadata", WIDGET_VIEW)),
+    "JupyterLab's times": (keeps_no_times, in_cell(FIGURE, {}, "metadata", "execution")),
+    "an extension's times": (keeps_no_times, in_cell(FIGURE, {}, "metadata", "ExecuteTime")),
+    "a megabyte": (is_small, in_output(FIGURE, "x" * LIMIT, "data", "text/plain")),
+    "no title": (has_one_title, in_cell(0, "Text", "source")),
+    "two titles": (has_one_title, in_cell(3, "# Another", "source")),
+    "a late title": (has_one_title, in_cell(0, "## Early\n# Title", "source")),
+    "a skipped level": (skips_no_level, in_cell(3, "## Two\n#### Four", "source")),
+    "HTML without alt": (tells_what_images_show, in_output(FIGURE, "<img src='x'>", "data", "text/html")),
+    "an empty alt": (tells_what_images_show, in_output(FIGURE, "<IMG alt=''>", "data", "text/html")),
+    "a picture without alt": (tells_what_images_show, in_output(PICTURE, {}, "metadata")),
+    "prose without alt": (tells_what_images_show, in_cell(3, "![](map.png)", "source")),
+    "HTML prose without alt": (tells_what_images_show, in_cell(3, "<img src=x>", "source")),
+    "a skipped cell": (
+        lets_everything_be_compared,
+        in_cell(FIGURE, ["x", "nbval-skip"], "metadata", "tags"),
+    ),
+    "an ignored output": (
+        lets_everything_be_compared,
+        in_cell(FIGURE, ["nbval-ignore-output"], "metadata", "tags"),
+    ),
+    "an ignoring comment": (
+        lets_everything_be_compared,
+        in_cell(FIGURE, "# NBVAL_IGNORE_OUTPUT\n1", "source"),
+    ),
+}
+
+
+@pytest.mark.parametrize(("rule", "break_it"), BREAKS.values(), ids=BREAKS)
+def test_a_broken_notebook_fails_its_rule_and_no_other(rule, break_it):
+    broken = copy.deepcopy(GOOD)
+    break_it(broken)
+    assert {each.__name__ for each in RULES if list(each(broken))} == {rule.__name__}
+
+
+def test_each_rule_has_been_broken():
+    assert {rule for rule, _ in BREAKS.values()} == set(RULES)

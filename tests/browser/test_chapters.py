@@ -1,0 +1,187 @@
+"""Every chapter in a real browser, as a reader sees it: opened, run, and used from the keyboard alone."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from memsim import Scenario, compare
+from memsim.view.tables import counters_text
+from memsim.view.walk import Walk
+
+from .notebook import STATIC, stored, widget_cells
+
+pytestmark = pytest.mark.browser
+
+BOOK = Path(os.environ.get("MEMSIM_BOOK") or Path(__file__).parents[2] / "book")
+CHAPTERS = sorted(BOOK.glob("*.ipynb"))
+ONE_BLOCK = BOOK / "01-one-block-comes-online.ipynb"
+
+EXPLORER = ".memsim-explorer"
+HANDLE = f"{EXPLORER} .widget-slider .noUi-handle >> nth=0"
+TWIN = f"{EXPLORER} pre"
+NUMBERS = f"{EXPLORER} .memsim-tables"
+SIDES = ("before", "after")
+
+
+def test_there_is_a_book():
+    assert ONE_BLOCK in CHAPTERS
+
+
+@pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+def test_a_chapter(path, open_notebook):
+    """Shows what is stored, then runs without an error, shows its widgets, and answers each prediction."""
+    notebook = open_notebook(path)
+    shows_what_is_stored(notebook, widget_cells(stored(path)))
+    notebook.run_all()
+    assert notebook.errors() == []
+    assert notebook.unrun() == []
+    assert notebook.widgets() >= widget_cells(stored(path))
+    notebook.wait_for_widgets(notebook.widgets())
+    answers_each_prediction(notebook.page)
+
+
+def shows_what_is_stored(notebook, static):
+    shown = notebook.page.locator(f".{STATIC} >> visible=true")
+    notebook.wait_until(shown.count, lambda now: now == static, f"not all of {static} static forms are shown")
+    assert notebook.errors() == []
+    assert notebook.page.get_by_text("Loading widget").count() == 0
+
+
+def answers_each_prediction(page):
+    """Commit each with its first option, or a number, which does for words too."""
+    for prediction in page.locator(".memsim-predict").all():
+        options = prediction.locator(".memsim-option")
+        if options.count():
+            options.first.click()
+        else:
+            prediction.locator("input").fill("1")
+        prediction.locator(".mod-primary").click()
+        prediction.locator(".memsim-outcome").wait_for()
+
+
+class Explorer:
+    """The explorer of chapter 1, and what it must show, which the simulator says."""
+
+    def __init__(self, notebook, page):
+        self.notebook = notebook
+        self.page = page
+        comparison = compare(Scenario.load(BOOK / "scenarios" / "one-block.json"))
+        self.walk = Walk(comparison, block=32)
+
+    def image(self, side):
+        return self.page.locator(f"{EXPLORER} img[alt^='Page map {side} the patch']").get_attribute("src")
+
+    def shown(self):
+        """Return all that changes, each by itself."""
+        images = {side: self.image(side) for side in SIDES}
+        return images | {
+            "numbers": self.page.locator(NUMBERS).text_content(),
+            "twin": self.page.locator(TWIN).text_content(),
+        }
+
+    def press(self, key, moment):
+        """Press a key, wait until the text tells of a moment, and return what is shown then."""
+        self.notebook.press(key)
+        wanted = self.walk.look(moment).heading
+        self.notebook.wait_until(
+            lambda: self.page.locator(TWIN).text_content(),
+            lambda text: text.startswith(wanted),
+            f"{key} does not lead to: {wanted}",
+        )
+        assert self.page.locator(HANDLE).get_attribute("aria-valuenow") == f"{moment}.0"
+        return self.shown()
+
+
+def test_the_explorer_of_chapter_1(open_notebook, page, screenshots):
+    notebook = open_notebook(ONE_BLOCK)
+    stands_there_without_a_kernel(page)
+    page.screenshot(path=screenshots / "explorer-not-run.png")
+    notebook.run_all()
+    notebook.wait_for_widgets(notebook.widgets())
+    notebook.focus(page.locator(HANDLE))
+    explorer = Explorer(notebook, page)
+    walks_through_the_moments(explorer)
+    page.locator(EXPLORER).evaluate("explorer => explorer.scrollIntoView()")
+    page.screenshot(path=screenshots / "explorer.png")
+    goes_back_and_to_both_ends(explorer)
+
+
+def stands_there_without_a_kernel(page):
+    """The stored figure and its text twin, as in a notebook that nobody runs."""
+    figure = page.locator("figure:has(img[alt^='Page map'])")
+    for side in SIDES:
+        image = figure.locator(f"img[alt^='Page map {side} the patch']")
+        image.wait_for()
+        image.scroll_into_view_if_needed()
+        assert image.evaluate("image => image.naturalWidth") > 0
+    twin = figure.locator("pre")
+    twin.wait_for()
+    assert "BEFORE the patch. Block 32" in twin.text_content()
+
+
+def walks_through_the_moments(explorer):
+    """Map, numbers and text twin change where the simulator's state does, and the maps only there."""
+    walk = explorer.walk
+    # Past the end of memmap_init_range(), which marks the pages, and two chunks, which are counted and freed.
+    last = walk.find(1, "enter:generic_online_page#3")
+    before = explorer.press("Home", 0)
+    changed = dict.fromkeys(before, 0)
+    for moment in range(1, last + 1):
+        now = explorer.press("ArrowRight", moment)
+        old, new = walk.look(moment - 1), walk.look(moment)
+        for was, side in zip(old.sides, new.sides, strict=True):
+            assert (now[side.name] != before[side.name]) is maps_differ(was, side), f"moment {moment}"
+            assert side.sentence in now["twin"]
+        if new.numbers != old.numbers:
+            assert now["numbers"] != before["numbers"], f"moment {moment}"
+        assert counters_text(new.numbers, old.numbers) in now["twin"]
+        assert now["twin"] != before["twin"]
+        changed = {what: changed[what] + (now[what] != before[what]) for what in changed}
+        before = now
+    # The mark, the first chunk, the second: no picture can do with fewer.
+    assert min(changed.values()) >= 3
+
+
+def maps_differ(one, other):
+    classes, heads = one.page_map.classes, one.page_map.heads
+    return classes.tobytes() != other.page_map.classes.tobytes() or (
+        heads.tobytes() != other.page_map.heads.tobytes()
+    )
+
+
+def goes_back_and_to_both_ends(explorer):
+    last = len(explorer.walk.moments) - 1
+    first = explorer.press("Home", 0)
+    second = explorer.press("ArrowRight", 1)
+    assert explorer.press("ArrowLeft", 0) == first
+    assert explorer.press("ArrowUp", 1) == second
+    explorer.press("End", last)
+    explorer.press("ArrowRight", last)
+
+
+def test_a_prediction_is_made_by_keyboard(open_notebook, page, screenshots):
+    notebook = open_notebook(ONE_BLOCK)
+    notebook.run_all()
+    prediction = page.locator(".memsim-predict").first
+    options = prediction.locator(".memsim-option")
+    notebook.focus(options.first)
+    notebook.press("Tab", "Space")
+    options.nth(1).get_by_text("(chosen)").wait_for()
+    assert page.get_by_text("(chosen)").count() == 1
+    assert prediction.locator(".memsim-outcome").count() == 0
+    notebook.press(*["Tab"] * (options.count() - 1), "Enter")
+    prediction.locator(".memsim-outcome").wait_for()
+    outcome = prediction.locator(".memsim-outcome").text_content()
+    assert "You predicted: 32 chunks of 1,024 pages" in outcome
+    # MAX_PAGE_ORDER is 10, so 1024 pages: 32768 / 1024 = 32 calls of generic_online_page().
+    assert "The simulator says: 32 chunks of 1,024 pages" in outcome
+    # The keyboard's focus stays where it was.
+    assert page.locator(":focus").text_content() == "Predict again"
+    page.screenshot(path=screenshots / "prediction.png")
+    notebook.run_all()
+    earlier = "On an earlier run you predicted: 32 chunks of 1,024 pages"
+    prediction.get_by_text(earlier).wait_for()
+    assert prediction.locator(".memsim-outcome").count() == 0
