@@ -12,6 +12,7 @@ True
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from memsim.base.memory import (
@@ -44,6 +45,7 @@ from memsim.trace import Tape
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from pathlib import Path
 
     from memsim.memmap import Page
     from memsim.mm.notifier import Listener
@@ -157,6 +159,14 @@ class Machine:
     def stop_recording(self) -> None:
         """Stop whatever trace is running."""
         self.kernel.put_trace(None)
+
+    def export(self, directory: Path | str) -> None:
+        """Write /proc and /sys of this machine below a directory: see :func:`memsim.fs.export.export`.
+
+        Unmodified programs can read it: ``lsmem --sysroot``, psutil with its PROCFS_PATH.
+        """
+        fs = import_module("memsim.fs.export")  # only who exports waits for what it imports
+        fs.export(self.kernel, directory, self.kernel.default_online_type)
 
     # ---- memory hotplug ----------------------------------------------------------------------
 

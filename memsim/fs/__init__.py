@@ -1,0 +1,1 @@
+"""Floor 4: /proc and sysfs, the files in which a kernel shows its memory."""
