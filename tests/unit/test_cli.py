@@ -1,0 +1,215 @@
+"""The command line: what it prints, and the exit status that a script can rely on."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from memsim.cli import main
+from memsim.observation import bundled_names
+
+ROOT = Path(__file__).parents[2]
+ONE_BLOCK = str(ROOT / "book" / "scenarios" / "one-block.json")
+
+
+def said(capsys, *arguments):
+    """Run a command; return (exit status, standard output, standard error)."""
+    status = main(list(arguments))
+    captured = capsys.readouterr()
+    return status, captured.out, captured.err
+
+
+@pytest.fixture
+def scenario(tmp_path):
+    """Return a function that writes a scenario with the given steps and returns its path."""
+
+    def write(*steps, **machine):
+        path = tmp_path / "scenario.json"
+        document = {"format": "memsim-scenario/1", "machine": {"ram": [[0, 131072]], **machine}}
+        path.write_text(json.dumps({**document, "steps": steps}), encoding="utf-8")
+        return str(path)
+
+    return write
+
+
+# ---- run -------------------------------------------------------------------------------------------
+
+
+def test_run_tells_how_each_step_ended_and_the_counters(capsys):
+    status, out, err = said(capsys, "run", ONE_BLOCK)
+
+    assert (status, err) == (0, "")
+    assert "step 1: online block 32 (online_movable): ok" in out
+    assert re.search(r"Movable\s+managed\s+32768", out)
+
+
+@pytest.mark.parametrize("option", [["--before"], ["--after"], ["--patch", "mm_init,page_alloc"], []])
+def test_run_takes_any_side_of_the_patch(capsys, option):
+    assert said(capsys, "run", ONE_BLOCK, *option, "--check")[0] == 0
+
+
+def test_half_the_patch_runs_to_its_end_and_check_names_rule_and_first_pfn(capsys):
+    status, out, err = said(capsys, "run", ONE_BLOCK, "--patch", "MM_INIT", "--check")
+
+    assert (status, err) == (1, "")
+    assert "kernel log" not in out
+    assert "broken invariant offline-free" in out
+    assert "first at pfn 0x100001" in out  # the head of the block became Buddy, the next page did not
+
+
+def test_half_the_patch_with_debug_vm_shows_what_the_kernel_prints(capsys):
+    status, out, _ = said(capsys, "run", ONE_BLOCK, "--patch", "MM_INIT", "--debug-vm", "--check")
+
+    assert status == 1
+    assert "BUG: Bad page state" in out
+    assert "nonzero mapcount" in out
+
+
+def test_run_fails_when_a_step_ends_otherwise_than_the_scenario_says(capsys, scenario):
+    path = scenario({"do": "online", "block": 77})
+
+    status, out, _ = said(capsys, "run", path)
+
+    assert status == 1
+    assert "-ENOENT" in out
+    assert "the scenario expects success" in out
+
+
+def test_run_is_content_when_a_step_fails_as_it_must(capsys, scenario):
+    assert said(capsys, "run", scenario({"do": "online", "block": 77, "errno": "ENOENT"}))[0] == 0
+
+
+def test_a_machine_that_dies_is_told_and_not_a_python_error(capsys, scenario):
+    add = {"do": "add_memory", "start_pfn": 0x100000, "nr_pages": 32768}
+    path = scenario(add, {"do": "online", "block": 32}, {"do": "offline", "block": 32})
+
+    # 6.1 with debug_vm: clearing Offline where it is not set is a VM_BUG.
+    status, out, _ = said(capsys, "run", path, "--patch", "PAGE_ALLOC", "--release", "6.1", "--debug-vm")
+
+    assert status == 1
+    assert "the machine died" in out
+    assert "kernel BUG" in out
+
+
+def test_a_bundled_recording_is_a_scenario_too(capsys):
+    assert said(capsys, "run", "6.12-dimm")[0] == 0
+
+
+# ---- compare, verify, show -------------------------------------------------------------------------
+
+
+def test_compare_shows_both_sides(capsys):
+    status, out, _ = said(capsys, "compare", ONE_BLOCK)
+
+    assert status == 0
+    assert "before the patch:" in out
+    assert "after the patch:" in out
+
+
+def test_verify_without_files_takes_the_bundled_recordings(capsys):
+    status, out, _ = said(capsys, "verify", "--quiet")
+
+    pages, differ, probes = map(int, re.findall(r"\d+", out.splitlines()[-1]))
+    assert (status, differ) == (0, 0)
+    assert pages > 1_000_000
+    assert probes > len(bundled_names())
+
+
+def test_verify_fails_and_names_step_probe_and_page_when_a_recording_says_otherwise(capsys, tmp_path):
+    name = "6.12base-after-dimm"
+    path = ROOT / "memsim" / "observed" / f"{name}.json"
+    document = json.loads(path.read_text(encoding="utf-8"))
+    wrong = tmp_path / "wrong.json"
+    document["states"]["O/1"]["refcount"] = 2
+    wrong.write_text(json.dumps(document), encoding="utf-8")
+
+    status, out, _ = said(capsys, "verify", str(wrong))
+
+    assert status == 1
+    assert "step 1 notifier:MEM_GOING_ONLINE: 32768 pages, DIFFERS" in out
+    assert "first 0x100000: type offline refcount 1; recorded type offline refcount 2" in out
+    assert re.search(r"\d+ pages compared, [1-9]\d* differ, \d+ probes", out)
+
+
+def test_show_stops_at_a_probe_point_and_decodes_a_struct_page(capsys):
+    status, out, _ = said(
+        capsys, "show", ONE_BLOCK, "--before", "--at", "notifier:MEM_GOING_ONLINE", "--pfn", "0x100000"
+    )
+
+    assert status == 0
+    assert "32768 pages reserved" in out
+    # PG_reserved is bit 13 in 6.12, the zone (3, Movable) starts at bit 51.
+    assert f"flags reserved ({3 << 51 | 1 << 13:#x})" in out
+
+
+def test_show_lists_the_probe_points(capsys):
+    out = said(capsys, "show", ONE_BLOCK, "--points")[1]
+
+    assert sum("enter:generic_online_page#" in line for line in out.splitlines()) == 32
+
+
+# ---- what is wrong with the command or a file ------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("content", "rule"),
+    [
+        (None, "cannot be read"),
+        (b"\xff\xfe", "not UTF-8"),
+        (b"{", "not JSON"),
+        (b"[" * 100_000, "nested too deeply"),
+        (b"[]", "must be a JSON object"),
+        (b"{}", "'format' is None"),
+    ],
+)
+@pytest.mark.parametrize("command", ["run", "compare", "show", "verify"])
+def test_a_bad_file_gets_one_clear_line_and_status_2(capsys, tmp_path, command, content, rule):
+    path = tmp_path / "bad.json"
+    if content is not None:
+        path.write_bytes(content)
+
+    status, out, err = said(capsys, command, str(path))
+
+    assert (status, out) == (2, "")
+    assert len(err.splitlines()) == 1
+    assert "bad.json" in err
+    assert rule in err or command == "verify"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "rule"),
+    [
+        (["run", ONE_BLOCK, "--patch", "NO_SUCH"], "not a hunk"),
+        (["show", ONE_BLOCK, "--at", "enter:nothing"], "does not come to"),
+        (["show", ONE_BLOCK, "--block", "99"], "no memory block 99"),
+        (["show", ONE_BLOCK, "--pfn", "0xfffffff"], "no struct page"),
+    ],
+)
+def test_a_wrong_argument_gets_one_clear_line_and_status_2(capsys, arguments, rule):
+    status, _, err = said(capsys, *arguments)
+
+    assert status == 2
+    assert rule in err
+    assert len(err.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["run", "--help"], ["verify", "--help"], ["show", "--help"]]
+)
+def test_help_is_there_and_exits_0(capsys, arguments):
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+
+    assert ended.value.code == 0
+    assert "usage: memsim" in capsys.readouterr().out
+
+
+def test_python_dash_m_works_and_a_closed_pipe_is_no_error():
+    command = f"{sys.executable} -m memsim show {ONE_BLOCK} --points | head -1"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, check=False, cwd=ROOT)  # noqa: S602 (a pipe is the point)
+
+    assert done.stdout.startswith("step 0 enter:add_memory")
+    assert done.stderr == ""
