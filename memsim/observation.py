@@ -10,6 +10,7 @@ not exact (any page the buddy manages), pageblock types of such blocks, and page
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from importlib import resources
 from typing import TYPE_CHECKING, Any
@@ -17,10 +18,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from memsim.errors import BadObservation, BadScenario, MemsimError
-from memsim.include.layout import pfn_to_section_nr
+from memsim.include.layout import pfn_to_section_nr, section_nr_to_pfn
 from memsim.include.mmzone import COUNTERS
-from memsim.include.page_flags import MANAGED, PageFlag, PageType
-from memsim.observation_check import check_probe, check_states
+from memsim.include.page_flags import LIVE, MANAGED, PageFlag, PageType
+from memsim.observation_check import check_hunks, check_probe, check_states, is_number, runs_of
 from memsim.patch import AFTER, BEFORE, Patch, release_named
 from memsim.scenario import Run, Scenario, read_json, tell_step
 from memsim.trace import Probe, matches
@@ -77,6 +78,8 @@ class Observation:
     probes: tuple[dict[str, Any], ...]
     ended: str = "works"
     series: dict[str, Any] = field(default_factory=dict)
+    hot_added: tuple[int, int] = (0, 0)
+    """First pfn and pages of the range that was recorded."""
 
     @classmethod
     def load(cls, path: str | Path) -> Observation:
@@ -104,6 +107,7 @@ class Observation:
         if not isinstance(series["series"], str):
             msg = f"{where}: kernel 'series' is {series['series']!r}, must be a string"
             raise BadObservation(msg)
+        check_hunks(series, where)
         check_states(document["states"], where)
         check_probes(document, len(scenario.steps), where)
         return cls(
@@ -114,6 +118,7 @@ class Observation:
             tuple(document["probes"]),
             str(document.get("ended", "works")),
             series,
+            hot_added_range(document, where),
         )
 
     @property
@@ -169,6 +174,10 @@ def check_probes(document: dict[str, Any], nr_steps: int, where: str) -> None:
     """Refuse probes that break the format, and page lists with states that the legend does not have."""
     for number, probe in enumerate(document["probes"]):
         check_probe(probe, number, nr_steps, where)
+        for key, count in probe.get("sums", {}).items():
+            if key not in document["states"] or not is_number(count):
+                msg = f"{where}: probe {number}: sums: {key!r}: {count!r} has no legend or is no number"
+                raise BadObservation(msg)
         for block, seen in probe.get("blocks", {}).items():
             if "pages" not in seen:
                 continue
@@ -178,23 +187,16 @@ def check_probes(document: dict[str, Any], nr_steps: int, where: str) -> None:
                     raise BadObservation(msg)
 
 
-def runs_of(pages: object, where: str) -> list[tuple[int, str]]:
-    """Return a run-length list as (count, key) pairs, repeats written out.
-
-    >>> runs_of([[2, [[1, "B9"], [511, "n/0"]]], [31744, "O/1"]], "x")[:3]
-    [(1, 'B9'), (511, 'n/0'), (1, 'B9')]
-    """
-    runs: list[tuple[int, str]] = []
+def hot_added_range(document: dict[str, Any], where: str) -> tuple[int, int]:
+    """Return the first pfn and the pages of the recorded range; sums without it are refused."""
+    span = document.get("range", {})
     try:
-        for count, what in pages:  # type: ignore[attr-defined]
-            if isinstance(what, str):
-                runs.append((int(count), what))
-            else:
-                runs += [(int(n), str(key)) for n, key in what] * int(count)
-    except (TypeError, ValueError):
-        msg = f"{where}: 'pages' must be a run-length list of [count, state]"
-        raise BadObservation(msg) from None
-    return runs
+        return int(span["start_pfn"]), int(span["nr_pages"])
+    except (TypeError, KeyError, ValueError):
+        if any("sums" in probe for probe in document["probes"]):
+            msg = f"{where}: 'range' must give start_pfn and nr_pages, for probes have 'sums' over it"
+            raise BadObservation(msg) from None
+        return 0, 0
 
 
 # ---- signatures: one number that says all that is compared of a page -------------------------------
@@ -309,6 +311,8 @@ def compare_probe(observation: Observation, probe: dict[str, Any], simulated: Co
     if "totalram_delta" in probe:
         delta = state.totalram_pages - simulated.boot_totalram_pages
         _expect(result, "totalram_delta", delta, probe["totalram_delta"])
+    if "sums" in probe:
+        _compare_sums(observation, result, state, probe["sums"])
     for block, seen in probe.get("blocks", {}).items():
         _compare_block(observation, result, simulated, int(block), seen)
     return result
@@ -317,6 +321,57 @@ def compare_probe(observation: Observation, probe: dict[str, Any], simulated: Co
 def _expect(result: ProbeResult, what: str, simulated: object, recorded: object) -> None:
     if simulated != recorded:
         result.problems.append(f"{what} is {simulated}, recorded {recorded}")
+
+
+def _compare_sums(observation: Observation, result: ProbeResult, state: State, sums: dict[str, int]) -> None:
+    """Compare how many pages of the recorded range are in each state."""
+    encoding = state.memmap.encoding
+    table = legend(observation.states, encoding)
+    names = {value: key for key, value in table.items()}
+    got = signature_sums(state, *observation.hot_added)
+    wanted = Counter({table[key]: count for key, count in sums.items()})
+    if observation.partial:
+        got, wanted = allow_stale_types(got, wanted, encoding.code(PageType.OFFLINE))
+    for value in sorted(got | wanted):
+        name = names.get(value) or describe(value, encoding)
+        _expect(result, f"sum of {name}", got[value], wanted[value])
+    result.pages += wanted.total()
+    result.differ += max((got - wanted).total(), (wanted - got).total())
+
+
+def signature_sums(state: State, pfn: int, nr_pages: int) -> Counter[int]:
+    """Return how many initialised pages of a range have each signature; what is managed counts as one."""
+    sums: Counter[int] = Counter()
+    for nr in range(pfn_to_section_nr(pfn), pfn_to_section_nr(pfn + nr_pages)):
+        if nr in state.memmap.sections:
+            flags = state.memmap.sections[nr].pages.flags
+            managed = flags & np.uint32(MANAGED) != 0
+            found = np.where(managed, _ANY_MANAGED, signatures(state, section_nr_to_pfn(nr), len(flags)))
+            values, counts = np.unique(found[flags & np.uint32(LIVE) != 0], return_counts=True)
+            sums.update(dict(zip(values.tolist(), counts.tolist(), strict=True)))
+    return sums
+
+
+def allow_stale_types(
+    got: Counter[int], wanted: Counter[int], offline: int
+) -> tuple[Counter[int], Counter[int]]:
+    """Return both sums, with pages that may be the buddy's whatever their type says counted as its own.
+
+    The same leniency as for single pages: without reference and flags the type says nothing, and a page
+    recorded as Offline may be one that the buddy manages.
+    """
+    folded: list[Counter[int]] = []
+    for sums in (got, wanted):
+        folded.append(Counter())
+        for value, count in sums.items():
+            says_nothing = value >= 0 and value & ~_TYPE_AND_ORDER == 0
+            folded[-1][_ANY_MANAGED if says_nothing else value] += count
+    got, wanted = folded
+    for value in [value for value in wanted if value >= 0 and value >> 24 & 0xFF == offline]:
+        stale = min(max(0, wanted[value] - got[value]), max(0, got[_ANY_MANAGED] - wanted[_ANY_MANAGED]))
+        wanted[value] -= stale
+        wanted[_ANY_MANAGED] += stale
+    return got, wanted
 
 
 def _compare_block(

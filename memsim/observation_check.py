@@ -11,6 +11,9 @@ from memsim.include.page_flags import PageType
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+RUN_LENGTH = "must be a run-length list of [count, state]"
+MAX_RUN = 1 << 21
+"""No memory block, and so no run, is longer (8 GiB)."""
 STATE_FLAGS = ("reserved", "dirty", "self_hosted", "hwpoison")
 ZONE_KEYS = ("start_pfn", "spanned", "present", "managed", "nr_isolate_pageblock")
 
@@ -73,6 +76,44 @@ def check_probe(probe: object, number: int, nr_steps: int, where: str) -> None:
             fail(where, f"names the zone {name!r}; there are {', '.join(ZONE_NAMES.values())}")
         need(zone, dict.fromkeys(ZONE_KEYS, is_number), f"{where}: zone {name}")
     for block, seen in probe.get("blocks", {}).items():
-        if not block.isdigit():
+        if not (block.isascii() and block.isdigit()):
             fail(where, f"names the memory block {block!r}, must be a number")
         need(seen, {"present": is_bool, "online": is_bool}, f"{where}: block {block}")
+
+
+def check_hunks(series: dict[str, Any], where: str) -> None:
+    """Check that "missing" and "only" of a partial series are lists of names."""
+    for key in ("missing", "only"):
+        names = series[key]
+        if names is not None and not (isinstance(names, list) and all(isinstance(n, str) for n in names)):
+            fail(f"{where}: {key!r}", f"is {names!r}, must be a list of hunk names")
+
+
+def runs_of(pages: object, where: str) -> list[tuple[int, str]]:
+    """Return a run-length list as (count, key) pairs, repeats written out.
+
+    >>> runs_of([[2, [[1, "B9"], [511, "n/0"]]], [31744, "O/1"]], "x")[:3]
+    [(1, 'B9'), (511, 'n/0'), (1, 'B9')]
+    """
+    runs: list[tuple[int, str]] = []
+    for count, what in pairs(pages, where):
+        if isinstance(what, str):
+            runs.append((count, what))
+        else:
+            inner = pairs(what, where)
+            if not all(isinstance(key, str) for _, key in inner):
+                fail(f"{where}: 'pages'", RUN_LENGTH)
+            runs += inner * count
+    return runs
+
+
+def pairs(pages: object, where: str) -> list[tuple[int, Any]]:
+    """Return the [count, what] pairs of one level of a run-length list."""
+    if not isinstance(pages, list):
+        fail(f"{where}: 'pages'", RUN_LENGTH)
+        return []
+    for pair in pages:
+        fits = isinstance(pair, list) and len(pair) == 2  # noqa: PLR2004 (a pair)
+        if not fits or not is_number(pair[0]) or not 0 <= pair[0] <= MAX_RUN:
+            fail(f"{where}: 'pages'", RUN_LENGTH)
+    return [(count, what) for count, what in pages]

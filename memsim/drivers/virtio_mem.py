@@ -16,7 +16,7 @@ from memsim.drivers.virtio_mem_bbm import BigBlocks
 from memsim.drivers.virtio_mem_host import VirtioMemHost
 from memsim.drivers.virtio_mem_sbm import SubBlocks
 from memsim.errors import KernelError, MemsimError
-from memsim.include.layout import PAGE_SHIFT, pageblock_nr_pages
+from memsim.include.layout import MAX_PHYSMEM_PFN, PAGE_SHIFT, pageblock_nr_pages
 from memsim.mm.memory_hotplug import (
     generic_online_page,
     restore_online_page_callback,
@@ -83,6 +83,9 @@ class VirtioMem:
         """Probe the device; EINVAL if another driver has the online callback."""
         if device_block_pages & (device_block_pages - 1) or device_block_pages == 0:
             msg = f"{name}: device_block_pages {device_block_pages} must be a power of two"
+            raise MemsimError(msg)
+        if start_pfn + region_pages > MAX_PHYSMEM_PFN:
+            msg = f"{name}: the region ends beyond pfn {MAX_PHYSMEM_PFN:#x}, the last that the kernel maps"
             raise MemsimError(msg)
         self.kernel = kernel
         self.name = name

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from memsim.include.page_flags import PageFlag
-from memsim.observation import runs_of
+from memsim.observation_check import runs_of
 from memsim.view.page_class import PageClass, choose, inside_free_blocks
 
 if TYPE_CHECKING:

@@ -1,0 +1,148 @@
+"""Imports go down only, and the simulator needs numpy and nothing else (architecture.md, section 1)."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+import memsim
+
+ROOT = Path(memsim.__file__).parent
+# From the ground up. A name stands for a module or for a package with all that is in it.
+FLOORS = (
+    {"errors", "include"},
+    {"patch", "memmap", "trace", "kernel"},
+    {"mm"},
+    {"base"},
+    {"drivers", "fs", "walkers"},
+    {"invariants", "machine", "scenario", "comparison", "observation", "observation_check"},
+    {"view", "lesson", "grading", "cli", "__init__", "__main__"},
+)
+ABOVE_THE_SIMULATOR = FLOORS[-1] - {"__init__"}
+MODULES = {
+    ".".join(path.relative_to(ROOT.parent).with_suffix("").parts): path for path in sorted(ROOT.rglob("*.py"))
+}
+SIMULATOR = [name for name in MODULES if name.split(".")[1] not in ABOVE_THE_SIMULATOR]
+
+
+class Imports(ast.NodeVisitor):
+    """Collects what a module imports when it runs: not what it imports for types only."""
+
+    def __init__(self):
+        self.names = set()
+
+    def visit_If(self, node):
+        if isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+            return
+        self.generic_visit(node)
+
+    def visit_Import(self, node):
+        self.names |= {alias.name for alias in node.names}
+
+    def visit_ImportFrom(self, node):
+        assert node.level == 0, "imports are written in full"
+        for alias in node.names:
+            inner = f"{node.module}.{alias.name}"
+            is_module = inner in MODULES or f"{inner}.__init__" in MODULES
+            self.names.add(inner if is_module else node.module)
+
+
+def imports_of(name):
+    """Return the names of the modules that a module imports when it runs."""
+    found = Imports()
+    found.visit(ast.parse(MODULES[name].read_text(encoding="utf-8")))
+    return found.names
+
+
+def floor_of(name):
+    """Return the floor that a module stands on."""
+    room = name.split(".")[1] if "." in name else "__init__"
+    return next(number for number, rooms in enumerate(FLOORS) if room in rooms)
+
+
+def own(names):
+    """Return those that are modules of memsim."""
+    return {name for name in names if name.split(".")[0] == "memsim"}
+
+
+def test_every_module_has_its_floor():
+    homeless = {name.split(".")[1] for name in MODULES} - set().union(*FLOORS)
+    assert homeless == set(), "say in FLOORS where they stand"
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_a_module_imports_from_its_own_floor_and_from_those_below(name):
+    higher = {other for other in own(imports_of(name)) if floor_of(other) > floor_of(name)}
+    assert higher == set()
+
+
+def test_there_are_no_import_circles():
+    graph = {}
+    for name in MODULES:
+        known = {other if other in MODULES else f"{other}.__init__" for other in own(imports_of(name))}
+        graph[name] = known
+    order = list(TopologicalSorter(graph).static_order())  # raises CycleError
+    assert set(order) == set(MODULES)
+
+
+@pytest.mark.parametrize("name", SIMULATOR)
+def test_the_simulator_needs_numpy_and_nothing_else(name):
+    outside = {other.split(".")[0] for other in imports_of(name)} - {"memsim", "numpy"}
+    assert outside <= set(sys.stdlib_module_names)
+
+
+def test_nothing_in_memsim_imports_the_book_the_exercises_or_the_tests():
+    for name in MODULES:
+        assert not {other.split(".")[0] for other in imports_of(name)} & {"book", "exercises", "tests"}
+
+
+def loaded_by(code):
+    """Return the names of the modules that a fresh Python has loaded after some code."""
+    script = f"{code}\nimport sys\nprint(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)  # noqa: S603 (our own code)
+    return set(done.stdout.split())
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import memsim",
+        "from memsim import Machine, Patch, Scenario, compare, run",
+        "import memsim.observation",
+    ],
+)
+def test_importing_the_simulator_loads_neither_figures_nor_widgets_nor_a_test_tool(code):
+    loaded = loaded_by(code)
+    assert "memsim.machine" in loaded
+    assert not {name.split(".")[0] for name in loaded} & {
+        "plotly",
+        "ipywidgets",
+        "IPython",
+        "anywidget",
+        "nbformat",
+        "pytest",
+        "hypothesis",
+    }
+    assert not {name for name in loaded if name.startswith(("memsim.view", "memsim.lesson"))}
+
+
+def test_the_face_of_memsim_gives_all_that_it_promises():
+    assert set(memsim.__all__) == {
+        "AFTER",
+        "BEFORE",
+        "Hunk",
+        "Machine",
+        "Patch",
+        "Scenario",
+        "compare",
+        "run",
+    }
+    for name in memsim.__all__:
+        assert getattr(memsim, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'Mashine'"):
+        _ = memsim.Mashine

@@ -1,0 +1,277 @@
+"""Memory blocks: adding, removing, and what sysfs shows (kernel-paths.md 1.2, 3, 4.1, 6.10)."""
+
+from __future__ import annotations
+
+import pytest
+
+from memsim.errors import KernelError
+from memsim.machine import Machine
+from memsim.mm.notifier import NOTIFY_BAD
+
+P, N = 0x100000, 32768
+
+
+def booted(**options):
+    """Return a machine with 128 MiB."""
+    return Machine([(0, N)], **options)
+
+
+def refused(name, do, *arguments):
+    """Do what must be refused, and return the message."""
+    with pytest.raises(KernelError) as caught:
+        do(*arguments)
+    assert caught.value.name == name
+    return str(caught.value)
+
+
+# ---- add -------------------------------------------------------------------------------------------
+
+
+def test_a_dimm_becomes_blocks_that_are_offline_and_belong_to_no_zone():
+    machine = booted()
+    machine.add_memory(P, 3 * N)
+    blocks = [machine.block(block) for block in (32, 33, 34)]
+    assert [(block.start_pfn, block.state, block.zone) for block in blocks] == [
+        (P, "offline", None),
+        (P + N, "offline", None),
+        (P + 2 * N, "offline", None),
+    ]
+
+
+def test_a_memory_block_of_several_sections_goes_online_and_offline_as_one():
+    machine = booted(block_pages=4 * N)
+    machine.add_memory(P, 4 * N)
+    machine.online(8)
+    assert machine.zone("Normal").managed_pages == 4 * N
+    assert machine.page(P + 4 * N - 1024).order == 10
+    machine.offline(8)
+    assert machine.zone("Normal").managed_pages == 0
+    assert machine.check() == []
+
+
+@pytest.mark.parametrize(("pfn", "nr_pages"), [(P + 512, N), (P, N - 512), (P, N + 1), (P + N // 2, N // 2)])
+def test_what_is_not_whole_blocks_is_einval_that_names_the_pfn_and_the_block_size(snapshot, pfn, nr_pages):
+    machine = booted()
+    before = snapshot(machine.kernel.state)
+    message = refused("EINVAL", machine.add_memory, pfn, nr_pages)
+    assert f"pfn {pfn:#x}" in message
+    assert "multiples of the memory block size (32768 pages)" in message
+    assert snapshot(machine.kernel.state) == before
+    machine.add_memory(P, N)  # the resource was given back
+
+
+def test_an_empty_range_is_einval_that_names_the_pfn():
+    assert "pfn 0x100000, 0 pages" in refused("EINVAL", booted().add_memory, P, 0)
+
+
+@pytest.mark.parametrize(("pfn", "nr_pages"), [(P, N), (P + N, N), (P - N, 3 * N), (P - N, 2 * N)])
+def test_what_overlaps_known_memory_is_eexist_that_names_both_ranges(snapshot, pfn, nr_pages):
+    machine = booted()
+    machine.add_memory(P, 2 * N)
+    before = snapshot(machine.kernel.state)
+    message = refused("EEXIST", machine.add_memory, pfn, nr_pages)
+    assert f"[{pfn:#x}-{pfn + nr_pages - 1:#x}] overlaps System RAM [0x100000-0x10ffff]" in message
+    assert snapshot(machine.kernel.state) == before
+
+
+def test_what_ends_beyond_64_tib_is_e2big():
+    # Four-level page tables map 46 bits of physical address: pfn 1 << 34 is the first they do not.
+    machine = booted()
+    assert "ends beyond pfn 0x400000000" in refused("E2BIG", machine.add_memory, (1 << 34) - N, 2 * N)
+    machine.add_memory((1 << 34) - N, N)
+    machine.online((1 << 34) // N - 1)
+    assert machine.page((1 << 34) - 1024).order == 10
+
+
+def test_boot_memory_is_known_memory():
+    assert "overlaps System RAM [0x0-0x7fff]" in refused("EEXIST", booted().add_memory, 0, N)
+
+
+def test_a_range_that_begins_where_another_ends_does_not_overlap():
+    machine = booted()
+    machine.add_memory(P, N)
+    machine.add_memory(P + N, N)
+    machine.add_memory(P - N, N)
+    assert [machine.block(block).state for block in (31, 32, 33)] == ["offline"] * 3
+
+
+def test_without_memory_for_the_memmap_adding_is_enomem_and_nothing_stays_behind(snapshot):
+    # The memmap of a section takes 512 pages: 1024 pages of boot memory are enough for two.
+    machine = Machine([(0x200000, 1024)])
+    free = machine.zone("Normal").nr_free_pages
+    message = refused("ENOMEM", machine.add_memory, P, 3 * N)
+    assert "no free unmovable block of order 9" in message
+    assert machine.zone("Normal").nr_free_pages == free
+    assert not machine.kernel.memmap.pfn_valid(P)
+    assert 32 not in snapshot(machine.kernel.state)["blocks"]
+    machine.add_memory(P, 2 * N)  # what would have fitted still does
+
+
+def test_blocks_come_online_by_themselves_when_the_default_says_so():
+    machine = booted(default_online_type="online_movable")
+    machine.add_memory(P, 2 * N)
+    assert [machine.block(block).state for block in (32, 33)] == ["online", "online"]
+    assert machine.zone("Movable").managed_pages == 2 * N
+
+
+def test_a_block_that_does_not_come_online_by_itself_is_added_all_the_same():
+    machine = booted(default_online_type="online")
+    machine.register_memory_notifier(
+        lambda action, start, _: NOTIFY_BAD if (action, start) == ("MEM_GOING_ONLINE", P) else None
+    )
+    machine.add_memory(P, 2 * N)
+    assert [machine.block(block).state for block in (32, 33)] == ["offline", "online"]
+
+
+# ---- remove ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("release", ["6.1", "6.12"])
+def test_adding_and_removing_gives_all_memory_back(release):
+    machine = Machine([(0, N)], release=release)
+    machine.add_memory(P, 2 * N)
+    machine.remove_memory(P, 2 * N)
+    assert sum(zone.nr_free_pages for zone in machine.kernel.state.zones) == N
+    assert not machine.kernel.memmap.pfn_valid(P)
+    assert set(machine.kernel.state.blocks) == {0}
+    assert "there is no memory block 32" in refused("ENOENT", machine.block, 32)
+    machine.add_memory(P, 2 * N)
+    assert machine.check() == []
+
+
+def test_a_block_that_is_online_keeps_its_dimm_from_being_removed(snapshot):
+    machine = booted()
+    machine.add_memory(P, 2 * N)
+    machine.online(33)
+    before = snapshot(machine.kernel.state)
+    message = refused("EBUSY", machine.remove_memory, P, 2 * N)
+    assert "memory block 33 of [0x100000-0x10ffff] is online" in message
+    assert snapshot(machine.kernel.state) == before
+
+
+def test_what_was_never_added_cannot_be_removed():
+    assert "there is no memory block 32; present are 0" in refused("ENOENT", booted().remove_memory, P, N)
+
+
+def test_what_is_not_whole_blocks_cannot_be_removed():
+    machine = booted()
+    machine.add_memory(P, N)
+    refused("EINVAL", machine.remove_memory, P, N - 512)
+
+
+def test_half_of_a_dimm_can_be_removed_and_added_again():
+    machine = booted()
+    machine.add_memory(P, 2 * N)
+    machine.online(33, "online_movable")
+    machine.remove_memory(P, N)
+    machine.add_memory(P, N)
+    machine.online(32)
+    machine.offline(33)  # its half of the resource is still there: no hole
+    assert machine.check() == []
+
+
+# ---- online and offline ----------------------------------------------------------------------------
+
+
+def test_the_state_file_shows_each_state_while_it_lasts():
+    machine = booted()
+    machine.add_memory(P, N)
+    seen = []
+    machine.register_memory_notifier(lambda *_: seen.append(machine.kernel.state.blocks[32]))
+    machine.online(32)
+    machine.offline(32)
+    seen.append(machine.kernel.state.blocks[32])
+    # The notifiers run inside; "online" is written when all is done.
+    assert seen == ["offline", "offline", "going-offline", "going-offline", "offline"]
+
+
+def test_asking_for_the_state_that_a_block_has_does_nothing(snapshot):
+    machine = booted()
+    machine.add_memory(P, N)
+    assert machine.offline(32) is False
+    assert machine.online(32) is True
+    before = snapshot(machine.kernel.state)
+    assert machine.online(32, "online_movable") is False
+    assert snapshot(machine.kernel.state) == before
+
+
+def test_an_unknown_block_is_enoent_that_names_it_and_the_ones_there_are():
+    machine = booted()
+    machine.add_memory(P, N)
+    for do in (machine.online, machine.offline, machine.block):
+        assert "there is no memory block 99; present are 0, 32" in refused("ENOENT", do, 99)
+
+
+def test_a_block_of_two_zones_cannot_go_offline():
+    # Block 0 holds ZONE_DMA and the beginning of ZONE_DMA32.
+    machine = booted()
+    assert "memory block 0 spans more than one zone" in refused("EINVAL", machine.offline, 0)
+    assert machine.kernel.state.blocks[0] == "online"
+
+
+def test_boot_memory_of_one_zone_can_go_offline():
+    machine = Machine([(0, 4 * N)])
+    machine.offline(2)
+    zone = machine.zone("DMA32")
+    assert (zone.present_pages, zone.present_early_pages) == (3 * N - 4096, 3 * N - 4096)
+    assert machine.check() == []
+
+
+# ---- which zone ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("online_type", "zone"),
+    [("online", "Normal"), ("online_kernel", "Normal"), ("online_movable", "Movable")],
+)
+def test_the_first_block_goes_where_it_is_told_and_to_normal_otherwise(online_type, zone):
+    machine = booted()
+    machine.add_memory(P, N)
+    machine.online(32, online_type)
+    assert machine.zone(zone).managed_pages == N
+
+
+def test_online_follows_the_neighbours():
+    # The middle block lies inside the span of the zone that its neighbours are in.
+    for neighbours, zone in (("online_movable", "Movable"), ("online_kernel", "Normal")):
+        machine = booted()
+        machine.add_memory(P, 3 * N)
+        machine.online(32, neighbours)
+        machine.online(34, neighbours)
+        machine.online(33, "online")
+        assert machine.page(P + N).zone == machine.zone(zone).type
+
+
+@pytest.mark.parametrize("neighbour", [32, 34])
+def test_online_next_to_a_zone_is_not_inside_it(neighbour):
+    # A zone's span ends before its neighbour begins, so nobody speaks for ZONE_MOVABLE.
+    machine = booted()
+    machine.add_memory(P, 3 * N)
+    machine.online(neighbour, "online_movable")
+    machine.online(33, "online")
+    assert machine.page(P + N).zone == machine.zone("Normal").type
+
+
+def test_online_inside_both_zones_goes_to_the_kernel_zone():
+    machine = booted()
+    machine.add_memory(P, 5 * N)
+    for block, online_type in ((32, "online_kernel"), (33, "online_movable"), (35, "online_movable")):
+        machine.online(block, online_type)
+    machine.online(36, "online_kernel")
+    machine.online(34, "online")
+    assert machine.page(P + 2 * N).zone == machine.zone("Normal").type
+
+
+def test_online_kernel_goes_to_the_kernel_zone_whose_span_the_block_lies_in():
+    # A hole in boot memory below 4 GiB is inside the span of DMA32.
+    machine = Machine([(0, N), (4 * N, N)])
+    machine.add_memory(2 * N, N)
+    machine.online(2, "online_kernel")
+    assert machine.page(2 * N).zone == machine.zone("DMA32").type
+
+
+def test_present_early_pages_are_those_of_boot_sections_only():
+    machine = booted()
+    machine.add_memory(P, N)
+    machine.online(32)
+    assert machine.zone("Normal").present_early_pages == 0

@@ -1,0 +1,144 @@
+"""What pages are born with, and boot (kernel-paths.md 2, 4.3; rows B1 to B5, O1, D1 of the state table)."""
+
+from __future__ import annotations
+
+import pytest
+
+from memsim.include.mmzone import MigrateType, ZoneType
+from memsim.include.page_flags import NO_TYPE, PageFlag
+from memsim.kernel import Kernel
+from memsim.machine import Machine
+from memsim.mm.mm_init import MEMINIT_EARLY, MEMINIT_HOTPLUG, boot, first_state, memmap_init_range
+from memsim.patch import AFTER, BEFORE, RELEASES, Hunk, Patch
+from memsim.trace import Tape
+
+P = 0x100000
+ZONES = ("DMA", "DMA32", "Normal")
+OFFLINE_CODE = {"6.1": 0xFD, "6.12": 0xF1}  # 0xfffffeff >> 7 & 0xff, and the number of the type
+
+
+def kernel_of(release="6.12", patch=AFTER):
+    """Return a kernel with one section at P, uninitialised."""
+    kernel = Kernel(RELEASES[release], patch)
+    kernel.memmap.add_section(32)
+    return kernel
+
+
+def initialised(patch, zone=ZoneType.NORMAL, context=MEMINIT_HOTPLUG, release="6.12"):
+    """Return the pages at both ends of a section that memmap_init_range() wrote."""
+    kernel = kernel_of(release, patch)
+    memmap_init_range(kernel, P, 32768, zone, context, MigrateType.ISOLATE)
+    return [kernel.memmap.raw(pfn) for pfn in (P, P + 32767)]
+
+
+@pytest.mark.parametrize("release", ["6.1", "6.12"])
+def test_before_the_patch_hotplugged_pages_are_born_reserved(release):
+    for page in initialised(BEFORE, release=release):
+        assert (page.flags, page.types, page.refcount) == (PageFlag.RESERVED, frozenset(), 1)
+
+
+@pytest.mark.parametrize("release", ["6.1", "6.12"])
+def test_after_the_patch_hotplugged_pages_are_born_offline(release):
+    for page in initialised(AFTER, release=release):
+        assert (page.flags, page.offline, page.refcount) == (PageFlag(0), True, 1)
+
+
+@pytest.mark.parametrize("release", ["6.1", "6.12"])
+def test_hunk_mm_init_alone_decides_what_they_are_born_with(release):
+    only = first_state(kernel_of(release, Patch({Hunk.MM_INIT})), ZoneType.MOVABLE, MEMINIT_HOTPLUG)
+    rest = first_state(kernel_of(release, Patch.without({Hunk.MM_INIT})), ZoneType.MOVABLE, MEMINIT_HOTPLUG)
+    assert only == (0, OFFLINE_CODE[release])
+    assert rest == (int(PageFlag.RESERVED), NO_TYPE)
+
+
+@pytest.mark.parametrize("patch", [BEFORE, AFTER], ids=["before", "after"])
+def test_device_memory_stays_reserved(patch):
+    state = first_state(kernel_of(patch=patch), ZoneType.DEVICE, MEMINIT_HOTPLUG)
+    assert state == (int(PageFlag.RESERVED), NO_TYPE)
+
+
+@pytest.mark.parametrize("patch", [BEFORE, AFTER], ids=["before", "after"])
+def test_boot_pages_are_born_without_a_mark(patch):
+    for page in initialised(patch, context=MEMINIT_EARLY):
+        assert (page.flags, page.types, page.refcount) == (PageFlag(0), frozenset(), 1)
+
+
+@pytest.mark.parametrize("patch", [BEFORE, AFTER], ids=["before", "after"])
+def test_every_page_gets_its_zone_and_every_pageblock_its_type(patch):
+    first, last = initialised(patch, ZoneType.MOVABLE)
+    assert {first.zone, last.zone} == {ZoneType.MOVABLE}
+    assert {first.migratetype, last.migratetype} == {MigrateType.ISOLATE}
+
+
+# ---- boot ------------------------------------------------------------------------------------------
+
+
+def test_memory_is_divided_between_the_zones_at_16_mib_and_4_gib():
+    machine = Machine([(0, P + 32768)])
+    spans = {name: (machine.zone(name).zone_start_pfn, machine.zone(name).zone_end_pfn) for name in ZONES}
+    assert spans == {"DMA": (0, 4096), "DMA32": (4096, P), "Normal": (P, P + 32768)}
+
+
+def test_all_ram_that_is_not_reserved_is_free_managed_and_movable(kernel_kind):
+    release, patch = kernel_kind
+    machine = Machine([(P, 32768)], patch, release, reserved=[(P, 1024)])
+    zone = machine.zone("Normal")
+    assert (zone.spanned_pages, zone.present_pages, zone.present_early_pages) == (32768, 32768, 32768)
+    assert zone.managed_pages == zone.nr_free_pages == machine.totalram_pages == 32768 - 1024
+    assert set(machine.kernel.memmap.section(P).pageblocks) == {MigrateType.MOVABLE}
+    assert machine.check() == []
+
+
+def test_memory_that_boot_code_keeps_is_reserved_and_present_and_not_managed(kernel_kind):
+    release, patch = kernel_kind
+    page = Machine([(P, 32768)], patch, release, reserved=[(P + 10, 5)]).page(P + 12)
+    assert (page.reserved, page.refcount, page.types) == (True, 1, frozenset())
+    assert (page.present, page.managed) == (True, False)
+
+
+def test_a_hole_in_a_section_is_reserved_and_neither_present_nor_managed(kernel_kind):
+    release, patch = kernel_kind
+    machine = Machine([(P, 1000)], patch, release)
+    page = machine.page(P + 1000)
+    assert (page.reserved, page.present, page.managed) == (True, False, False)
+    assert machine.zone("Normal").managed_pages == 1000
+    assert machine.check() == []
+
+
+def test_boot_frees_the_largest_blocks_that_alignment_and_end_allow():
+    # pfn 1 up to 12: 1 | 2..3 | 4..7 | 8..11, of orders 0, 1, 2 and then 2 because order 3 is too long.
+    machine = Machine([(P + 1, 11)])
+    zone = machine.zone("Normal")
+    heads = {order: list(zone.free_area[order][MigrateType.MOVABLE]) for order in range(4)}
+    assert heads == {0: [P + 1], 1: [P + 2], 2: [P + 8, P + 4], 3: []}
+
+
+def test_boot_memory_lies_on_the_free_list_in_ascending_order():
+    machine = Machine([(P, 32768)])
+    heads = list(reversed(machine.zone("Normal").free_area[10][MigrateType.MOVABLE]))
+    assert heads == list(range(P, P + 32768, 1024))
+
+
+def test_memtotal_is_added_once_when_all_boot_memory_is_free(kernel_kind):
+    release, patch = kernel_kind
+    kernel = Kernel(RELEASES[release], patch)
+    tape = Tape(kernel.state)
+    kernel.put_trace(tape)
+    boot(kernel, [(P, 32768)])
+    added = [i for i, event in enumerate(tape.events) if event.primitive == "totalram_pages_add"]
+    assert len(added) == 1
+    before = tape.at(added[0] - 1)
+    assert before.totalram_pages == 0
+    assert before.zone(ZoneType.NORMAL).managed_pages == before.zone(ZoneType.NORMAL).nr_free_pages == 32768
+    assert kernel.state.totalram_pages == 32768
+
+
+def test_the_sections_that_hold_boot_memory_are_present_and_no_others():
+    assert set(Machine([(P, 32768)]).kernel.memmap.sections) == {32}
+    assert set(Machine([(P + 32767, 2)]).kernel.memmap.sections) == {32, 33}
+
+
+def test_boot_sections_are_online_and_early():
+    section = Machine([(P, 1000)]).kernel.memmap.section(P)
+    assert section.online
+    assert section.early

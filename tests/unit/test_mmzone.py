@@ -1,0 +1,71 @@
+"""Zones, their counters and free lists (kernel-paths.md 1.3, 1.4, 9.1)."""
+
+from __future__ import annotations
+
+from memsim.include.mmzone import FALLBACKS, MigrateType, Zone, ZoneType, migratetype_is_mergeable
+from memsim.mm.page_alloc_rmqueue import head_of
+
+UNMOVABLE, MOVABLE, RECLAIMABLE = MigrateType.UNMOVABLE, MigrateType.MOVABLE, MigrateType.RECLAIMABLE
+
+
+def test_zones_and_migratetypes_have_the_kernels_numbers():
+    assert [zone.name for zone in ZoneType] == ["DMA", "DMA32", "NORMAL", "MOVABLE", "DEVICE"]
+    # Debian builds without CONFIG_CMA, so ISOLATE is 4.
+    assert [kind.name for kind in MigrateType] == [
+        "UNMOVABLE",
+        "MOVABLE",
+        "RECLAIMABLE",
+        "HIGHATOMIC",
+        "ISOLATE",
+    ]
+
+
+def test_only_the_types_of_per_cpu_lists_are_mergeable():
+    mergeable = {kind for kind in MigrateType if migratetype_is_mergeable(kind)}
+    assert mergeable == {UNMOVABLE, MOVABLE, RECLAIMABLE}
+
+
+def test_the_fallbacks_are_the_kernels_and_isolate_has_none():
+    assert FALLBACKS == {
+        UNMOVABLE: (RECLAIMABLE, MOVABLE),
+        MOVABLE: (RECLAIMABLE, UNMOVABLE),
+        RECLAIMABLE: (UNMOVABLE, MOVABLE),
+    }
+
+
+def test_what_is_added_is_taken_next_and_what_is_added_at_the_tail_is_taken_last():
+    zone = Zone(ZoneType.NORMAL)
+    zone.add_to_free_list(10, 0, MOVABLE)
+    zone.add_to_free_list(20, 0, MOVABLE)
+    zone.add_to_free_list_tail(30, 0, MOVABLE)
+    taken = []
+    while zone.nr_free(0):
+        taken.append(head_of(zone.free_area[0][MOVABLE], None))
+        zone.del_from_free_list(taken[-1], 0, MOVABLE)
+    assert taken == [20, 10, 30]
+
+
+def test_nr_free_counts_the_blocks_of_all_migratetypes_isolate_too():
+    zone = Zone(ZoneType.NORMAL)
+    for pfn, migratetype in ((0, UNMOVABLE), (1024, MOVABLE), (2048, MigrateType.ISOLATE)):
+        zone.add_to_free_list(pfn, 10, migratetype)
+    assert zone.nr_free(10) == 3
+
+
+def test_a_zone_with_a_span_and_no_present_page_is_not_populated():
+    zone = Zone(ZoneType.MOVABLE)
+    zone.set_span(0x100000, 32768)
+    assert zone.zone_end_pfn == 0x108000
+    assert not zone.populated
+    zone.add("present_pages", 1)
+    assert zone.populated
+
+
+def test_a_copy_of_a_zone_does_not_see_later_writes():
+    zone = Zone(ZoneType.NORMAL)
+    zone.add_to_free_list(0, 10, MOVABLE)
+    twin = zone.copy()
+    zone.add("managed_pages", 1024)
+    zone.del_from_free_list(0, 10, MOVABLE)
+    assert twin.managed_pages == 0
+    assert list(twin.free_area[10][MOVABLE]) == [0]

@@ -1,0 +1,219 @@
+"""Tracepoints and the tape: forwards, backwards, and no tape at all (architecture.md, section 4)."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from memsim.errors import KernelError
+from memsim.machine import Machine
+from memsim.mm import memory_hotplug, page_isolation
+from memsim.mm.notifier import NOTIFY_BAD
+from memsim.trace import KEYFRAME_EVENTS, Event, Probe, matches
+
+BLOCK = 0x100000
+SMALL = [(0x200000, 32768)]  # one section of boot memory, all of it Normal
+
+
+def recorded(ram=SMALL):
+    """Return a machine and the tape of adding, onlining, using and offlining one block."""
+    machine = Machine(ram=ram)
+    tape = machine.record()
+    machine.add_memory(BLOCK, 32768)
+    machine.online(32, "online_movable")
+    machine.allocate(3, block=32)
+    machine.offline(32)
+    return machine, tape
+
+
+def test_the_state_after_any_event_is_what_replaying_all_events_up_to_it_gives(snapshot):
+    machine = Machine(ram=SMALL)
+    machine.add_memory(BLOCK, 32768)
+    start = machine.kernel.state.copy()
+    tape = machine.record()
+    machine.online(32, "online_movable")
+    assert len(tape) > 2 * KEYFRAME_EVENTS  # so that going back begins at a frame inside the tape
+    expected = [snapshot(start)]
+    for event in tape.events:
+        if event.primitive:
+            getattr(start.target(event.target), event.primitive)(*event.args)
+        expected.append(snapshot(start))
+    order = list(range(-1, len(tape)))
+    random.Random(2).shuffle(order)  # noqa: S311 (an order, not a secret)
+    wrong = [index for index in order if snapshot(tape.at(index)) != expected[index + 1]]
+    assert wrong == []
+
+
+def test_the_state_after_the_last_event_is_the_machines(snapshot):
+    machine, tape = recorded()
+    assert snapshot(tape.at(len(tape) - 1)) == snapshot(machine.kernel.state)
+
+
+def test_the_state_before_the_first_event_is_the_machines_when_the_tape_was_put_in(snapshot):
+    machine = Machine(ram=SMALL)
+    before = snapshot(machine.kernel.state)
+    tape = machine.record()
+    machine.add_memory(BLOCK, 32768)
+    machine.online(32)
+    assert snapshot(tape.at(len(tape) - 1)) != before
+    assert snapshot(tape.at(-1)) == before
+
+
+def test_what_a_machine_does_after_the_tape_stopped_is_not_on_it(snapshot):
+    machine, tape = recorded()
+    length, last = len(tape), snapshot(machine.kernel.state)
+    machine.stop_recording()
+    machine.online(32)
+    assert len(tape) == length
+    assert snapshot(tape.at(length - 1)) == last
+
+
+@pytest.mark.parametrize("wrong", [-2, 10**6])
+def test_an_event_that_is_not_on_the_tape_is_refused(wrong):
+    _, tape = recorded()
+    with pytest.raises(IndexError, match=f"event {wrong} is not on the tape"):
+        tape.at(wrong)
+
+
+def test_probe_points_are_numbered_within_an_action_and_begin_again_with_the_next():
+    machine = Machine(ram=SMALL)
+    machine.add_memory(BLOCK, 65536)
+    tape = machine.record()
+    for block in (32, 33):
+        tape.action(f"online block {block}")
+        machine.online(block)
+    first, second = (tape.find(step, "enter:generic_online_page#3") for step in (0, 1))
+    assert tape.events[first].args == (BLOCK + 2048, 10)  # the third chunk of 1024 pages
+    assert tape.events[second].args == (BLOCK + 32768 + 2048, 10)
+    assert tape.labels == ["online block 32", "online block 33"]
+    assert tape.find(1, "enter:offline_pages") is None
+
+
+def test_a_point_is_meant_by_its_name_with_its_number_or_without_any():
+    assert matches("enter:generic_online_page#3", "enter:generic_online_page")
+    assert matches("enter:generic_online_page#3", "enter:generic_online_page#3")
+    assert not matches("enter:generic_online_page#3", "enter:generic_online_page#33")
+    assert not matches("enter:online_pages_range#1", "enter:online_pages")
+
+
+def test_every_function_that_is_entered_returns_the_innermost_first():
+    _, tape = recorded()
+    stack = []
+    for _, event in tape.points():
+        kind, _, name = event.point.rpartition("#")[0].partition(":")
+        if kind == "enter":
+            assert event.depth == len(stack)
+            stack.append(name)
+        elif kind == "return":
+            assert stack.pop() == name
+    assert stack == []
+
+
+def test_a_function_that_fails_returns_on_the_tape_too():
+    machine = Machine(ram=SMALL)
+    machine.add_memory(BLOCK, 32768)
+    machine.register_memory_notifier(lambda action, *_: NOTIFY_BAD if action == "MEM_GOING_ONLINE" else None)
+    tape = machine.record()
+    tape.action("online")
+    with pytest.raises(KernelError):
+        machine.online(32)
+    assert tape.find(0, "return:online_pages") is not None
+    assert tape.events[-1].depth == 0
+
+
+def test_a_write_knows_the_innermost_function_that_makes_it():
+    _, tape = recorded()
+    spans = [event for event in tape.events if event.primitive == "set_span"]
+    # Only moving a range into a zone and taking it out again change a span.
+    assert {event.function for event in spans} == {"move_pfn_range_to_zone", "remove_pfn_range_from_zone"}
+
+
+def test_an_event_is_told_in_one_line_with_pfns_in_hexadecimal():
+    event = Event(0, "online_pages", 2, target="memmap", primitive="set_refcount", args=(BLOCK, 1024, 0))
+    assert str(event) == "    memmap.set_refcount(0x100000, 1024, 0)"
+
+
+def test_a_probe_sees_the_kernel_stand_still_at_each_point_in_the_order_of_the_tape():
+    _, tape = recorded()
+    seen = []
+    machine = Machine(ram=SMALL)
+    machine.kernel.put_trace(Probe(seen.append))
+    machine.add_memory(BLOCK, 32768)
+    machine.online(32, "online_movable")
+    machine.allocate(3, block=32)
+    machine.offline(32)
+    assert seen == [event.point for _, event in tape.points()]
+
+
+# ---- with no tape, nothing differs: the bulk forms of onlining ------------------------------------
+
+
+def several_blocks(machine):
+    """Online blocks to both zones, next to each other, with lists that hold something already."""
+    machine.add_memory(BLOCK, 5 * 32768)
+    machine.online(33, "online_kernel")
+    machine.online(32, "online_kernel")  # the lists of Normal hold boot memory and block 33
+    pages = machine.allocate(700, block=33)
+    machine.free(pages[::2])
+    machine.online(34, "online_movable")
+    machine.online(36, "online_movable")
+    machine.offline(34)
+    machine.online(34, "online_movable")
+
+
+def failed_offline(machine):
+    """Isolate a whole free block, and give it back because a listener says no."""
+    machine.add_memory(BLOCK, 32768)
+    machine.online(32)
+    machine.register_memory_notifier(lambda action, *_: NOTIFY_BAD if action == "MEM_GOING_OFFLINE" else None)
+    with pytest.raises(KernelError):
+        machine.offline(32)
+
+
+def one_large_block(machine):
+    """Online a memory block of two sections."""
+    machine.add_memory(BLOCK, 65536)
+    machine.online(16)
+
+
+@pytest.mark.parametrize(
+    ("script", "block_pages"),
+    [(several_blocks, 32768), (failed_offline, 32768), (one_large_block, 65536)],
+)
+def test_a_machine_without_a_tape_ends_in_the_same_state(snapshot, kernel_kind, script, block_pages):
+    release, patch = kernel_kind
+    ends = []
+    for tape in (False, True):
+        machine = Machine(SMALL, patch, release, block_pages=block_pages)
+        if tape:
+            machine.record()
+        script(machine)
+        assert machine.check() == []
+        ends.append(snapshot(machine.kernel.state))
+    assert ends[0] == ends[1]
+
+
+def test_the_bulk_forms_are_taken_without_a_tape_and_never_with_one(monkeypatch):
+    taken = []
+
+    def watch(module, name):
+        bulk = getattr(module, name)
+
+        def spy(*args):
+            taken.append((name, bulk(*args)))
+            return taken[-1][1]
+
+        monkeypatch.setattr(module, name, spy)
+
+    watch(memory_hotplug, "online_fresh_section")
+    watch(page_isolation, "unset_free_section")
+    machine = Machine(ram=SMALL)
+    machine.add_memory(BLOCK, 65536)
+    machine.online(32)
+    assert taken == [("online_fresh_section", True), ("unset_free_section", True)]
+    taken.clear()
+    machine.record()
+    machine.online(33)
+    assert taken
+    assert not any(done for _, done in taken)
