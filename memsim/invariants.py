@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from memsim.include.mmzone import Zone
     from memsim.kernel import Kernel
-    from memsim.memmap import Section
+    from memsim.section import Section
 
 
 @dataclass(frozen=True)

@@ -47,8 +47,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-    from memsim.memmap import Page
     from memsim.mm.notifier import Listener
+    from memsim.section import Page
 
 _ZONE_TYPES = {name: kind for kind, name in ZONE_NAMES.items()}
 free_pages = __free_pages

@@ -1,8 +1,7 @@
 """``struct page`` for every page of every present section.
 
-Struct of arrays, 8 bytes a page: flags u32, type u8, order (``page->private``) u8, refcount i16; one
-migratetype per pageblock. The arrays of a section are *shared* with every other section that looks the
-same until the first write to it, so that a machine of one tebibyte costs megabytes.
+The arrays of a section (:mod:`memsim.section`) are *shared* with every other section that looks the same
+until the first write to it, so that a machine of one tebibyte costs megabytes.
 
 All page state is written by the methods under "writes" and by nothing else: tracing, and the checks
 that ``debug_vm`` adds to setting and clearing a page type, happen there.
@@ -10,23 +9,17 @@ that ``debug_vm`` adds to setting and clearing a page type, happen there.
 A page of a section that is not online has no meaning: :meth:`Memmap.page` refuses to read it.
 :meth:`Memmap.raw` shows the bytes that happen to be there, as a debugger would.
 
-Models ``mm/sparse.c`` and ``include/linux/mmzone.h`` (``struct mem_section``). Left out: sub-section
-maps, ``mapping``, ``index``, ``lru`` and memcg fields.
+Models ``mm/sparse.c`` and the page accessors of ``include/linux/page-flags.h``.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from memsim.errors import BadPage, KernelBug
 from memsim.include.layout import (
-    MAX_ORDER_NR_PAGES,
-    MAX_PAGE_ORDER,
-    PAGEBLOCKS_PER_SECTION,
     PAGES_PER_SECTION,
     PFN_SECTION_SHIFT,
     pageblock_order,
@@ -43,6 +36,7 @@ from memsim.include.page_flags import (
     PageType,
     PageTypeEncoding,
 )
+from memsim.section import POISON, Page, Pattern, Section, pages_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,137 +46,6 @@ if TYPE_CHECKING:
     from memsim.trace import Trace
 
 _INDEX = PAGES_PER_SECTION - 1
-POISON_FLAGS = 0xFFFFFFFF & ~(MANAGED | PRESENT | LIVE)
-POISON_ORDER = 0xFF
-POISON_REFCOUNT = -1
-
-
-class Pattern(NamedTuple):
-    """What the pages of a section are when they are all alike, or all free blocks of order 10."""
-
-    flags: int
-    stored_type: int
-    order: int
-    refcount: int
-    buddy: int = NO_TYPE
-    """Stored type of the heads of the free blocks; NO_TYPE: there are none."""
-
-
-POISON = Pattern(POISON_FLAGS, NO_TYPE, POISON_ORDER, POISON_REFCOUNT)
-
-
-class Pages:
-    """The four arrays of one section, and a memoryview of each for quick single reads."""
-
-    __slots__ = (
-        "flags",
-        "flags_at",
-        "order",
-        "order_at",
-        "pattern",
-        "refcount",
-        "refcount_at",
-        "type",
-        "type_at",
-    )
-
-    def __init__(
-        self,
-        flags: npt.NDArray[np.uint32],
-        types: npt.NDArray[np.uint8],
-        order: npt.NDArray[np.uint8],
-        refcount: npt.NDArray[np.int16],
-    ) -> None:
-        """Take ownership of the arrays, each of PAGES_PER_SECTION elements."""
-        self.pattern: Pattern | None = None
-        self.flags, self.type, self.order, self.refcount = flags, types, order, refcount
-        self.flags_at, self.type_at = flags.data, types.data
-        self.order_at, self.refcount_at = order.data, refcount.data
-
-    def copy(self) -> Pages:
-        """Return arrays of one's own."""
-        return Pages(self.flags.copy(), self.type.copy(), self.order.copy(), self.refcount.copy())
-
-
-@lru_cache(maxsize=64)
-def pages_of(pattern: Pattern) -> Pages:
-    """Return the arrays that all sections of one pattern share."""
-    size = PAGES_PER_SECTION
-    pages = Pages(
-        np.full(size, pattern.flags, np.uint32),
-        np.full(size, pattern.stored_type, np.uint8),
-        np.full(size, pattern.order, np.uint8),
-        np.full(size, pattern.refcount, np.int16),
-    )
-    if pattern.buddy != NO_TYPE:
-        pages.type[::MAX_ORDER_NR_PAGES] = pattern.buddy
-        pages.order[::MAX_ORDER_NR_PAGES] = MAX_PAGE_ORDER
-    pages.pattern = pattern
-    return pages
-
-
-class Section:
-    """One 128 MiB section (``struct mem_section``): its pages, pageblock types and two flags."""
-
-    __slots__ = ("early", "nr", "online", "pageblocks", "pages", "shared")
-
-    def __init__(self, nr: int, pages: Pages, *, early: bool) -> None:
-        """Make an offline section ``nr`` on shared arrays."""
-        self.nr = nr
-        self.pages = pages
-        self.shared = True
-        self.pageblocks = bytearray(PAGEBLOCKS_PER_SECTION)
-        self.online = False
-        self.early = early
-
-    def own(self) -> Pages:
-        """Return arrays that only this section uses, copying shared ones."""
-        if self.shared:
-            self.pages = self.pages.copy()
-            self.shared = False
-        return self.pages
-
-    def share(self, pattern: Pattern) -> None:
-        """Make all pages of the section what ``pattern`` says."""
-        self.pages, self.shared = pages_of(pattern), True
-
-    def copy(self) -> Section:
-        """Return a section that shares the arrays with this one from now on."""
-        self.shared = True
-        twin = Section(self.nr, self.pages, early=self.early)
-        twin.pageblocks[:] = self.pageblocks
-        twin.online = self.online
-        return twin
-
-
-@dataclass(frozen=True)
-class Page:
-    """What one ``struct page`` says, decoded; ``managed`` and ``present`` are ghost state."""
-
-    pfn: int
-    zone: ZoneType
-    flags: PageFlag
-    types: frozenset[PageType]
-    refcount: int
-    order: int
-    migratetype: int
-    managed: bool
-    present: bool
-
-    @property
-    def reserved(self) -> bool:
-        """``PageReserved()``."""
-        return bool(self.flags & PageFlag.RESERVED)
-
-    @property
-    def offline(self) -> bool:
-        """``PageOffline()``."""
-        return PageType.OFFLINE in self.types
-
-    @property
-    def buddy(self) -> bool:
-        """``PageBuddy()``: head of a free block."""
-        return PageType.BUDDY in self.types
 
 
 class Memmap:

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from memsim.kernel import Kernel
-    from memsim.memmap import Section
+    from memsim.section import Section
 
     Words = npt.NDArray[np.uint64]
 

@@ -21,13 +21,13 @@ from memsim.include.layout import (
     pageblock_nr_pages,
 )
 from memsim.include.page_flags import LIVE, PageFlag, PageType
-from memsim.memmap import POISON_FLAGS
+from memsim.section import POISON_FLAGS
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     from memsim.kernel import State
-    from memsim.memmap import Section
+    from memsim.section import Section
 
     Mask = npt.NDArray[np.bool_]
     Classes = npt.NDArray[np.uint8]

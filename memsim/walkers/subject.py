@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING
 from memsim.include.layout import PFN_SECTION_SHIFT, VMEMMAP_PAGES_PER_SECTION
 from memsim.include.mmzone import ZoneType
 from memsim.include.page_flags import FLAG_BITS, PageFlag, PageType
-from memsim.memmap import POISON_FLAGS
 from memsim.mm.page_alloc import check_pages_enabled
 from memsim.mm.page_isolation import find_large_buddy
 from memsim.patch import Hunk
+from memsim.section import POISON_FLAGS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from memsim.kernel import Kernel
-    from memsim.memmap import Page
+    from memsim.section import Page
 
 
 def covers(ranges: Iterable[tuple[int, int]], pfn: int) -> bool:
