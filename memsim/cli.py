@@ -17,8 +17,9 @@ from memsim.comparison import compare
 from memsim.errors import BadScenario, MemsimError
 from memsim.include.page_flags import flags_word
 from memsim.observation import FORMAT as OBSERVATION_FORMAT
-from memsim.observation import Observation, bundled, bundled_names, replay
+from memsim.observation import Observation, bundled, bundled_names
 from memsim.patch import AFTER, BEFORE, RELEASES, Hunk, Patch
+from memsim.replay import replay
 from memsim.scenario import Run, Scenario, read_json, run, tell_step
 from memsim.view.text import block_sentence, counters_table, describe_state
 
@@ -275,6 +276,8 @@ def verify_one(observation: Observation, *, quiet: bool) -> tuple[tuple[int, int
         if quiet and result.agrees:
             continue
         word = "agrees" if result.agrees else "DIFFERS"
+        if result.not_compared:
+            word += f" ({result.not_compared})"
         print(f"  step {result.step} {result.at}: {result.pages} pages, {word}")
         for problem in result.problems:
             print(f"    {problem}")

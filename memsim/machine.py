@@ -12,8 +12,9 @@ True
 
 from __future__ import annotations
 
+import functools
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, cast
 
 from memsim.base.memory import (
     ONLINE_TYPES,
@@ -44,11 +45,32 @@ from memsim.patch import AFTER, Patch, release_named
 from memsim.trace import Tape
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
     from memsim.mm.notifier import Listener
     from memsim.section import Page
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def _then_devices_run(
+    operation: Callable[Concatenate[Machine, P], R],
+) -> Callable[Concatenate[Machine, P], R]:
+    """Let the threads of drivers (the Xen balloon has one) do their work after an operation."""
+
+    @functools.wraps(operation)
+    def call(machine: Machine, *args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return operation(machine, *args, **kwargs)
+        finally:
+            if machine.devices_run:
+                for device in machine.devices.values():
+                    device.run()
+
+    return cast("Callable[Concatenate[Machine, P], R]", call)
+
 
 _ZONE_TYPES = {name: kind for kind, name in ZONE_NAMES.items()}
 free_pages = __free_pages
@@ -103,6 +125,7 @@ class Machine:
         record: bool = False,
     ) -> None:
         """Boot."""
+        devices = list(devices)
         ram = sorted((int(start), int(size)) for start, size in ram)
         check_ram(ram)
         self.kernel = Kernel(release_named(release), patch, debug_vm=debug_vm)
@@ -112,11 +135,14 @@ class Machine:
         self.kernel.per_cpu_lists = per_cpu_lists
         self.kernel.watermarks = watermarks
         self.tape = self.record() if record else None
-        boot(self.kernel, ram, reserved)
+        extra = [(spec["extra_start_pfn"], spec["extra_pages"]) for spec in devices if "extra_pages" in spec]
+        boot(self.kernel, ram, [*reserved, *extra])
         boot_memory_blocks(self.kernel)
         self.devices: dict[str, Any] = {
             spec["name"]: DEVICE_KINDS[spec["kind"]].make(self.kernel, dict(spec)) for spec in devices
         }
+        self.devices_run = True
+        """Whether the threads of drivers run after each operation."""
         self.boot_totalram_pages = self.kernel.state.totalram_pages
 
     # ---- looking -----------------------------------------------------------------------------
@@ -170,6 +196,7 @@ class Machine:
 
     # ---- memory hotplug ----------------------------------------------------------------------
 
+    @_then_devices_run
     def add_memory(self, start_pfn: int, nr_pages: int, *, name: str = "System RAM", nid: int = 0) -> None:
         """Plug a DIMM: see :func:`memsim.base.memory.add_memory`.
 
@@ -185,15 +212,18 @@ class Machine:
             nid=nid,
         )
 
+    @_then_devices_run
     def remove_memory(self, start_pfn: int, nr_pages: int) -> None:
         """Unplug a DIMM whose blocks are offline."""
         remove_memory(self.kernel, start_pfn, nr_pages)
 
+    @_then_devices_run
     def online(self, block_id: int, online_type: str = "online") -> bool:
         """Write ``online_type`` to a block's state; False if it was online already."""
         check_online_type(online_type)
         return device_online(self.kernel, self.block(block_id), online_type)
 
+    @_then_devices_run
     def offline(self, block_id: int, *, patience: int = DEFAULT_PATIENCE) -> bool:
         """Write ``offline`` to a block's state; False if it was offline already.
 
@@ -203,6 +233,7 @@ class Machine:
         self._lose_patience_after(patience)
         return device_offline(self.kernel, self.block(block_id))
 
+    @_then_devices_run
     def offline_and_remove_memory(
         self, start_pfn: int, nr_pages: int, *, patience: int = DEFAULT_PATIENCE
     ) -> None:

@@ -23,6 +23,9 @@ class Device(Protocol):
     def plugged_pages(self) -> int:
         """Return how many pages the host gives to the machine through this device."""
 
+    def run(self) -> None:
+        """Let the driver's own thread work until it has nothing to do; most drivers have none."""
+
 
 @dataclass(frozen=True)
 class DeviceKind:

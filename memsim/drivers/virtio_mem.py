@@ -143,6 +143,9 @@ class VirtioMem:
         """Let the host answer the next requests with NACK, BUSY or ERROR, or change its mind."""
         self.host.will(answer, times)
 
+    def run(self) -> None:
+        """Do nothing: the work queue has done its work when a request returns."""
+
     def plugged_pages(self) -> int:
         """Return the pages that are plugged."""
         return self.host.plugged_pages

@@ -8,8 +8,8 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from memsim.compare_probe import Comparable, compare_probe
 from memsim.errors import MemsimError
-from memsim.observation import Comparable, compare_probe
 from memsim.trace import matches
 from memsim.view.moments import (
     DONE,

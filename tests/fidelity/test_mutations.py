@@ -25,7 +25,8 @@ pytestmark = pytest.mark.fidelity
 PACKAGE = Path(memsim.__file__).parent
 REPLAY = """
 import json, memsim
-from memsim.observation import bundled, replay
+from memsim.observation import bundled
+from memsim.replay import replay
 names = ("6.1-dimm", "6.12-dimm", "6.12base-before-dimm", "6.12base-after-dimm")
 problems = {n: sum(len(r.problems) for r in replay(bundled(n)).results) for n in names}
 print(json.dumps({"from": memsim.__file__, "problems": problems}))

@@ -6,7 +6,8 @@ from functools import cache
 
 import pytest
 
-from memsim.observation import bundled, bundled_names, replay
+from memsim.observation import bundled, bundled_names
+from memsim.replay import replay
 
 pytestmark = pytest.mark.fidelity
 

@@ -11,8 +11,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from memsim.errors import BadObservation, BadScenario, MemsimError
-from memsim.observation import Observation, replay
+from memsim.observation import Observation
 from memsim.patch import AFTER, BEFORE
+from memsim.replay import replay
 from memsim.scenario import FORMAT, STEPS, Scenario, run, tell_step
 
 P, N = 0x100000, 32768

@@ -20,7 +20,16 @@ FLOORS = (
     {"mm"},
     {"base"},
     {"drivers", "fs", "walkers"},
-    {"invariants", "machine", "scenario", "comparison", "observation", "observation_check"},
+    {
+        "invariants",
+        "machine",
+        "scenario",
+        "comparison",
+        "observation",
+        "observation_check",
+        "compare_probe",
+        "replay",
+    },
     {"view", "lesson", "grading", "cli", "__init__", "__main__"},
 )
 ABOVE_THE_SIMULATOR = FLOORS[-1] - {"__init__"}

@@ -168,6 +168,12 @@ def test_managed_above_present_and_present_above_spanned_are_named():
     assert "zone-order" in broken(machine)
 
 
+def test_the_pages_that_hold_a_memmap_are_neither_free_nor_leaked():
+    machine = Machine([(0x200000, N)])
+    machine.add_memory(P, 2 * N)
+    assert machine.check() == []
+
+
 def test_stale_pages_of_a_section_that_is_offline_break_no_rule():
     machine = onlined()
     machine.offline(32)

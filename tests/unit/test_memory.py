@@ -159,14 +159,27 @@ def test_what_is_not_whole_blocks_cannot_be_removed():
     refused("EINVAL", machine.remove_memory, P, N - 512)
 
 
-def test_half_of_a_dimm_can_be_removed_and_added_again():
+@pytest.mark.parametrize(("stays", "goes"), [(33, 32), (32, 33)])
+def test_half_of_a_dimm_can_be_removed_and_added_again(stays, goes):
     machine = booted()
     machine.add_memory(P, 2 * N)
-    machine.online(33, "online_movable")
-    machine.remove_memory(P, N)
-    machine.add_memory(P, N)
-    machine.online(32)
-    machine.offline(33)  # its half of the resource is still there: no hole
+    machine.online(stays, "online_movable")
+    machine.remove_memory(goes * N, N)
+    machine.offline(stays)  # its half of the resource is still there: no hole
+    machine.add_memory(goes * N, N)
+    machine.online(goes)
+    assert machine.check() == []
+
+
+def test_the_middle_of_a_dimm_can_be_removed():
+    machine = booted()
+    machine.add_memory(P, 3 * N)
+    for block in (32, 34):
+        machine.online(block, "online_movable")
+    machine.remove_memory(P + N, N)
+    assert "overlaps System RAM [0x100000-0x107fff]" in refused("EEXIST", machine.add_memory, P, 2 * N)
+    assert "overlaps System RAM [0x110000-0x117fff]" in refused("EEXIST", machine.add_memory, P + N, 2 * N)
+    machine.add_memory(P + N, N)
     assert machine.check() == []
 
 

@@ -10,8 +10,10 @@ import pytest
 
 from memsim.errors import BadObservation, MemsimError
 from memsim.include.page_flags import PageFlag, PageTypeEncoding
-from memsim.observation import Observation, bundled, bundled_names, describe, replay, runs_of, signature
+from memsim.observation import Observation, bundled, bundled_names, describe, signature
+from memsim.observation_check import runs_of
 from memsim.patch import AFTER, BEFORE, Hunk, Patch
+from memsim.replay import replay
 
 P, N = 0x100000, 32768
 WITHOUT_3 = Patch.without({Hunk.OFFLINE_CORE, Hunk.OFFLINE_DRIVER})

@@ -10,7 +10,8 @@ import pytest
 from memsim.errors import BadObservation, BadScenario, KernelError, MemsimError, errno_number
 from memsim.machine import Machine
 from memsim.mm.notifier import NOTIFY_BAD
-from memsim.observation import Observation, replay
+from memsim.observation import Observation
+from memsim.replay import replay
 from memsim.scenario import FORMAT, Scenario
 
 P, N = 0x100000, 32768

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 import random
 
 import pytest
 
 from memsim.errors import KernelError
+from memsim.include.mmzone import MigrateType, ZoneType
+from memsim.include.page_flags import MANAGED, PageFlag, PageType
 from memsim.machine import Machine
 from memsim.mm import memory_hotplug, page_isolation
 from memsim.mm.notifier import NOTIFY_BAD
@@ -144,6 +147,73 @@ def test_a_probe_sees_the_kernel_stand_still_at_each_point_in_the_order_of_the_t
     machine.allocate(3, block=32)
     machine.offline(32)
     assert seen == [event.point for _, event in tape.points()]
+
+
+# ---- every write there is --------------------------------------------------------------------------
+
+Q = 0x200000  # boot memory: its first page heads a free block of order 10
+WRITES = {
+    "memmap": {
+        "add_section": (32,),
+        "remove_section": (64,),
+        "set_online": (64, False),
+        "poison": (Q + 5, 7),
+        "init_pages": (Q + 5, 7, ZoneType.MOVABLE, PageFlag.RESERVED, 0xFF),
+        "set_flags": (Q + 5, 7, PageFlag.DIRTY),
+        "clear_flags": (Q + 5, 7, MANAGED),
+        "set_type": (Q + 5, 7, PageType.OFFLINE),
+        "clear_type": (Q, 1, PageType.BUDDY),
+        "reset_type": (Q,),
+        "set_refcount": (Q + 5, 7, 3),
+        "set_buddy_order": (Q + 512, 9),
+        "clear_buddy": (Q,),
+        "set_order": (Q + 5, 4),
+        "set_migratetype": (Q, 1024, MigrateType.ISOLATE),
+        "set_free_max_order": (64, ZoneType.MOVABLE),
+    },
+    "Normal": {
+        "add": ("managed_pages", 5),
+        "set_span": (Q, 77),
+        "add_to_free_list": (Q + 5, 0, MigrateType.MOVABLE),
+        "add_to_free_list_tail": (Q + 1024, 10, MigrateType.ISOLATE),
+        "del_from_free_list": (Q, 10, MigrateType.MOVABLE),
+        "set_watermark": ((1, 2, 3, 4),),
+        "pcp_add": (Q + 5, 0, MigrateType.MOVABLE),
+        "pcp_add_tail": (Q + 6, 0, MigrateType.MOVABLE),
+        "pcp_del": (Q + 9, 0, MigrateType.MOVABLE),
+    },
+    "state": {
+        "totalram_pages_add": (5,),
+        "set_block_state": (64, "going-offline"),
+        "printk": ("hello",),
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("target", "primitive"), [(target, name) for target, names in WRITES.items() for name in names]
+)
+def test_every_write_is_on_the_tape_and_can_be_undone_and_done_again(snapshot, target, primitive):
+    machine = Machine(ram=SMALL)
+    machine.zone("Normal").pcp_add(Q + 9, 0, MigrateType.MOVABLE)
+    state = machine.kernel.state
+    before = snapshot(state)
+    tape = machine.record()
+    getattr(state.target(target), primitive)(*WRITES[target][primitive])
+    after = snapshot(state)
+    assert after != before
+    assert len(tape) == 1
+    assert snapshot(tape.at(0)) == after
+    assert snapshot(tape.at(-1)) == before
+
+
+def test_no_write_is_missing_from_this_list():
+    # A primitive is a method that tells the trace about itself.
+    state = Machine(ram=SMALL).kernel.state
+    for target, listed in WRITES.items():
+        methods = inspect.getmembers(type(state.target(target)), inspect.isfunction)
+        telling = {name for name, method in methods if "trace.write(" in inspect.getsource(method)}
+        assert telling == set(listed)
 
 
 # ---- with no tape, nothing differs: the bulk forms of onlining ------------------------------------
