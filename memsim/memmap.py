@@ -218,6 +218,10 @@ class Memmap:
         self._change_flags(pfn, nr_pages, 0, int(mask))
 
     def _change_flags(self, pfn: int, nr_pages: int, set_mask: int, clear_mask: int) -> None:
+        if nr_pages == 1:
+            flags_at, index = self.section(pfn).own().flags_at, pfn & _INDEX
+            flags_at[index] = flags_at[index] & ~clear_mask | set_mask
+            return
         for section, at in self.spans(pfn, nr_pages):
             pattern = section.pages.pattern
             if pattern is not None and at.stop - at.start == PAGES_PER_SECTION:

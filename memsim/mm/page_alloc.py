@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from memsim.kernel import Kernel
 
 MEMINIT_EARLY, MEMINIT_HOTPLUG = "MEMINIT_EARLY", "MEMINIT_HOTPLUG"
+PG_HWPOISON = int(PageFlag.HWPOISON)  # a plain int: this test is made for every page that is freed
 BAD_PAGE_BURST = 60
 """bad_page() prints this many reports, then keeps quiet for a minute."""
 
@@ -127,7 +128,7 @@ def free_pages_prepare(kernel: Kernel, pfn: int, order: int) -> bool:
     and goes into the buddy with its type where they are not.
     """
     nr_pages = 1 << order
-    if order == 0 and kernel.memmap.flags(pfn) & PageFlag.HWPOISON:
+    if order == 0 and kernel.memmap.flags(pfn) & PG_HWPOISON:
         return False
     bad: list[int] = []
     if check_pages_enabled(kernel):

@@ -1,7 +1,7 @@
 """The class of every page of a block as a recording of a real kernel has it.
 
 Left out: whether the recording agrees with a simulated state; that is ``compare_probe()`` of
-:mod:`memsim.observation`, which compares more than classes.
+:mod:`memsim.compare_probe`, which compares more than classes.
 """
 
 from __future__ import annotations
