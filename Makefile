@@ -26,7 +26,7 @@ help:
 read: $(VENV)/.ready
 	@echo "Opening the book in JupyterLab. Ctrl-C here stops it."
 	@$(IN_VENV) jupyter-lab $$(test "$$(id -u)" != 0 || echo --allow-root) \
-		--ServerApp.root_dir="$(CURDIR)" book/00-welcome.ipynb
+		--ServerApp.root_dir="$(CURDIR)" --LabApp.default_url=/lab/tree/book/00-welcome.ipynb
 
 test: lint chromium
 	@echo "Testing: the simulator, its doctests, and the book against its stored outputs."

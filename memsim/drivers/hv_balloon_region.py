@@ -22,7 +22,7 @@ import numpy as np
 from memsim.errors import KernelBug
 from memsim.include.layout import pageblock_order
 from memsim.include.mmzone import ZoneType
-from memsim.include.page_flags import ALL_FLAGS, MANAGED, PageFlag, PageType
+from memsim.include.page_flags import ALL_FLAGS, PageFlag, PageType
 from memsim.mm.memory_hotplug import generic_online_page
 from memsim.mm.notifier import NOTIFY_OK
 from memsim.patch import Hunk
@@ -180,9 +180,9 @@ def comes_out_clean(kernel: Kernel, pfn: int) -> bool:
 def order_of_alike(kernel: Kernel, pfn: int, end: int) -> int:
     """Return the order of the block at ``pfn`` that can be taken together: 0 when somebody watches.
 
-    A block of at most a pageblock whose pages are alike: withheld from the buddy, and nothing else.
+    A block of at most a pageblock whose pages are alike: with one reference, and no flag but PG_reserved.
     """
-    strange = kernel.memmap.flags(pfn) & (ALL_FLAGS & ~PageFlag.RESERVED | MANAGED)
+    strange = kernel.memmap.flags(pfn) & ALL_FLAGS & ~PageFlag.RESERVED
     if kernel.trace is not None or kernel.debug_vm or strange or kernel.memmap.refcount(pfn) != 1:
         return 0
     order = pageblock_order

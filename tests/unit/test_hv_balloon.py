@@ -251,7 +251,7 @@ def test_page_by_page_and_many_at_once_come_to_the_same(patch, release, mixed, s
 @RELEASES
 def test_pages_in_use_that_are_freed_once_more_are_not_taken_together(release, snapshot):
     def make():
-        machine, hv = partly(BEFORE, release, backed=2048)
+        machine, hv = partly(BEFORE, release, backed=2048, online_type="online_kernel")
         machine.allocate(512, "unmovable", block=32)
         return machine, hv
 
@@ -268,6 +268,17 @@ def test_ballooned_pages_that_somebody_holds_are_not_taken_together(patch, snaps
         machine, hv = booted(patch)
         hv.inflate(512)
         machine.kernel.memmap.set_refcount(*hv.held[0], 2)
+        return machine, hv
+
+    looped, at_once = both_ways(snapshot, make, lambda _, hv: hv.deflate())
+    assert looped == at_once
+
+
+@SIDES
+def test_ballooned_pages_go_back_one_by_one_where_there_are_per_cpu_lists(patch, snapshot):
+    def make():
+        machine, hv = booted(patch, per_cpu_lists=True)
+        hv.inflate(512)
         return machine, hv
 
     looped, at_once = both_ways(snapshot, make, lambda _, hv: hv.deflate())
