@@ -20,7 +20,8 @@ from memsim.observation import FORMAT as OBSERVATION_FORMAT
 from memsim.observation import Observation, bundled, bundled_names
 from memsim.patch import AFTER, BEFORE, RELEASES, Hunk, Patch
 from memsim.replay import replay
-from memsim.scenario import Run, Scenario, read_json, run, tell_step
+from memsim.scenario import Run, Scenario, read_json, run
+from memsim.steps import tell_step
 from memsim.view.text import block_sentence, counters_table, describe_state
 
 if TYPE_CHECKING:

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from memsim.compare_probe import Comparable, ProbeResult, compare_probe, compare_without_places, expect
-from memsim.scenario import Run, tell_step
+from memsim.scenario import Run
+from memsim.steps import tell_step
 from memsim.trace import Probe, matches
 
 if TYPE_CHECKING:

@@ -14,18 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 from memsim.drivers import DEVICE_KINDS
 from memsim.errors import BadScenario, KernelBug, KernelError, MemsimError, errno_number
-from memsim.machine import (
-    Machine,
-    check_block_pages,
-    check_online_type,
-    check_ram,
-    parse_migratetype,
-)
+from memsim.machine import Machine
+from memsim.machine_checks import check_block_pages, check_online_type, check_ram, parse_migratetype
 from memsim.patch import AFTER, Patch
+from memsim.steps import STEPS, tell_step
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from memsim.trace import Tape, Trace
 
 FORMAT = "memsim-scenario/1"
@@ -33,105 +27,11 @@ _TOP = {"format", "title", "machine", "steps"}
 _MACHINE = {"ram", "block_pages", "memmap_on_memory", "default_online_type", "devices"}
 
 
-@dataclass(frozen=True)
-class Argument:
-    """One key of a step: its JSON type and whether it may be missing."""
-
-    name: str
-    kind: type
-    optional: bool = False
-
-
-@dataclass(frozen=True)
-class StepKind:
-    """What a step ``do`` means: its keys, how it is done, and how it is told."""
-
-    arguments: tuple[Argument, ...]
-    do: Callable[[Machine, dict[str, Any]], object]
-    tell: str
-
-
-def _outside(machine: Machine, step: dict[str, Any]) -> None:
-    """Do nothing: something happened on the recorded machine that is not memory hotplug."""
-
-
-def _poison(machine: Machine, step: dict[str, Any]) -> None:
-    for pfn in step["pfns"]:
-        machine.poison(pfn)
-
-
-STEPS: dict[str, StepKind] = {
-    "add_memory": StepKind(
-        (Argument("start_pfn", int), Argument("nr_pages", int)),
-        lambda m, s: m.add_memory(s["start_pfn"], s["nr_pages"]),
-        "add_memory {nr_pages} pages at pfn {start_pfn:#x}",
-    ),
-    "remove_memory": StepKind(
-        (Argument("start_pfn", int), Argument("nr_pages", int)),
-        lambda m, s: m.remove_memory(s["start_pfn"], s["nr_pages"]),
-        "remove_memory {nr_pages} pages at pfn {start_pfn:#x}",
-    ),
-    "online": StepKind(
-        (Argument("block", int), Argument("type", str, optional=True)),
-        lambda m, s: m.online(s["block"], s.get("type", "online")),
-        "online block {block} ({type})",
-    ),
-    "offline": StepKind(
-        (Argument("block", int),), lambda m, s: m.offline(s["block"]), "offline block {block}"
-    ),
-    "allocate": StepKind(
-        (
-            Argument("block", int, optional=True),
-            Argument("nr_pages", int),
-            Argument("migratetype", str, optional=True),
-        ),
-        lambda m, s: m.allocate(s["nr_pages"], s.get("migratetype", "movable"), block=s.get("block")),
-        "allocate {nr_pages} {migratetype} pages in block {block}",
-    ),
-    "poison": StepKind((Argument("pfns", list),), _poison, "poison pages {pfns}"),
-    "memremap_pages": StepKind(
-        (Argument("start_pfn", int), Argument("nr_pages", int)),
-        lambda m, s: m.memremap_pages(s["start_pfn"], s["nr_pages"]),
-        "memremap_pages {nr_pages} pages at pfn {start_pfn:#x}",
-    ),
-    "virtio_mem_request": StepKind(
-        (Argument("device", str), Argument("requested_pages", int)),
-        lambda m, s: m.devices[s["device"]].request(s["requested_pages"]),
-        "virtio_mem_request {requested_pages} pages of {device}",
-    ),
-    "hv_hot_add": StepKind(
-        (Argument("device", str), Argument("start_pfn", int), Argument("nr_pages", int)),
-        lambda m, s: m.devices[s["device"]].hot_add(s["start_pfn"], s["nr_pages"]),
-        "hv_hot_add {nr_pages} pages at pfn {start_pfn:#x} by {device}",
-    ),
-    "hv_inflate": StepKind(
-        (Argument("device", str), Argument("nr_pages", int)),
-        lambda m, s: m.devices[s["device"]].inflate(s["nr_pages"]),
-        "hv_inflate {nr_pages} pages by {device}",
-    ),
-    "hv_deflate": StepKind(
-        (Argument("device", str), Argument("nr_pages", int, optional=True)),
-        lambda m, s: m.devices[s["device"]].deflate(s.get("nr_pages")),
-        "hv_deflate {nr_pages} pages by {device}",
-    ),
-    "xen_balloon_target": StepKind(
-        (Argument("device", str), Argument("target_pages", int)),
-        lambda m, s: m.devices[s["device"]].set_target(s["target_pages"]),
-        "xen_balloon_target {target_pages} pages for {device}",
-    ),
-    "host_will": StepKind(
-        (Argument("device", str), Argument("answer", str), Argument("times", int)),
-        lambda m, s: m.devices[s["device"]].host_will(s["answer"], s["times"]),
-        "the host of {device} will answer {answer}, {times} times",
-    ),
-    "outside": StepKind((Argument("what", str),), _outside, "outside: {what}"),
-}
 _NOUNS = {
     int: "a whole number, not negative",
     str: "a string",
     list: "a list of whole numbers",
 }
-_DEFAULTS = {"type": "online", "migratetype": "movable", "block": "any", "nr_pages": "all"}
 
 
 @dataclass(frozen=True)
@@ -335,15 +235,6 @@ def _check_step_device(step: dict[str, Any], devices: dict[str, str], where: str
         if step["do"].startswith(f"{prefix}_") and devices[name] != kind:
             msg = f"{where} ({step['do']}): device {name!r} is of kind {devices[name]!r}, must be {kind!r}"
             raise BadScenario(msg)
-
-
-def tell_step(step: dict[str, Any]) -> str:
-    """Return one line that says what a step does.
-
-    >>> tell_step({"do": "online", "block": 32, "type": "online_movable"})
-    'online block 32 (online_movable)'
-    """
-    return STEPS[step["do"]].tell.format(**{**_DEFAULTS, **step})
 
 
 @dataclass(frozen=True)

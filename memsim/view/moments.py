@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from memsim.comparison import Comparison, Moment
 from memsim.patch import Patch
-from memsim.scenario import tell_step
+from memsim.steps import tell_step
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence

@@ -14,7 +14,8 @@ from memsim.errors import BadObservation, BadScenario, MemsimError
 from memsim.observation import Observation
 from memsim.patch import AFTER, BEFORE
 from memsim.replay import replay
-from memsim.scenario import FORMAT, STEPS, Scenario, run, tell_step
+from memsim.scenario import FORMAT, Scenario, run
+from memsim.steps import STEPS, tell_step
 
 P, N = 0x100000, 32768
 WORDS = [FORMAT, "memsim-observation/1", "online", "offline", "movable", "done", "EBUSY", "O/1", "6.12"]

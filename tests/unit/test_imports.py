@@ -23,6 +23,8 @@ FLOORS = (
     {
         "invariants",
         "machine",
+        "machine_checks",
+        "steps",
         "scenario",
         "comparison",
         "observation",

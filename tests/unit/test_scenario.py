@@ -9,7 +9,8 @@ import pytest
 
 from memsim.errors import BadScenario
 from memsim.patch import BEFORE, Hunk, Patch
-from memsim.scenario import FORMAT, STEPS, Scenario, run, tell_step
+from memsim.scenario import FORMAT, Scenario, run
+from memsim.steps import STEPS, tell_step
 from memsim.trace import Probe
 
 P, N = 0x100000, 32768

@@ -9,13 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from memsim import AFTER, BEFORE, Hunk, Machine, Patch, Scenario, run
-from memsim.drivers.xen_balloon import (
+from memsim.drivers.xen_balloon import XenBalloon
+from memsim.drivers.xen_balloon_pages import (
     BP_DONE,
     BP_EAGAIN,
     BP_ECANCELED,
     BP_WAIT,
     RETRY_UNLIMITED,
-    XenBalloon,
     round_up,
 )
 from memsim.errors import KernelError, MemsimError
