@@ -106,7 +106,7 @@ def boot(
             zone.add("present_pages", nr_pages)
             zone.add("present_early_pages", nr_pages)
             memmap_init_range(kernel, pfn, nr_pages, zone_type, MEMINIT_EARLY, MigrateType.MOVABLE)
-    init_unavailable_ranges(kernel, ram)
+    init_unavailable_range(kernel, ram)
     for pfn, nr_pages in reserved:
         reserve_bootmem_region(kernel, pfn, nr_pages)
     memblock_free_all(kernel, ram, reserved)
@@ -150,7 +150,7 @@ def add_boot_sections(kernel: Kernel, ram: Iterable[tuple[int, int]]) -> None:
                 kernel.memmap.set_online(nr, online=True)
 
 
-def init_unavailable_ranges(kernel: Kernel, ram: list[tuple[int, int]]) -> None:
+def init_unavailable_range(kernel: Kernel, ram: list[tuple[int, int]]) -> None:
     """Give pages of present sections that are no RAM a struct page that is PG_reserved for ever."""
     for nr in kernel.memmap.sections:
         low = nr * PAGES_PER_SECTION

@@ -89,7 +89,7 @@ def find_fallback(zone: Zone, order: int, migratetype: int, within: Range | None
 
 
 def should_claim(order: int, migratetype: int) -> bool:
-    """Return whether a fallback block is worth taking its whole pageblock for."""
+    """Return whether a fallback block is worth taking its whole pageblock for (``can_steal``)."""
     return order >= pageblock_order // 2 or migratetype in {
         MigrateType.UNMOVABLE,
         MigrateType.RECLAIMABLE,
