@@ -3,13 +3,14 @@
 A memory block is the unit of /sys/devices/system/memory/memoryN: an integer number of sections that
 goes online and offline together.
 
-``add_memory()`` and ``remove_memory()`` stand for ``__add_memory()`` and ``__remove_memory()``, too: the same for
-callers that hold the device hotplug lock (and the latter stops the machine on an error).
+``add_memory()`` and ``remove_memory()`` stand for ``__add_memory()`` and ``__remove_memory()``, too: the same
+for callers that hold the device hotplug lock (and the latter stops the machine on an error).
 ``create_memory_block_devices()`` is the loop over ``create_memory_block()``; ``device_online()`` and
 ``device_offline()`` do what ``memory_subsys_online()``, ``memory_subsys_offline()`` and
 ``memory_block_change_state()`` do under them.
 
-Left out: the boot parameter ``movable_node``, memory groups and the auto-movable policy, node links, probe and soft-offline files.
+Left out: the boot parameter ``movable_node``, memory groups and the auto-movable policy, node
+links, probe and soft-offline files.
 """
 
 from __future__ import annotations

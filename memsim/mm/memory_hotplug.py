@@ -7,7 +7,8 @@ memory blocks.
 
 ``arch_add_memory()`` here does what ``add_pages()`` and ``__add_pages()`` do under it in the kernel.
 
-Left out: the direct map (``init_memory_mapping()``), NUMA nodes, memory groups, kswapd and kcompactd, watermarks, per-cpu lists.
+Left out: the direct map (``init_memory_mapping()``), NUMA nodes, memory groups, kswapd and
+kcompactd.
 """
 
 from __future__ import annotations
