@@ -1,7 +1,8 @@
 """Readers of PG_reserved that a search for ``PageReserved(`` in core mm does not find.
 
 They ask through a folio (``folio_test_reserved()``), through a mask of flags, by copying the
-bit to user space, or they are in the architecture's own code. What the review says of vmemmap in general must hold for them too.
+bit to user space, or they are in the architecture's own code. What the review says of
+vmemmap in general must hold for them too.
 """
 
 from __future__ import annotations
