@@ -190,6 +190,13 @@ def test_debug_vm_on_6_12_forbids_a_second_type():
         memmap.set_type(FIRST, 32, PageType.TABLE)
 
 
+def test_debug_vm_asks_only_the_page_that_becomes_buddy():
+    memmap = memmap_of(BYTE, debug_vm=True)
+    memmap.set_type(FIRST + 1, 1, PageType.OFFLINE)
+    memmap.set_buddy_order(FIRST, 0)
+    assert memmap.raw(FIRST).buddy
+
+
 def test_debug_vm_on_6_12_forbids_clearing_another_type():
     memmap = memmap_of(BYTE, debug_vm=True)
     memmap.set_type(FIRST, 1, PageType.OFFLINE)

@@ -19,6 +19,7 @@ from memsim.mm.page_alloc import (
     __free_pages_core,
     __free_pages_ok,
     buddy_merge_likely,
+    free_blocks_in,
     may_merge,
     page_is_buddy,
 )
@@ -120,6 +121,12 @@ def test_nothing_is_allocated_from_an_isolated_list(release):
     take_pages(machine, P, 1024)
     with pytest.raises(KernelError, match="ENOMEM"):
         take(machine)
+
+
+def test_free_blocks_of_a_range_over_a_section_border_are_found_in_ascending_order():
+    machine = Machine([(P, 65536)])
+    found = free_blocks_in(machine.kernel, P + 1024, 65536 - 1024)
+    assert found == [(P + block * 1024, 10) for block in range(1, 64)]
 
 
 # ---- freeing: merge ---------------------------------------------------------------------------------

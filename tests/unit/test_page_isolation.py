@@ -96,6 +96,14 @@ def test_isolating_half_of_a_block_of_order_10_leaves_the_other_half_free(releas
     assert machine.check() == []
 
 
+def test_the_half_that_is_not_isolated_goes_to_the_head_of_its_list():
+    # 6.12 frees both halves again without asking for the tail.
+    machine = booted()
+    alloc_pages(machine.kernel, 9, MOVABLE, (P + 4096, P + 4096 + 512))
+    isolate(machine, P + 512, 512)
+    assert blocks(machine, 9, MOVABLE) == [P, P + 4096 + 512]
+
+
 @RELEASES
 def test_a_range_that_is_isolated_already_is_ebusy_that_names_the_pageblock(release):
     machine = booted(release)
@@ -167,6 +175,14 @@ def used(machine, *, flags=0, page_type=None, refcount=1):
 
 def test_a_free_pageblock_has_no_unmovable_page():
     assert unmovable(booted(), P) is None
+
+
+@pytest.mark.parametrize("inside", [1, 511])
+def test_the_inside_of_a_free_block_is_not_asked(inside):
+    # Somebody may hold a speculative reference there.
+    machine = booted()
+    machine.kernel.memmap.set_refcount(P + inside, 1, 1)
+    assert unmovable(machine, P) is None
 
 
 def test_a_kernel_page_is_unmovable_and_a_page_on_the_lru_is_not():

@@ -285,5 +285,18 @@ def test_the_bulk_forms_are_taken_without_a_tape_and_never_with_one(monkeypatch)
     taken.clear()
     machine.record()
     machine.online(33)
-    assert taken
+    assert {name for name, _ in taken} == {"online_fresh_section", "unset_free_section"}
     assert not any(done for _, done in taken)
+
+
+def test_a_tape_that_was_put_in_after_onlining_sees_every_pageblock_given_back():
+    # On 6.1 an untouched block is still one pattern when its isolation ends; a tape wants the steps.
+    machine = Machine(SMALL, release="6.1")
+    machine.add_memory(BLOCK, 32768)
+    machine.online(32)
+    machine.register_memory_notifier(lambda action, *_: NOTIFY_BAD if "GOING" in action else None)
+    tape = machine.record()
+    with pytest.raises(KernelError):
+        machine.offline(32)
+    given_back = [event for event in tape.events if event.args == ("nr_isolate_pageblock", -1)]
+    assert len(given_back) == 64

@@ -357,8 +357,9 @@ def test_an_extra_region_is_no_part_of_the_machine_until_the_target_rises(patch)
 
 
 def test_an_extra_region_must_be_reserved():
+    # A machine tells memblock of its devices' regions before it boots; nobody told this one.
     with pytest.raises(MemsimError, match="must be boot memory that is reserved"):
-        Machine([(0, RAM)], devices=[XEN | {"extra_start_pfn": 20000, "extra_pages": 5000}])
+        XenBalloon(Machine([(0, RAM)]).kernel, "xen0", RAM, 20000, 5000)
 
 
 # ---- lent pages ------------------------------------------------------------------------------------
