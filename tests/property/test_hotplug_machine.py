@@ -267,7 +267,7 @@ class HotplugOn61(Hotplug):
     release = "6.1"
 
 
-THOROUGH = settings(max_examples=15, stateful_step_count=25)
+THOROUGH = settings(max_examples=10, stateful_step_count=20)
 TestHotplugOn612 = Hotplug.TestCase
 TestHotplugOn612.settings = THOROUGH
 TestHotplugOn61 = HotplugOn61.TestCase

@@ -84,6 +84,14 @@ def test_a_block_with_stale_types_goes_offline_and_comes_back(patch):
     assert machine.log == []
 
 
+def test_a_block_of_two_sections_with_stale_types_goes_offline():
+    machine = Machine([(0, N)], Patch.without({Hunk.PAGE_ALLOC}), block_pages=2 * N)
+    machine.add_memory(P, 2 * N)
+    machine.online(16, "online_movable")
+    machine.offline(16)
+    assert machine.zone("Movable").managed_pages == 0
+
+
 # ---- where freed pages are checked ------------------------------------------------------------------
 
 

@@ -359,6 +359,13 @@ def test_claiming_a_pageblock_takes_all_its_free_pages_along():
     assert free_list(machine, 8, MOVABLE) == []
 
 
+def test_a_block_of_exactly_the_order_that_is_asked_for_is_claimed():
+    machine = full(movable=True)
+    free_range(machine, P, 256)
+    assert take(machine, order=8, migratetype=UNMOVABLE) == P
+    assert machine.kernel.memmap.migratetype(P) == UNMOVABLE
+
+
 def test_a_block_that_is_too_small_is_not_claimed():
     machine = full(movable=True)
     free_range(machine, P, 256)  # half of a pageblock: worth claiming, but of order 8
@@ -479,14 +486,16 @@ def test_without_page_checks_a_bad_page_is_handed_out():
     assert take(machine) == P
 
 
-def test_sixty_bad_pages_are_reported_and_then_it_is_quiet():
+@pytest.mark.parametrize(("bad", "lines"), [(60, 60), (61, 61), (128, 61)])
+def test_sixty_bad_pages_are_reported_and_then_it_is_quiet(bad, lines):
+    # One more line says that the rest is missing.
     machine = booted(debug_vm=True)
     head = take(machine, 7)
-    machine.kernel.memmap.set_type(head, 128, PageType.OFFLINE)
+    machine.kernel.memmap.set_type(head, bad, PageType.OFFLINE)
     __free_pages(machine.kernel, head, 7)
     assert len(bad_reports(machine)) == 60
-    assert machine.kernel.bad_pages == 128
-    assert len(machine.log) == 61  # one line says that the rest is missing
+    assert machine.kernel.bad_pages == bad
+    assert len(machine.log) == lines
 
 
 def test_freeing_what_is_not_allocated_is_refused_by_its_pfn():

@@ -96,6 +96,13 @@ def test_isolating_half_of_a_block_of_order_10_leaves_the_other_half_free(releas
     assert machine.check() == []
 
 
+@RELEASES
+def test_blocks_beside_the_range_stay_where_they_are_on_their_list(release):
+    machine = booted(release)
+    isolate(machine, P + 2048, 1024)
+    assert blocks(machine, 10, MOVABLE) == [P, P + 1024, *range(P + 3072, P + 32768, 1024)]
+
+
 def test_the_half_that_is_not_isolated_goes_to_the_head_of_its_list():
     # 6.12 frees both halves again without asking for the tail.
     machine = booted()
