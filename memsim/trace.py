@@ -196,7 +196,11 @@ class Tape(_Points):
         return None
 
     def at(self, index: int) -> State:
-        """Return the state after event ``index`` (-1: before the first). Not to be written to."""
+        """Return the state after event ``index`` (-1: before the first).
+
+        Not to be written to, and good until the next call, which moves the same object: ``copy()`` what is
+        to be kept beside another moment.
+        """
         if not -1 <= index < len(self.events):
             msg = f"event {index} is not on the tape, which has events 0 to {len(self) - 1}"
             raise IndexError(msg)
