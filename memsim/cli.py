@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from memsim import __version__
 from memsim.comparison import compare
 from memsim.errors import BadScenario, MemsimError
+from memsim.include.layout import section_nr_to_pfn
 from memsim.include.page_flags import flags_word
 from memsim.observation import FORMAT as OBSERVATION_FORMAT
 from memsim.observation import Observation, bundled, bundled_names
@@ -171,7 +172,7 @@ def load_scenario(path: str) -> Scenario:
 
 def hotplugged_blocks(state: State, block_pages: int) -> list[int]:
     """Return the memory blocks that are not boot memory."""
-    early = {nr * (1 << 15) // block_pages for nr, part in state.memmap.sections.items() if part.early}
+    early = {section_nr_to_pfn(nr) // block_pages for nr, part in state.memmap.sections.items() if part.early}
     return [block for block in sorted(state.blocks) if block not in early]
 
 
@@ -318,21 +319,19 @@ def command_show(arguments: argparse.Namespace) -> int:
 
 def print_points(result: Run) -> None:
     """Print the probe points of a run."""
-    assert result.tape is not None  # noqa: S101 (run() was told to record)
-    for _, event in result.tape.points():
+    for _, event in result.recording.points():
         print(f"step {event.step} {event.point}")
 
 
 def chosen_state(result: Run, arguments: argparse.Namespace) -> State:
     """Return the state at ``--at`` in ``--step``, or at the end."""
-    assert result.tape is not None  # noqa: S101 (run() was told to record)
     if arguments.at is None:
         return result.machine.kernel.state
     steps = range(len(result.outcomes)) if arguments.step is None else [arguments.step]
     for step in steps:
-        index = result.tape.find(step, arguments.at)
+        index = result.recording.find(step, arguments.at)
         if index is not None:
-            return result.tape.at(index)
+            return result.recording.at(index)
     msg = f"the run does not come to {arguments.at!r}; --points lists where it comes"
     raise MemsimError(msg)
 

@@ -41,14 +41,11 @@ class Comparison:
 
     def states(self, moment: Moment) -> tuple[State, State]:
         """Return both states at a moment; not to be written to."""
-        assert self.before.tape is not None  # noqa: S101 (compare() made the tapes)
-        assert self.after.tape is not None  # noqa: S101
-        return self.before.tape.at(moment.before), self.after.tape.at(moment.after)
+        return self.before.recording.at(moment.before), self.after.recording.at(moment.after)
 
     def event(self, moment: Moment) -> Event:
         """Return the event of a moment as the kernel after the patch saw it."""
-        assert self.after.tape is not None  # noqa: S101
-        return self.after.tape.events[moment.after]
+        return self.after.recording.events[moment.after]
 
     def differing_pages(self, moment: Moment, pfn: int, nr_pages: int) -> int:
         """Return how many struct pages of a range differ between the two kernels at a moment."""
@@ -94,12 +91,10 @@ def compare(
 
 def shared_moments(before: Run, after: Run) -> tuple[Moment, ...]:
     """Return the probe points that both tapes pass, in the order that both pass them."""
-    assert before.tape is not None  # noqa: S101
-    assert after.tape is not None  # noqa: S101
-    places = {(e.step, e.point): i for i, e in after.tape.points()}
+    places = {(e.step, e.point): i for i, e in after.recording.points()}
     moments: list[Moment] = []
     reached = -1
-    for index, event in before.tape.points():
+    for index, event in before.recording.points():
         place = places.get((event.step, event.point), -1)
         if place > reached:
             moments.append(Moment(event.step, event.point, index, place))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from memsim.errors import BadObservation
 from memsim.include.mmzone import ZONE_NAMES
@@ -18,7 +18,7 @@ STATE_FLAGS = ("reserved", "dirty", "self_hosted", "hwpoison")
 ZONE_KEYS = ("start_pfn", "spanned", "present", "managed", "nr_isolate_pageblock")
 
 
-def fail(where: str, rule: str) -> None:
+def fail(where: str, rule: str) -> NoReturn:
     """Refuse the file."""
     msg = f"{where} {rule}"
     raise BadObservation(msg)
@@ -33,7 +33,6 @@ def need(mapping: object, keys: dict[str, Callable[[Any], bool]], where: str) ->
     """Refuse what is not an object, or lacks a key, or has a value of another kind there."""
     if not isinstance(mapping, dict):
         fail(where, "must be a JSON object")
-        return
     for key, fits in keys.items():
         if key not in mapping or not fits(mapping[key]):
             fail(f"{where}: {key!r}", f"is missing or wrong: {mapping.get(key)!r}")
@@ -111,7 +110,6 @@ def pairs(pages: object, where: str) -> list[tuple[int, Any]]:
     """Return the [count, what] pairs of one level of a run-length list."""
     if not isinstance(pages, list):
         fail(f"{where}: 'pages'", RUN_LENGTH)
-        return []
     for pair in pages:
         fits = isinstance(pair, list) and len(pair) == 2  # noqa: PLR2004 (a pair)
         if not fits or not is_number(pair[0]) or not 0 <= pair[0] <= MAX_RUN:

@@ -104,6 +104,8 @@ class Release:
     """6.12 gives every memory block of a range its own altmap; 6.1 takes ranges of one block only."""
     movable_has_own_watermark: bool
     """6.12 leaves ZONE_MOVABLE out of the shares of min_free_kbytes."""
+    hot_adds_memory_blocks: bool
+    """6.12's Hyper-V balloon adds memory block by memory block; 6.1's adds 128 MiB at a time."""
     refuses_poisoned_blocks: bool
     """6.12 refuses to online a block in which pages were poisoned; 6.1 forgets that they were."""
 
@@ -123,6 +125,7 @@ RELEASES = {
         isolation_splits=False,
         self_hosts_each_block=False,
         movable_has_own_watermark=False,
+        hot_adds_memory_blocks=False,
         refuses_poisoned_blocks=False,
     ),
     "6.12": Release(
@@ -135,6 +138,7 @@ RELEASES = {
         isolation_splits=True,
         self_hosts_each_block=True,
         movable_has_own_watermark=True,
+        hot_adds_memory_blocks=True,
         refuses_poisoned_blocks=True,
     ),
 }

@@ -264,6 +264,20 @@ class Run:
     tape: Tape | None = None
 
     @property
+    def recording(self) -> Tape:
+        """The tape of a run that was told to record.
+
+        Raises
+        ------
+        MemsimError
+            It was not.
+        """
+        if self.tape is None:
+            msg = f"{self.scenario.title or 'the scenario'}: this run has no tape; run it with record=True"
+            raise MemsimError(msg)
+        return self.tape
+
+    @property
     def as_expected(self) -> bool:
         """Whether the machine lives and every step ended as the scenario says it must."""
         return self.died is None and all(outcome.as_expected for outcome in self.outcomes)

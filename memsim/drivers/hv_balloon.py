@@ -24,7 +24,6 @@ from memsim.drivers.hv_balloon_region import (
     order_of_alike,
 )
 from memsim.errors import KernelError, MemsimError
-from memsim.fs.export import lru_sizes, si_mem_available
 from memsim.include.layout import PAGE_SHIFT, pageblock_nr_pages
 from memsim.include.mmzone import MigrateType
 from memsim.include.page_flags import PageType
@@ -32,6 +31,7 @@ from memsim.mm.memory_hotplug import set_online_page_callback
 from memsim.mm.notifier import register_memory_notifier
 from memsim.mm.page_alloc import adjust_managed_page_count
 from memsim.mm.page_alloc_entry import __free_pages, alloc_pages, pcp_enabled
+from memsim.mm.show_mem import lru_sizes, si_mem_available
 from memsim.trace import kernel_function
 
 if TYPE_CHECKING:

@@ -40,7 +40,7 @@ class HotAddResponse:
 
 def ha_pages_in_chunk(kernel: Kernel) -> int:
     """Return the unit of hot-add: a memory block, but 128 MiB in 6.1 (which larger blocks refuse)."""
-    return HA_CHUNK if kernel.release.name == "6.1" else kernel.block_pages
+    return kernel.block_pages if kernel.release.hot_adds_memory_blocks else HA_CHUNK
 
 
 def region_of(dm: HvDynmemDevice, pfn: int) -> HvHotaddState | None:

@@ -9,15 +9,10 @@ Left out: the virtqueue, ACPI, persistent suspend.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from memsim.errors import KernelError, MemsimError
 from memsim.include.layout import hex_range
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 ANSWERS = ("NACK", "BUSY", "ERROR")
 _PLUG_ERRNO = {"NACK": "EAGAIN", "BUSY": "ETXTBSY", "ERROR": "EINVAL"}
@@ -38,7 +33,6 @@ class VirtioMemHost:
         """Set by the host when it changes its mind, cleared when the driver reads the configuration."""
         self.plugged = np.zeros(region_pages // block_pages, bool)
         self._answers: list[str] = []
-        self.on_request: Callable[[str, int, int], None] | None = None
 
     @property
     def plugged_pages(self) -> int:

@@ -14,11 +14,12 @@ import numpy as np
 from memsim.base.memory import add_memory
 from memsim.errors import KernelError, MemsimError
 from memsim.include.layout import PAGES_PER_SECTION, hex_range
-from memsim.include.mmzone import MigrateType, ZoneType
+from memsim.include.mmzone import MigrateType
 from memsim.include.page_flags import PageFlag, PageType
 from memsim.mm.page_alloc import adjust_managed_page_count
 from memsim.mm.page_alloc_entry import alloc_pages, free_reserved_page
-from memsim.mm.page_alloc_wmark import WMARK_HIGH, lowmem_reserve
+from memsim.mm.page_alloc_wmark import totalreserve_pages
+from memsim.mm.show_mem import si_mem_available
 from memsim.patch import Hunk
 from memsim.trace import kernel_function
 
@@ -171,20 +172,6 @@ def decrease_reservation(kernel: Kernel, nr_pages: int) -> str:
 
 
 # ---- the thread ------------------------------------------------------------------------------------
-
-
-def totalreserve_pages(kernel: Kernel) -> int:
-    """Return what the zones keep back: high watermark and lowmem reserve (mm/page_alloc.c)."""
-    return sum(
-        min(zone.managed_pages, lowmem_reserve(kernel, zone, ZoneType.DEVICE) + zone.watermark[WMARK_HIGH])
-        for zone in kernel.state.zones
-    )
-
-
-def si_mem_available(kernel: Kernel) -> int:
-    """Return how many pages could be allocated without reclaim, which is not modelled (mm/show_mem.c)."""
-    free = sum(zone.nr_free_pages for zone in kernel.state.zones)
-    return max(0, free - totalreserve_pages(kernel))
 
 
 @kernel_function

@@ -14,11 +14,8 @@ buffers, swap, slab, page tables); in sysfs files that are only written to, ``cr
 from __future__ import annotations
 
 import shutil
-from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 from memsim.base.memory import ONLINE_TYPES, MemoryBlock, zone_for_pfn_range
 from memsim.errors import MemsimError
@@ -29,12 +26,10 @@ from memsim.fs.proc import (
     kpageflags,
     max_dump_pfn,
     pagetypeinfo,
-    protection,
     zoneinfo,
 )
 from memsim.include.layout import PAGE_SHIFT, PAGES_PER_SECTION
-from memsim.include.page_flags import PageFlag
-from memsim.mm.page_alloc_wmark import WMARK_HIGH, WMARK_LOW
+from memsim.mm.show_mem import lru_sizes, si_mem_available
 
 if TYPE_CHECKING:
     import os
@@ -57,37 +52,6 @@ VMALLOC_TOTAL_KB = (1 << 45 - 10) - 1
 
 
 # ---- fs/proc/meminfo.c -----------------------------------------------------------------------------
-
-
-def lru_sizes(kernel: Kernel) -> Counter[str]:
-    """Return how many pages are on each LRU list, to go by their flags.
-
-    ``folio_lru_list()``, include/linux/mm_inline.h: what is not swap-backed counts as page cache.
-    """
-    sizes: Counter[str] = Counter()
-    for section in kernel.memmap.sections.values():
-        flags = section.pages.flags if section.online else np.zeros(0, np.uint32)
-        listed = flags[flags & np.uint32(PageFlag.LRU) != 0]
-        for word, count in zip(*map(np.ndarray.tolist, np.unique(listed, return_counts=True)), strict=True):
-            activity = "Active" if word & PageFlag.ACTIVE else "Inactive"
-            kind = "anon" if word & PageFlag.SWAPBACKED else "file"
-            sizes["Unevictable" if word & PageFlag.UNEVICTABLE else f"{activity}({kind})"] += count
-    return sizes
-
-
-def si_mem_available(kernel: Kernel, page_cache: int) -> int:
-    """Return how many pages a new program could get without swapping.
-
-    mm/show_mem.c (6.1: mm/page_alloc.c): not what each zone keeps back, which is its high watermark and its
-    largest lowmem reserve (``calculate_totalreserve_pages()``), and not all of the page cache.
-    """
-    zones = kernel.state.zones
-    reserve = sum(
-        min(zone.managed_pages, max(protection(kernel, zone)) + zone.watermark[WMARK_HIGH]) for zone in zones
-    )
-    low = sum(zone.watermark[WMARK_LOW] for zone in zones)
-    free = sum(zone.nr_free_pages for zone in zones)
-    return max(0, free - reserve + page_cache - min(page_cache // 2, low))
 
 
 def meminfo(kernel: Kernel) -> str:

@@ -41,18 +41,8 @@ if TYPE_CHECKING:
 
 KPF_COPIED = {
     **{PageFlag[bit.name]: bit.value for bit in KPF if bit.name in PageFlag.__members__},
-    PageFlag.LOCKED: 0,
-    PageFlag.REFERENCED: 2,
-    PageFlag.UPTODATE: 3,
-    PageFlag.WRITEBACK: 8,
-    PageFlag.ISOLATED: 9,  # KPF_RECLAIM: PG_isolated is another name of PG_reclaim
-    PageFlag.SWAPBACKED | PageFlag.OWNER_PRIV_1: 13,  # KPF_SWAPCACHE: both at once
-    PageFlag.SWAPBACKED: 14,
-    PageFlag.HEAD: 15,
-    PageFlag.UNEVICTABLE: 18,
-    PageFlag.MLOCKED: 33,
-    PageFlag.PRIVATE: 35,
-    PageFlag.PRIVATE_2: 36,
+    PageFlag.ISOLATED: KPF.RECLAIM.value,  # PG_isolated is another name of PG_reclaim
+    PageFlag.SWAPBACKED | PageFlag.OWNER_PRIV_1: KPF.SWAPCACHE.value,  # both at once
     PageFlag.OWNER_PRIV_1: KPF.OWNER_PRIVATE.value,
 }
 """Flags that a word of kpageflags shows as they are: flag -> number of its bit."""

@@ -229,14 +229,26 @@ class PageTypeEncoding:
 class KPF(Enum):
     """Bit numbers of /proc/kpageflags (include/uapi and include/linux/kernel-page-flags.h)."""
 
+    LOCKED = 0
+    REFERENCED = 2
+    UPTODATE = 3
     DIRTY = 4
     LRU = 5
     ACTIVE = 6
     SLAB = 7
+    WRITEBACK = 8
+    RECLAIM = 9
     BUDDY = 10
+    SWAPCACHE = 13
+    SWAPBACKED = 14
+    HEAD = 15
+    UNEVICTABLE = 18
     HWPOISON = 19
     NOPAGE = 20
     OFFLINE = 23
     PGTABLE = 26
     RESERVED = 32
+    MLOCKED = 33
+    PRIVATE = 35
+    PRIVATE_2 = 36
     OWNER_PRIVATE = 37

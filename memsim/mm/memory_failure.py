@@ -11,9 +11,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from memsim.errors import KernelError
-from memsim.include.layout import NR_PAGE_ORDERS
 from memsim.include.page_flags import PageFlag
 from memsim.mm.page_alloc import account_freepages, del_page_from_free_list
+from memsim.mm.page_isolation import find_large_buddy
 from memsim.trace import kernel_function
 
 if TYPE_CHECKING:
@@ -58,17 +58,15 @@ def count_poisoned(kernel: Kernel, pfn: int) -> None:
 
 def take_page_off_buddy(kernel: Kernel, pfn: int) -> bool:
     """Take one page out of the free block it is in, giving the rest back; False if it is not free."""
-    memmap = kernel.memmap
-    for order in range(NR_PAGE_ORDERS):
-        head = pfn & ~((1 << order) - 1)
-        high = memmap.buddy_order(head) if memmap.pfn_valid(head) else -1
-        if high >= order:
-            zone = kernel.page_zone(head)
-            migratetype = del_page_from_free_list(kernel, zone, head, high)
-            break_down_buddy_pages(kernel, head, pfn, high, migratetype)
-            account_freepages(zone, -1, migratetype)
-            return True
-    return False
+    zone = kernel.page_zone(pfn)
+    free_block = find_large_buddy(kernel, pfn, zone)
+    if free_block is None:
+        return False
+    head, order = free_block
+    migratetype = del_page_from_free_list(kernel, zone, head, order)
+    break_down_buddy_pages(kernel, head, pfn, order, migratetype)
+    account_freepages(zone, -1, migratetype)
+    return True
 
 
 def break_down_buddy_pages(kernel: Kernel, head: int, target: int, order: int, migratetype: int) -> None:

@@ -68,6 +68,17 @@ def lowmem_reserve(kernel: Kernel, zone: Zone, highest: ZoneType) -> int:
     return sum(each.managed_pages for each in above) // ratio
 
 
+def totalreserve_pages(kernel: Kernel) -> int:
+    """Return how many pages the zones keep back: the high watermark and the lowmem reserve.
+
+    ``calculate_totalreserve_pages()``, mm/page_alloc.c.
+    """
+    return sum(
+        min(zone.managed_pages, lowmem_reserve(kernel, zone, ZoneType.DEVICE) + zone.watermark[WMARK_HIGH])
+        for zone in kernel.state.zones
+    )
+
+
 def zone_watermark_ok(kernel: Kernel, zone: Zone, order: int, mark: int, migratetype: int) -> bool:
     """Return whether a request leaves enough in a zone, and whether a suitable block exists."""
     highest = ZoneType.MOVABLE if migratetype == MigrateType.MOVABLE else ZoneType.NORMAL

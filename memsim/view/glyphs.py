@@ -127,7 +127,7 @@ GLYPHS = {
     "*": "..... ..#.. #.#.# .###. #.#.# ..#.. .....",
     "+": "..... ..#.. ..#.. ##### ..#.. ..#.. .....",
 }
-GLYPH_HEIGHT, GLYPH_WIDTH = 7, 5
+GLYPH_HEIGHT = 7
 
 
 def word(letters: str) -> Pixels:
