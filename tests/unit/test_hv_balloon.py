@@ -6,9 +6,7 @@ invariants 24 and 25 of section 16. P is the first page of block 32, N the pages
 
 from __future__ import annotations
 
-import csv
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,21 +17,17 @@ from memsim import AFTER, BEFORE, Hunk, Machine, Patch, Scenario, run
 from memsim.drivers.hv_balloon import RANGES_IN_MESSAGE, compute_balloon_floor
 from memsim.drivers.hv_balloon_region import HvHotaddState, hv_bring_pgs_online, hv_page_online_one
 from memsim.errors import BadObservation, KernelBug, KernelError, MemsimError
-from memsim.include.page_flags import LIVE, MANAGED, PageFlag, PageType
+from memsim.include.page_flags import LIVE, MANAGED, PageType
 from memsim.mm.notifier import NOTIFY_BAD
 from memsim.observation import Observation
 from memsim.replay import replay
 from memsim.trace import Probe, matches
 
+from .state_table import columns, rows
+
 P, N = 0x100000, 32768
+ROWS = rows("hv-balloon")
 BACKED = 700
-TABLE = Path(__file__).parent.parent / "material" / "state-table.csv"
-COLUMNS = ("reserved", "type", "dirty", "self_hosted", "refcount", "in_buddy", "managed", "present")
-ROWS = {
-    (row["id"], row["version"]): tuple(row[column] for column in COLUMNS)
-    for row in csv.DictReader(TABLE.read_text(encoding="utf-8").splitlines())
-    if row["id"][0] == "Y"
-}
 DIFFERENT = {"Y1", "Y2", "Y4"}
 SIDES = pytest.mark.parametrize("patch", [BEFORE, AFTER], ids=["before", "after"])
 RELEASES = pytest.mark.parametrize("release", ["6.1", "6.12"])
@@ -77,29 +71,6 @@ def notified(machine):
 
 
 # ---- the state table -------------------------------------------------------------------------------
-
-
-def columns(state, pfn):
-    """Return the columns of the table for one page."""
-    page = state.memmap.raw(pfn)
-    in_buddy = any(
-        head <= pfn < head + (1 << order)
-        for zone in state.zones
-        for order, area in enumerate(zone.free_area)
-        for blocks in area
-        for head in blocks
-    )
-    values = (
-        page.reserved,
-        "+".join(sorted(kind.value for kind in page.types)) or "none",
-        bool(page.flags & PageFlag.DIRTY),
-        bool(page.flags & PageFlag.VMEMMAP_SELF_HOSTED),
-        page.refcount,
-        in_buddy,
-        page.managed,
-        page.present,
-    )
-    return tuple(str(int(value)) if not isinstance(value, str) else value for value in values)
 
 
 def at_callback(patch, release, pfn):

@@ -4,9 +4,6 @@ The table (tests/material/state-table.csv) is the specification: for each step o
 looks like, before and after the patch. Rows of drivers are tested with the drivers.
 """
 
-import csv
-from pathlib import Path
-
 import pytest
 
 from memsim import AFTER, BEFORE, Machine
@@ -14,44 +11,11 @@ from memsim.errors import KernelError
 from memsim.include.page_flags import PageFlag
 from memsim.mm.notifier import NOTIFY_BAD
 
+from .state_table import columns, rows
+
 START, PAGES = 0x100000, 32768
-TABLE = Path(__file__).parent.parent / "material" / "state-table.csv"
-COLUMNS = ("reserved", "type", "dirty", "self_hosted", "refcount", "in_buddy", "managed", "present")
-DRIVER_ROWS = "VYX"
-ROWS = {
-    (row["id"], row["version"]): tuple(row[column] for column in COLUMNS)
-    for row in csv.DictReader(TABLE.read_text(encoding="utf-8").splitlines())
-    if row["id"][0] not in DRIVER_ROWS
-}
+ROWS = rows()
 DIFFERENT = {"O1", "M1", "M2", "M3", "M4", "M5"}
-
-
-def in_free_block(state, pfn):
-    """Return whether a page lies in a block on a free list."""
-    return any(
-        head <= pfn < head + (1 << order)
-        for zone in state.zones
-        for order, area in enumerate(zone.free_area)
-        for blocks in area
-        for head in blocks
-    )
-
-
-def columns(state, pfn):
-    """Return the columns of the table for one page."""
-    page = state.memmap.raw(pfn)
-    types = sorted(kind.value for kind in page.types) or ["none"]
-    found = (
-        page.reserved,
-        "+".join(types),
-        bool(page.flags & PageFlag.DIRTY),
-        bool(page.flags & PageFlag.VMEMMAP_SELF_HOSTED),
-        page.refcount,
-        in_free_block(state, pfn),
-        page.managed,
-        page.present,
-    )
-    return tuple(str(int(value)) if not isinstance(value, str) else value for value in found)
 
 
 class Scene:

@@ -1,8 +1,5 @@
 """virtio-mem: the driver rows of the state table, plug and unplug, a misbehaving host, half a patch."""
 
-import csv
-from pathlib import Path
-
 import pytest
 
 from memsim import AFTER, BEFORE, Hunk, Machine, Patch
@@ -12,14 +9,10 @@ from memsim.errors import KernelError, MemsimError
 from memsim.include.page_flags import PageFlag
 from memsim.mm.memory_hotplug import set_online_page_callback
 
+from .state_table import columns, rows
+
 START, BLOCK, SB = 0x100000, 32768, 512
-TABLE = Path(__file__).parent.parent / "material" / "state-table.csv"
-COLUMNS = ("reserved", "type", "dirty", "self_hosted", "refcount", "in_buddy", "managed", "present")
-ROWS = {
-    (row["id"], row["version"]): tuple(row[column] for column in COLUMNS)
-    for row in csv.DictReader(TABLE.read_text(encoding="utf-8").splitlines())
-    if row["id"].startswith("V")
-}
+ROWS = rows("virtio-mem")
 
 
 class Vm:
@@ -57,22 +50,6 @@ class Vm:
     @property
     def now(self):
         return self.machine.kernel.state
-
-
-def columns(state, pfn):
-    page = state.memmap.raw(pfn)
-    free = any(
-        head <= pfn < head + (1 << order)
-        for zone in state.zones
-        for order, area in enumerate(zone.free_area)
-        for blocks in area
-        for head in blocks
-    )
-    types = "+".join(sorted(kind.value for kind in page.types)) or "none"
-    flags = [page.reserved, page.flags & PageFlag.DIRTY, page.flags & PageFlag.VMEMMAP_SELF_HOSTED]
-    bits = [str(int(bool(flag))) for flag in flags]
-    rest = [str(page.refcount), *(str(int(b)) for b in (free, page.managed, page.present))]
-    return (bits[0], types, *bits[1:], *rest)
 
 
 # ---- the state table -------------------------------------------------------------------------------

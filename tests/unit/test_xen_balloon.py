@@ -1,8 +1,5 @@
 """The Xen balloon: every row of the state table, its list, its sleeps, and Xen when it refuses."""
 
-import csv
-from pathlib import Path
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -22,12 +19,14 @@ from memsim.errors import KernelError, MemsimError
 from memsim.include.page_flags import MANAGED, PRESENT, PageFlag, PageType
 from memsim.mm.memory_hotplug import generic_online_page, set_online_page_callback
 
+from .state_table import columns, rows
+
 SECTION = 32768
+ROWS = rows("xen-balloon")
 RAM = SECTION
 START, BLOCK = 0x10000, 2
 HOUR = 3600
 XEN = {"kind": "xen-balloon", "name": "xen0", "hotplug_start_pfn": START}
-TABLE = Path(__file__).parent.parent / "material" / "state-table.csv"
 BOTH = pytest.mark.parametrize("patch", [BEFORE, AFTER], ids=["before", "after"])
 
 
@@ -67,28 +66,6 @@ def ghosts(machine, flag, *, early):
 
 
 # ---- the state table -------------------------------------------------------------------------------
-
-COLUMNS = ("reserved", "type", "dirty", "self_hosted", "refcount", "in_buddy", "managed", "present")
-ROWS = {
-    (row["id"], row["version"]): tuple(row[column] for column in COLUMNS)
-    for row in csv.DictReader(TABLE.read_text(encoding="utf-8").splitlines())
-    if row["id"].startswith("X")
-}
-
-
-def columns(state, pfn):
-    page = state.memmap.raw(pfn)
-    in_buddy = any(
-        head <= pfn < head + (1 << order)
-        for zone in state.zones
-        for order, area in enumerate(zone.free_area)
-        for blocks in area
-        for head in blocks
-    )
-    flags = [bool(page.flags & flag) for flag in (PageFlag.DIRTY, PageFlag.VMEMMAP_SELF_HOSTED)]
-    numbers = (*flags, page.refcount, in_buddy, page.managed, page.present)
-    types = "+".join(kind.value for kind in page.types) or "none"
-    return (str(int(page.reserved)), types, *(str(int(number)) for number in numbers))
 
 
 def at(machine, point):
