@@ -13,6 +13,7 @@ True
 from __future__ import annotations
 
 import functools
+from dataclasses import dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, cast
 
@@ -75,6 +76,16 @@ def _then_devices_run(
 _ZONE_TYPES = {name: kind for kind, name in ZONE_NAMES.items()}
 free_pages = __free_pages
 DEFAULT_PATIENCE = 50
+
+
+@dataclass
+class Users:
+    """What the steps of a scenario hold, so that later steps can give it back."""
+
+    allocated: list[list[int]] = field(default_factory=list)
+    """The pfns of each ``allocate`` step; migration keeps them true."""
+    lent: list[int] = field(default_factory=list)
+    """The pfns that a Xen balloon lent."""
 
 
 class Machine:
@@ -144,6 +155,7 @@ class Machine:
         self.devices_run = True
         """Whether the threads of drivers run after each operation."""
         self.boot_totalram_pages = self.kernel.state.totalram_pages
+        self.users = Users()
 
     # ---- looking -----------------------------------------------------------------------------
 
@@ -258,6 +270,11 @@ class Machine:
     def register_memory_notifier(self, listener: Listener, priority: int = 0) -> None:
         """Add a listener to the memory notifier chain."""
         register_memory_notifier(self.kernel, listener, priority)
+
+    def wait(self, seconds: int) -> None:
+        """Let simulated time pass for all devices: retry timers fire, sleeping threads wake."""
+        for device in self.devices.values():
+            device.wait(seconds)
 
     # ---- users of memory ---------------------------------------------------------------------
 

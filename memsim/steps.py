@@ -29,6 +29,33 @@ class StepKind:
     tell: str
 
 
+def _allocate(machine: Machine, step: dict[str, Any]) -> None:
+    kind = step.get("migratetype", "movable")
+    machine.users.allocated.append(machine.allocate(step["nr_pages"], kind, block=step.get("block")))
+
+
+def _free(machine: Machine, step: dict[str, Any]) -> None:
+    """Free pages that ``allocate`` steps took, the newest first; all of them if there are fewer."""
+    left = step.get("nr_pages")
+    for pfns in reversed(machine.users.allocated):
+        inside = [pfn for pfn in pfns if step.get("block") in {None, pfn // machine.kernel.block_pages}]
+        chosen = inside if left is None else inside[len(inside) - min(left, len(inside)) :]
+        pfns[:] = [pfn for pfn in pfns if pfn not in set(chosen)]
+        left = None if left is None else left - len(chosen)
+        machine.free(chosen)
+
+
+def _lend(machine: Machine, step: dict[str, Any]) -> None:
+    machine.users.lent += machine.devices[step["device"]].lend(step["nr_pages"])
+
+
+def _take_back(machine: Machine, step: dict[str, Any]) -> None:
+    """Give the oldest pages back; all of them if there are fewer."""
+    pfns = machine.users.lent[: step.get("nr_pages")]
+    del machine.users.lent[: len(pfns)]
+    machine.devices[step["device"]].take_back(pfns)
+
+
 def _outside(machine: Machine, step: dict[str, Any]) -> None:
     """Do nothing: something happened on the recorded machine that is not memory hotplug."""
 
@@ -63,9 +90,15 @@ STEPS: dict[str, StepKind] = {
             Argument("nr_pages", int),
             Argument("migratetype", str, optional=True),
         ),
-        lambda m, s: m.allocate(s["nr_pages"], s.get("migratetype", "movable"), block=s.get("block")),
+        _allocate,
         "allocate {nr_pages} {migratetype} pages in block {block}",
     ),
+    "free": StepKind(
+        (Argument("block", int, optional=True), Argument("nr_pages", int, optional=True)),
+        _free,
+        "free {nr_pages} pages in block {block}",
+    ),
+    "wait": StepKind((Argument("seconds", int),), lambda m, s: m.wait(s["seconds"]), "wait {seconds} s"),
     "poison": StepKind((Argument("pfns", list),), _poison, "poison pages {pfns}"),
     "memremap_pages": StepKind(
         (Argument("start_pfn", int), Argument("nr_pages", int)),
@@ -76,6 +109,11 @@ STEPS: dict[str, StepKind] = {
         (Argument("device", str), Argument("requested_pages", int)),
         lambda m, s: m.devices[s["device"]].request(s["requested_pages"]),
         "virtio_mem_request {requested_pages} pages of {device}",
+    ),
+    "virtio_mem_remove": StepKind(
+        (Argument("device", str),),
+        lambda m, s: m.devices[s["device"]].remove(),
+        "virtio_mem_remove {device} (its driver is unbound)",
     ),
     "hv_hot_add": StepKind(
         (Argument("device", str), Argument("start_pfn", int), Argument("nr_pages", int)),
@@ -96,6 +134,16 @@ STEPS: dict[str, StepKind] = {
         (Argument("device", str), Argument("target_pages", int)),
         lambda m, s: m.devices[s["device"]].set_target(s["target_pages"]),
         "xen_balloon_target {target_pages} pages for {device}",
+    ),
+    "xen_balloon_lend": StepKind(
+        (Argument("device", str), Argument("nr_pages", int)),
+        _lend,
+        "xen_balloon_lend {nr_pages} pages of {device}",
+    ),
+    "xen_balloon_take_back": StepKind(
+        (Argument("device", str), Argument("nr_pages", int, optional=True)),
+        _take_back,
+        "xen_balloon_take_back {nr_pages} pages to {device}",
     ),
     "host_will": StepKind(
         (Argument("device", str), Argument("answer", str), Argument("times", int)),

@@ -23,6 +23,9 @@ class Device(Protocol):
     def plugged_pages(self) -> int:
         """Return how many pages the host gives to the machine through this device."""
 
+    def wait(self, seconds: int) -> None:
+        """Let simulated time pass."""
+
     def run(self) -> None:
         """Let the driver's own thread work until it has nothing to do; most drivers have none."""
 
@@ -43,7 +46,7 @@ class DeviceKind:
 DEVICE_KINDS: dict[str, DeviceKind] = {
     "virtio-mem": DeviceKind(
         required=("start_pfn", "region_pages", "device_block_pages"),
-        optional=("requested_pages", "usable_region_pages"),
+        optional=("requested_pages", "usable_region_pages", "plugged_pages"),
         module="memsim.drivers.virtio_mem",
     ),
     "hv-balloon": DeviceKind(required=(), optional=(), module="memsim.drivers.hv_balloon"),

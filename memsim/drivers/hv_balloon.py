@@ -267,6 +267,9 @@ class HvBalloon(HvDynmemDevice):
         else:
             self._answers += [answer] * times
 
+    def wait(self, seconds: int) -> None:
+        """Do nothing: this driver has no timer that acts on memory."""
+
     def run(self) -> None:
         """Do nothing: the work items have done their work when a request returns."""
 

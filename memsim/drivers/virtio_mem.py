@@ -67,6 +67,8 @@ class VirtioMem:
         The unit of plugging: a power of two.
     usable_region_pages
         How much of the region may be used now.
+    plugged_pages
+        How much an earlier kernel left plugged. This one knows nothing of it: it unplugs all before it plugs.
     """
 
     def __init__(
@@ -78,6 +80,7 @@ class VirtioMem:
         device_block_pages: int = pageblock_nr_pages,
         *,
         usable_region_pages: int | None = None,
+        plugged_pages: int = 0,
         force_bbm: bool = False,
     ) -> None:
         """Probe the device; EINVAL if another driver has the online callback."""
@@ -91,6 +94,9 @@ class VirtioMem:
         self.name = name
         usable = region_pages if usable_region_pages is None else usable_region_pages
         self.host = VirtioMemHost(start_pfn, region_pages, device_block_pages, usable)
+        if plugged_pages:
+            self.host.leave_plugged(plugged_pages)
+        self.unplug_all_required = plugged_pages > 0
         sb_pages = max(pageblock_nr_pages, device_block_pages)
         in_sbm = sb_pages < kernel.block_pages and not force_bbm
         self.mode: SubBlocks | BigBlocks = (
@@ -154,7 +160,7 @@ class VirtioMem:
 
     def run_wq(self) -> None:
         """Do what ``virtio_mem_run_wq()`` does: plug or unplug until done, or until it must wait."""
-        while not self.broken:
+        while not (self.broken or self.removing):
             self.host.config_changed = False
             self.retry_in = None
             try:
@@ -170,6 +176,9 @@ class VirtioMem:
             return
 
     def _towards_requested(self) -> None:
+        if self.unplug_all_required:
+            self.host.unplug_all()
+            self.unplug_all_required = False
         missing = self.host.requested_pages - self.plugged_pages()
         if missing > 0:
             self.mode.plug_request(missing)
@@ -196,13 +205,18 @@ class VirtioMem:
         """Return whether more memory may be added without too much of it being offline."""
         return self.offline_pages + nr_pages <= self.offline_threshold
 
-    def unplug_all(self) -> None:
-        """Unplug everything at once, as a driver does that finds memory plugged by an earlier kernel."""
-        self.host.unplug_all()
-
     def remove(self) -> None:
-        """Unbind the driver. Partially plugged blocks that are online stay, and can never go offline."""
+        """Unbind the driver. Partially plugged blocks that are online stay, and can never go offline.
+
+        Raises
+        ------
+        KernelError
+            ENODEV: it was unbound before.
+        """
+        if self.removing:
+            raise KernelError("ENODEV", "virtio_mem_remove", f"no driver is bound to {self.name}")
         self.removing = True
+        self.retry_in = None
         self.mode.deinit()
         unregister_memory_notifier(self.kernel, self.memory_notifier)
         devices_of(self.kernel).remove(self)
@@ -268,7 +282,8 @@ def make(kernel: Kernel, spec: dict[str, Any]) -> VirtioMem:
         spec["region_pages"],
         spec["device_block_pages"],
         usable_region_pages=spec.get("usable_region_pages"),
+        plugged_pages=spec.get("plugged_pages", 0),
     )
-    if spec.get("requested_pages"):
-        vm.request(spec["requested_pages"])
+    if spec.get("requested_pages") or vm.unplug_all_required:
+        vm.request(spec.get("requested_pages", 0))
     return vm

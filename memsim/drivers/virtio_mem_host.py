@@ -34,6 +34,20 @@ class VirtioMemHost:
         self.plugged = np.zeros(region_pages // block_pages, bool)
         self._answers: list[str] = []
 
+    def leave_plugged(self, nr_pages: int) -> None:
+        """Start with memory plugged at the beginning of the region, as an earlier kernel left it.
+
+        Raises
+        ------
+        MemsimError
+            Not a multiple of the device block, or more than the region.
+        """
+        if nr_pages % self.block_pages or not 0 <= nr_pages <= self.region_pages:
+            rule = f"must be a multiple of {self.block_pages}, at most {self.region_pages}"
+            msg = f"plugged_pages {nr_pages} {rule}"
+            raise MemsimError(msg)
+        self.plugged[: nr_pages // self.block_pages] = True
+
     @property
     def plugged_pages(self) -> int:
         """``plugged_size`` in pages."""

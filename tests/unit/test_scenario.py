@@ -252,3 +252,81 @@ def test_every_kind_of_step_can_be_told_with_all_that_it_must_have(name):
     told = tell_step(step)
     for argument in required:
         assert "vm0" in told if argument.kind is str else "1234" in told or "0x4d2" in told
+
+
+# ---- what steps hold -------------------------------------------------------------------------------
+
+
+def free_pages(done):
+    """Return how many pages are free at the end of a run."""
+    return sum(zone.nr_free_pages for zone in done.machine.kernel.state.zones)
+
+
+@pytest.mark.parametrize(
+    ("free", "left"),
+    [
+        ({}, 0),
+        ({"nr_pages": 4}, 6),
+        ({"nr_pages": 1000}, 0),
+        ({"block": 32}, 3),
+        ({"block": 32, "nr_pages": 5}, 5),
+        ({"block": 7}, 10),
+    ],
+)
+def test_a_free_step_gives_back_what_allocate_steps_took(free, left):
+    taken = [{"do": "allocate", "block": 32, "nr_pages": 7}, {"do": "allocate", "block": 0, "nr_pages": 3}]
+    done = run(scenario(DIMM, ONLINE, *taken, {"do": "free", **free}))
+
+    assert done.as_expected
+    assert free_pages(run(scenario(DIMM, ONLINE))) - free_pages(done) == left
+    assert sum(map(len, done.machine.users.allocated)) == left
+    assert not done.machine.check()
+
+
+def test_time_passes_in_a_wait_step():
+    device = {
+        "kind": "virtio-mem",
+        "name": "vm0",
+        "start_pfn": P,
+        "region_pages": N,
+        "device_block_pages": 512,
+    }
+    busy = {"do": "host_will", "device": "vm0", "answer": "BUSY", "times": 1}
+    ask = {"do": "virtio_mem_request", "device": "vm0", "requested_pages": 512}
+    plugged = [
+        run(scenario(busy, ask, *wait, devices=[device])).machine.devices["vm0"].plugged_pages()
+        for wait in ([], [{"do": "wait", "seconds": 49}], [{"do": "wait", "seconds": 50}])
+    ]
+
+    assert plugged == [0, 0, 512]
+
+
+def test_lent_pages_are_taken_back():
+    device = {"kind": "xen-balloon", "name": "xen0", "hotplug_start_pfn": 0x10000}
+    lend = {"do": "xen_balloon_lend", "device": "xen0", "nr_pages": 30}
+    back = {"do": "xen_balloon_take_back", "device": "xen0", "nr_pages": 10}
+    done = run(scenario(lend, back, devices=[device]))
+
+    assert len(done.machine.users.lent) == 20
+    done = run(scenario(lend, back, {"do": "xen_balloon_take_back", "device": "xen0"}, devices=[device]))
+    assert done.machine.users.lent == []
+    assert done.machine.totalram_pages == N
+
+
+def test_a_driver_can_be_unbound_in_a_step():
+    device = {
+        "kind": "virtio-mem",
+        "name": "vm0",
+        "start_pfn": P,
+        "region_pages": N,
+        "device_block_pages": 512,
+    }
+    steps = [
+        {"do": "virtio_mem_request", "device": "vm0", "requested_pages": 512},
+        ONLINE,
+        {"do": "virtio_mem_remove", "device": "vm0"},
+        {"do": "offline", "block": 32, "errno": "EBUSY"},
+        {"do": "virtio_mem_remove", "device": "vm0", "errno": "ENODEV"},
+    ]
+
+    assert run(scenario(*steps, devices=[device])).as_expected

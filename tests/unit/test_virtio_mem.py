@@ -351,3 +351,52 @@ def test_mm_init_missing_withheld_pages_are_reserved_and_the_driver_no_longer_st
 
     assert vm.machine.page(HALF).reserved
     assert any("!PageOffline" in line for line in vm.machine.log)
+
+
+# ---- a driver that comes and goes ------------------------------------------------------------------
+
+
+def test_memory_that_an_earlier_kernel_left_plugged_is_unplugged_before_anything_is_plugged():
+    spec = {"kind": "virtio-mem", "name": "vm0", "start_pfn": START, "region_pages": 4 * BLOCK}
+    machine = Machine(devices=[spec | {"device_block_pages": SB, "plugged_pages": BLOCK + SB}])
+    device = machine.devices["vm0"]
+    assert device.plugged_pages() == 0
+    device.request(SB)
+
+    assert device.plugged_pages() == SB
+    assert device.host.plugged[0]
+    assert device.mode.state == {32: MbState.OFFLINE_PARTIAL}
+    assert 32 in machine.kernel.state.blocks
+
+
+def test_a_host_too_busy_to_unplug_all_is_asked_again_before_anything_else():
+    spec = {"kind": "virtio-mem", "name": "vm0", "start_pfn": START, "region_pages": 4 * BLOCK}
+    machine = Machine(devices=[spec | {"device_block_pages": SB}])
+    device = machine.devices["vm0"]
+    device.host.leave_plugged(BLOCK)
+    device.unplug_all_required = True
+    device.host_will("BUSY", 1)
+    device.request(2 * SB)
+
+    assert (device.plugged_pages(), device.retry_in) == (BLOCK, 50)
+    assert 32 not in machine.kernel.state.blocks
+    machine.wait(50)
+    assert (device.plugged_pages(), device.retry_in) == (2 * SB, None)
+
+
+def test_more_left_plugged_than_the_region_has_names_the_rule():
+    spec = {"kind": "virtio-mem", "name": "vm0", "start_pfn": START, "region_pages": BLOCK}
+
+    with pytest.raises(MemsimError, match="at most 32768"):
+        Machine(devices=[spec | {"device_block_pages": SB, "plugged_pages": 2 * BLOCK}])
+
+
+def test_a_device_without_a_driver_does_nothing_and_cannot_be_unbound_again():
+    vm = Vm()
+    vm.device.host_will("BUSY", 1)
+    vm.request(SB)
+    vm.device.remove()
+
+    vm.request(2 * SB).machine.wait(1000)
+    assert vm.device.plugged_pages() == 0
+    vm.act(vm.device.remove, fails="ENODEV")
