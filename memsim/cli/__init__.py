@@ -1,0 +1,58 @@
+"""The command line: ``python -m memsim run | compare | verify | show``.
+
+Every command stands in a module beside this one, whose ``add_to()`` says what it is called and what it takes.
+Exit status: 0 all is as it should be, 1 something is not (a page differs, a step ended otherwise than the
+scenario says, an invariant is broken), 2 the command or a file is wrong.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from memsim import __version__
+from memsim.cli import run, show, verify
+from memsim.cli.options import NOT_OK, WRONG
+from memsim.errors import MemsimError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+COMMANDS = (run, verify, show)
+"""In the order in which ``--help`` lists them."""
+_INTERRUPTED = 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit status."""
+    arguments = parser().parse_args(argv)
+    try:
+        status: int = arguments.command(arguments)
+        sys.stdout.flush()
+    except MemsimError as problem:
+        print(f"memsim: {problem}", file=sys.stderr)
+        return WRONG
+    except BrokenPipeError:
+        # The reader of our output (head, less) has gone; nobody is left to tell.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return NOT_OK
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    return status
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of all commands."""
+    top = argparse.ArgumentParser(
+        prog="memsim",
+        description="Memory hotplug of the Linux kernel, before and after the PageOffline patch.",
+        epilog="A SCENARIO is a JSON file of steps, or a recording, whose steps are taken. "
+        "Try: memsim run book/scenarios/one-block.json --before",
+    )
+    top.add_argument("--version", action="version", version=f"memsim {__version__}")
+    commands = top.add_subparsers(metavar="COMMAND", required=True)
+    for module in COMMANDS:
+        module.add_to(commands)
+    return top

@@ -1,0 +1,74 @@
+"""What the commands share: options that choose a scenario and a kernel, and the exit statuses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from memsim.errors import BadScenario
+from memsim.include.layout import section_nr_to_pfn
+from memsim.observation import FORMAT as OBSERVATION_FORMAT
+from memsim.observation import Observation, bundled, bundled_names
+from memsim.patch import AFTER, BEFORE, RELEASES, Hunk, Patch
+from memsim.scenario import Scenario, read_json
+
+if TYPE_CHECKING:
+    import argparse
+
+    from memsim.kernel import State
+
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 (its type has no other name)
+
+OK, NOT_OK, WRONG = 0, 1, 2
+"""Exit statuses: all is as it should be, something is not, the command or a file is wrong."""
+
+
+def add_scenario(to: argparse.ArgumentParser) -> None:
+    """Add the argument that names a scenario."""
+    to.add_argument("scenario", metavar="SCENARIO", help="scenario or recording (JSON file)")
+
+
+def add_release(to: argparse.ArgumentParser) -> None:
+    """Add the options that choose the kernel apart from the patch."""
+    to.add_argument("--release", choices=list(RELEASES), default="6.12", help="default: %(default)s")
+    to.add_argument(
+        "--debug-vm",
+        action="store_true",
+        help="with the checks of CONFIG_DEBUG_VM; production kernels are without",
+    )
+
+
+def add_kernel(to: argparse.ArgumentParser) -> None:
+    """Add the options that choose a kernel."""
+    side = to.add_mutually_exclusive_group()
+    side.add_argument("--before", action="store_true", help="the kernel without the patch series")
+    side.add_argument("--after", action="store_true", help="the kernel with all of it (default)")
+    side.add_argument(
+        "--patch",
+        metavar="HUNK,...",
+        help=f"the kernel with only these hunks: {', '.join(Hunk.__members__)}",
+    )
+    add_release(to)
+
+
+def chosen_patch(arguments: argparse.Namespace) -> Patch:
+    """Return the patch that the options name."""
+    if arguments.patch is not None:
+        return Patch.parse(arguments.patch)
+    return BEFORE if arguments.before else AFTER
+
+
+def load_scenario(path: str) -> Scenario:
+    """Read a scenario, or the scenario of a recording; bundled recordings go by their name."""
+    if path in bundled_names() and not Path(path).exists():
+        return bundled(path).scenario
+    document = read_json(path, BadScenario)
+    if isinstance(document, dict) and document.get("format") == OBSERVATION_FORMAT:
+        return Observation.parse(document, path).scenario
+    return Scenario.parse(document, path)
+
+
+def hotplugged_blocks(state: State, block_pages: int) -> list[int]:
+    """Return the memory blocks that are not boot memory."""
+    early = {section_nr_to_pfn(nr) // block_pages for nr, part in state.memmap.sections.items() if part.early}
+    return [block for block in sorted(state.blocks) if block not in early]

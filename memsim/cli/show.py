@@ -1,0 +1,101 @@
+"""``memsim show``: the state of a machine as text."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from memsim.cli.options import (
+    OK,
+    add_kernel,
+    add_scenario,
+    chosen_patch,
+    hotplugged_blocks,
+    load_scenario,
+)
+from memsim.errors import MemsimError
+from memsim.include.page_flags import flags_word
+from memsim.scenario import Run, run
+from memsim.view.text import describe_state
+
+if TYPE_CHECKING:
+    import argparse
+
+    from memsim.cli.options import Commands
+    from memsim.kernel import State
+
+
+def add_to(commands: Commands) -> None:
+    """Add ``show``."""
+    show = commands.add_parser(
+        "show",
+        help="show the state of a machine as text",
+        description="Show zones, free lists, memory blocks and pages at the end of a scenario, or "
+        "at a probe point inside it.",
+    )
+    add_scenario(show)
+    add_kernel(show)
+    show.add_argument(
+        "--at",
+        metavar="POINT",
+        help="stop at a probe point, such as enter:generic_online_page#3 or notifier:MEM_GOING_ONLINE",
+    )
+    show.add_argument("--step", type=int, metavar="N", help="the step that POINT is in (from 0)")
+    show.add_argument("--points", action="store_true", help="list the probe points there are")
+    show.add_argument("--block", type=int, action="append", help="show this memory block only")
+    show.add_argument(
+        "--pfn", type=lambda text: int(text, 0), action="append", help="show this struct page too"
+    )
+    show.set_defaults(command=command_show)
+
+
+def command_show(arguments: argparse.Namespace) -> int:
+    """``memsim show``."""
+    scenario = load_scenario(arguments.scenario)
+    patch = chosen_patch(arguments)
+    result = run(scenario, patch, arguments.release, debug_vm=arguments.debug_vm, record=True)
+    if arguments.points:
+        print_points(result)
+        return OK
+    state = chosen_state(result, arguments)
+    pages = result.machine.kernel.block_pages
+    blocks = arguments.block or hotplugged_blocks(state, pages)
+    for block in blocks:
+        if block not in state.blocks:
+            msg = f"there is no memory block {block} here; there are {sorted(state.blocks)}"
+            raise MemsimError(msg)
+    print(describe_state(state, blocks, pages))
+    for pfn in arguments.pfn or []:
+        print(page_line(state, pfn, arguments.release))
+    return OK
+
+
+def print_points(result: Run) -> None:
+    """Print the probe points of a run."""
+    for _, event in result.recording.points():
+        print(f"step {event.step} {event.point}")
+
+
+def chosen_state(result: Run, arguments: argparse.Namespace) -> State:
+    """Return the state at ``--at`` in ``--step``, or at the end."""
+    if arguments.at is None:
+        return result.machine.kernel.state
+    steps = range(len(result.outcomes)) if arguments.step is None else [arguments.step]
+    for step in steps:
+        index = result.recording.find(step, arguments.at)
+        if index is not None:
+            return result.recording.at(index)
+    msg = f"the run does not come to {arguments.at!r}; --points lists where it comes"
+    raise MemsimError(msg)
+
+
+def page_line(state: State, pfn: int, release: str) -> str:
+    """Return a struct page in one line, with the words that kernel ``release`` would hold."""
+    page = state.memmap.raw(pfn)
+    flags = " ".join(flag.name.lower() for flag in page.flags if flag.name) or "none"
+    types = "+".join(sorted(kind.value for kind in page.types)) or "none"
+    word = state.memmap.encoding.page_type(state.memmap.stored_type(pfn))
+    online = "" if state.memmap.section(pfn).online else " (section not online: means nothing)"
+    return (
+        f"pfn {pfn:#x}: flags {flags} ({flags_word(state.memmap.flags(pfn), release):#x}), "
+        f"type {types} ({word:#010x}), refcount {page.refcount}, order {page.order}{online}"
+    )

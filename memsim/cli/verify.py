@@ -1,0 +1,73 @@
+"""``memsim verify``: the simulator against recorded kernels."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from memsim.cli.options import NOT_OK, OK
+from memsim.observation import Observation, bundled, bundled_names
+from memsim.replay import replay
+
+if TYPE_CHECKING:
+    import argparse
+
+    from memsim.cli.options import Commands
+
+
+def add_to(commands: Commands) -> None:
+    """Add ``verify``."""
+    verify = commands.add_parser(
+        "verify",
+        help="compare the simulator with recorded kernels, page by page",
+        description="Replay recordings on the simulator and compare every page, counter and "
+        "pageblock at every probe. Exit status 1 if anything differs.",
+    )
+    verify.add_argument(
+        "files",
+        nargs="*",
+        metavar="OBSERVATION",
+        help="recordings (JSON); without any, those that come with memsim",
+    )
+    verify.add_argument("-q", "--quiet", action="store_true", help="show only probes that differ")
+    verify.set_defaults(command=command_verify)
+
+
+def command_verify(arguments: argparse.Namespace) -> int:
+    """``memsim verify``."""
+    observations = (
+        [Observation.load(path) for path in arguments.files]
+        if arguments.files
+        else [bundled(name) for name in bundled_names()]
+    )
+    total = [0, 0, 0]
+    agrees = True
+    for observation in observations:
+        counts, fine = verify_one(observation, quiet=arguments.quiet)
+        total = [a + b for a, b in zip(total, counts, strict=True)]
+        agrees = agrees and fine
+    print(f"{total[0]} pages compared, {total[1]} differ, {total[2]} probes")
+    return OK if agrees else NOT_OK
+
+
+def verify_one(observation: Observation, *, quiet: bool) -> tuple[tuple[int, int, int], bool]:
+    """Replay one recording and print its probes; returns (pages, differing, probes) and agreement."""
+    kernel = observation.kernel.get("release", "?")
+    print(f"{observation.name}: kernel {kernel}, replayed as {observation.release}, {observation.patch.name}")
+    replayed = replay(observation)
+    for result in replayed.results:
+        if quiet and result.agrees:
+            continue
+        word = "agrees" if result.agrees else "DIFFERS"
+        if result.not_compared:
+            word += f" ({result.not_compared})"
+        print(f"  step {result.step} {result.at}: {result.pages} pages, {word}")
+        for problem in result.problems:
+            print(f"    {problem}")
+    if observation.ended != "works" or replayed.run.died is not None:
+        print(f"  recorded machine: {observation.ended}; simulated: {replayed.run.died or 'works'}")
+    counts = (
+        sum(result.pages for result in replayed.results),
+        sum(result.differ for result in replayed.results),
+        len(replayed.results),
+    )
+    return counts, all(result.agrees for result in replayed.results)
