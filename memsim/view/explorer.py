@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets
 
-from memsim.comparison import Comparison, compare
+from memsim.errors import BadScenario
 from memsim.view.markup import classes_in, legend_html, static_html
+from memsim.view.material import comparison_of, default_block, recordings_of
 from memsim.view.moments import BOOT, DONE, SIDES, moment_name
 from memsim.view.panels import STYLE, happening_html, map_alt, maps_html, recorded_html, tables_html
+from memsim.view.refusal import Refusal
 from memsim.view.text_twin import TextTwin
 from memsim.view.walk import Walk
 
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from memsim.observation import Observation
-    from memsim.scenario import Scenario
+    from memsim.view.material import Given
 
 ELSEWHERE = -1
 """Value of "Jump to" while the slider is at a moment without a name."""
@@ -174,31 +176,40 @@ def _row(*controls: ipywidgets.Widget) -> ipywidgets.HBox:
 
 
 def explore(
-    what: Scenario | Comparison,
+    what: Given,
     *,
-    block: int,
-    recordings: Sequence[Observation] = (),
+    block: int | None = None,
+    recordings: Sequence[Observation] | None = None,
     title: str = "",
     start: int | tuple[int, str] = (BOOT, DONE),
-) -> Explorer:
+) -> Explorer | Refusal:
     """Return an explorer of a scenario before and after the patch.
+
+    A scenario that breaks the format is answered by a :class:`~memsim.view.refusal.Refusal` in its place,
+    which names the step and the rule; nothing is raised.
 
     Parameters
     ----------
     what
-        A scenario, which is then run on both kernels, or a comparison.
+        A scenario, the path of a scenario file, or the dict that such a file holds, which is then run on
+        both kernels; or a comparison.
     block
-        The memory block whose pages are shown.
+        The memory block whose pages are shown; the first hot-added one unless given.
     recordings
-        Recordings of the same steps on real kernels, at most one for each side.
+        Recordings of the same steps on real kernels, at most one for each side; unless given, those
+        bundled with memsim that fit.
     title
         The heading.
     start
         The moment to show first: its index among the comparison's moments, or its step and point, such
         as ``(1, "enter:generic_online_page#3")``. A notebook without a kernel shows this one.
     """
-    comparison = what if isinstance(what, Comparison) else compare(what)
-    walk = Walk(comparison, block, recordings)
+    try:
+        comparison = comparison_of(what)
+        chosen = default_block(comparison) if block is None else block
+    except BadScenario as problem:
+        return Refusal(problem)
+    walk = Walk(comparison, chosen, recordings_of(comparison) if recordings is None else recordings)
     if isinstance(start, int):
         # The walk has more moments than the comparison, so that the same one has another index there.
         return Explorer(walk, title=title, start=walk.moments.index(comparison.moments[start]))
