@@ -8,68 +8,28 @@ from __future__ import annotations
 
 import copy
 import json
-import os
 import re
-from html.parser import HTMLParser
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-BOOK = Path(os.environ.get("MEMSIM_BOOK") or Path(__file__).parents[2] / "book")
-NOTEBOOKS = sorted(BOOK.glob("**/[!.]*.ipynb"))
+from .reading import NOTEBOOKS, Images, cells, code, headings, joined, markdown, outputs, put, tags
+
 LIMIT = 1_000_000
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 TIMES = {"execution", "ExecuteTime"}
 ESCAPES = {"nbval-skip", "nbval-ignore-output", "nbval_skip", "nbval_ignore_output"}
 ESCAPE_COMMENT = re.compile(r"#\s*(NBVAL_SKIP|NBVAL_IGNORE_OUTPUT|PYTEST_VALIDATE_IGNORE_OUTPUT)")
+# nbval compares neither; an SVG, or a picture inside HTML, is compared.
+UNCOMPARED = {"image/png", "image/jpeg"}
+# Widget views are not stored, and nbval leaves them out. Nothing else may be left out; whatever is one
+# day, stands here with its reason: (notebook, id of the cell, how) -> why.
+EXCLUDED: dict[tuple[str, str, str], str] = {}
+FIGURES = ("image/", "application/vnd.plotly", "application/vnd.vega")
+OBJECT = re.compile(r"<.* object at|<Figure|[A-Z]\w*\(children=|Figure(Widget)?\(")
+TWIN_WORDS = 8
 MARKDOWN_IMAGE = re.compile(r"!\[([^\]]*)\]\(")
-
-
-# ---- reading a notebook ------------------------------------------------------------------------------
-
-
-def joined(text):
-    return text if isinstance(text, str) else "".join(text)
-
-
-def cells(notebook, kind):
-    return [cell for cell in notebook["cells"] if cell["cell_type"] == kind]
-
-
-def outputs(notebook):
-    return [output for cell in cells(notebook, "code") for output in cell["outputs"]]
-
-
-def tags(cell):
-    return set(cell["metadata"].get("tags", []))
-
-
-def headings(notebook):
-    """Return the levels of all headings in the prose, in order, code left out."""
-    levels = []
-    for cell in cells(notebook, "markdown"):
-        fenced = False
-        for line in joined(cell["source"]).splitlines():
-            fenced ^= line.lstrip().startswith(("```", "~~~"))
-            match = re.match(r"(#{1,6})\s", line)
-            if match and not fenced:
-                levels.append(len(match[1]))
-    return levels
-
-
-class Images(HTMLParser):
-    """Collects the images of a piece of HTML that say nothing to those who cannot see them."""
-
-    def __init__(self, html):
-        super().__init__()
-        self.silent = []
-        self.feed(html)
-
-    def handle_starttag(self, tag, attrs):
-        if tag == "img" and not (dict(attrs).get("alt") or "").strip():
-            self.silent.append(self.get_starttag_text()[:80])
 
 
 # ---- the rules: each yields what is wrong --------------------------------------------------------------
@@ -110,13 +70,13 @@ def is_small(notebook):
 
 
 def has_one_title(notebook):
-    levels = headings(notebook)
+    levels = [level for level, _ in headings(notebook)]
     if levels.count(1) != 1 or levels[0] != 1:
         yield f"headings have the levels {levels}: one of level 1 must come first, and no other"
 
 
 def skips_no_level(notebook):
-    levels = headings(notebook)
+    levels = [level for level, _ in headings(notebook)]
     for above, below in pairwise(levels):
         if below > above + 1:
             yield f"a heading of level {below} follows one of level {above}"
@@ -136,12 +96,37 @@ def tells_what_images_show(notebook):
             yield f"an image in the prose has no alt text: {text[:80]}"
 
 
+def says_in_words_what_it_shows(notebook):
+    """A figure's text twin is what remains of it where no HTML is shown, and for those who cannot see it."""
+    for output in outputs(notebook):
+        data = output.get("data", {})
+        twin = joined(data.get("text/plain", ""))
+        if OBJECT.match(twin):
+            yield f"an output shows the name of an object in place of its text: {twin[:60]}"
+        elif is_figure(data) and len(twin.split()) < TWIN_WORDS:
+            yield f"a figure has no text twin, only {twin[:60]!r}"
+
+
+def is_figure(data):
+    return any(mime.startswith(FIGURES) for mime in data) or Images(joined(data.get("text/html", ""))).found
+
+
 def lets_everything_be_compared(notebook):
-    for cell in cells(notebook, "code"):
-        for tag in ESCAPES & tags(cell):
-            yield f"a cell escapes comparison by its tag {tag!r}"
+    for number, how in escapes(notebook):
+        yield f"cell {number} escapes comparison by {how}"
+
+
+def escapes(notebook):
+    """Return (number or id of the cell, how) for everything that nbval would not compare."""
+    for number, cell in enumerate(notebook["cells"]):
+        if cell["cell_type"] != "code":
+            continue
+        name = cell.get("id", number)
+        yield from ((name, f"its tag {tag!r}") for tag in sorted(ESCAPES & tags(cell)))
         if ESCAPE_COMMENT.search(joined(cell["source"])):
-            yield "a cell escapes comparison by a comment"
+            yield name, "a comment"
+        mimes = {mime for output in cell["outputs"] for mime in output.get("data", {})}
+        yield from ((name, f"an output of type {mime}") for mime in sorted(UNCOMPARED & mimes))
 
 
 RULES = (
@@ -153,6 +138,7 @@ RULES = (
     has_one_title,
     skips_no_level,
     tells_what_images_show,
+    says_in_words_what_it_shows,
     lets_everything_be_compared,
 )
 
@@ -170,34 +156,31 @@ def test_a_notebook(path, rule):
     assert list(rule(json.loads(path.read_text(encoding="utf-8")))) == []
 
 
+def test_what_is_not_compared_is_named_with_its_reason():
+    found = {
+        (path.stem, cell, how)
+        for path in NOTEBOOKS
+        for cell, how in escapes(json.loads(path.read_text(encoding="utf-8")))
+    }
+    assert found == set(EXCLUDED)
+    assert all(EXCLUDED.values())
+
+
 # ---- the rules themselves --------------------------------------------------------------------------------
 
 
-def markdown(text):
-    return {"cell_type": "markdown", "metadata": {}, "source": text}
-
-
-def code(text, count, *bundles):
-    made = [
-        {"output_type": "display_data", "data": data, "metadata": metadata or {}}
-        for data, metadata in ((bundle if isinstance(bundle, tuple) else (bundle, {})) for bundle in bundles)
-    ]
-    return {
-        "cell_type": "code",
-        "metadata": {},
-        "execution_count": count,
-        "source": text,
-        "outputs": made,
-    }
-
-
+TWIN = "Block 32: 32768 pages are reserved, with refcount 1."
 GOOD: dict[str, Any] = {
     "cells": [
         markdown(["# One title\n", "```sh\n", "# no heading\n", "```\n"]),
         markdown("## Two\n### Three\n![a map](map.png) <img src='x' alt='another map'>"),
-        code("figure", 1, {"text/html": ["<img src='x'\n", " alt='reserved'>"], "text/plain": "reserved"}),
+        code("figure", 1, {"text/html": ["<img src='x'\n", " alt='reserved'>"], "text/plain": TWIN}),
         markdown("## Back to two"),
-        code("picture", 2, ({"image/png": "AA=="}, {"image/png": {"alt": "free"}})),
+        code(
+            "picture",
+            2,
+            ({"image/svg+xml": "<svg/>", "text/plain": TWIN}, {"image/svg+xml": {"alt": "free"}}),
+        ),
         code("  \n", None),
     ],
     "metadata": {"kernelspec": {}},
@@ -210,18 +193,6 @@ FIGURE, PICTURE = 2, 4
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
 def test_a_good_notebook_passes(rule):
     assert list(rule(GOOD)) == []
-
-
-def put(value, *place):
-    """Return a break: it puts a value into a notebook."""
-
-    def break_it(notebook):
-        *path, last = place
-        for step in path:
-            notebook = notebook[step]
-        notebook[last] = value
-
-    return break_it
 
 
 def in_cell(number, value, *place):
@@ -245,7 +216,7 @@ BREAKS = {
     "a widget view's metadata": (keeps_no_widget_state, in_output(FIGURE, {}, "metadata", WIDGET_VIEW)),
     "JupyterLab's times": (keeps_no_times, in_cell(FIGURE, {}, "metadata", "execution")),
     "an extension's times": (keeps_no_times, in_cell(FIGURE, {}, "metadata", "ExecuteTime")),
-    "a megabyte": (is_small, in_output(FIGURE, "x" * LIMIT, "data", "text/plain")),
+    "a megabyte": (is_small, in_output(FIGURE, "x " * LIMIT, "data", "text/plain")),
     "no title": (has_one_title, in_cell(0, "Text", "source")),
     "two titles": (has_one_title, in_cell(3, "# Another", "source")),
     "a late title": (has_one_title, in_cell(0, "## Early\n# Title", "source")),
@@ -253,6 +224,17 @@ BREAKS = {
     "HTML without alt": (tells_what_images_show, in_output(FIGURE, "<img src='x'>", "data", "text/html")),
     "an empty alt": (tells_what_images_show, in_output(FIGURE, "<IMG alt=''>", "data", "text/html")),
     "a picture without alt": (tells_what_images_show, in_output(PICTURE, {}, "metadata")),
+    "a figure without a twin": (
+        says_in_words_what_it_shows,
+        in_output(FIGURE, "a map", "data", "text/plain"),
+    ),
+    "a picture without a twin": (says_in_words_what_it_shows, in_output(PICTURE, "", "data", "text/plain")),
+    "the name of a widget": (
+        says_in_words_what_it_shows,
+        in_output(
+            FIGURE, "VBox(children=(HTML(value='x'), HTML(value='a b c d e f g h')))", "data", "text/plain"
+        ),
+    ),
     "prose without alt": (tells_what_images_show, in_cell(3, "![](map.png)", "source")),
     "HTML prose without alt": (tells_what_images_show, in_cell(3, "<img src=x>", "source")),
     "a skipped cell": (
@@ -262,6 +244,20 @@ BREAKS = {
     "an ignored output": (
         lets_everything_be_compared,
         in_cell(FIGURE, ["nbval-ignore-output"], "metadata", "tags"),
+    ),
+    "a bitmap": (
+        lets_everything_be_compared,
+        put(
+            {
+                "output_type": "display_data",
+                "data": {"image/png": "AA==", "text/plain": TWIN},
+                "metadata": {"image/png": {"alt": "free"}},
+            },
+            "cells",
+            PICTURE,
+            "outputs",
+            0,
+        ),
     ),
     "an ignoring comment": (
         lets_everything_be_compared,

@@ -1,0 +1,289 @@
+"""The form of a chapter: what stands in it, in which order, and that it can be read in 45 minutes.
+
+The welcome page is no chapter and has a shorter form. Each rule is tried on a broken chapter as well.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+import re
+from typing import Any
+
+import pytest
+
+from .reading import CHAPTERS, book_of, calls, code, headings, markdown, put, sections, words
+
+BUDGET_MINUTES = 45
+WORDS_PER_MINUTE = 200
+MINUTES_PER_INTERACTION = 2
+INTERACTIONS = {"predict", "quiz", "explore", "half_patch", "buddy_lab", "driver_lab", "decode_page"}
+LEAST_CLAIMS = 11  # fourteen chapters, and at least 150 claims over the book
+RECALLED = 3
+
+OPENING = ("Goals", "What you need", "Recall", "Why")
+MIDDLE = ("Predict", "Run", "Explain")
+CLOSING = ("On a real kernel", "Claims", "Summary", "Exercises", "Further reading")
+WELCOME = "00-welcome"
+WELCOME_FORM = ("Goals", "What you need", "On a real kernel", "Further reading")
+
+TIME = re.compile(r"^Time: (\d+) minutes", re.MULTILINE)
+BULLET = re.compile(r"^\s*[-*] ", re.MULTILINE)
+NUMBERED = re.compile(r"^\d+\. ", re.MULTILINE)
+
+
+# ---- the rules: each yields what is wrong ----------------------------------------------------------------
+
+
+def opens_and_closes_in_order(notebook):
+    titles = section_titles(notebook)
+    for wanted, found in ((OPENING, titles[: len(OPENING)]), (CLOSING, titles[-len(CLOSING) :])):
+        if not starts_with(found, wanted):
+            yield f"the sections are {titles}; these must be {wanted}"
+
+
+def predicts_then_runs_then_explains(notebook):
+    titles = section_titles(notebook)[: -len(CLOSING)]
+    places = [next((i for i, t in enumerate(titles) if t.startswith(name)), None) for name in MIDDLE]
+    if None in places or places != sorted(places):
+        yield f"the sections are {titles}; {MIDDLE} must be among them, in this order"
+
+
+def tells_before_then_after(notebook):
+    titles = [title for level, title in headings(notebook) if level in {2, 3}]
+    before, after = (
+        next((i for i, t in enumerate(titles) if re.match(rf"{name}\b", t)), None)
+        for name in ("Before", "After")
+    )
+    if before is None or after is None or after < before:
+        yield f"a heading Before and then a heading After must be among {titles}"
+
+
+def lists_goals_and_summary(notebook):
+    for name in ("Goals", "Summary"):
+        if len(BULLET.findall(section(notebook, name).text)) < 2:
+            yield f"{name} must have at least two bullets"
+
+
+def says_what_it_needs(notebook):
+    if not re.search(r"\]\(\d\d-[\w-]+\.ipynb", section(notebook, "What you need").text):
+        yield "What you need must link to an earlier chapter"
+
+
+def keeps_to_its_time(notebook):
+    needed = minutes(notebook)
+    if needed > BUDGET_MINUTES:
+        yield f"{told(notebook)}: more than {BUDGET_MINUTES} minutes"
+    stated = TIME.search(section(notebook, "What you need").text)
+    if not stated:
+        yield "What you need must have a line `Time: N minutes`"
+    elif not needed <= int(stated[1]) <= BUDGET_MINUTES:
+        yield f"it says {stated[0]}, and needs {told(notebook)}"
+
+
+def asks_to_recall(notebook):
+    asked = section(notebook, "Recall").calls()["quiz"]
+    if asked != RECALLED:
+        yield f"Recall must ask {RECALLED} questions with quiz(), and asks {asked}"
+
+
+def makes_one_predict_twice(notebook):
+    if calls(notebook)["predict"] < 2:
+        yield "at least two predict() must be in it"
+
+
+def shows_a_real_kernel(notebook):
+    if not section(notebook, "On a real kernel").calls()["on_a_real_kernel"]:
+        yield "On a real kernel must show how to see it, with on_a_real_kernel()"
+
+
+def makes_claims(notebook):
+    made = calls(notebook)["claim"]
+    if made < LEAST_CLAIMS or not section(notebook, "Claims").calls()["claim"]:
+        yield f"it makes {made} claims, must make {LEAST_CLAIMS}, and some of them in the section Claims"
+
+
+def sets_exercises(notebook):
+    if len(NUMBERED.findall(section(notebook, "Exercises").text)) < 3:
+        yield "Exercises must be numbered, and at least three"
+
+
+def says_where_to_read_on(notebook):
+    text = section(notebook, "Further reading").text
+    for what, pattern in {
+        "a function": r"\w\(\)",
+        "a file": r"\w\.(c|h|rst|S)\b",
+        "a version": r"\b6\.\d",
+    }.items():
+        if not re.search(pattern, text):
+            yield f"Further reading must name {what}"
+
+
+RULES = (
+    opens_and_closes_in_order,
+    predicts_then_runs_then_explains,
+    tells_before_then_after,
+    lists_goals_and_summary,
+    says_what_it_needs,
+    keeps_to_its_time,
+    asks_to_recall,
+    makes_one_predict_twice,
+    shows_a_real_kernel,
+    makes_claims,
+    sets_exercises,
+    says_where_to_read_on,
+)
+
+
+def section_titles(notebook):
+    return [each.title for each in sections(notebook)[1:]]
+
+
+def section(notebook, name):
+    """Return the first section whose title starts with a name; an empty one if there is none."""
+    found = [each for each in sections(notebook) if each.title.startswith(name)]
+    return found[0] if found else sections(book_of())[0]
+
+
+def starts_with(titles, names):
+    return len(titles) == len(names) and all(map(str.startswith, titles, names))
+
+
+def interactions(notebook):
+    made = calls(notebook)
+    return sum(made[name] for name in INTERACTIONS)
+
+
+def minutes(notebook):
+    """Return how long a reader needs: the words, and time to think at each interaction."""
+    reading = words(notebook) / WORDS_PER_MINUTE
+    return math.ceil(reading + MINUTES_PER_INTERACTION * interactions(notebook))
+
+
+def told(notebook):
+    return f"{words(notebook)} words and {interactions(notebook)} interactions: {minutes(notebook)} minutes"
+
+
+# ---- the chapters ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
+@pytest.mark.parametrize(
+    "path", [path for path in CHAPTERS if path.stem != WELCOME], ids=lambda path: path.stem
+)
+def test_a_chapter(path, rule):
+    assert list(rule(json.loads(path.read_text(encoding="utf-8")))) == []
+
+
+def test_the_welcome_page_has_its_own_form():
+    (path,) = [path for path in CHAPTERS if path.stem == WELCOME]
+    notebook = json.loads(path.read_text(encoding="utf-8"))
+    assert [title for title in section_titles(notebook) if title.startswith(WELCOME_FORM)] == list(
+        WELCOME_FORM
+    )
+    assert list(keeps_to_its_time(notebook)) == []
+    assert list(says_where_to_read_on(notebook)) == []
+
+
+# ---- the rules themselves ----------------------------------------------------------------------------------
+
+QUIZ = "quiz('Who?', {'I': 'Yes.', 'You': 'No.'}, correct='I')"
+PREDICT = "predict('How many?', 'number', answer=1, explain='One.')"
+CLAIM = "claim('a.b', 'So.', 'f(), 6.12', holds=h, contradicted_by=c)"
+GOOD: dict[str, Any] = book_of(
+    markdown("# A chapter\nWhat it is about.\n## Goals\n- say\n- show"),
+    markdown("## What you need\n[The first chapter](01-one-block-comes-online.ipynb).\n\nTime: 11 minutes"),
+    markdown("## Recall"),
+    code(f"{QUIZ}\n{QUIZ}\n{QUIZ}", 1),
+    markdown("## Why it is so\nFor a reason.\n## Something in between\n## Predict"),
+    code(f"{PREDICT}\n{PREDICT}", 2),
+    markdown("## Run: watch it\n## Explain\n### Before\n### After all of it\n## Another thing"),
+    markdown("## On a real kernel"),
+    code("on_a_real_kernel('See it.', 'cat /proc/zoneinfo')", 3),
+    markdown("## Claims"),
+    code("\n".join([CLAIM] * LEAST_CLAIMS), 4),
+    markdown("## Summary\n- this\n- that\n## Exercises\n1. one\n2. two\n3. three"),
+    markdown("## Further reading\n- `online_pages()`, mm/memory_hotplug.c, 6.12"),
+)
+GOALS, NEED, RECALL, WHY, RUN, REAL, CLAIMS, SUMMARY, READING = 0, 1, 3, 4, 6, 8, 10, 11, 12
+
+
+def in_cell(number, text):
+    return put(text, "cells", number, "source")
+
+
+def change(number, old, new):
+    """Return a break: it replaces a piece of the text of a cell of the good chapter."""
+    text = GOOD["cells"][number]["source"]
+    assert old in text
+    return in_cell(number, text.replace(old, new))
+
+
+def swap(one, other):
+    """Return a break: it exchanges two cells."""
+
+    def break_it(notebook):
+        cells = notebook["cells"]
+        cells[one], cells[other] = cells[other], cells[one]
+
+    return break_it
+
+
+BREAKS = {
+    "goals not first": (opens_and_closes_in_order, change(GOALS, "about.", "about.\n## Words")),
+    "no motivation": (opens_and_closes_in_order, change(WHY, "## Why it is so", "### Why it is so")),
+    "exercises before the summary": (
+        opens_and_closes_in_order,
+        in_cell(SUMMARY, "## Exercises\n1. one\n2. two\n3. three\n## Summary\n- this\n- that"),
+    ),
+    "something after the end": (opens_and_closes_in_order, change(READING, "6.12", "6.12\n## More")),
+    "nothing to run": (predicts_then_runs_then_explains, change(RUN, "## Run", "## Walk")),
+    "explained before it is run": (
+        predicts_then_runs_then_explains,
+        change(RUN, "## Run: watch it\n## Explain", "## Explain\n## Run: watch it"),
+    ),
+    "after without before": (tells_before_then_after, change(RUN, "### Before", "### Beforehand")),
+    "after, then before": (tells_before_then_after, change(RUN, "### Before\n", "## After\n### Before\n")),
+    "one goal": (lists_goals_and_summary, change(GOALS, "\n- show", "")),
+    "nothing to sum up": (lists_goals_and_summary, change(SUMMARY, "- this\n", "")),
+    "it needs nothing": (says_what_it_needs, change(NEED, "](01", "] (01")),
+    "no time": (keeps_to_its_time, change(NEED, "Time: 11", "Time: ten")),
+    # Five interactions take ten minutes, and some words.
+    "too little time": (keeps_to_its_time, change(NEED, "Time: 11", "Time: 10")),
+    "too much time": (keeps_to_its_time, change(NEED, "Time: 11", "Time: 46")),
+    "too many words": (keeps_to_its_time, change(GOALS, "about.", "about " * 7200)),
+    "two questions": (asks_to_recall, in_cell(RECALL, f"{QUIZ}\n{QUIZ}")),
+    "one prediction": (makes_one_predict_twice, put(PREDICT, "cells", WHY + 1, "source")),
+    "nothing to see": (shows_a_real_kernel, in_cell(REAL, "print('a kernel')")),
+    "ten claims": (makes_claims, in_cell(CLAIMS, "\n".join([CLAIM] * (LEAST_CLAIMS - 1)))),
+    "claims elsewhere": (makes_claims, swap(CLAIMS, WHY + 1)),
+    "two exercises": (sets_exercises, change(SUMMARY, "3. three", "")),
+    "no function": (says_where_to_read_on, change(READING, "()", "")),
+    "no file": (says_where_to_read_on, change(READING, "mm/memory_hotplug.c", "mm")),
+    "no version": (says_where_to_read_on, change(READING, "6.12", "new")),
+}
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
+def test_a_good_chapter_passes(rule):
+    assert list(rule(GOOD)) == []
+
+
+@pytest.mark.parametrize(("rule", "break_it"), BREAKS.values(), ids=BREAKS)
+def test_a_broken_chapter_fails_its_rule_and_no_other(rule, break_it):
+    broken = copy.deepcopy(GOOD)
+    break_it(broken)
+    assert {each.__name__ for each in RULES if list(each(broken))} == {rule.__name__}
+
+
+def test_each_rule_has_been_broken():
+    assert {rule for rule, _ in BREAKS.values()} == set(RULES)
+
+
+def test_words_are_counted_as_they_are_read():
+    notebook = book_of(
+        markdown("# Two words\n```\nnot read\n```\n| a | [three four](x.ipynb#cell-id=five) |"),
+        code("nor = 'this'", 1),
+    )
+    assert words(notebook) == 5
