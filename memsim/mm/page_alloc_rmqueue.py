@@ -1,9 +1,9 @@
 """Taking blocks off the free lists: ``__rmqueue()`` and its fallbacks in ``mm/page_alloc.c``.
 
-A request that its own migratetype cannot serve first tries to *claim* a pageblock of another type, then
-*steals* a block. This follows 6.12 on both releases: 6.1 steals by other rules and may leave a free block on
-a list that is not of its pageblock's type (``steal_suitable_fallback()``), for reasons that have nothing to
-do with the patch.
+A request that its own migratetype cannot serve falls back to another type. 6.12 first tries to *claim* a
+whole pageblock of that type, then *steals* a block and leaves the rest to its owners. 6.1 always moves what
+it takes to its own list (``steal_suitable_fallback()``), so that a free block can be on a list that is not of
+its pageblock's type. That has nothing to do with the patch.
 
 Left out: CMA, high-order atomic reserves, watermark boosting, ALLOC_NOFRAGMENT.
 """
@@ -31,6 +31,7 @@ from memsim.mm.page_alloc import (
     find_bad_pages,
     free_blocks_in,
     move_freepages_block,
+    move_to_free_list,
     page_bad_reason,
 )
 
@@ -96,12 +97,26 @@ def should_claim(order: int, migratetype: int) -> bool:
     }
 
 
+def compatible_pages(kernel: Kernel, start: int, migratetype: int) -> tuple[int, int]:
+    """Return how many pages of a pageblock are free, and how many others suit ``migratetype`` as they are.
+
+    Movable pages suit a movable request. What is neither free nor movable in a movable pageblock suits every
+    other request; pageblocks of other types hold nobody knows what, and nothing of it counts.
+    """
+    free = sum(1 << o for _, o in free_blocks_in(kernel, start, pageblock_nr_pages))
+    section, at = next(kernel.memmap.spans(start, pageblock_nr_pages))
+    movable = int((section.pages.flags[at] & np.uint32(PageFlag.LRU) != 0).sum())
+    if migratetype == MigrateType.MOVABLE:
+        return free, movable
+    in_movable = kernel.memmap.migratetype(start) == MigrateType.MOVABLE
+    return free, pageblock_nr_pages - free - movable if in_movable else 0
+
+
 def try_to_claim_block(
     kernel: Kernel, zone: Zone, pfn: int, order: int, high: int, migratetype: int
 ) -> int | None:
     """Turn the pageblock of a fallback block to ``migratetype`` if enough of it is compatible."""
     memmap = kernel.memmap
-    block_type = memmap.migratetype(pfn)
     if high >= pageblock_order:
         taken_from = del_page_from_free_list(kernel, zone, pfn, high)
         account_freepages(zone, -(1 << high), taken_from)
@@ -110,13 +125,7 @@ def try_to_claim_block(
         account_freepages(zone, (1 << high) - (1 << order), migratetype)
         return pfn
     start = pageblock_start_pfn(pfn)
-    free = sum(1 << o for _, o in free_blocks_in(kernel, start, pageblock_nr_pages))
-    section, at = next(memmap.spans(start, pageblock_nr_pages))
-    movable = int((section.pages.flags[at] & np.uint32(PageFlag.LRU) != 0).sum())
-    if migratetype == MigrateType.MOVABLE:
-        alike = movable
-    else:
-        alike = pageblock_nr_pages - free - movable if block_type == MigrateType.MOVABLE else 0
+    free, alike = compatible_pages(kernel, start, migratetype)
     if free + alike < pageblock_nr_pages // 2:
         return None
     move_freepages_block(kernel, zone, start, migratetype)
@@ -151,16 +160,58 @@ def __rmqueue_steal(
     return None
 
 
+def __rmqueue_fallback(
+    kernel: Kernel, zone: Zone, order: int, migratetype: int, within: Range | None = None
+) -> int | None:
+    """6.1: move a block of another type to the own list, or its whole pageblock, and take from there.
+
+    From the largest block downwards; a movable request that is not worth a pageblock takes the smallest.
+    """
+    orders = range(MAX_PAGE_ORDER, order - 1, -1)
+    for high in orders:
+        found = find_fallback(zone, high, migratetype, within)
+        if found is None:
+            continue
+        whole = should_claim(high, migratetype)
+        if not whole and high > order:
+            pairs = ((low, find_fallback(zone, low, migratetype, within)) for low in reversed(orders))
+            high, found = next((low, smaller) for low, smaller in pairs if smaller is not None)  # noqa: PLW2901 (as the kernel)
+        steal_suitable_fallback(kernel, zone, found[0], high, migratetype, whole_block=whole)
+        return __rmqueue_smallest(kernel, zone, order, migratetype, within)
+    return None
+
+
+def steal_suitable_fallback(
+    kernel: Kernel, zone: Zone, pfn: int, order: int, migratetype: int, *, whole_block: bool
+) -> None:
+    """6.1: move a free block to another list, if wanted with all that is free in its pageblock.
+
+    The pageblock changes its type only if at least half of it is free or suits the new type.
+    """
+    if order >= pageblock_order:
+        kernel.memmap.set_migratetype(pfn, 1 << order, migratetype)
+    elif whole_block:
+        start = pageblock_start_pfn(pfn)
+        free, alike = compatible_pages(kernel, start, migratetype)
+        move_freepages_block(kernel, zone, start, migratetype)
+        if free + alike >= pageblock_nr_pages // 2:
+            kernel.memmap.set_migratetype(start, pageblock_nr_pages, migratetype)
+        return
+    move_to_free_list(zone, pfn, order, migratetype)
+
+
 def rmqueue(
     kernel: Kernel, zone: Zone, order: int, migratetype: int, within: Range | None = None
 ) -> int | None:
-    """Take a block from a zone: own lists, then claim, then steal; bad pages are leaked."""
+    """Take a block from a zone: own lists, then those of other types; bad pages are leaked."""
+    fallbacks = (
+        (__rmqueue_claim, __rmqueue_steal) if kernel.release.claims_before_stealing else (__rmqueue_fallback,)
+    )
     while True:
         pfn = __rmqueue_smallest(kernel, zone, order, migratetype, within)
-        if pfn is None:
-            pfn = __rmqueue_claim(kernel, zone, order, migratetype, within)
-        if pfn is None:
-            pfn = __rmqueue_steal(kernel, zone, order, migratetype, within)
+        for fallback in fallbacks:
+            if pfn is None:
+                pfn = fallback(kernel, zone, order, migratetype, within)
         if pfn is None or not check_new_pages(kernel, pfn, order):
             return pfn
 

@@ -278,8 +278,9 @@ def test_looking_ahead_sees_the_partner_of_the_merged_block_only():
 # ---- fallback ---------------------------------------------------------------------------------------
 
 
-def test_an_unmovable_request_claims_both_pageblocks_of_the_largest_movable_block():
-    machine = booted()
+@RELEASES
+def test_an_unmovable_request_claims_both_pageblocks_of_the_largest_movable_block(release):
+    machine = booted(release)
     memmap = machine.kernel.memmap
     assert take(machine, migratetype=UNMOVABLE) == P  # the head of the list of order 10
     assert [memmap.migratetype(P + at) for at in (0, 512, 1024)] == [UNMOVABLE, UNMOVABLE, MOVABLE]
@@ -306,9 +307,9 @@ def test_unmovable_requests_fall_back_to_reclaimable_before_movable():
     assert take(machine, migratetype=UNMOVABLE) == last
 
 
-def full(*, movable):
+def full(*, movable, release="6.12"):
     """Return a machine of two pageblocks, all used as user pages (on the LRU) or as kernel pages."""
-    machine = booted(pages=1024)
+    machine = booted(release, pages=1024)
     if movable:
         machine.allocate(1024)
     else:
@@ -337,6 +338,39 @@ def test_a_pageblock_of_which_less_than_half_is_free_is_not_claimed_but_stolen_f
     assert take(machine, migratetype=UNMOVABLE) == P + 512
     assert machine.kernel.memmap.migratetype(P + 512) == MOVABLE
     assert free_list(machine, 6, MOVABLE) == [P + 512 + 64]  # the rest stays with its own type
+
+
+def test_61_moves_all_that_is_free_to_the_stealer_s_lists_even_if_the_pageblock_keeps_its_type():
+    # steal_suitable_fallback(): the pages move first, and only the type depends on how many they are.
+    machine = full(movable=True, release="6.1")
+    free_range(machine, P + 512, 128)
+    free_range(machine, P + 512 + 384, 2)
+    assert take(machine, migratetype=UNMOVABLE) == P + 512 + 384
+    assert machine.kernel.memmap.migratetype(P + 512) == MOVABLE
+    assert free_list(machine, 0, UNMOVABLE) == [P + 512 + 385]
+    assert free_list(machine, 7, UNMOVABLE) == [P + 512]
+    assert free_list(machine, 7, MOVABLE) == []
+
+
+def test_61_half_a_free_pageblock_is_retyped():
+    machine = full(movable=True, release="6.1")
+    free_range(machine, P + 512, 256)
+    assert take(machine, migratetype=UNMOVABLE) == P + 512
+    assert machine.kernel.memmap.migratetype(P + 512) == UNMOVABLE
+
+
+@RELEASES
+def test_a_movable_request_steals_the_smallest_block_and_no_pageblock(release):
+    # An order below 4 is not worth a pageblock to a movable request (can_steal_fallback()).
+    machine = full(movable=False, release=release)
+    machine.kernel.memmap.set_migratetype(P, 1024, UNMOVABLE)
+    free_range(machine, P + 8, 8)
+    free_range(machine, P + 32, 2)
+    assert take(machine, migratetype=MOVABLE) == P + 32
+    assert machine.kernel.memmap.migratetype(P) == UNMOVABLE
+    assert free_list(machine, 3, UNMOVABLE) == [P + 8]
+    rest = {"6.1": MOVABLE, "6.12": UNMOVABLE}[release]  # 6.1 moved the block, 6.12 gives back the rest
+    assert free_list(machine, 0, rest) == [P + 33]
 
 
 def test_kernel_pages_in_a_movable_pageblock_count_for_the_kernel():
