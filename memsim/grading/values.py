@@ -1,0 +1,101 @@
+"""The values that travel between grader and worker: exact built-in types that JSON knows.
+
+A value that only looks like one, a subclass with an ``__eq__`` of its own for instance, does not
+travel. Nothing is compared before its type has been checked.
+"""
+
+from __future__ import annotations
+
+import math
+import types
+from typing import Any, Union, get_args, get_origin
+
+Json = Union[int, float, str, bool, None, list["Json"], dict[str, "Json"]]  # noqa: UP007 (recursive)
+
+DEEPEST = 50
+_SHOWN = 120
+_UNIONS = (Union, types.UnionType)
+
+
+def problem(value: object, wanted: Any, depth: int = 0) -> str | None:  # noqa: ANN401 (a type or a union of types)
+    """Return what keeps ``value`` from being of the type ``wanted``, or None.
+
+    >>> problem([10, 10], list[int]) is None
+    True
+    >>> problem([True], list[int])
+    'item 0 is a bool (True), not an int'
+    >>> problem({"free": None}, dict[str, int | None]) is None
+    True
+    """
+    if get_origin(wanted) in _UNIONS:
+        return _problem_of_union(value, get_args(wanted), depth)
+    kind = get_origin(wanted) or wanted
+    if kind is None:
+        kind = type(None)
+    if type(value) is not kind:
+        return _other_type(value, _a(name_of(wanted)), depth)
+    if kind is float and not math.isfinite(value):  # type: ignore[arg-type] # a float by now
+        return f"is {value}, not a number"
+    return _problem_inside(value, get_args(wanted), depth)
+
+
+def _problem_of_union(value: object, kinds: tuple[Any, ...], depth: int) -> str | None:
+    """Return None if one of the kinds fits, else what is wrong for the one that is nearest."""
+    problems = [problem(value, kind, depth) for kind in kinds]
+    if None in problems:
+        return None
+    same = [p for p, kind in zip(problems, kinds, strict=True) if type(value) is (get_origin(kind) or kind)]
+    if same:
+        return same[0]
+    wanted = " or ".join(_a(name_of(kind)) for kind in kinds)
+    return _other_type(value, wanted, depth)
+
+
+def _other_type(value: object, wanted: str, depth: int) -> str:
+    return f"{'' if depth else 'it '}is {_a(type(value).__name__)} ({shown(value)}), not {wanted}"
+
+
+def _problem_inside(value: object, inner: tuple[Any, ...], depth: int) -> str | None:
+    """Look at the items of a list or the entries of a dict."""
+    if isinstance(value, list) and inner:
+        parts = [(f"item {nr}", item, inner[0]) for nr, item in enumerate(value)]
+    elif isinstance(value, dict) and inner:
+        keys = [(f"the key {shown(key)}", key, inner[0]) for key in value]
+        parts = keys + [(f"the value of {shown(key)}", item, inner[1]) for key, item in value.items()]
+    else:
+        return None
+    for where, item, kind in parts:
+        wrong = problem(item, kind, depth + 1)
+        if wrong:
+            return f"{where}{'' if wrong.startswith('is') else ':'} {wrong}"
+    return None
+
+
+def name_of(wanted: Any) -> str:  # noqa: ANN401 (a type or a union of types)
+    """Return a type as it is written.
+
+    >>> name_of(list[int]), name_of(dict[str, int | None]), name_of(None)
+    ('list[int]', 'dict[str, int | None]', 'None')
+    """
+    return wanted.__name__ if type(wanted) is type else str(wanted)
+
+
+def shown(value: object) -> str:
+    """Return a value as text that fits into a sentence and can be printed anywhere.
+
+    >>> shown(list(range(100)))[:20], len(shown("x" * 1000)) <= 120
+    ('[0, 1, 2, 3, 4, 5, 6', True)
+    """
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError, MemoryError):  # an int of more digits than Python prints
+        text = f"a {type(value).__name__} too large to be shown"
+    text = text.encode("utf-8", "backslashreplace").decode()
+    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 4]} ..."
+
+
+def _a(noun: str) -> str:
+    """Return a noun with its article."""
+    if noun in ("None", "NoneType"):
+        return "None"
+    return f"an {noun}" if noun[0] in "aeiou" else f"a {noun}"
