@@ -14,12 +14,14 @@ Kernel functions that are worth naming carry :func:`kernel_function`; the state 
 from __future__ import annotations
 
 import functools
+import inspect
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar, cast
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import FunctionType
 
     from memsim.kernel import Kernel, State
 
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     R = TypeVar("R")
 
 KEYFRAME_EVENTS = 256
+FUNCTIONS: dict[str, FunctionType] = {}
+"""The models of kernel functions by name, as they are written: without what :func:`kernel_function` adds."""
 
 
 class Trace(Protocol):
@@ -53,6 +57,7 @@ def kernel_function(
 ) -> Callable[Concatenate[Kernel, P], R]:
     """Mark a model of a kernel function: its entry and return are probe points."""
     name = function.__name__
+    FUNCTIONS[name] = cast("FunctionType", function)
 
     @functools.wraps(function)
     def call(kernel: Kernel, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -121,8 +126,9 @@ class Probe(_Points):
 class Event:
     """One event: a probe point (``point`` set) or a write (``primitive`` set).
 
-    ``function`` is the innermost kernel function, ``depth`` how many are on the stack, ``step`` the
-    action (0 is the first after the tape started).
+    ``function`` is the innermost kernel function, ``line`` the line of its source that is being executed
+    (0 outside of any), ``depth`` how many functions are on the stack, ``step`` the action (0 is the first
+    after the tape started). Events on different lines are equal: where the source stands is no event.
     """
 
     step: int
@@ -132,12 +138,21 @@ class Event:
     args: tuple[Any, ...] = ()
     target: str = ""
     primitive: str = ""
+    line: int = field(default=0, compare=False)
 
     def __str__(self) -> str:
         """Return one line of text."""
         shown = ", ".join(f"{a:#x}" if isinstance(a, int) and a > 0xFFF else str(a) for a in self.args)  # noqa: PLR2004 (pfns in hex)
         what = self.point or f"{self.target}.{self.primitive}"
         return f"{'  ' * self.depth}{what}({shown})"
+
+
+def _line_in(function: str) -> int:
+    """Return the line that is being executed of the innermost call of a kernel function."""
+    code, frame = FUNCTIONS[function].__code__, inspect.currentframe()
+    while frame is not None and frame.f_code is not code:
+        frame = frame.f_back
+    return frame.f_lineno if frame is not None else 0
 
 
 class Tape(_Points):
@@ -163,8 +178,9 @@ class Tape(_Points):
 
     def _add(self, **what: Any) -> None:  # noqa: ANN401 (fields of Event)
         function = self._stack[-1] if self._stack else ""
+        line = _line_in(function) if function else 0
         step = len(self.labels) - 1
-        self.events.append(Event(step=step, function=function, depth=len(self._stack), **what))
+        self.events.append(Event(step=step, function=function, depth=len(self._stack), line=line, **what))
 
     def enter(self, function: str, args: tuple[Any, ...]) -> None:
         """Record the entry."""

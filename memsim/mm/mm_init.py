@@ -16,17 +16,21 @@ from typing import TYPE_CHECKING
 from memsim.include.layout import (
     MAX_DMA32_PFN,
     MAX_DMA_PFN,
+    MAX_ORDER_NR_PAGES,
+    MAX_PAGE_ORDER,
     PAGES_PER_SECTION,
+    is_aligned,
     naturally_aligned_order,
     pageblock_nr_pages,
     pageblock_start_pfn,
     pfn_to_section_nr,
 )
 from memsim.include.mmzone import MigrateType, ZoneType
-from memsim.include.page_flags import NO_TYPE, PRESENT, PageFlag, PageType
+from memsim.include.page_flags import LIVE, NO_TYPE, PRESENT, ZONE_SHIFT, PageFlag, PageType
 from memsim.mm.page_alloc import MEMINIT_EARLY, MEMINIT_HOTPLUG, __free_pages_core
 from memsim.mm.page_alloc_wmark import init_per_zone_wmark_min
 from memsim.patch import Hunk
+from memsim.section import Pattern
 from memsim.trace import kernel_function
 
 if TYPE_CHECKING:
@@ -193,11 +197,36 @@ def __free_pages_memory(kernel: Kernel, pfn: int, nr_pages: int) -> None:
     """Free a range in the largest chunks that alignment and end allow."""
     end = pfn + nr_pages
     while pfn < end:
+        if end - pfn >= PAGES_PER_SECTION and free_fresh_section(kernel, pfn):
+            pfn += PAGES_PER_SECTION
+            continue
         order = naturally_aligned_order(pfn)
         while pfn + (1 << order) > end:
             order -= 1
         __free_pages_core(kernel, pfn, order, MEMINIT_EARLY)
         pfn += 1 << order
+
+
+def free_fresh_section(kernel: Kernel, pfn: int) -> bool:
+    """Free a whole section that was just initialised at once, as freeing its 32 chunks would.
+
+    Returns False, with nothing done, unless it comes to the same: nobody watches and the section is one.
+    """
+    zone, section = kernel.page_zone(pfn), kernel.memmap.section(pfn)
+    fresh = Pattern(zone.type << ZONE_SHIFT | LIVE | PRESENT, NO_TYPE, 0, 1)
+    if (
+        kernel.trace is not None
+        or not is_aligned(pfn, PAGES_PER_SECTION)
+        or section.pages.pattern != fresh
+        or any(kind != MigrateType.MOVABLE for kind in section.pageblocks)
+    ):
+        return False
+    kernel.memmap.set_free_max_order(section.nr, zone.type)
+    for head in range(pfn, pfn + PAGES_PER_SECTION, MAX_ORDER_NR_PAGES):
+        zone.add_to_free_list_tail(head, MAX_PAGE_ORDER, MigrateType.MOVABLE)
+    zone.add("managed_pages", PAGES_PER_SECTION)
+    zone.add("nr_free_pages", PAGES_PER_SECTION)
+    return True
 
 
 __all__ = [

@@ -264,6 +264,25 @@ def test_a_machine_without_a_tape_ends_in_the_same_state(snapshot, kernel_kind, 
     assert ends[0] == ends[1]
 
 
+@pytest.mark.parametrize("debug_vm", [False, True])
+def test_a_boot_without_a_tape_ends_in_the_same_state(snapshot, kernel_kind, debug_vm):
+    """Whole sections, a hole, an end inside a section, zones that meet, and memory that boot code keeps."""
+    release, patch = kernel_kind
+    ram = [(0, 40000), (98304, 32768), (0xF0000, 0x30000)]
+    reserved = [(98304 + 5, 3)]
+    ends = []
+    for record in (False, True):
+        machine = Machine(ram, patch, release, reserved=reserved, debug_vm=debug_vm, record=record)
+        assert machine.check() == []
+        ends.append(snapshot(machine.kernel.state))
+    assert ends[0] == ends[1]
+
+
+def test_a_boot_without_a_tape_keeps_whole_free_sections_as_one_pattern():
+    sections = Machine([(0x100000, 4 * 32768)]).kernel.memmap.sections
+    assert all(section.pages.pattern is not None for section in sections.values())
+
+
 def test_the_bulk_forms_are_taken_without_a_tape_and_never_with_one(monkeypatch):
     taken = []
 
