@@ -98,6 +98,8 @@ class Zone:
         self.free_area: list[list[OrderedDict[int, None]]] = [
             [OrderedDict() for _ in range(MIGRATE_TYPES)] for _ in range(NR_PAGE_ORDERS)
         ]
+        self._lent: set[tuple[int, int]] = set()
+        """Free lists that a copy of this zone uses, too: the first write to one makes it this zone's own."""
         self.pcp: dict[tuple[int, int], OrderedDict[int, None]] = {}
         """Per-cpu lists by (order, migratetype); like free lists, the right end is taken next."""
         self.watermark: tuple[int, ...] = (0, 0, 0, 0)
@@ -128,14 +130,24 @@ class Zone:
         return sum(len(blocks) << order for (order, _), blocks in self.pcp.items())
 
     def copy(self) -> Zone:
-        """Return an independent copy without a trace."""
+        """Return an independent copy without a trace; free lists are shared until one side writes."""
         twin = Zone(self.type)
         for name in COUNTERS:
             setattr(twin, name, getattr(self, name))
-        twin.free_area = [[blocks.copy() for blocks in area] for area in self.free_area]
+        twin.free_area = [list(area) for area in self.free_area]
+        self._lent = {(order, kind) for order in range(NR_PAGE_ORDERS) for kind in range(MIGRATE_TYPES)}
+        twin._lent = set(self._lent)
         twin.pcp = {key: blocks.copy() for key, blocks in self.pcp.items()}
         twin.watermark = self.watermark
         return twin
+
+    def _own(self, order: int, migratetype: int) -> OrderedDict[int, None]:
+        """Return a free list that only this zone uses."""
+        area = self.free_area[order]
+        if (order, migratetype) in self._lent:
+            self._lent.remove((order, migratetype))
+            area[migratetype] = area[migratetype].copy()
+        return area[migratetype]
 
     # ---- writes ------------------------------------------------------------------------------
 
@@ -156,13 +168,14 @@ class Zone:
         """Put a block at the head of a free list (``list_add``)."""
         if self.trace is not None:
             self.trace.write(self.name, "add_to_free_list", pfn, order, migratetype)
-        self.free_area[order][migratetype][pfn] = None
+        blocks = self._own(order, migratetype) if self._lent else self.free_area[order][migratetype]
+        blocks[pfn] = None
 
     def add_to_free_list_tail(self, pfn: int, order: int, migratetype: int) -> None:
         """Put a block at the tail of a free list (``list_add_tail``)."""
         if self.trace is not None:
             self.trace.write(self.name, "add_to_free_list_tail", pfn, order, migratetype)
-        blocks = self.free_area[order][migratetype]
+        blocks = self._own(order, migratetype) if self._lent else self.free_area[order][migratetype]
         blocks[pfn] = None
         blocks.move_to_end(pfn, last=False)
 
@@ -170,7 +183,8 @@ class Zone:
         """Take a block off the free list that it is on (``list_del``)."""
         if self.trace is not None:
             self.trace.write(self.name, "del_from_free_list", pfn, order, migratetype)
-        del self.free_area[order][migratetype][pfn]
+        blocks = self._own(order, migratetype) if self._lent else self.free_area[order][migratetype]
+        del blocks[pfn]
 
     def set_watermark(self, marks: tuple[int, ...]) -> None:
         """Set min, low, high and promo watermark."""
