@@ -39,7 +39,8 @@ lint: $(VENV)/.ready
 	@$(BIN)/mypy
 
 book: $(VENV)/.ready
-	@echo "Executing the book's notebooks."
+	@echo "Collecting the glossary, and executing the book's notebooks."
+	@$(BIN)/python -m tests.tools.glossary
 	@$(IN_VENV) $(OWN_STATE) python tests/tools/execute_book.py
 
 lock:

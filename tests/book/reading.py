@@ -19,7 +19,7 @@ NOTEBOOKS = sorted(BOOK.glob("**/[!.]*.ipynb"))
 CHAPTERS = [path for path in NOTEBOOKS if re.match(r"\d\d-", path.name)]
 
 _HEADING = re.compile(r"(#{1,6})\s+(.*?)\s*#*$")
-_LINK = re.compile(r"(?<!!)\[(?P<text>[^\]]*)\]\((?P<target>[^)\s]+)\)")
+LINK = re.compile(r"(?<!!)\[(?P<text>[^\]]*)\]\((?P<target>[^)\s]+)\)")
 _CODE_SPAN = re.compile(r"`[^`]*`")
 
 
@@ -110,7 +110,7 @@ def calls(notebook) -> Counter[str]:
 def words(notebook) -> int:
     """Return how many words of prose a notebook has: code and the targets of links are not read."""
     text = " ".join(line for cell in cells(notebook, "markdown") for line in lines(cell))
-    return sum(any(map(str.isalnum, word)) for word in _LINK.sub(r"\g<text>", text).split())
+    return sum(any(map(str.isalnum, word)) for word in LINK.sub(r"\g<text>", text).split())
 
 
 def links(cell) -> list[tuple[str, str]]:
@@ -119,14 +119,14 @@ def links(cell) -> list[tuple[str, str]]:
     code = [match.span() for match in _CODE_SPAN.finditer(text)]
     return [
         (match["text"], match["target"])
-        for match in _LINK.finditer(text)
+        for match in LINK.finditer(text)
         if not any(start < match.start() < end for start, end in code)
     ]
 
 
 def heading_anchor(title: str) -> str:
     """Return the anchor that JupyterLab and nbconvert give to a heading."""
-    return re.sub(r"[`*]", "", _LINK.sub(r"\g<text>", title)).replace(" ", "-")
+    return re.sub(r"[`*]", "", LINK.sub(r"\g<text>", title)).replace(" ", "-")
 
 
 def anchors(notebook) -> set[str]:
