@@ -111,8 +111,6 @@ def boot(
             zone.add("present_early_pages", nr_pages)
             memmap_init_range(kernel, pfn, nr_pages, zone_type, MEMINIT_EARLY, MigrateType.MOVABLE)
     init_unavailable_range(kernel, ram)
-    for pfn, nr_pages in reserved:
-        reserve_bootmem_region(kernel, pfn, nr_pages)
     memblock_free_all(kernel, ram, reserved)
     init_per_zone_wmark_min(kernel)
     for pfn, nr_pages in ram:
@@ -174,7 +172,9 @@ def reserve_bootmem_region(kernel: Kernel, pfn: int, nr_pages: int) -> None:
 
 @kernel_function
 def memblock_free_all(kernel: Kernel, ram: list[tuple[int, int]], reserved: list[tuple[int, int]]) -> None:
-    """Free everything that is RAM and not reserved; MemTotal is added once, at the end."""
+    """Mark what is reserved, then free all other RAM; MemTotal is added once, at the end."""
+    for pfn, nr_pages in reserved:
+        reserve_bootmem_region(kernel, pfn, nr_pages)
     freed = 0
     for pfn, nr_pages in ram:
         for start, size in gaps(reserved, pfn, pfn + nr_pages):

@@ -142,3 +142,14 @@ def test_boot_sections_are_online_and_early():
     section = Machine([(P, 1000)]).kernel.memmap.section(P)
     assert section.online
     assert section.early
+
+
+def test_pages_are_reserved_before_the_first_is_freed_inside_memblock_free_all():
+    # mm/memblock.c, 6.1 and 6.12: memblock_free_all() -> free_low_memory_core_early() ->
+    # memmap_init_reserved_pages() -> reserve_bootmem_region(), and only then __free_memory_core().
+    tape = Machine([(P, 32768)], reserved=[(P, 8), (P + 1024, 8)], record=True).tape
+    points = [event.point.partition("#")[0] for _, event in tape.points()]
+    inside = points[points.index("enter:memblock_free_all") : points.index("return:memblock_free_all")]
+    assert inside[1:6] == ["enter:reserve_bootmem_region", "return:reserve_bootmem_region"] * 2 + [
+        "enter:__free_pages_core"
+    ]
