@@ -83,9 +83,16 @@ def compare(
     release: str = "6.12",
     *,
     debug_vm: bool = False,
+    from_boot: bool = False,
 ) -> Comparison:
-    """Run a scenario on two kernels of one release and line up their tapes."""
-    runs = [run(scenario, patch, release, debug_vm=debug_vm, record=True) for patch in (before, after)]
+    """Run a scenario on two kernels of one release and line up their tapes.
+
+    With ``from_boot`` the tapes begin at power-on; the moments of boot belong to step -1.
+    """
+    runs = [
+        run(scenario, patch, release, debug_vm=debug_vm, record=True, from_boot=from_boot)
+        for patch in (before, after)
+    ]
     return Comparison(runs[0], runs[1], shared_moments(runs[0], runs[1]))
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 FORMAT = "memsim-scenario/1"
 _TOP = {"format", "title", "machine", "steps"}
-_MACHINE = {"ram", "block_pages", "memmap_on_memory", "default_online_type", "devices"}
+_MACHINE = {"ram", "reserved", "block_pages", "memmap_on_memory", "default_online_type", "devices"}
 
 
 _NOUNS = {
@@ -76,18 +76,25 @@ class Scenario:
             raise BadScenario(msg)
         return cls(title, machine, tuple(steps))
 
-    def boot(self, patch: Patch = AFTER, release: str = "6.12", *, debug_vm: bool = False) -> Machine:
-        """Return the scenario's machine, booted and with nothing done to it yet."""
+    def boot(
+        self, patch: Patch = AFTER, release: str = "6.12", *, debug_vm: bool = False, record: bool = False
+    ) -> Machine:
+        """Return the scenario's machine, booted and with nothing done to it yet.
+
+        With ``record`` its tape runs, from power-on.
+        """
         spec = self.machine
         return Machine(
             [tuple(part) for part in spec["ram"]],
             patch,
             release,
+            reserved=[tuple(part) for part in spec.get("reserved", ())],
             block_pages=spec.get("block_pages"),
             default_online_type=spec.get("default_online_type", "offline"),
             memmap_on_memory=spec.get("memmap_on_memory", False),
             devices=spec.get("devices", ()),
             debug_vm=debug_vm,
+            record=record,
         )
 
 
@@ -136,16 +143,21 @@ def _is_argument(value: Any, kind: type) -> bool:  # noqa: ANN401 (any JSON)
     return _is(value, kind) and (kind is not int or value >= 0)
 
 
+def _is_ranges(value: object) -> bool:
+    return isinstance(value, list) and all(
+        isinstance(part, list) and len(part) == 2 and all(_is(number, int) for number in part)  # noqa: PLR2004 (a pair)
+        for part in value
+    )
+
+
 def _check_machine(machine: dict[str, Any], where: str) -> dict[str, Any]:
     where = f"{where}: machine"
     _only_keys(machine, _MACHINE, where)
-    ram = machine.get("ram")
-    if not isinstance(ram, list) or not all(
-        isinstance(part, list) and len(part) == 2 and all(_is(number, int) for number in part)  # noqa: PLR2004 (a pair)
-        for part in ram
-    ):
-        msg = f"{where}: 'ram' must be a list of [start_pfn, nr_pages]"
-        raise BadScenario(msg)
+    ram, reserved = machine.get("ram", ()), machine.get("reserved", [])
+    for key, ranges in (("ram", ram), ("reserved", reserved)):
+        if not _is_ranges(ranges):
+            msg = f"{where}: {key!r} must be a list of [start_pfn, nr_pages]"
+            raise BadScenario(msg)
     try:
         check_ram(sorted(map(tuple, ram)))
         check_block_pages(machine.get("block_pages", 1 << 15))
@@ -306,16 +318,18 @@ def run(
     *,
     debug_vm: bool = False,
     record: bool = False,
+    from_boot: bool = False,
     trace: Trace | None = None,
 ) -> Run:
     """Run a scenario to its end, whatever its steps end with, or until the machine dies.
 
-    With ``record`` the run has a tape that starts after boot. ``trace`` watches instead of a tape.
+    With ``record`` the run has a tape that starts after boot, or ``from_boot`` at power-on. ``trace`` watches
+    instead of a tape.
     """
-    machine = scenario.boot(patch, release, debug_vm=debug_vm)
+    machine = scenario.boot(patch, release, debug_vm=debug_vm, record=record and from_boot)
     result = Run(scenario, machine)
     if record:
-        result.tape = machine.record()
+        result.tape = machine.record() if machine.tape is None else machine.tape
         trace = result.tape
     machine.kernel.put_trace(trace)
     for number, step in enumerate(scenario.steps):

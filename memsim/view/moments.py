@@ -28,11 +28,12 @@ DONE = "done"
 def all_moments(comparison: Comparison) -> tuple[Moment, ...]:
     """Return the moments of a comparison, with one before the first step and one at the end of each.
 
-    These are called ``done``, as in recordings; the one after boot belongs to step -1.
+    These are called ``done``, as in recordings; the one after boot belongs to step -1, and so do the moments
+    of boot itself where the tapes begin at power-on.
     """
     before, after = tapes(comparison)
-    moments = [Moment(BOOT, DONE, -1, -1)]
-    for step in range(min(len(before.labels), len(after.labels))):
+    moments: list[Moment] = []
+    for step in range(BOOT, min(len(before.labels), len(after.labels))):
         moments += [moment for moment in comparison.moments if moment.step == step]
         moments.append(Moment(step, DONE, _last_event(before, step), _last_event(after, step)))
     return tuple(moments)
@@ -94,17 +95,16 @@ def heading(comparison: Comparison, moments: Sequence[Moment], index: int) -> st
     """Return which moment this is, and the step that it belongs to; both count from 0 to the last."""
     moment = moments[index]
     steps = comparison.scenario.steps
-    where = (
-        "after boot, before the first step"
-        if moment.step == BOOT
-        else f"step {moment.step} of {len(steps) - 1}: {tell_step(steps[moment.step])}"
-    )
+    if moment.step == BOOT:
+        where = "after boot, before the first step" if moment.point == DONE else "boot"
+    else:
+        where = f"step {moment.step} of {len(steps) - 1}: {tell_step(steps[moment.step])}"
     return f"Moment {index} of {len(moments) - 1}, {where}"
 
 
 def happening(comparison: Comparison, moment: Moment) -> str:
     """Return what happens at a moment in one line."""
-    if moment.step == BOOT:
+    if (moment.step, moment.point) == (BOOT, DONE):
         return "done: both kernels have booted"
     if moment.point == DONE:
         ends = [done_text(run, moment.step) for run in (comparison.before, comparison.after)]
@@ -146,4 +146,6 @@ def moment_name(moment: Moment) -> str:
     >>> moment_name(Moment(1, "enter:online_pages#1", 0, 0))
     'step 1 enter:online_pages'
     """
-    return "after boot" if moment.step == BOOT else f"step {moment.step} {moment.point.removesuffix('#1')}"
+    if moment.step == BOOT:
+        return "after boot" if moment.point == DONE else f"boot {moment.point.removesuffix('#1')}"
+    return f"step {moment.step} {moment.point.removesuffix('#1')}"

@@ -98,3 +98,13 @@ def test_moments_end_where_one_machine_dies():
     assert both.after.tape.find(1, "enter:generic_online_page#2") is not None
     with pytest.raises(KeyError):
         both.find(1, "enter:generic_online_page#2")
+
+
+def test_boot_is_compared_from_power_on_when_asked_for():
+    both = compare(one_block(), from_boot=True)
+    states = both.states(both.moments[0])
+    assert both.moments[0].point == "enter:memmap_init_range#1"
+    assert [state.totalram_pages for state in states] == [0, 0]
+    assert {moment.step for moment in both.moments} == {-1, 0, 1}
+    assert both.states(both.moments[both.find(0, "enter:add_memory")])[0].totalram_pages == N
+    assert {moment.step for moment in compare(one_block()).moments} == {0, 1}

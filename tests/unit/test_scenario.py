@@ -60,6 +60,10 @@ def test_what_a_scenario_needs_is_enough():
         (with_(machine={"ram": [[0]]}), "machine: 'ram' must be a list of [start_pfn, nr_pages]"),
         (with_(machine={"ram": [[0, 1.5]]}), "machine: 'ram' must be a list of [start_pfn, nr_pages]"),
         (with_(machine={"ram": [[False, N]]}), "machine: 'ram' must be a list of [start_pfn, nr_pages]"),
+        (
+            with_(machine={"ram": [[0, N]], "reserved": [5]}),
+            "'reserved' must be a list of [start_pfn, nr_pages]",
+        ),
         (with_(machine={"ram": []}), "machine: ram: a machine needs at least one range of boot memory"),
         (with_(machine={"ram": [[0, 0]]}), "range (0, 0) is empty"),
         (with_(machine={"ram": [[0, 20], [10, 20]]}), "range (10, 20) is empty, negative, or overlaps"),
@@ -330,3 +334,10 @@ def test_a_driver_can_be_unbound_in_a_step():
     ]
 
     assert run(scenario(*steps, devices=[device])).as_expected
+
+
+def test_a_machine_keeps_what_the_scenario_says_is_reserved():
+    document = with_(machine={"ram": [[0, N]], "reserved": [[100, 3], [200, 5]]}, steps=[])
+    machine = Scenario.parse(document).boot()
+    assert [pfn for pfn in range(N) if machine.page(pfn).reserved] == [*range(100, 103), *range(200, 205)]
+    assert machine.totalram_pages == N - 8

@@ -83,6 +83,21 @@ def test_moments_with_names(both, recordings):
     assert "step 1 enter:generic_online_page#3" not in without
 
 
+def test_moments_of_boot_have_names_where_the_tapes_begin_at_power_on(scenario):
+    walk = Walk(compare(scenario, from_boot=True), 0)
+    names = [name for name, _ in walk.named()]
+    assert names[:3] == [
+        "boot enter:memmap_init_range",
+        "boot enter:memblock_free_all",
+        "boot enter:__free_pages_core",
+    ]
+    assert names[3] == "after boot"
+    assert walk.look(0).heading.endswith(", boot")
+    done = walk.look(walk.find(-1, "done"))
+    assert done.happening == "done: both kernels have booted"
+    assert done.heading.endswith(", after boot, before the first step")
+
+
 def test_what_happens_in_one_line(both):
     walk = Walk(both, BLOCK)
     said = walk.look(walk.find(*THIRD_CHUNK)).happening
