@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 from memsim.include.layout import MAX_PAGE_ORDER, pageblock_order
 from memsim.include.mmzone import ZONE_NAMES, MigrateType, ZoneType
-from memsim.include.page_flags import LIVE
 from memsim.mm.page_alloc import may_merge
 from memsim.mm.page_isolation import find_large_buddy
 
@@ -65,11 +64,12 @@ _ONLY_FREE = "Only two free blocks merge."
 
 
 def _partner(kernel: Kernel, head: int, order: int, block: str) -> Why:
-    """Return what is wrong with the partner of a block, whose pfn differs in the bit of its order."""
+    """Return what is wrong with the partner of a block, whose pfn differs in the bit of its order.
+
+    It has a struct page: a section holds whole blocks of the largest order.
+    """
     memmap, partner = kernel.memmap, head ^ (1 << order)
     its = f"{block}: its partner {partner:#x}"
-    if not memmap.flags(partner) & LIVE:
-        return Why("no memory", f"{its} is no memory: nobody has set its struct page up.")
     free_order = memmap.buddy_order(partner)
     if free_order < 0:
         return Why("in use", f"{its} is not free: {_in_use(kernel, partner)}. {_ONLY_FREE}")
