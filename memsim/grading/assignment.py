@@ -30,7 +30,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from memsim.errors import MemsimError
-from memsim.grading.variants import Variant, variant
+from memsim.grading.inside.variants import Variant, variant
 
 if TYPE_CHECKING:
     from memsim.grading.values import Json

@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING
-
-from memsim.grading.values import Json
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-Variant = dict[str, Json]
+Variant = dict[str, Any]
 
 
-def variant(question: str, student: str, **choices: Sequence[Json]) -> Variant:
+def variant(question: str, student: str, **choices: Sequence[Any]) -> Variant:
     """Return what is chosen for a student, one of each of the ``choices``.
 
     Everybody can compute everybody's variant: it keeps students from copying answers, not from helping
     each other. The fresh numbers of hidden tests are made elsewhere: :func:`memsim.grading.assignment.fresh`.
 
     >>> variant("trace_page", "ada", block=range(32, 64), chunk=range(1, 33))
-    {'block': 39, 'chunk': 3}
+    {'block': 63, 'chunk': 27}
     >>> variant("trace_page", " Ada ", block=range(32, 64), chunk=range(1, 33))
-    {'block': 39, 'chunk': 3}
+    {'block': 63, 'chunk': 27}
     """
     who = student.strip().lower()
     return {name: options[_number(question, who, name) % len(options)] for name, options in choices.items()}

@@ -1,0 +1,142 @@
+"""Public checks: what a student runs in the notebook.
+
+The function runs as it does when it is graded: in a process of its own, in which all that the notebook has
+executed so far is executed again, behind the strongest fence that this machine has. So what works here works
+there.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+from memsim.errors import MemsimError
+from memsim.grading.assignment import Limits
+from memsim.grading.conversation import Conversation, Failure
+from memsim.grading.fences import Fence, available
+from memsim.grading.values import shown
+from memsim.grading.worker import Submitted, Worker, WorkerError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    Example = tuple[list[Any], Any, str]
+
+
+_SMALL = 0xFFFF
+
+
+class CheckError(MemsimError):
+    """A public check failed; the text says which, and names the rule."""
+
+    def _render_traceback_(self) -> list[str]:
+        """Show the text only: where it was raised is of no use to a student."""
+        return str(self).split("\n")
+
+
+def check(
+    name: str,
+    *,
+    returns: Any,  # noqa: ANN401 (a type or a union of types)
+    examples: Sequence[Example],
+    memsim: bool = False,
+    limits: Limits | None = None,
+    cells: list[str] | None = None,
+) -> None:
+    """Check a question on examples.
+
+    Parameters
+    ----------
+    name
+        The function's name.
+    returns
+        The type of an answer, as in :class:`memsim.grading.assignment.Question`.
+    examples
+        (arguments, wanted, rule): what is wanted is a value, or a function of (arguments..., answer) that
+        returns None or what is wrong.
+    cells
+        The code of the notebook; without it, what this IPython session has executed.
+
+    Raises
+    ------
+    CheckError
+        Not all examples are right.
+    """
+    executed = _executed() if cells is None else cells
+    student = _student(executed)
+    with _worker(Submitted(student, executed), memsim=memsim) as worker:
+        conversation = Conversation(worker, name, limits or Limits())
+        lines = [
+            _line(name, arguments, conversation.call(arguments, returns), wanted, rule)
+            for arguments, wanted, rule in examples
+        ]
+        problems = conversation.problems
+    right = sum(line.startswith("  right") for line in lines)
+    text = "\n".join([f"{name}: {right} of {len(lines)} examples right.", *lines])
+    if right == len(lines):
+        print(f"{text}\nThe tests that give the points run when it is graded.")  # noqa: T201 (for the student)
+        return
+    if problems:
+        text += "\nCells that could not be executed:\n" + "\n".join(f"  {problem}" for problem in problems)
+    raise CheckError(text)
+
+
+def _line(name: str, arguments: list[Any], value: Any, wanted: Any, rule: str) -> str:  # noqa: ANN401 (JSON)
+    """Return how one example went, in one line."""
+    asked = f"{name}({', '.join(_argument(argument) for argument in arguments)})"
+    if isinstance(value, Failure):
+        return f"  wrong  {asked}: {value.told}. {rule}"
+    if callable(wanted):
+        judge: Callable[..., str | None] = wanted
+        message = judge(*arguments, value)
+    else:
+        message = None if same(value, wanted) else f"It returns {shown(value)}; right is {shown(wanted)}."
+    return f"  wrong  {asked}: {message} {rule}" if message else f"  right  {asked}: {rule}"
+
+
+def _argument(value: object) -> str:
+    """Return an argument as the kernel would print it: large numbers are pfns."""
+    return f"{value:#x}" if type(value) is int and value > _SMALL else shown(value)
+
+
+def same(one: object, other: object) -> bool:
+    """Return whether two JSON values are equal in type and value.
+
+    >>> same([1, True], [1, 1]), same({"a": 1, "b": 2}, {"b": 2, "a": 1})
+    (False, True)
+    """
+    return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
+
+
+def _executed() -> list[str]:
+    """Return the code that this IPython session has executed."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    if shell is None:
+        msg = "check() needs a notebook: it looks at the cells that were executed"
+        raise MemsimError(msg)
+    return [str(cell) for cell in shell.user_ns["In"][1:]]
+
+
+def _student(cells: list[str]) -> str:
+    """Return the id that the student has typed."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    return str(shell.user_ns.get("STUDENT", "")) if shell and cells else ""
+
+
+def _worker(submitted: Submitted, *, memsim: bool) -> Worker:
+    """Start a worker behind the strongest fence that works here."""
+    return Worker(_strongest(), submitted, memsim=memsim)
+
+
+@functools.cache
+def _strongest() -> Fence:
+    for fence in available():
+        try:
+            Worker(fence, Submitted("", [])).end()
+        except (WorkerError, OSError):
+            continue
+        return fence
+    msg = "this machine cannot start a process to check the answer in"
+    raise MemsimError(msg)

@@ -1,0 +1,127 @@
+"""The worker: waits for questions, and gives each to a process of its own, which dies with it.
+
+The process that waits never executes code of the student. If the student's code stops it all the same (it
+runs as the same user), the grader sees the channel end and starts another for the questions that are left.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import select
+import signal
+import socket
+import sys
+from typing import Any, NoReturn
+
+from .answer import answer
+from .fence import fence_in
+from .frames import encode, receive
+from .limits import Limited, kill_others, limit
+
+
+def main(control_fd: int, setting: dict[str, Any]) -> None:
+    """Serve one submission until the control channel ends.
+
+    ``setting`` says what to give up before, and whether the worker is ``alone``: whether every process that
+    it could kill is the submission's own.
+    """
+    fence_in(setting)
+    control = socket.socket(fileno=control_fd)
+    waker, wakes = os.pipe()
+    os.set_blocking(wakes, False)
+    os.set_blocking(waker, False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    signal.set_wakeup_fd(wakes)
+    submission = receive(control)
+    _warm_up(submission["cells"])
+    control.sendall(encode({"ready": True}))
+    while True:
+        question, fds = _receive_question(control)
+        if question is None:
+            return
+        child = _start(question, submission, fds, [control_fd, waker, wakes])
+        status = _wait(child, control, waker)
+        _end(child, alone=setting["alone"])
+        with contextlib.suppress(OSError):
+            control.sendall(encode({"ended": status}))
+
+
+def _warm_up(cells: list[str]) -> None:
+    """Import numpy once for all questions if any cell names it: it takes longer than everything else."""
+    if any("numpy" in cell for cell in cells):
+        with contextlib.suppress(ImportError):
+            importlib.import_module("numpy")
+
+
+def _receive_question(control: socket.socket) -> tuple[Any, list[int]]:
+    """Return the next question, with its channel and the pipe for what it prints; None at the end."""
+    while True:
+        mark, fds, _, _ = socket.recv_fds(control, 1, 2)
+        if not mark:
+            return None, []
+        question = receive(control)
+        if question is None or "question" in question:
+            return question, fds
+        # a "stop" that came too late: the process had ended by itself
+
+
+def _start(question: Any, submission: Any, fds: list[int], not_for_it: list[int]) -> int:  # noqa: ANN401 (JSON)
+    """Start the process that answers, and return its pid."""
+    child = os.fork()
+    if not child:
+        _be_the_child(question, submission, fds, not_for_it)
+    for fd in fds:
+        os.close(fd)
+    return child
+
+
+def _be_the_child(question: Any, submission: Any, fds: list[int], not_for_it: list[int]) -> NoReturn:  # noqa: ANN401 (JSON)
+    """Answer the question, and end."""
+    try:
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        channel, output = fds
+        nothing = os.open(os.devnull, os.O_RDONLY)
+        for fd, place in ((nothing, 0), (output, 1), (output, 2)):
+            os.dup2(fd, place)
+        for fd in (*not_for_it, output, nothing):
+            os.close(fd)
+        os.setpgid(0, 0)
+        limit(Limited(**question["limits"]))
+        answer(socket.socket(fileno=channel), question, submission)
+    finally:
+        os._exit(0)
+
+
+def _wait(child: int, control: socket.socket, waker: int) -> int | None:
+    """Return how the process ended, or None if the grader wants it ended."""
+    while True:
+        pid, status = os.waitpid(child, os.WNOHANG)
+        if pid:
+            return os.waitstatus_to_exitcode(status)
+        ready = select.select([control.fileno(), waker], [], [])[0]
+        if waker in ready:
+            os.read(waker, 64)
+        if control.fileno() in ready:
+            mark, _, _, _ = socket.recv_fds(control, 1, 2)
+            if not mark:
+                sys.exit(0)
+            receive(control)  # the only thing that comes now is "stop"
+            return None
+
+
+def _end(child: int, *, alone: bool) -> None:
+    """End every process that the question has started."""
+    if alone:
+        kill_others()
+    else:
+        for kill in (os.killpg, os.kill):
+            with contextlib.suppress(OSError):
+                kill(child, signal.SIGKILL)
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(child, 0)
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass

@@ -1,0 +1,171 @@
+"""The student's notebook as a namespace: every top-level statement that works has been executed."""
+
+from __future__ import annotations
+
+import ast
+import signal
+import sys
+import types
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from .cells import Statement, statements
+from .variants import variant
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+STUDENT = "STUDENT"
+_CPU_SECONDS, _WALL_SECONDS = 0.5, 3.0
+_PROBLEMS_TOLD = 8
+_TEXT_TOLD = 300
+
+
+class TooLong(BaseException):
+    """A top-level statement does not end."""
+
+
+class Program:
+    """What a notebook defines."""
+
+    def __init__(self, cells: list[str], notes: list[str], student: str, name: str) -> None:
+        """Execute all statements of ``cells``; of ``notes`` only what defines the question ``name``.
+
+        ``notes`` are cells that are no code cells; many an answer was lost in one of those.
+        """
+        self.names: dict[str, Any] = {"__name__": "__main__", STUDENT: student}
+        self.problems: list[str] = []
+        found, broken = statements(cells)
+        if not _defines(found, name):
+            found += _hidden(notes, name)
+        self.problems += [f"cell {cell}, line {line}: {problem}" for cell, line, problem in broken]
+        waiting = [statement for statement in _worth_running(found) if not self._run(statement)]
+        for statement in waiting:  # what used a name that a later cell defines
+            self._run(statement, last_time=True)
+        self.problems = self.problems[:_PROBLEMS_TOLD]
+
+    def _run(self, statement: Statement, *, last_time: bool = False) -> bool:
+        """Execute a statement; False if it may work once everything else has been executed."""
+        cell, node = statement
+        try:
+            code = compile(ast.Module([node], []), f"<cell {cell}>", "exec")
+            with _at_most(is_import=isinstance(node, ast.Import | ast.ImportFrom)):
+                exec(code, self.names)  # noqa: S102 (this is the process in which the student's code runs)
+        except NameError as problem:
+            if last_time:
+                self._note(statement, problem)
+            return last_time
+        except BaseException as problem:  # noqa: BLE001 (SystemExit too: the next statement may be fine)
+            self._note(statement, problem)
+        return True
+
+    def _note(self, statement: Statement, problem: BaseException) -> None:
+        self.problems.append(f"cell {statement.cell}, line {statement.node.lineno}: {told(problem)}")
+
+
+def told(problem: BaseException) -> str:
+    """Return an exception as text, which may itself raise."""
+    try:
+        text = f"{type(problem).__name__}: {problem}"
+    except BaseException:  # noqa: BLE001 (a __str__ of the student's)
+        text = "an exception that cannot be shown"
+    return text[:_TEXT_TOLD]
+
+
+@contextmanager
+def _at_most(*, is_import: bool) -> Iterator[None]:
+    """Interrupt a top-level statement that does not end; imports may be slow on a cold machine."""
+    if is_import or not hasattr(signal, "setitimer"):
+        yield
+        return
+
+    def interrupt(*_: object) -> None:
+        msg = "this statement does not end"
+        raise TooLong(msg)
+
+    for number in (signal.SIGALRM, signal.SIGPROF):
+        signal.signal(number, interrupt)
+    signal.setitimer(signal.ITIMER_REAL, _WALL_SECONDS)
+    signal.setitimer(signal.ITIMER_PROF, _CPU_SECONDS)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.setitimer(signal.ITIMER_PROF, 0)
+
+
+def _hidden(notes: list[str], name: str) -> list[Statement]:
+    """Return the definition of an answer that stands in a text cell, perhaps in a Markdown fence."""
+    texts = [
+        "\n".join(line for line in note.split("\n") if not line.startswith("```"))
+        if f"def {name}" in note
+        else ""
+        for note in notes
+    ]
+    return [statement for statement in statements(texts)[0] if _defines([statement], name)]
+
+
+def _defines(found: list[Statement], name: str) -> bool:
+    return any(isinstance(node, ast.FunctionDef) and node.name == name for _, node in found)
+
+
+def _worth_running(found: list[Statement]) -> list[Statement]:
+    """Leave out the untouched copies of functions that are answered elsewhere, and the student's id."""
+    answered = {node.name for _, node in found if isinstance(node, ast.FunctionDef) and not is_stub(node)}
+    return [
+        statement
+        for statement in found
+        if not _sets_student(statement.node)
+        and not (
+            isinstance(statement.node, ast.FunctionDef)
+            and is_stub(statement.node)
+            and statement.node.name in answered
+        )
+    ]
+
+
+def is_stub(node: ast.FunctionDef) -> bool:
+    r"""Return whether a function is as the starter has it: ``return ...`` after a docstring.
+
+    >>> is_stub(ast.parse("def f(x):\n    'What.'\n    return ...").body[0])
+    True
+    """
+    body = node.body[1:] if ast.get_docstring(node) is not None else node.body
+    return len(body) == 1 and isinstance(body[0], ast.Return | ast.Expr) and _is_dots(body[0].value)
+
+
+def _is_dots(value: ast.expr | None) -> bool:
+    return isinstance(value, ast.Constant) and value.value is ...
+
+
+def _sets_student(node: ast.stmt) -> bool:
+    """Return whether a statement sets STUDENT, which is the grader's to know."""
+    targets = (
+        node.targets
+        if isinstance(node, ast.Assign)
+        else [node.target]
+        if isinstance(node, ast.AnnAssign)
+        else []
+    )
+    return any(isinstance(target, ast.Name) and target.id == STUDENT for target in targets)
+
+
+def lend_modules(*, memsim: bool) -> None:
+    """Put in place what the first cell of an assignment imports from memsim.
+
+    ``check`` does nothing here: a check that is running does not check itself.
+    """
+    grading = types.ModuleType("memsim.grading")
+    grading.__dict__.update(check=lambda *_, **__: None, variant=variant, Limits=dict)
+    sys.modules["memsim.grading"] = grading
+    if not memsim:
+        package = types.ModuleType("memsim")
+        package.__dict__.update(__path__=[], __getattr__=_not_there, grading=grading)
+        sys.modules["memsim"] = package
+
+
+def _not_there(name: str) -> object:
+    if name.startswith("__"):
+        raise AttributeError(name)
+    msg = "memsim is not there when this question is answered: work it out without the simulator"
+    raise ImportError(msg)

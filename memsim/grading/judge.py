@@ -1,0 +1,201 @@
+"""The hidden tests of a question, put to a worker."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Self
+
+from memsim.grading.assignment import fresh, title
+from memsim.grading.conversation import Conversation, Failure
+from memsim.grading.worker import Submitted, Worker, WorkerError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from memsim.grading.assignment import Assignment, Question, Test
+    from memsim.grading.fences import Fence
+
+_CALLS = 10_000
+_PROCESSES = 3
+"""So many processes of one question may die before its other tests are not run any more."""
+_JUDGING_SECONDS = 20
+_EXCERPT = 1000
+
+
+class JudgingError(Exception):
+    """A test failed in the grader: a fault of the test, or of a value that it was not made for."""
+
+
+@dataclass
+class TestResult:
+    """How one hidden test ended."""
+
+    title: str
+    points: int
+    passed: bool
+    message: str = ""
+    needs_teacher: bool = False
+
+
+@dataclass
+class QuestionResult:
+    """How one question ended."""
+
+    name: str
+    max_score: int
+    tests: list[TestResult] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    """What could not be executed in the notebook, in the words of the worker."""
+    printed: str = ""
+
+    @property
+    def score(self) -> int:
+        """The points of all tests that passed."""
+        return sum(test.points for test in self.tests if test.passed)
+
+
+class Examiner:
+    """Puts the questions of an assignment to one submission."""
+
+    def __init__(self, assignment: Assignment, fence: Fence, key: str) -> None:
+        """``key`` makes the fresh numbers of the tests."""
+        self.assignment, self.fence, self.key = assignment, fence, key
+
+    def examine(self, submitted: Submitted) -> list[QuestionResult]:
+        """Return the result of each question."""
+        with ExitStack() as stack:
+            desk = _Desk(self.fence, submitted, stack)
+            return [
+                self._question(question, submitted.student, desk) for question in self.assignment.questions
+            ]
+
+    def _question(self, question: Question, student: str, desk: _Desk) -> QuestionResult:
+        result = QuestionResult(question.name, question.points)
+        mine = question.variant_of(student)
+        with _Line(desk, question) as line:
+            for test, points in question.tests.items():
+                rng = fresh(self.key, self.assignment.name, question.name, test, student)
+                message, faulty = _run(test, line.call, rng, mine)
+                result.tests.append(TestResult(title(test), points, not message, message, faulty))
+            result.problems, result.printed = line.problems, line.printed
+        return result
+
+
+class _Desk:
+    """The workers of one submission: one without memsim, one with; each is replaced when it breaks."""
+
+    def __init__(self, fence: Fence, submitted: Submitted, stack: ExitStack) -> None:
+        self.fence, self.submitted = fence, submitted
+        self.workers: dict[bool, Worker] = {}
+        stack.callback(self.end)
+
+    def worker(self, *, memsim: bool) -> Worker:
+        if memsim not in self.workers:
+            self.workers[memsim] = Worker(self.fence, self.submitted, memsim=memsim)
+        return self.workers[memsim]
+
+    def replace(self, *, memsim: bool) -> None:
+        worker = self.workers.pop(memsim, None)
+        if worker:
+            worker.end()
+
+    def end(self) -> None:
+        for worker in self.workers.values():
+            worker.end()
+
+
+class _Line:
+    """Calls of one question; a process that died is followed by another, up to a limit."""
+
+    def __init__(self, desk: _Desk, question: Question) -> None:
+        self.desk, self.question = desk, question
+        self.now: Conversation | None = None
+        self.died = 0
+        self.last = Failure("missing", "")
+        self.problems: list[str] = []
+        self.printed = ""
+
+    def call(self, arguments: list[Any]) -> Any:  # noqa: ANN401 (JSON, or a Failure)
+        """Return the value of a call, or a Failure."""
+        if self.died >= _PROCESSES:
+            return self.last
+        try:
+            if self.now is None:
+                worker = self.desk.worker(memsim=self.question.memsim)
+                self.now = Conversation(worker, self.question.name, self.question.limits)
+            value = self.now.call(arguments, self.question.returns)
+            self.problems = self.now.problems
+            self.printed = self.now.output[:_EXCERPT].decode("utf-8", "replace")
+            if isinstance(value, Failure) and value.ends_it:
+                self._dead(value)
+                self._end()
+        except WorkerError:
+            value = Failure("ended", "the process that answers was ended from inside")
+            self._break()
+            self._dead(value)
+        return value
+
+    def _dead(self, failure: Failure) -> None:
+        self.last = failure
+        self.died = _PROCESSES if failure.kind == "missing" else self.died + 1
+
+    def _end(self) -> None:
+        conversation, self.now = self.now, None
+        if conversation:
+            try:
+                conversation.end()
+            except WorkerError:
+                self._break()
+
+    def _break(self) -> None:
+        self.now = None
+        self.desk.replace(memsim=self.question.memsim)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end()
+
+
+def _run(test: Test, call: Callable[[list[Any]], Any], rng: Any, mine: dict[str, Any]) -> tuple[str, bool]:  # noqa: ANN401 (random.Random)
+    """Run one test; returns the message ("" is a pass) and whether a teacher should look."""
+    try:
+        dialogue = test(rng, mine)
+        with _judging():
+            arguments = next(dialogue)
+        for _ in range(_CALLS):
+            answer = call(arguments)
+            if isinstance(answer, Failure):
+                dialogue.close()
+                return f"{answer.told[0].upper()}{answer.told[1:]}.", False
+            with _judging():
+                arguments = dialogue.send(answer)
+    except StopIteration as end:
+        return (end.value or ""), False
+    except Exception as error:  # noqa: BLE001 (whatever a test can raise)
+        return f"The answer could not be judged ({type(error).__name__}); your teacher has been told.", True
+    return "The test asks without end; your teacher has been told.", True
+
+
+@contextmanager
+def _judging() -> Iterator[None]:
+    """Interrupt a test that a strange value sends astray."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(*_: object) -> None:
+        msg = f"no judgement after {_JUDGING_SECONDS} seconds"
+        raise JudgingError(msg)
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    signal.setitimer(signal.ITIMER_REAL, _JUDGING_SECONDS)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
