@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     R = TypeVar("R")
 
 KEYFRAME_EVENTS = 256
+MOST_KEYFRAMES = 64
 FUNCTIONS: dict[str, FunctionType] = {}
 """The models of kernel functions by name, as they are written: without what :func:`kernel_function` adds."""
 
@@ -224,8 +225,9 @@ class Tape(_Points):
         if done > index + 1:
             done = max(frame for frame in self._frames if frame <= index + 1)
             state = self._frames[done].copy()
+        spacing = max(KEYFRAME_EVENTS, len(self) // MOST_KEYFRAMES)
         while done <= index:
-            if done % KEYFRAME_EVENTS == 0 and done not in self._frames:
+            if done % spacing == 0 and done not in self._frames:
                 self._frames[done] = state.copy()
             event = self.events[done]
             if event.primitive:

@@ -1,24 +1,42 @@
 """The explorer: a slider over the moments of a comparison, and all that there is to see at each.
 
-Page maps are ``<img>`` in an HTML widget, not plotly pictures: a map takes 1 ms to draw and 15 KiB to send
-this way, it can have an alternative text, and it works without any JavaScript of ours.
+Maps are not plotly figures but small widgets of our own around an ``<img>`` (:mod:`memsim.view.picture`): a
+map takes 1 ms to draw and 10 KiB to send this way, it can have an alternative text and a frame that arrow
+keys move, and only what has changed is sent.
 
-Left out: pictures of several blocks at once, and moments that only one of the kernels passes.
+Left out: moments that only one of the kernels passes.
 """
 
 from __future__ import annotations
 
+from functools import lru_cache
 from html import escape
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets
 
-from memsim.errors import BadScenario
-from memsim.view.markup import classes_in, legend_html, static_html
+from memsim.errors import BadScenario, MemsimError
+from memsim.view.board import Stored
+from memsim.view.code_pane import code_html
+from memsim.view.controls import ELSEWHERE, Controls, SideView
+from memsim.view.machine_map import kind_label, machine_png, machine_sentence
+from memsim.view.markup import classes_in, legend_html, map_source, static_html
 from memsim.view.material import comparison_of, default_block, recordings_of
 from memsim.view.moments import BOOT, DONE, SIDES, moment_name
-from memsim.view.panels import STYLE, happening_html, map_alt, maps_html, recorded_html, tables_html
+from memsim.view.page_class import CLASSES, PageClass
+from memsim.view.panels import (
+    STYLE,
+    happening_html,
+    map_alt,
+    recorded_html,
+    says_html,
+    story_html,
+    tables_html,
+)
+from memsim.view.picture import Pane
+from memsim.view.png import data_uri
 from memsim.view.refusal import Refusal
+from memsim.view.story import Storyteller, story_text
 from memsim.view.text_twin import TextTwin
 from memsim.view.walk import Walk
 
@@ -27,18 +45,21 @@ if TYPE_CHECKING:
 
     from memsim.observation import Observation
     from memsim.view.material import Given
+    from memsim.view.sight import Sight
 
-ELSEWHERE = -1
-"""Value of "Jump to" while the slider is at a moment without a name."""
+MOST_SAMPLES = 60
+"""The legend has the classes that occur at the moments with names, unless there are more of these."""
 
 
-class Explorer(ipywidgets.VBox):
-    """A comparison to move through: slider, buttons, page maps, tables, text twin.
+class Explorer(Stored):
+    """A comparison to move through: controls, maps, code, tables, the story of a page, text twin.
 
     Attributes
     ----------
     walk
         The moments (``walk.moments``), and ``walk.find(step, point)`` for the index of one.
+    controls
+        The controls by name, such as ``controls.over``.
     """
 
     def __init__(self, walk: Walk, *, title: str = "", start: int = 0) -> None:
@@ -46,118 +67,199 @@ class Explorer(ipywidgets.VBox):
         self.walk = walk
         self.title = title or default_title(walk)
         self.start = start
-        self._make_controls()
-        self.happening, self.maps, self.tables, self.recorded = (ipywidgets.HTML() for _ in range(4))
+        self.controls = Controls(walk, start)
+        self.storyteller = Storyteller(walk)
+        self.happening, self.tables, self.recorded, self.differs = (ipywidgets.HTML() for _ in range(4))
+        self.sides = {side.name: SideView(walk, side.title) for side in walk.look(start).sides}
+        self.code = Pane(label="Source of the function that is being executed")
+        self.story = Pane(label="The story of one page")
         self.twin = TextTwin()
-        super().__init__(
-            [
-                ipywidgets.HTML(f"{STYLE}<h3>{escape(self.title)}</h3>"),
-                _row(self.back, self.forth, self.slider),
-                _row(self.jump, self.zone),
-                self.happening,
-                self.maps,
-                ipywidgets.HTML(legend_html(self._classes())),
-                self.tables,
-                self.recorded,
-                self.twin,
-            ]
-        )
+        self._keep()
+        super().__init__(self._parts())
         self.add_class("memsim-explorer")
         self._connect()
-        self.go(start)
         self._show()
 
-    # ---- controls ----------------------------------------------------------------------------
-
-    def _make_controls(self) -> None:
-        last = len(self.walk.moments) - 1
-        self.slider = ipywidgets.IntSlider(
-            value=self.start,
-            max=last,
-            description="Moment",
-            tooltip="The moment that is shown; arrow keys move by one, Page Up and Page Down by more",
-            continuous_update=True,
-            layout={"flex": "1 1 300px", "width": "auto", "min_width": "250px"},
+    def _parts(self) -> list[ipywidgets.Widget]:
+        sides = ipywidgets.HBox(
+            [view.box for view in self.sides.values()],
+            layout={"flex_flow": "row wrap", "grid_gap": "16px", "overflow": "visible"},
         )
-        self.back = ipywidgets.Button(description="◀ Previous", tooltip="Show the moment before this one")
-        self.forth = ipywidgets.Button(description="Next ▶", tooltip="Show the moment after this one")
-        self.jump = ipywidgets.Dropdown(
-            options=[("(a moment without a name)", ELSEWHERE), *self.walk.named()],
-            description="Jump to",
-            tooltip="Go to a moment with a name; 'recorded': there is a recording of a real kernel",
-            layout={"width": "max-content", "max_width": "100%"},
-        )
-        self.zone = ipywidgets.Dropdown(
-            options=self.walk.zones(),
-            value=self.walk.zone_of_block(),
-            description="Free lists of zone",
-            tooltip="The zone whose free lists are shown",
-            layout={"width": "max-content", "max_width": "100%"},
-        )
+        return [
+            ipywidgets.HTML(f"{STYLE}<h3>{escape(self.title)}</h3>"),
+            *self.controls.rows,
+            self.happening,
+            sides,
+            ipywidgets.HTML(legend_html(self._classes(), blocks=True)),
+            self.differs,
+            self.code,
+            self.tables,
+            self.recorded,
+            self.story,
+            self.twin,
+        ]
 
     def _connect(self) -> None:
-        self.slider.observe(self._show, "value")
-        self.zone.observe(self._show, "value")
-        self.jump.observe(self._jumped, "value")
-        self.back.on_click(lambda _: self.go(self.index - 1))
-        self.forth.on_click(lambda _: self.go(self.index + 1))
+        controls = self.controls
+        controls.slider.observe(self._show, "value")
+        controls.zone.observe(self._show, "value")
+        controls.jump.observe(self._jumped, "value")
+        controls.block.observe(self._block_typed, "value")
+        controls.page.observe(self._show_page, "value")
+        ipywidgets.link((controls.play, "value"), (controls.slider, "value"))
+        controls.back.on_click(lambda _: self.go(self.index - 1))
+        controls.forth.on_click(lambda _: self.go(self.index + 1))
+        controls.over.on_click(lambda _: self.go(self.walk.steps.over(self.index)))
+        controls.out.on_click(lambda _: self.go(self.walk.steps.out(self.index)))
+        controls.difference.on_click(self._next_difference)
+        for view in self.sides.values():
+            view.pages.observe(self._page_chosen, "at")
+            view.machine.observe(self._block_chosen, "at")
 
-    def _jumped(self, change: dict[str, Any]) -> None:
-        if change["new"] != ELSEWHERE:
-            self.slider.value = change["new"]
+    # ---- moving ------------------------------------------------------------------------------
 
     @property
     def index(self) -> int:
         """The moment that is shown."""
-        value: int = self.slider.value
+        value: int = self.controls.slider.value
         return value
 
     def go(self, index: int) -> None:
         """Show a moment by its index; beyond the ends the first or the last one."""
-        self.slider.value = min(max(index, 0), len(self.walk.moments) - 1)
+        self.controls.slider.value = min(max(index, 0), len(self.walk.moments) - 1)
+
+    def _jumped(self, change: dict[str, Any]) -> None:
+        if change["new"] != ELSEWHERE:
+            self.go(change["new"])
+
+    def _next_difference(self, _button: object) -> None:
+        found = self.walk.next_difference(self.index)
+        if found is None:
+            self._say("No other difference follows among the next moments.")
+        else:
+            self.go(found)
+
+    def _say(self, words: str) -> None:
+        self.differs.value = f'<p role="status" style="margin: 4px 0"><b>{escape(words)}</b></p>'
+
+    # ---- choosing a block and a page ---------------------------------------------------------
+
+    def look_at(self, block: int) -> None:
+        """Show the pages of another memory block; MemsimError if there never is such a block."""
+        self.walk.check_block(block)
+        self.walk.block = block
+        self.controls.block.value = block
+        self.controls.page.value = f"{block * self.walk.block_pages:#x}"
+        self._show()
+
+    def _block_typed(self, change: dict[str, Any]) -> None:
+        if change["new"] == self.walk.block:
+            return
+        try:
+            self.look_at(change["new"])
+        except MemsimError as problem:
+            self._say(str(problem))
+
+    def _block_chosen(self, change: dict[str, Any]) -> None:
+        block = self.walk.blocks[min(change["new"], len(self.walk.blocks) - 1)]
+        if block != self.walk.block:
+            self.look_at(block)
+
+    def _page_chosen(self, change: dict[str, Any]) -> None:
+        self.controls.page.value = f"{self.walk.block * self.walk.block_pages + change['new']:#x}"
+
+    def _page(self) -> int | None:
+        """Return the pfn whose story is told, or None if what was typed is none."""
+        try:
+            return self.storyteller.pfn(self.controls.page.value)
+        except MemsimError:
+            return None
 
     # ---- showing -----------------------------------------------------------------------------
 
     def _show(self, _change: object = None) -> None:
-        sight = self.walk.look(self.index)
-        names = dict(self.jump.options).values()
-        self.jump.value = self.index if self.index in names else ELSEWHERE
-        self.back.disabled = self.index == 0
-        self.forth.disabled = self.index == len(self.walk.moments) - 1
+        sight, zone = self.walk.look(self.index), self.controls.zone.value
+        self._show_where(sight)
+        for side in sight.sides:
+            view = self.sides[side.name]
+            view.pages.source = map_source(side.page_map.classes, side.page_map.heads)
+            view.pages.alt = map_alt(side)
+            view.machine.source = machine_source(side.kinds.tobytes())
+            view.machine.alt = f"Map of the machine: {machine_sentence(sight.blocks, side.kinds)}"
+            view.says.value = says_html(side)
         self.happening.value = happening_html(sight)
-        self.maps.value = maps_html(sight)
-        self.tables.value = tables_html(sight, self.zone.value)
+        self.code.html = code_html(sight)
+        self.tables.value = tables_html(sight, zone)
         self.recorded.value = recorded_html(sight)
-        self.twin.moment = f"{self.index}, {moment_name(self.walk.moments[self.index])}"
-        self.twin.text = sight.twin(self.zone.value)
+        self._say(sight.differs)
+        self._show_page()
 
-    def _classes(self) -> list[Any]:
+    def _show_where(self, sight: Sight) -> None:
+        """Make the controls say which moment is shown."""
+        controls = self.controls
+        named = self.index in dict(controls.jump.options).values()
+        controls.jump.value = self.index if named else ELSEWHERE
+        controls.back.disabled = self.index == 0
+        last = self.index == len(self.walk.moments) - 1
+        for control in (controls.forth, controls.over, controls.out, controls.difference):
+            control.disabled = last
+        self.twin.moment = f"{self.index}, {moment_name(self.walk.moments[sight.index])}"
+
+    def _show_page(self, _change: object = None) -> None:
+        """Tell the story of the chosen page, and put the frames on the maps where it is."""
+        sight, text = self.walk.look(self.index), self.controls.page.value
+        try:
+            pfn = self.storyteller.pfn(text)
+            stories = self.storyteller.tell(pfn, self.index)
+        except MemsimError as problem:
+            self.story.html = f'<p role="status"><b>{escape(str(problem))}</b></p>'
+            self.twin.text = sight.twin(self.controls.zone.value, str(problem))
+            return
+        self._frame(sight, pfn)
+        self.story.html = story_html(pfn, stories)
+        self.twin.text = sight.twin(self.controls.zone.value, story_text(pfn, stories))
+
+    def _frame(self, sight: Sight, pfn: int) -> None:
+        """Put the frames of all maps where a page is, or at the first of what is shown."""
+        block = self.walk.block
+        at = pfn - block * self.walk.block_pages
+        at = at if 0 <= at < self.walk.block_pages else 0
+        place = sight.blocks.index(block)
+        for side in sight.sides:
+            view = self.sides[side.name]
+            kind = PageClass(int(side.page_map.classes[at]))
+            view.pages.at, view.machine.at = at, place
+            view.pages.told = f"pfn {block * self.walk.block_pages + at:#x}, {kind.label} ({kind.letter})"
+            view.machine.told = f"block {block}, {kind_label(int(side.kinds[place]))}"
+
+    def _classes(self) -> list[PageClass]:
         """Return the classes that occur at any moment with a name."""
-        sides = [side for _, index in self.walk.named() for side in self.walk.look(index).sides]
+        named = self.walk.named()
+        if len(named) > MOST_SAMPLES:
+            return list(CLASSES)
+        sides = [side for _, index in named for side in self.walk.look(index).sides]
         maps = [side.page_map.classes for side in sides]
         maps += [r.page_map.classes for side in sides if (r := side.recorded) and r.page_map]
         return classes_in(maps)
 
     # ---- without a kernel --------------------------------------------------------------------
 
-    def __repr__(self) -> str:
-        """Return the text twin of the first moment: the same whoever runs it, whatever was moved."""
-        return f"{self.title}\n{self.walk.look(self.start).twin(self.walk.zone_of_block())}"
-
-    def static_html(self) -> str:
-        """Return the first moment as a figure that needs no kernel."""
+    def _keep(self) -> None:
+        """Make the first moment the stored output: the same whoever runs it, whatever is moved later."""
         sight = self.walk.look(self.start)
         maps = {
             side.title: (side.page_map.classes, side.page_map.heads, map_alt(side)) for side in sight.sides
         }
         twin = sight.twin(self.walk.zone_of_block())
-        return static_html(maps, twin, self.title, note="Run this notebook to move through the moments.")
+        note = "Run this notebook to move through the moments."
+        self.stored_text = f"{self.title}\n{twin}"
+        self.stored_html = static_html(maps, twin, self.title, note=note)
 
-    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:  # noqa: ANN401 (IPython's protocol)
-        bundle: dict[str, Any] = super()._repr_mimebundle_(**kwargs)
-        bundle["text/plain"] = repr(self)
-        bundle["text/html"] = self.static_html()
-        return bundle
+
+@lru_cache(maxsize=64)
+def machine_source(kinds: bytes) -> str:
+    """Return the address of a machine's map; from one moment to the next most stay the same."""
+    return data_uri(machine_png(kinds))
 
 
 def default_title(walk: Walk) -> str:
@@ -166,13 +268,6 @@ def default_title(walk: Walk) -> str:
     if names == SIDES:
         return f"Memory block {walk.block}, before and after the patch"
     return f"Memory block {walk.block}, two kernels: {', '.join(names)}"
-
-
-def _row(*controls: ipywidgets.Widget) -> ipywidgets.HBox:
-    """Return controls beside each other, or below where there is no room."""
-    return ipywidgets.HBox(
-        controls, layout={"flex_flow": "row wrap", "grid_gap": "4px 12px", "overflow": "visible"}
-    )
 
 
 def explore(

@@ -4,7 +4,7 @@ A pattern is drawn over a class's colour in black or white; patterns differ in s
 darkness, so that a map can be read in greyscale. Letters are 5 x 7 pixels, enlarged, black in a white
 rim, and so legible on every colour.
 
-Left out: every letter that no class has.
+Left out: every letter that no kind of page or block has.
 """
 
 from __future__ import annotations
@@ -109,7 +109,11 @@ def dots(drawing: str) -> Pixels:
 
 def pattern(kind: PageClass, height: int, width: int) -> Pixels:
     """Return which pixels of an area of one class are inked."""
-    motif = dots(PATTERNS[kind])
+    return tiled(dots(PATTERNS[kind]), height, width)
+
+
+def tiled(motif: Pixels, height: int, width: int) -> Pixels:
+    """Return an area covered with a motif."""
     times = -(-height // motif.shape[0]), -(-width // motif.shape[1])
     return np.tile(motif, times)[:height, :width]
 
@@ -123,6 +127,7 @@ GLYPHS = {
     "S": ".#### #.... #.... .###. ....# ....# ####.",
     "P": "####. #...# #...# ####. #.... #.... #....",
     "X": "#...# #...# .#.#. ..#.. .#.#. #...# #...#",
+    "N": "#...# ##..# ##..# #.#.# #..## #..## #...#",
     "F": "##### #.... #.... ####. #.... #.... #....",
     "*": "..... ..#.. #.#.# .###. #.#.# ..#.. .....",
     "+": "..... ..#.. ..#.. ##### ..#.. ..#.. .....",
@@ -137,10 +142,13 @@ def word(letters: str) -> Pixels:
 
 
 @lru_cache(maxsize=256)
-def stamp(letters: str, height: int, width: int) -> tuple[Pixels, Pixels]:
-    """Return which pixels of a tile the letters ink, and which their rim covers, letters centred."""
+def stamp(letters: str, height: int, width: int, largest: int = 99) -> tuple[Pixels, Pixels]:
+    """Return which pixels of a tile the letters ink, and which their rim covers, letters centred.
+
+    ``largest`` is how many times their 5 x 7 pixels they are at most.
+    """
     shape = word(letters)
-    size = min((height - 2) // GLYPH_HEIGHT, (width - 2) // shape.shape[1], max(height // 10, 1))
+    size = min((height - 2) // GLYPH_HEIGHT, (width - 2) // shape.shape[1], max(height // 10, 1), largest)
     big = np.kron(shape, np.ones((size, size), bool))
     ink = np.zeros((height, width), bool)
     top, left = (height - big.shape[0]) // 2, (width - big.shape[1]) // 2

@@ -16,6 +16,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from memsim.include.layout import pageblock_nr_pages
+from memsim.view.machine_map import (
+    NOT_ONLINE,
+    NOT_ONLINE_LABEL,
+    NOT_ONLINE_LETTER,
+    NOT_ONLINE_MEANING,
+    machine_png,
+)
 from memsim.view.page_class import CLASSES, PageClass, class_counts
 from memsim.view.page_map import block_png
 from memsim.view.png import data_uri
@@ -43,9 +50,13 @@ _NOTE = f"{SMALL}; margin: 2px 0 8px"
 
 def map_image(classes: Classes, heads: Heads | None, alt: str, *, reproducible: bool = False) -> str:
     """Return a page map as an ``<img>`` that holds the picture itself."""
-    none = None if heads is None else heads.tobytes()
-    source = _map_source(classes.tobytes(), none, reproducible)
+    source = map_source(classes, heads, reproducible=reproducible)
     return f'<img alt="{escape(alt)}" src="{source}" style="display: block; max-width: 100%; height: auto">'
+
+
+def map_source(classes: Classes, heads: Heads | None, *, reproducible: bool = False) -> str:
+    """Return the address of a page map, which holds the picture itself."""
+    return _map_source(classes.tobytes(), None if heads is None else heads.tobytes(), reproducible)
 
 
 @lru_cache(maxsize=64)
@@ -66,16 +77,32 @@ def classes_in(maps: Iterable[Classes]) -> list[PageClass]:
     return sorted(found)
 
 
-def legend_html(kinds: Iterable[PageClass] = CLASSES) -> str:
-    """Return a list of classes: a sample of each, its letter, its name and what it means."""
+def legend_html(kinds: Iterable[PageClass] = CLASSES, *, blocks: bool = False) -> str:
+    """Return a list of classes: a sample of each, its letter, its name and what it means.
+
+    With ``blocks`` also what only the map of a machine has.
+    """
     items = "".join(
-        '<li style="display: inline-block; margin-right: 1.5em">'
-        f'<img alt="{kind.pattern}" src="{_swatch(kind)}" '
-        'style="height: 1.6em; vertical-align: middle; margin: 2px 4px 2px 0">'
-        f"<b>{kind.letter}</b> {kind.label} ({kind.meaning})</li>"
-        for kind in kinds
+        _legend_item(kind.pattern, _swatch(kind), kind.letter, kind.label, kind.meaning) for kind in kinds
     )
+    if blocks:
+        source = data_uri(machine_png(bytes([NOT_ONLINE])))
+        items += _legend_item(
+            "short dashes", source, NOT_ONLINE_LETTER, f"block {NOT_ONLINE_LABEL}", NOT_ONLINE_MEANING
+        )
+        items += (
+            '<li style="display: inline-block"><b>+</b> others, too (in large machines: a dark corner)</li>'
+        )
     return f'<ul style="list-style: none; padding: 0; margin: 4px 0; {SMALL}">{items}</ul>'
+
+
+def _legend_item(pattern: str, source: str, letter: str, label: str, meaning: str) -> str:
+    return (
+        '<li style="display: inline-block; margin-right: 1.5em">'
+        f'<img alt="{pattern}" src="{source}" '
+        'style="height: 1.6em; vertical-align: middle; margin: 2px 4px 2px 0">'
+        f"<b>{letter}</b> {label} ({meaning})</li>"
+    )
 
 
 def static_html(

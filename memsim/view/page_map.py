@@ -9,6 +9,7 @@ Left out: what a letter covers (the text twin counts every page), and ranges tha
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -33,6 +34,30 @@ _BLACK = 2 * _FREE_HEAD + 2
 _WHITE, _GAP = _BLACK + 1, _BLACK + 2
 _HEAD_COLOUR, _GAP_COLOUR = "#00291E", "#8A8A8A"
 _WIDE_BLOCK = 4 * PAGEBLOCKS_PER_SECTION
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """Where the cells of a map are: in tiles, which stand in rows with gaps around them; all in pixels."""
+
+    count: int
+    """Cells."""
+    columns: int
+    """Tiles in a row."""
+    tile_rows: int
+    tile_columns: int
+    cell: int
+    gap: int
+
+
+def page_geometry(nr_pages: int) -> Geometry:
+    """Return how the pages of a page map are laid out.
+
+    >>> page_geometry(32768)
+    Geometry(count=32768, columns=8, tile_rows=16, tile_columns=32, cell=3, gap=4)
+    """
+    columns, scale = grid(nr_pages // pageblock_nr_pages)
+    return Geometry(nr_pages, columns, TILE_ROWS, TILE_COLUMNS, scale, scale + 1)
 
 
 def block_png(classes: Classes, heads: Heads | None = None, *, reproducible: bool = False) -> bytes:
@@ -81,7 +106,7 @@ def block_image(classes: Classes, heads: Heads | None = None) -> Image:
     tiles = [
         _tile(data[at : at + pageblock_nr_pages], scale) for at in range(0, len(data), pageblock_nr_pages)
     ]
-    return _in_grid(tiles, columns, gap=scale + 1)
+    return in_grid(tiles, columns, scale + 1, _GAP)
 
 
 def grid(nr_tiles: int) -> tuple[int, int]:
@@ -118,11 +143,11 @@ def _tile(kinds: bytes, scale: int) -> Image:
     return tile
 
 
-def _in_grid(tiles: list[Image], columns: int, gap: int) -> Image:
+def in_grid(tiles: list[Image], columns: int, gap: int, colour: int) -> Image:
     """Return one picture of all tiles, with gaps between and around them."""
     height, width = tiles[0].shape
     rows = -(-len(tiles) // columns)
-    canvas = np.full((rows * (height + gap) + gap, columns * (width + gap) + gap), _GAP, np.uint8)
+    canvas = np.full((rows * (height + gap) + gap, columns * (width + gap) + gap), colour, np.uint8)
     for number, tile in enumerate(tiles):
         row, column = divmod(number, columns)
         top, left = row * (height + gap) + gap, column * (width + gap) + gap

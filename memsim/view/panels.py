@@ -12,9 +12,13 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from memsim.view.markup import SIGNS, counters_html, free_lists_html, map_image, totals_html
+from memsim.view.story import touch_lines
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from memsim.view.sight import Recorded, Side, Sight
+    from memsim.view.story import Story
 
 STYLE = """<style>
 .memsim-explorer { overflow: visible; color: var(--jp-ui-font-color1, #212121); max-width: 1660px; }
@@ -28,6 +32,42 @@ STYLE = """<style>
 .memsim-sides h4 { margin: 4px 0; font-size: 1.05em; }
 .memsim-sides p { margin: 4px 0; }
 .memsim-sides p.memsim-sentence { min-height: 4.05em; }
+.memsim-side h4, .memsim-pane h4 { margin: 4px 0; font-size: 1.05em; }
+.memsim-side p { margin: 4px 0; }
+.memsim-side p.memsim-sentence { min-height: 4.05em; }
+.memsim-side pre.memsim-lines {
+  min-height: 11em; margin: 0; padding: 4px 8px; font-size: 0.85em; line-height: 1.25; white-space: pre-wrap;
+  color: inherit; background: transparent; border: 1px solid var(--jp-border-color1, #8a8a8a);
+}
+.memsim-picture {
+  position: relative; display: inline-block; max-width: 100%; margin: 2px 0; cursor: crosshair;
+}
+.memsim-picture img { display: block; max-width: 100%; height: auto; }
+.memsim-frame {
+  position: absolute; box-sizing: content-box; margin: -3px 0 0 -3px; padding: 1px; border: 2px solid #000000;
+  outline: 2px solid #FFFFFF; cursor: crosshair;
+}
+.memsim-explorer .memsim-frame:focus-visible {
+  outline: 4px solid #FFFFFF !important; outline-offset: 0; box-shadow: 0 0 0 7px #D55E00;
+}
+.memsim-pane {
+  max-height: 30em; overflow: auto; margin: 6px 0; padding: 4px 8px; line-height: 1.35;
+  color: var(--jp-ui-font-color1, #212121); border: 1px solid var(--jp-border-color1, #8a8a8a);
+}
+.memsim-pane p { margin: 4px 0; }
+.memsim-pane figure { margin: 4px 0; }
+.memsim-pane pre.memsim-code {
+  margin: 0; background: transparent; color: inherit; font-size: 0.9em; line-height: 1.3;
+}
+.memsim-line { display: block; padding-left: 4px; border-left: 4px solid transparent; }
+.memsim-asks { border-left-color: #8a8a8a; background: rgba(128, 128, 128, 0.18); }
+.memsim-with { border-left-color: #009E73; background: rgba(0, 158, 115, 0.16); }
+.memsim-without { border-left-color: #D55E00; background: rgba(213, 94, 0, 0.16); }
+.memsim-here { font-weight: bold; outline: 2px solid var(--jp-brand-color1, #1976d2); outline-offset: -2px; }
+.memsim-story {
+  margin: 2px 0; padding-left: 1.2em; font-size: 0.85em;
+  font-family: var(--jp-code-font-family, monospace);
+}
 .memsim-tables { display: flex; flex-wrap: wrap; gap: 0 32px; }
 .memsim-tables > div { max-width: 100%; overflow-x: auto; }
 .memsim-explorer pre.memsim-twin {
@@ -44,18 +84,30 @@ def happening_html(sight: Sight) -> str:
     return f'<p style="margin: 4px 0">{escape(sight.heading)}<br><b>{escape(sight.happening)}</b></p>'
 
 
-def maps_html(sight: Sight) -> str:
-    """Return the page maps of both kernels, and below each whether a recorded kernel agrees."""
-    return _sides_html(
-        [
-            (
-                side.title,
-                map_image(side.page_map.classes, side.page_map.heads, map_alt(side))
-                + f'<p class="memsim-sentence">{escape(side.sentence)}</p>{_verdict(side.recorded)}',
-            )
-            for side in sight.sides
-        ]
+def says_html(side: Side) -> str:
+    """Return what is told below the maps of a kernel: its block, a recording, what it wrote, its log."""
+    return (
+        f'<p class="memsim-sentence">{escape(side.sentence)}</p>{_verdict(side.recorded)}'
+        f"{_lines('Written since the moment before', side.written)}{_lines('Kernel log, its end', side.log)}"
     )
+
+
+def _lines(caption: str, lines: Sequence[str]) -> str:
+    if not lines:
+        return ""
+    text = escape("\n".join(line.strip() for line in lines))
+    return f'<p>{caption}:</p><pre class="memsim-lines">{text}</pre>'
+
+
+def story_html(pfn: int, stories: Sequence[Story]) -> str:
+    """Return the story of a page on both kernels."""
+    columns = [(story.name, _story_html(story)) for story in stories]
+    return f"<h4>The story of page {pfn:#x}</h4>{_sides_html(columns)}"
+
+
+def _story_html(story: Story) -> str:
+    items = "".join(f"<li>{escape(line)}</li>" for line in touch_lines(story))
+    return f'<p>Now {escape(story.now)}.</p><ul class="memsim-story">{items}</ul>'
 
 
 def map_alt(side: Side) -> str:

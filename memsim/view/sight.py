@@ -8,12 +8,19 @@ Left out: how it is found (:mod:`memsim.view.walk`) and drawn (:mod:`memsim.view
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
+from memsim.view.differences import differences, told
+from memsim.view.machine_map import machine_sentence
+from memsim.view.source import listings
 from memsim.view.tables import Numbers, counters_text, free_lists_text
 from memsim.view.text import map_sentence
 
 if TYPE_CHECKING:
+    from memsim.patch import Hunk, Patch
+    from memsim.view.calls import Frame
+    from memsim.view.machine_map import Kinds
     from memsim.view.page_class import Classes
     from memsim.view.page_map import Heads
 
@@ -46,8 +53,15 @@ class Side:
     """One of the two kernels at a moment."""
 
     name: str
+    patch: Patch
     page_map: PageMap
     sentence: str
+    kinds: Kinds
+    """What each block of the machine is: see :mod:`memsim.view.machine_map`."""
+    frames: tuple[Frame, ...]
+    """The functions that are being executed, the innermost first."""
+    written: tuple[str, ...]
+    """What was written since the moment before, by whom."""
     log: tuple[str, ...]
     recorded: Recorded | None
 
@@ -70,28 +84,75 @@ class Sight:
     sides: tuple[Side, ...]
     numbers: Numbers
     previous: Numbers
+    blocks: tuple[int, ...]
+    """Every memory block that there ever is."""
 
-    def twin(self, zone: str) -> str:
-        """Return everything as text, with the free lists of one zone: no ids, no times."""
+    @cached_property
+    def differences(self) -> dict[tuple[str, ...], str]:
+        """In what the two kernels differ."""
+        return differences(self.sides, self.numbers)
+
+    @property
+    def differs(self) -> str:
+        """In what the two kernels differ, in a sentence."""
+        return told(self.differences)
+
+    @property
+    def function(self) -> str:
+        """The kernel function that is being executed, or nothing."""
+        frames = self.sides[-1].frames
+        return frames[0].function if frames else ""
+
+    @property
+    def code(self) -> str:
+        """Which function is being executed, who called it, and which hunks it asks for, in words."""
+        if not self.function:
+            return "Code: no kernel function is being executed."
+        shown = listings(self.function)
+        where = f" ({shown[0].file})" if shown else ""
+        callers = ", ".join(f"{frame.function}()" for frame in self.sides[-1].frames[1:])
+        asked = [self.hunk(hunk) for listing in shown for hunk in listing.hunks]
+        branches = f"Branches of the patch in it: {'; '.join(asked)}." if asked else "The patch is not in it."
+        by = f", called by {callers}" if callers else ""
+        return f"Code: {self.function}(){where}{by}. {branches}"
+
+    def hunk(self, hunk: Hunk) -> str:
+        """Return which of the kernels have a hunk, in words."""
+        has = [f"{'with' if hunk in side.patch else 'without'} it {side.name}" for side in self.sides]
+        return f"{hunk.name} ({', '.join(has)})"
+
+    def twin(self, zone: str, page: str = "") -> str:
+        """Return everything as text, with the free lists of one zone: no ids, no times.
+
+        ``page`` is what is told of one page, if anything.
+        """
         counters = counters_text(self.numbers, self.previous)
         free_lists = free_lists_text(self.numbers, zone, self.previous)
         return "\n\n".join(
             [
-                f"{self.heading}\n{self.happening}",
-                *(_side_twin(side) for side in self.sides),
+                f"{self.heading}\n{self.happening}\n{self.code}",
+                *(_side_twin(side, self.blocks) for side in self.sides),
+                self.differs,
+                *([page] if page else []),
                 f"Zone counters, in pages (*: changed since the moment before)\n{counters}",
                 f"Free lists of zone {zone}, in blocks\n{free_lists}",
             ]
         )
 
 
-def _side_twin(side: Side) -> str:
+def _side_twin(side: Side, blocks: tuple[int, ...]) -> str:
     first, rest = side.title.split(" ", 1)
-    lines = [f"{first.upper()} {rest}. {side.sentence}", f"  Map: {side.page_map.sentence}."]
+    lines = [
+        f"{first.upper()} {rest}. {side.sentence}",
+        f"  Map: {side.page_map.sentence}.",
+        f"  Machine: {machine_sentence(blocks, side.kinds)}.",
+    ]
     if side.recorded is not None:
         lines.append(f"  Recorded kernel {side.recorded.kernel}: {side.recorded.says}.")
         if side.recorded.page_map is not None:
             lines.append(f"  Recorded map: {side.recorded.page_map.sentence}.")
+    if side.written:
+        lines += ["  Written since the moment before:", *(f"    {line}" for line in side.written)]
     if side.log:
         lines += ["  The kernel log ends with:", *(f"  {line}" for line in side.log)]
     return "\n".join(lines)

@@ -11,6 +11,10 @@ from typing import TYPE_CHECKING, Any
 from memsim.compare_probe import Comparable, compare_probe
 from memsim.errors import MemsimError
 from memsim.trace import matches
+from memsim.view.calls import Steps, frames_at
+from memsim.view.differences import LONGEST_SEARCH
+from memsim.view.machine_map import BlockWatch, block_ranges
+from memsim.view.material import blocks_of
 from memsim.view.moments import (
     DONE,
     all_moments,
@@ -26,6 +30,7 @@ from memsim.view.recorded import recorded_classes, recorded_heads
 from memsim.view.sight import PageMap, Recorded, Side, Sight
 from memsim.view.tables import Numbers
 from memsim.view.text import block_sentence, log_tail
+from memsim.view.touch import write_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,20 +66,24 @@ class Walk:
         self.moments = all_moments(comparison)
         self.runs = dict(zip(side_names(comparison), (comparison.before, comparison.after), strict=True))
         self.block_pages = comparison.before.machine.kernel.block_pages
-        self._check_block()
+        self.blocks = tuple(blocks_of(comparison))
+        self.check_block(block)
         self.recordings = {self._side_of(recording): recording for recording in recordings}
         self.probes = {side: self._probes_of(recording) for side, recording in self.recordings.items()}
+        self.steps = Steps(comparison, self.moments)
+        self.tapes = dict(zip(self.runs, tapes(comparison), strict=True))
+        self.watches = {
+            side: BlockWatch(tape, self.blocks, self.block_pages) for side, tape in self.tapes.items()
+        }
         self.numbers = lru_cache(maxsize=4096)(self._numbers)
-        self.look = lru_cache(maxsize=64)(self._look)
+        self._looked = lru_cache(maxsize=64)(self._look)
 
     # ---- lining up ---------------------------------------------------------------------------
 
-    def _check_block(self) -> None:
-        tape = tapes(self.comparison)[0]
-        known = {e.args[0] for e in tape.events if e.primitive == "set_block_state"}
-        known |= set(self.comparison.before.machine.kernel.state.blocks)
-        if self.block not in known:
-            msg = f"there never is a memory block {self.block}; there are {sorted(known)}"
+    def check_block(self, block: int) -> None:
+        """Refuse (MemsimError) a memory block that there never is."""
+        if block not in self.blocks:
+            msg = f"there never is a memory block {block}; there are {block_ranges(self.blocks)}"
             raise MemsimError(msg)
 
     def _side_of(self, recording: Observation) -> str:
@@ -115,9 +124,9 @@ class Walk:
         return named_moments(self.moments, recorded)
 
     def zones(self) -> list[str]:
-        """Return the zones that have pages at the first, the last, or any moment with a name."""
-        seen = [index for _, index in self.named()]
-        used = {zone for index in seen for zone in self.numbers(index).used_zones()}
+        """Return the zones that have pages at any moment."""
+        used = set(self.numbers(0).used_zones())
+        used |= {e.target for tape in self.tapes.values() for e in tape.events if e.primitive == "set_span"}
         zones = self.comparison.after.machine.kernel.state.zones
         return [zone.name for zone in zones if zone.name in used]
 
@@ -138,7 +147,11 @@ class Walk:
     def _numbers(self, index: int) -> Numbers:
         return Numbers.of(self.states(index))
 
-    def _look(self, index: int) -> Sight:
+    def look(self, index: int) -> Sight:
+        """Return all that there is to see at a moment, with the pages of ``block``."""
+        return self._looked(index, self.block)
+
+    def _look(self, index: int, block: int) -> Sight:
         # First the moment before: going from it to this one is a small step forward on the tapes.
         previous = self.numbers(max(index - 1, 0))
         numbers = self.numbers(index)
@@ -147,20 +160,58 @@ class Walk:
             index,
             heading(self.comparison, self.moments, index),
             happening(self.comparison, self.moments[index]),
-            tuple(self._side(index, side, state) for side, state in states.items()),
+            tuple(self._side(index, side, state, block) for side, state in states.items()),
             numbers,
             previous,
+            self.blocks,
         )
 
-    def _side(self, index: int, side: str, state: State) -> Side:
-        pfn = self.block * self.block_pages
+    def _side(self, index: int, side: str, state: State, block: int) -> Side:
+        pfn = block * self.block_pages
         page_map = PageMap(
             page_classes(state, pfn, self.block_pages), free_heads(state, pfn, self.block_pages)
         )
-        sentence = block_sentence(state, self.block, self.block_pages)
-        return Side(side, page_map, sentence, tuple(log_tail(state)), self._recorded(index, side, state))
+        place = self.place(index, side)
+        return Side(
+            side,
+            self.runs[side].machine.kernel.patch,
+            page_map,
+            block_sentence(state, block, self.block_pages),
+            self.watches[side].at(place),
+            frames_at(self.tapes[side], place, self.moments[index].point),
+            self.written(index, side),
+            tuple(log_tail(state)),
+            self._recorded(index, side, state, block),
+        )
 
-    def _recorded(self, index: int, side: str, state: State) -> Recorded | None:
+    def place(self, index: int, side: str) -> int:
+        """Return the place of a moment on one side's tape."""
+        moment = self.moments[index]
+        return moment.before if side == next(iter(self.runs)) else moment.after
+
+    def written(self, index: int, side: str, longest: int = 8) -> tuple[str, ...]:
+        """Return what one side wrote since the moment before, and in which function."""
+        first = self.place(index - 1, side) + 1 if index else 0
+        events = self.tapes[side].events[first : self.place(index, side) + 1]
+        lines = [f"{e.function or '(driver)'}: {write_text(e)}" for e in events if e.primitive]
+        more = [f"and {len(lines) - longest} more"] if len(lines) > longest else []
+        return tuple(lines[:longest] + more)
+
+    def next_difference(self, index: int) -> int | None:
+        """Return the next moment at which the two kernels differ in a way that they did not just before.
+
+        None: there is none, or none among the next moments (see ``LONGEST_SEARCH``).
+        """
+        known = set(self.look(index).differences)
+        for at in range(index + 1, min(len(self.moments), index + 1 + LONGEST_SEARCH)):
+            if any(self.written(at, side, 0) for side in self.runs):
+                found = set(self.look(at).differences)
+                if found - known:
+                    return at
+                known = found
+        return None
+
+    def _recorded(self, index: int, side: str, state: State, block: int) -> Recorded | None:
         if side not in self.recordings:
             return None
         recording = self.recordings[side]
@@ -171,7 +222,7 @@ class Walk:
         boot_totalram = self.runs[side].machine.boot_totalram_pages
         result = compare_probe(recording, probe, Comparable(state, self.block_pages, boot_totalram))
         problems = result.problems + self._other_end(index, side, probe)
-        page_map = _recorded_map(recording, probe, self.block)
+        page_map = _recorded_map(recording, probe, block)
         says = "; ".join(problems) if problems else f"agrees, {_compared(result.pages, page_map)}"
         return Recorded(kernel, says, not problems, page_map)
 

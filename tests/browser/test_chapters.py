@@ -21,7 +21,7 @@ ONE_BLOCK = BOOK / "01-one-block-comes-online.ipynb"
 
 EXPLORER = ".memsim-explorer"
 HANDLE = f"{EXPLORER} .widget-slider .noUi-handle >> nth=0"
-TWIN = f"{EXPLORER} pre"
+TWIN = f"{EXPLORER} pre.memsim-twin"
 NUMBERS = f"{EXPLORER} .memsim-tables"
 SIDES = ("before", "after")
 

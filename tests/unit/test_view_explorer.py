@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import time
 from dataclasses import replace
-from html import unescape
 
 import pytest
 
@@ -47,11 +46,25 @@ def explorer(both, recordings):
 
 def pictures(explorer):
     """Return the alternative texts of the page maps that are shown."""
-    return [unescape(alt) for alt in re.findall(r'<img alt="([^"]*)"', explorer.maps.value)]
+    return [view.pages.alt for view in explorer.sides.values()]
 
 
 def verdicts(explorer):
-    return re.findall(r"<p>Recorded kernel ([^:]*): <b>([^<]*)</b>", explorer.maps.value)
+    return re.findall(r"<p>Recorded kernel ([^:]*): <b>([^<]*)</b>", says(explorer))
+
+
+def says(explorer):
+    return "".join(view.says.value for view in explorer.sides.values())
+
+
+def shown(explorer):
+    """Return all that there is to see, but for the page's story."""
+    return (sources(explorer), says(explorer), explorer.code.html, explorer.tables.value, explorer.twin.text)
+
+
+def sources(explorer):
+    """Return the pictures of all maps."""
+    return [each.source for view in explorer.sides.values() for each in (view.machine, view.pages)]
 
 
 # ---- moments ---------------------------------------------------------------------------------------
@@ -162,9 +175,13 @@ def test_maps_have_alternative_texts(explorer):
 
 def test_it_moves_and_everything_changes(explorer):
     def shown():
-        return [
-            widget.value for widget in (explorer.happening, explorer.maps, explorer.tables, explorer.recorded)
-        ] + [explorer.twin.text, explorer.twin.moment]
+        return [widget.value for widget in (explorer.happening, explorer.tables, explorer.recorded)] + [
+            sources(explorer)[1],
+            says(explorer),
+            explorer.code.html,
+            explorer.twin.text,
+            explorer.twin.moment,
+        ]
 
     first = shown()
     explorer.go(explorer.index + 3)
@@ -200,44 +217,50 @@ def test_every_moment_forwards_backwards_and_in_jumps_is_the_same(explorer):
     last = len(explorer.walk.moments) - 1
     for index in range(last + 1):
         explorer.go(index)
-        forwards.append((explorer.maps.value, explorer.tables.value, explorer.twin.text))
+        forwards.append(shown(explorer))
     for order in (range(last, -1, -1), range(0, last, 7), [last, 0, last, 5]):
         for index in order:
             explorer.go(index)
-            assert (explorer.maps.value, explorer.tables.value, explorer.twin.text) == forwards[index]
+            assert shown(explorer) == forwards[index]
 
 
 def test_the_controls(explorer):
     here = explorer.index
-    explorer.forth.click()
+    explorer.controls.forth.click()
     assert explorer.index == here + 1
-    assert explorer.jump.value == ELSEWHERE
-    explorer.back.click()
+    assert explorer.controls.jump.value == ELSEWHERE
+    explorer.controls.back.click()
     assert explorer.index == here
-    assert explorer.jump.value == here
-    target = dict(explorer.jump.options)["step 1 notifier:MEM_ONLINE, recorded"]
-    explorer.jump.value = target
+    assert explorer.controls.jump.value == here
+    target = dict(explorer.controls.jump.options)["step 1 notifier:MEM_ONLINE, recorded"]
+    explorer.controls.jump.value = target
     assert explorer.index == target
     assert "notifier:MEM_ONLINE" in explorer.happening.value
-    assert explorer.slider.max == len(explorer.walk.moments) - 1
-    explorer.zone.value = "DMA32"
+    assert explorer.controls.slider.max == len(explorer.walk.moments) - 1
+    explorer.controls.zone.value = "DMA32"
     assert "Free lists of zone DMA32" in explorer.tables.value
     assert "Free lists of zone DMA32" in explorer.twin.text
-    assert explorer.zone.options == ("DMA", "DMA32", "Movable")
+    assert explorer.controls.zone.options == ("DMA", "DMA32", "Movable")
 
 
 def test_the_ends(explorer):
     explorer.go(-5)
-    assert (explorer.index, explorer.back.disabled, explorer.forth.disabled) == (0, True, False)
-    assert "no memory block, no struct pages" in explorer.maps.value
+    assert (explorer.index, explorer.controls.back.disabled, explorer.controls.forth.disabled) == (
+        0,
+        True,
+        False,
+    )
+    assert says(explorer).count("no memory block, no struct pages") == 2
     explorer.go(10_000)
-    assert explorer.index == explorer.slider.max
-    assert (explorer.back.disabled, explorer.forth.disabled) == (False, True)
+    assert explorer.index == explorer.controls.slider.max
+    assert (explorer.controls.back.disabled, explorer.controls.forth.disabled) == (False, True)
 
 
 def test_every_control_has_a_name_and_a_tooltip(explorer):
-    for control in (explorer.slider, explorer.back, explorer.forth, explorer.jump, explorer.zone):
-        assert control.description
+    controls = [child for row in explorer.controls.rows for child in row.children]
+    assert len(controls) == 11
+    for control in controls:
+        assert control.description or control is explorer.controls.play
         assert control.tooltip
 
 
@@ -262,9 +285,9 @@ def test_between_recordings_it_names_the_last_one(explorer):
     ] * 2
     assert explorer.recorded.value == ""
     explorer.go(explorer.start - 1)
-    assert "(last one: step 1 notifier:MEM_GOING_ONLINE)" in explorer.maps.value
+    assert "(last one: step 1 notifier:MEM_GOING_ONLINE)" in says(explorer)
     explorer.go(1)
-    assert "(last one: after boot)" in explorer.maps.value
+    assert "(last one: after boot)" in says(explorer)
 
 
 def test_a_difference_is_told(both, recordings):
@@ -314,7 +337,10 @@ def test_what_a_recording_does_not_tell_is_said(recordings):
 
 def test_half_a_patch_is_called_by_its_hunks(scenario):
     explorer = explore(compare(scenario, after=Patch.parse("MM_INIT")), block=BLOCK, start=(1, "done"))
-    assert "With MM_INIT only" in explorer.maps.value
+    assert [view.heading.value for view in explorer.sides.values()] == [
+        "<h4>Before the patch</h4>",
+        "<h4>With MM_INIT only</h4>",
+    ]
     assert "free but still Offline (F" in explorer.twin.text
     assert re.search(r"counter +before +MM_INIT", explorer.twin.text)
     assert explorer.title == "Memory block 32, two kernels: before, MM_INIT"
@@ -352,7 +378,10 @@ def test_the_kernel_log_is_shown(scenario):
 def test_the_stored_output_needs_no_kernel_and_no_network(explorer):
     first = explorer._repr_mimebundle_()
     assert set(first) == {"text/plain", "text/html", VIEW}
-    assert first["text/plain"] == repr(explorer) == f"{explorer.title}\n{explorer.twin.text}"
+    assert first["text/plain"] == repr(explorer)
+    # What the live twin tells besides is the story of the chosen page.
+    without_story = re.sub(r"\n\nPage 0x100000\n(  .*\n)*", "\n", explorer.twin.text)
+    assert repr(explorer) == f"{explorer.title}\n{without_story}"
     html = first["text/html"]
     assert html.count('alt="Page map') == 2
     assert 'class="memsim-static"' in html

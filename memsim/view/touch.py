@@ -1,0 +1,129 @@
+"""Which pages an event of a tape is about, and every event that was about one page: the page's story.
+
+Left out: reads; a tape holds writes and probe points only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from memsim.include.layout import PAGES_PER_SECTION
+from memsim.include.mmzone import ZoneType
+from memsim.include.page_flags import MANAGED, PRESENT, PageFlag
+from memsim.view.moments import argument_text
+from memsim.view.tables import migratetype_name
+
+if TYPE_CHECKING:
+    from memsim.trace import Event, Tape
+
+RANGES = frozenset(
+    "poison init_pages set_flags clear_flags set_type clear_type set_refcount set_migratetype".split()  # noqa: SIM905 (a list of words)
+)
+"""Writes that begin with a pfn and a number of pages."""
+PAGES = frozenset({"reset_type", "set_order", "set_buddy_order", "clear_buddy"})
+"""Writes to one struct page, whose pfn comes first."""
+FREE_BLOCKS = frozenset(
+    "add_to_free_list add_to_free_list_tail del_from_free_list pcp_add pcp_add_tail pcp_del".split()  # noqa: SIM905
+)
+"""Writes that move a free block: its pfn and its order."""
+SECTIONS = frozenset({"add_section", "remove_section", "set_online", "set_free_max_order"})
+"""Writes to a whole section, whose number comes first."""
+BLOCKS = frozenset({"set_block_state"})
+"""Writes to a memory block, whose id comes first."""
+NO_PAGES = frozenset({"totalram_pages_add", "printk", "add", "set_span", "set_watermark"})
+"""Writes that are not about any page."""
+
+
+def touched(event: Event, block_pages: int) -> tuple[int, int]:
+    """Return the first pfn and the number of pages that an event writes to; (0, 0) if it is about none.
+
+    >>> from memsim.trace import Event
+    >>> touched(Event(0, "", 0, target="Normal", primitive="del_from_free_list", args=(1024, 3, 0)), 32768)
+    (1024, 8)
+    """
+    name, args = event.primitive, event.args
+    if name in RANGES:
+        return args[0], args[1]
+    if name in FREE_BLOCKS:
+        return args[0], 1 << args[1]
+    if name in PAGES:
+        return args[0], 1
+    if name in SECTIONS:
+        return args[0] * PAGES_PER_SECTION, PAGES_PER_SECTION
+    return (args[0] * block_pages, block_pages) if name in BLOCKS else (0, 0)
+
+
+@dataclass(frozen=True)
+class Touch:
+    """One event that touched a page: its place on the tape, the step, the function, and what it did."""
+
+    index: int
+    step: int
+    function: str
+    what: str
+
+
+class Stories:
+    """The stories of the pages of one tape."""
+
+    def __init__(self, tape: Tape, block_pages: int) -> None:
+        """Look at every event once; this is done when the first story is asked for."""
+        self._tape = tape
+        spans = np.array([touched(event, block_pages) for event in tape.events], np.int64).reshape(-1, 2)
+        self._starts, self._ends = spans[:, 0], spans.sum(axis=1)
+        self.of = lru_cache(maxsize=64)(self._of)
+
+    def _of(self, pfn: int) -> tuple[Touch, ...]:
+        """Return every event that touched a page, the first one first."""
+        found = np.flatnonzero((self._starts <= pfn) & (pfn < self._ends)).tolist()
+        return tuple(_touch(index, self._tape.events[index]) for index in found)
+
+
+def _touch(index: int, event: Event) -> Touch:
+    return Touch(index, event.step, event.function, write_text(event))
+
+
+def write_text(event: Event) -> str:
+    """Return a write as a call: flags, orders and migratetypes by name, other numbers in hexadecimal.
+
+    >>> from memsim.trace import Event
+    >>> write_text(Event(0, "", 0, target="memmap", primitive="set_flags", args=(1024, 8, 0x400)))
+    'memmap.set_flags(0x400, 0x8, RESERVED)'
+    >>> write_text(Event(0, "", 0, target="Normal", primitive="add_to_free_list", args=(1024, 9, 1)))
+    'Normal.add_to_free_list(0x400, order 9, movable)'
+    """
+    arguments = [argument_text(argument) for argument in event.args]
+    if event.primitive in _FLAG_WRITES:
+        arguments[2] = flags_text(event.args[2])
+    elif event.primitive == "init_pages":
+        arguments[2:] = [ZoneType(event.args[2]).name, flags_text(event.args[3])]
+        arguments.append(f"stored type {event.args[4]:#x}")
+    elif event.primitive == "set_migratetype":
+        arguments[2] = migratetype_name(event.args[2])
+    elif event.primitive in _ORDER_WRITES:
+        arguments[1] = f"order {event.args[1]}"
+    elif event.primitive in FREE_BLOCKS:
+        arguments[1:] = [f"order {event.args[1]}", migratetype_name(event.args[2])]
+    return f"{event.target}.{event.primitive}({', '.join(arguments)})"
+
+
+_FLAG_WRITES = frozenset({"set_flags", "clear_flags"})
+_ORDER_WRITES = frozenset({"set_order", "set_buddy_order"})
+
+
+def flags_text(mask: int) -> str:
+    """Return flags by name, and the two bits that the model adds to count by.
+
+    >>> flags_text(0x400), flags_text(0)
+    ('RESERVED', 'no flags')
+    """
+    names = [str(flag.name) for flag in PageFlag if flag & mask]
+    missing = [str(flag.name) for flag in PageFlag if not flag & mask]
+    if len(missing) <= 1:
+        names = [f"all flags{' but '.join(['', *missing])}"]
+    names += [name for bit, name in ((MANAGED, "(managed)"), (PRESENT, "(present)")) if bit & mask]
+    return "|".join(names) or "no flags"
