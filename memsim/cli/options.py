@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from memsim.errors import BadScenario
-from memsim.include.layout import section_nr_to_pfn
 from memsim.observation import FORMAT as OBSERVATION_FORMAT
 from memsim.observation import Observation, bundled, bundled_names
 from memsim.patch import AFTER, BEFORE, RELEASES, Hunk, Patch
@@ -14,8 +13,6 @@ from memsim.scenario import Scenario, read_json
 
 if TYPE_CHECKING:
     import argparse
-
-    from memsim.kernel import State
 
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 (its type has no other name)
 
@@ -66,9 +63,3 @@ def load_scenario(path: str) -> Scenario:
     if isinstance(document, dict) and document.get("format") == OBSERVATION_FORMAT:
         return Observation.parse(document, path).scenario
     return Scenario.parse(document, path)
-
-
-def hotplugged_blocks(state: State, block_pages: int) -> list[int]:
-    """Return the memory blocks that are not boot memory."""
-    early = {section_nr_to_pfn(nr) // block_pages for nr, part in state.memmap.sections.items() if part.early}
-    return [block for block in sorted(state.blocks) if block not in early]

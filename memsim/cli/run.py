@@ -11,13 +11,12 @@ from memsim.cli.options import (
     add_release,
     add_scenario,
     chosen_patch,
-    hotplugged_blocks,
     load_scenario,
 )
 from memsim.comparison import compare
 from memsim.scenario import Run, run
 from memsim.steps import tell_step
-from memsim.view.text import block_sentence, counters_table
+from memsim.view.text import block_sentence, counters_table, hotplugged_blocks
 
 if TYPE_CHECKING:
     import argparse

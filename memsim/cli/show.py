@@ -9,13 +9,12 @@ from memsim.cli.options import (
     add_kernel,
     add_scenario,
     chosen_patch,
-    hotplugged_blocks,
     load_scenario,
 )
 from memsim.errors import MemsimError
 from memsim.include.page_flags import flags_word
 from memsim.scenario import Run, run
-from memsim.view.text import describe_state
+from memsim.view.text import describe_state, hotplugged_blocks
 
 if TYPE_CHECKING:
     import argparse

@@ -137,7 +137,9 @@ def free_pages_prepare(kernel: Kernel, pfn: int, order: int) -> bool:
         kernel.memmap.clear_flags(pfn, nr_pages, PAGE_FLAGS_CHECK_AT_PREP)
         return True
     for wrong in sorted(bad, key=lambda each: each == pfn):  # the head is checked last
-        reason = page_bad_reason(kernel, wrong, PAGE_FLAGS_CHECK_AT_FREE, "PAGE_FLAGS_CHECK_AT_FREE")
+        reason = None
+        if kernel.bad_pages < BAD_PAGE_BURST:  # later reports are not printed
+            reason = page_bad_reason(kernel, wrong, PAGE_FLAGS_CHECK_AT_FREE, "PAGE_FLAGS_CHECK_AT_FREE")
         bad_page(kernel, wrong, reason or "nonzero mapcount")
     return False
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from memsim.include.layout import hex_range, pfn_to_section_nr
+from memsim.include.layout import hex_range, pfn_to_section_nr, section_nr_to_pfn
 from memsim.view.page_class import PageClass, class_counts, free_heads, page_classes, pageblock_letters
 from memsim.view.recorded import recorded_classes
 from memsim.view.tables import counters_table, free_lists_table, migratetype_name
@@ -33,6 +33,7 @@ __all__ = [
     "counters_table",
     "describe_state",
     "free_lists_table",
+    "hotplugged_blocks",
     "map_sentence",
     "page_classes",
     "recorded_classes",
@@ -132,6 +133,15 @@ def pageblock_runs(classes: Classes, longest: int = 16) -> str:
         at = end + 1
     more = [f"and {len(runs) - longest} more runs"] if len(runs) > longest else []
     return ", ".join(runs[:longest] + more)
+
+
+# ---- which blocks ----------------------------------------------------------------------------------
+
+
+def hotplugged_blocks(state: State, block_pages: int) -> list[int]:
+    """Return the memory blocks that are not boot memory."""
+    early = {section_nr_to_pfn(nr) // block_pages for nr, part in state.memmap.sections.items() if part.early}
+    return [block for block in sorted(state.blocks) if block not in early]
 
 
 # ---- everything ------------------------------------------------------------------------------------

@@ -1,0 +1,164 @@
+"""Half a patch against the whole one: what differs, and the widget moved from Python.
+
+What each hunk does alone, and what is missing without it, is tested in test_half_patch.py.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import pytest
+
+from memsim import AFTER, BEFORE, Patch, Scenario, compare
+from memsim.errors import MemsimError
+from memsim.patch import Hunk
+from memsim.view.half_patch import half_patch
+from memsim.view.half_run import HalfRun, HalfRuns, kernel_title
+
+SCENARIO = Scenario.parse(
+    {
+        "format": "memsim-scenario/1",
+        "title": "on and off",
+        "machine": {"ram": [[0, 131072]]},
+        "steps": [
+            {"do": "add_memory", "start_pfn": 0x100000, "nr_pages": 32768},
+            {"do": "online", "block": 32, "type": "online_movable"},
+            {"do": "offline", "block": 32},
+        ],
+    },
+    "test",
+)
+ONLINE = 2
+
+
+@pytest.mark.parametrize("debug_vm", [False, True])
+@pytest.mark.parametrize("release", ["6.1", "6.12"])
+def test_the_whole_patch_differs_in_nothing_from_itself(release, debug_vm):
+    for steps in range(4):
+        result = HalfRun(SCENARIO, AFTER, release, debug_vm=debug_vm, steps=steps)
+        assert result.verdict == "no difference from the whole patch"
+        assert "Invariants: all hold" in result.text()
+
+
+def test_production_prints_nothing_and_yet_all_tail_pages_are_wrong():
+    """MM_INIT alone on 6.12 without checks: nobody clears Offline.
+
+    split_large_buddy() frees 64 pageblocks; the head of each becomes Buddy, which overwrites Offline.
+    """
+    result = HalfRun(SCENARIO, Patch.parse("MM_INIT"), steps=ONLINE)
+    assert result.half.log == ()
+    assert result.half.outcomes == result.whole.outcomes
+    assert result.pages_differing(32) == 32768 - 64
+    assert [text.split(":")[0] for text in result.half.violations] == ["offline-free", "offline-managed"]
+    assert result.differing == []
+
+
+def test_debug_vm_prints_and_leaks():
+    result = HalfRun(SCENARIO, Patch.parse("MM_INIT"), debug_vm=True, steps=ONLINE)
+    assert result.half.log[0].startswith("BUG: Bad page state")
+    assert "lines in the log that the whole patch does not print" in result.verdict
+    (row,) = result.differing
+    assert row.words == ("Movable", "nr_free")
+    assert row.numbers == (0, 32768)
+    assert "more lines" in result.text(32)
+
+
+def test_a_machine_that_dies_is_told():
+    machine = {**SCENARIO.machine, "memmap_on_memory": True}
+    result = HalfRun(replace(SCENARIO, machine=machine), Patch.parse("MEMORY_HOTPLUG"), "6.1", debug_vm=True)
+    assert result.half.outcomes[-1].startswith(
+        "online block 32 (online_movable): the machine died: VM_BUG_ON_PAGE"
+    )
+    assert "steps end otherwise" in result.verdict
+
+
+def test_pages_that_differ_are_counted_as_the_comparison_counts_them():
+    result = HalfRun(SCENARIO, BEFORE, steps=1)
+    both = compare(replace(SCENARIO, steps=SCENARIO.steps[:1]))
+    moment = both.moments[-1]
+    assert result.pages_differing(32) == both.differing_pages(moment, 0x100000, 32768)
+    other = HalfRun(SCENARIO, Patch.parse("PAGE_ALLOC"), steps=ONLINE, debug_vm=True)
+    assert other.pages_differing(32) == 32768
+
+
+def test_titles():
+    assert kernel_title(AFTER) == "The whole patch"
+    assert kernel_title(Patch.parse("MM_INIT,PAGE_ALLOC")) == "Only MM_INIT,PAGE_ALLOC"
+
+
+def test_what_was_run_is_remembered():
+    runs = HalfRuns(SCENARIO)
+    one = runs(BEFORE, "6.12", debug_vm=False, steps=2)
+    assert runs(BEFORE, "6.12", debug_vm=False, steps=2) is one
+    other = runs(Patch.parse("MM_INIT"), "6.12", debug_vm=False, steps=2)
+    assert other.whole_run is one.whole_run
+
+
+# ---- the widget ------------------------------------------------------------------------------------
+
+
+def test_a_box_for_each_hunk_and_what_it_does():
+    widget = half_patch(SCENARIO, steps=ONLINE)
+    assert list(widget.hunks) == list(Hunk)
+    assert "no difference from the whole patch" in widget.twin.text
+    widget.hunks[Hunk.PAGE_ALLOC].value = False
+    assert widget.patch == Patch.without({Hunk.PAGE_ALLOC})
+    assert "All but PAGE_ALLOC" in widget.sight.value
+    assert "offline-free: no page of a free block is of type Offline" in widget.sight.value
+    assert "[ ] PAGE_ALLOC" in widget.twin.text
+    assert "[x] MM_INIT" in widget.twin.text
+    alts = re.findall(r'<img alt="(Page map[^"]*)"', widget.sight.value)
+    assert alts[0].startswith(
+        "Page map of block 32, All but PAGE_ALLOC: 64 pages free (B), 32704 pages free but"
+    )
+    assert alts[1].startswith("Page map of block 32, The whole patch: 32768 pages free (B)")
+    widget.debug_vm.value = True
+    assert "Bad page state" in widget.sight.value
+    assert "Bad page state" in widget.twin.text
+    widget.release.value = "6.1"
+    assert "Linux 6.1, with CONFIG_DEBUG_VM" in widget.twin.text
+    widget.none.click()
+    assert widget.patch == BEFORE
+    widget.all.click()
+    assert widget.patch == AFTER
+    assert "no difference" in widget.twin.text
+
+
+def test_steps_and_blocks():
+    widget = half_patch(SCENARIO)
+    assert "after 3 of 3 steps" in widget.twin.text
+    widget.steps.value = 0
+    assert widget.block.options == ()
+    assert "<img" not in widget.sight.value
+    widget.steps.value = 2
+    assert widget.block.value == 32
+
+
+def test_hunks_as_text_and_wrong_ones():
+    assert half_patch(SCENARIO, "before", steps=1).patch == BEFORE
+    with pytest.raises(MemsimError, match="'MM' is not a hunk of the series"):
+        half_patch(SCENARIO, "MM")
+
+
+def test_every_control_has_a_name_and_a_tooltip_and_is_reached_by_tab():
+    widget = half_patch(SCENARIO)
+    controls = (widget.all, widget.none, widget.debug_vm, widget.release, widget.steps, widget.block)
+    for control in (*controls, *widget.hunks.values()):
+        assert control.description
+        assert control.tooltip
+        assert control.tabbable
+
+
+def test_the_stored_output_is_that_of_the_first_kernel():
+    widget = half_patch(SCENARIO, "MM_INIT", steps=ONLINE)
+    first = widget._repr_mimebundle_()
+    widget.all.click()
+    again = widget._repr_mimebundle_()
+    for kind in ("text/plain", "text/html"):
+        assert first[kind] == again[kind]
+    assert "Only MM_INIT" in first["text/plain"]
+    assert "2 invariants broken" in first["text/html"]
+    assert (
+        half_patch(SCENARIO, "MM_INIT", steps=ONLINE)._repr_mimebundle_()["text/html"] == first["text/html"]
+    )
