@@ -25,6 +25,7 @@ WIDE = {"width": "max-content", "max_width": "100%"}
 LABEL = {"description_width": "initial"}
 """Style of a control whose description is shown whole."""
 
+
 _STYLE = """<style>
 .memsim-board .widget-button { width: auto; min-width: 5em; overflow: visible; }
 .memsim-board .widget-box { overflow: visible; }
@@ -94,3 +95,43 @@ def row(*controls: ipywidgets.Widget) -> ipywidgets.HBox:
     return ipywidgets.HBox(
         controls, layout={"flex_flow": "row wrap", "grid_gap": "4px 12px", "overflow": "visible"}
     )
+
+
+# ---- controls --------------------------------------------------------------------------------------
+
+
+def button(description: str, tooltip: str) -> ipywidgets.Button:
+    """Return a button that Tab reaches."""
+    return ipywidgets.Button(description=description, tooltip=tooltip, tabbable=True)
+
+
+def number(description: str, value: int, tooltip: str) -> ipywidgets.IntText:
+    """Return a field for a whole number, whatever it is: wrong ones are to be answered, not prevented."""
+    return ipywidgets.IntText(
+        value=value, description=description, tooltip=tooltip, style=LABEL, layout=WIDE, tabbable=True
+    )
+
+
+def text_field(description: str, value: str, tooltip: str, width: str = "16em") -> ipywidgets.Text:
+    """Return a line of text that takes effect with Enter."""
+    return ipywidgets.Text(
+        value=value,
+        description=description,
+        tooltip=tooltip,
+        continuous_update=False,
+        style=LABEL,
+        layout={"width": width},
+        tabbable=True,
+    )
+
+
+def choice(
+    description: str, options: Sequence[Any], tooltip: str, value: object = None
+) -> ipywidgets.Dropdown:
+    """Return a list to choose from."""
+    control = ipywidgets.Dropdown(
+        options=options, description=description, tooltip=tooltip, style=LABEL, layout=WIDE, tabbable=True
+    )
+    if value is not None:
+        control.value = value
+    return control

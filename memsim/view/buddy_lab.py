@@ -8,16 +8,16 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import ipywidgets
-
 from memsim.errors import MemsimError
 from memsim.include.layout import MAX_PAGE_ORDER, pageblock_nr_pages
-from memsim.view.board import LABEL, WIDE, Board, row
+from memsim.view.board import Board, button, choice, number, row, text_field
 from memsim.view.buddy_script import FIRST_PFN, HELP, SIZES, BuddyScript
 from memsim.view.buddy_sight import lists_of, look, sight_html, sight_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    import ipywidgets
 
     from memsim.view.buddy_script import Told
 
@@ -78,31 +78,30 @@ class BuddyLab(Board):
 
     def _make_controls(self) -> None:
         kinds = ["movable", "unmovable", "reclaimable"]
-        self.order = _number("Order", 0, f"Order of the block: 0 (one page) to {MAX_PAGE_ORDER} (1024 pages)")
-        self.migratetype = _choice("Migratetype", kinds, "Which kind of memory is asked for")
-        self.times = _number("Times", 1, "How many blocks to allocate")
-        self.allocate = _button("Allocate", "Allocate blocks of this order and migratetype")
-        self.block = _choice("Allocated block", [], "The block that Free frees")
-        self.free = _button("Free", "Free the block that is chosen beside")
-        self.every_other = _button("Free every other", "Free the first, third, fifth ... allocated block")
-        self.free_all = _button("Free all", "Free all allocated blocks")
-        self.pageblock = _choice("Pageblock", [], "The pageblock to isolate or to give back")
-        self.isolate = _button("Isolate", "Isolate the pageblock: start_isolate_page_range()")
-        self.unisolate = _button(
-            "End isolation", "Give the pageblock back as of the migratetype chosen above"
-        )
-        self.pfn = _text("Page", f"{FIRST_PFN:#x}", "A pfn, such as 0x100000")
-        self.why = _button(
+        self.order = number("Order", 0, f"Order of the block: 0 (one page) to {MAX_PAGE_ORDER} (1024 pages)")
+        self.migratetype = choice("Migratetype", kinds, "Which kind of memory is asked for")
+        self.times = number("Times", 1, "How many blocks to allocate")
+        self.allocate = button("Allocate", "Allocate blocks of this order and migratetype")
+        self.block = choice("Allocated block", [], "The block that Free frees")
+        self.free = button("Free", "Free the block that is chosen beside")
+        self.every_other = button("Free every other", "Free the first, third, fifth ... allocated block")
+        self.free_all = button("Free all", "Free all allocated blocks")
+        self.pageblock = choice("Pageblock", [], "The pageblock to isolate or to give back")
+        self.isolate = button("Isolate", "Isolate the pageblock: start_isolate_page_range()")
+        self.unisolate = button("End isolation", "Give the pageblock back as of the migratetype chosen above")
+        self.pfn = text_field("Page", f"{FIRST_PFN:#x}", "A pfn, such as 0x100000")
+        self.why = button(
             "Why is this not merged?", "Say which rule keeps the block around this page as it is"
         )
-        self.undo = _button("Undo", "Take the last action back")
-        self.restart = _button("Start again", "Boot again: everything is free")
-        self.line = _text("Or type", "", f"A line of a script, then Enter: {HELP}")
+        self.undo = button("Undo", "Take the last action back")
+        self.restart = button("Start again", "Boot again: everything is free")
+        self.line = text_field("Or type", "", f"A line of a script, then Enter: {HELP}")
         self.line.layout.width = "28em"
+        self.line.placeholder = "allocate 0 movable x16"
         sizes = [(f"{size} MiB", size) for size in SIZES]
-        self.size = _choice("Zone", sizes, "Size of the zone; the script is done again", self.script.size_mib)
+        self.size = choice("Zone", sizes, "Size of the zone; the script is done again", self.script.size_mib)
         releases = ["6.12", "6.1"]
-        self.release = _choice(
+        self.release = choice(
             "Linux", releases, "Kernel release; the script is done again", self.script.release
         )
 
@@ -118,7 +117,7 @@ class BuddyLab(Board):
 
     def _connect(self) -> None:
         order = lambda: f"allocate {self.order.value} {self.migratetype.value} x{self.times.value}"  # noqa: E731
-        for button, line in (
+        for control, line in (
             (self.allocate, order),
             (self.free, lambda: f"free {self.block.value or 'nothing'}"),
             (self.every_other, lambda: "free every other"),
@@ -127,7 +126,7 @@ class BuddyLab(Board):
             (self.unisolate, lambda: f"unisolate {self.pageblock.value} {self.migratetype.value}"),
             (self.why, lambda: f"why {self.pfn.value}"),
         ):
-            button.on_click(partial(self._do_line, line))
+            control.on_click(partial(self._do_line, line))
         self.undo.on_click(lambda _: self._act(self.script.undo))
         self.restart.on_click(lambda _: self._act(self.script.restart))
         self.line.observe(self._typed, "value")
@@ -175,8 +174,8 @@ class BuddyLab(Board):
         pfns = range(FIRST_PFN, FIRST_PFN + self.script.nr_pages, pageblock_nr_pages)
         _offer(self.pageblock, [(f"{pfn:#x}", f"{pfn:#x}") for pfn in pfns])
         self.undo.disabled = not self.script.lines
-        for button in (self.free, self.every_other, self.free_all):
-            button.disabled = not allocated
+        for control in (self.free, self.every_other, self.free_all):
+            control.disabled = not allocated
         self._quiet = False
 
 
@@ -187,43 +186,3 @@ def _offer(control: ipywidgets.Dropdown, options: list[tuple[str, str]]) -> None
         control.options = options
         values = [value for _, value in options]
         control.value = old if old in values else values[0] if values else None
-
-
-# ---- controls --------------------------------------------------------------------------------------
-
-
-def _button(description: str, tooltip: str) -> ipywidgets.Button:
-    return ipywidgets.Button(description=description, tooltip=tooltip, tabbable=True)
-
-
-def _number(description: str, value: int, tooltip: str) -> ipywidgets.IntText:
-    return ipywidgets.IntText(
-        value=value,
-        description=description,
-        tooltip=tooltip,
-        style=LABEL,
-        layout={"width": "9em"},
-        tabbable=True,
-    )
-
-
-def _text(description: str, value: str, tooltip: str) -> ipywidgets.Text:
-    return ipywidgets.Text(
-        value=value,
-        description=description,
-        tooltip=tooltip,
-        placeholder="allocate 0 movable x16" if not value else "",
-        continuous_update=False,
-        style=LABEL,
-        layout={"width": "16em"},
-        tabbable=True,
-    )
-
-
-def _choice(description: str, options: Sequence[Any], tooltip: str, value: Any = None) -> ipywidgets.Dropdown:  # noqa: ANN401 (of any type)
-    control = ipywidgets.Dropdown(
-        options=options, description=description, tooltip=tooltip, style=LABEL, layout=WIDE, tabbable=True
-    )
-    if value is not None:
-        control.value = value
-    return control

@@ -35,6 +35,7 @@ from memsim.mm.page_alloc_entry import alloc_pages
 from memsim.mm.page_isolation import start_isolate_page_range, undo_isolate_page_range
 from memsim.patch import AFTER
 from memsim.view.buddy_story import FreeListWatch
+from memsim.view.text import plural
 from memsim.view.why_not_merged import why_not_merged
 
 if TYPE_CHECKING:
@@ -150,7 +151,7 @@ class BuddyScript:
         self.release = self.release if release is None else release
         lines = self.lines if keep else []
         self._replay(lines)
-        again = f"; the same {len(lines)} lines done again" if lines else ""
+        again = f"; the same {len(lines)} {plural(len(lines), 'line')} done again" if lines else ""
         if len(self.lines) != len(lines):
             again = f"; of {len(lines)} lines {len(self.lines)} could be done again"
         self.told = Told("start", f"{self.size_mib} MiB, Linux {self.release}{again}")
