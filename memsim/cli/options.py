@@ -16,18 +16,23 @@ if TYPE_CHECKING:
 
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 (its type has no other name)
 
+DEFAULT_RELEASE = "6.12"
 OK, NOT_OK, WRONG = 0, 1, 2
 """Exit statuses: all is as it should be, something is not, the command or a file is wrong."""
 
 
-def add_scenario(to: argparse.ArgumentParser) -> None:
+def add_scenario(to: argparse.ArgumentParser, *, required: bool = True) -> None:
     """Add the argument that names a scenario."""
-    to.add_argument("scenario", metavar="SCENARIO", help="scenario or recording (JSON file)")
+    nargs = None if required else "?"
+    to.add_argument("scenario", metavar="SCENARIO", nargs=nargs, help="scenario or recording (JSON file)")
 
 
-def add_release(to: argparse.ArgumentParser) -> None:
-    """Add the options that choose the kernel apart from the patch."""
-    to.add_argument("--release", choices=list(RELEASES), default="6.12", help="default: %(default)s")
+def add_release(to: argparse.ArgumentParser, default: str | None = DEFAULT_RELEASE) -> None:
+    """Add the options that choose the kernel apart from the patch.
+
+    Without a ``default`` the release is None unless given; see :func:`chosen_release`.
+    """
+    to.add_argument("--release", choices=list(RELEASES), default=default, help=f"default: {DEFAULT_RELEASE}")
     to.add_argument(
         "--debug-vm",
         action="store_true",
@@ -35,8 +40,8 @@ def add_release(to: argparse.ArgumentParser) -> None:
     )
 
 
-def add_kernel(to: argparse.ArgumentParser) -> None:
-    """Add the options that choose a kernel."""
+def add_kernel(to: argparse.ArgumentParser, release: str | None = DEFAULT_RELEASE) -> None:
+    """Add the options that choose a kernel; ``release`` as in :func:`add_release`."""
     side = to.add_mutually_exclusive_group()
     side.add_argument("--before", action="store_true", help="the kernel without the patch series")
     side.add_argument("--after", action="store_true", help="the kernel with all of it (default)")
@@ -45,7 +50,12 @@ def add_kernel(to: argparse.ArgumentParser) -> None:
         metavar="HUNK,...",
         help=f"the kernel with only these hunks: {', '.join(Hunk.__members__)}",
     )
-    add_release(to)
+    add_release(to, release)
+
+
+def chosen_release(arguments: argparse.Namespace) -> str:
+    """Return the release that the options name, or the usual one."""
+    return str(arguments.release or DEFAULT_RELEASE)
 
 
 def chosen_patch(arguments: argparse.Namespace) -> Patch:

@@ -4,13 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from memsim.cli.options import (
-    OK,
-    add_kernel,
-    add_scenario,
-    chosen_patch,
-    load_scenario,
-)
+from memsim.cli.labs import add_views, chosen_view, scenario_for
+from memsim.cli.options import OK, add_kernel, add_scenario, chosen_patch, chosen_release
 from memsim.errors import MemsimError
 from memsim.include.page_flags import flags_word
 from memsim.scenario import Run, run
@@ -27,12 +22,12 @@ def add_to(commands: Commands) -> None:
     """Add ``show``."""
     show = commands.add_parser(
         "show",
-        help="show the state of a machine as text",
+        help="show the state of a machine, or what a widget of the book shows, as text",
         description="Show zones, free lists, memory blocks and pages at the end of a scenario, or "
-        "at a probe point inside it.",
+        "at a probe point inside it; or what a widget of the book shows.",
     )
-    add_scenario(show)
-    add_kernel(show)
+    add_scenario(show, required=False)
+    add_kernel(show, release=None)
     show.add_argument(
         "--at",
         metavar="POINT",
@@ -44,14 +39,18 @@ def add_to(commands: Commands) -> None:
     show.add_argument(
         "--pfn", type=lambda text: int(text, 0), action="append", help="show this struct page too"
     )
+    add_views(show)
     show.set_defaults(command=command_show)
 
 
 def command_show(arguments: argparse.Namespace) -> int:
     """``memsim show``."""
-    scenario = load_scenario(arguments.scenario)
+    view = chosen_view(arguments)
+    if view is not None:
+        return view.show(arguments)
+    scenario, release = scenario_for(arguments), chosen_release(arguments)
     patch = chosen_patch(arguments)
-    result = run(scenario, patch, arguments.release, debug_vm=arguments.debug_vm, record=True)
+    result = run(scenario, patch, release, debug_vm=arguments.debug_vm, record=True)
     if arguments.points:
         print_points(result)
         return OK
@@ -64,7 +63,7 @@ def command_show(arguments: argparse.Namespace) -> int:
             raise MemsimError(msg)
     print(describe_state(state, blocks, pages))
     for pfn in arguments.pfn or []:
-        print(page_line(state, pfn, arguments.release))
+        print(page_line(state, pfn, release))
     return OK
 
 

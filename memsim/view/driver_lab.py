@@ -13,7 +13,7 @@ import ipywidgets
 from memsim.base.memory import ONLINE_TYPES
 from memsim.errors import MemsimError
 from memsim.view.board import Board, button, choice, number, row, text_field
-from memsim.view.driver_script import ANSWERS, FIRST_PFN, PAGES_PER_MIB, RAM_PAGES, DriverScript
+from memsim.view.driver_script import ANSWERS, FIRST_PFN, PAGES_PER_MIB, RAM_PAGES, DriverScript, lab_scenario
 from memsim.view.driver_sight import blocks_of, look, numbers_of, sight_html, sight_text
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def driver_lab(
     MemsimError
         No such kind, or a step that makes no sense. That the kernel refuses a step is no error.
     """
-    script = DriverScript(kind, release, online_type)
+    script = DriverScript(lab_scenario(kind, online_type), release)
     for step in steps:
         before = len(script.scenario.steps)
         told = script.do(step)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from memsim.machine import Machine
 
 SIDES = ("before", "after")
+WHERE = "the lab"
 FIRST_PFN = 0x100000
 PAGES_PER_MIB = 256
 RAM_PAGES = 131072
@@ -64,51 +65,59 @@ class Told:
         return f"{mark}{self.step}: before the patch {before}; after it {after}"
 
 
+def lab_scenario(kind: str, online_type: str = "online_movable") -> Scenario:
+    """Return a scenario without steps: 512 MiB of RAM and one device.
+
+    Raises
+    ------
+    MemsimError
+        There is no such kind or online type.
+    """
+    if kind not in DEVICES:
+        msg = f"kind {kind!r} must be one of {', '.join(DEVICES)}"
+        raise MemsimError(msg)
+    machine = {
+        "ram": [[0, RAM_PAGES]],
+        "block_pages": 32768,
+        "default_online_type": online_type,
+        "devices": [{"kind": kind, **DEVICES[kind]}],
+    }
+    document = {"format": FORMAT, "title": f"{kind} lab", "machine": machine, "steps": []}
+    return Scenario.parse(document, WHERE)
+
+
 class DriverScript:
     """Two machines with a device, and the steps that were done to them.
 
     Parameters
     ----------
-    kind
-        ``"virtio-mem"``, ``"hv-balloon"`` or ``"xen-balloon"``.
+    scenario
+        The machine and its first steps. Of several devices the first is looked at.
     release
         Of both kernels.
-    online_type
-        What happens to memory blocks as they are added.
 
     Raises
     ------
     MemsimError
-        There is no such kind, release or online type.
+        The machine has no device, or the release is not modelled.
     """
 
-    def __init__(self, kind: str, release: str = "6.12", online_type: str = "online_movable") -> None:
-        """Boot both."""
-        if kind not in DEVICES:
-            msg = f"kind {kind!r} must be one of {', '.join(DEVICES)}"
+    def __init__(self, scenario: Scenario, release: str = "6.12") -> None:
+        """Boot both, and do the steps that there are."""
+        devices = scenario.machine.get("devices")
+        if not devices:
+            msg = f"{scenario.title or 'the scenario'}: the machine has no device to look at"
             raise MemsimError(msg)
-        self.kind = kind
-        self.device: str = DEVICES[kind]["name"]
-        self.release, self.online_type = release, online_type
-        self._boot()
+        self.kind: str = devices[0]["kind"]
+        self.device: str = devices[0]["name"]
+        self.scenario, self.release = scenario, release
+        self._replay(scenario.steps)
         self.told = Told("boot", ("ok", "ok"))
 
-    def _boot(self) -> None:
-        document = {
-            "format": FORMAT,
-            "title": f"{self.kind} lab",
-            "machine": {
-                "ram": [[0, RAM_PAGES]],
-                "block_pages": 32768,
-                "default_online_type": self.online_type,
-                "devices": [{"kind": self.kind, **DEVICES[self.kind]}],
-            },
-            "steps": [],
-        }
-        self.scenario = Scenario.parse(document, "the lab")
-        self.runs = tuple(
-            Run(self.scenario, self.scenario.boot(patch, self.release)) for patch in (BEFORE, AFTER)
-        )
+    @property
+    def online_type(self) -> str:
+        """What happens to memory blocks as they are added."""
+        return str(self.scenario.machine.get("default_online_type", "offline"))
 
     @property
     def machines(self) -> dict[str, Machine]:
@@ -139,7 +148,7 @@ class DriverScript:
             self._replay(
                 self.scenario.steps[:-1] if step in self.scenario.steps[-1:] else self.scenario.steps
             )
-            text = str(problem).removeprefix("the lab: ")
+            text = str(problem).removeprefix(f"{WHERE}: ")
             self.told = Told(_tell(step), (text, text), failed=True)
             return self.told
         failed = any(answer != "ok" for answer in answers)
@@ -168,7 +177,7 @@ class DriverScript:
             "title": self.scenario.title,
             "steps": [*self.scenario.steps, step],
         }
-        self.scenario = Scenario.parse(document, "the lab")
+        self.scenario = Scenario.parse(document, WHERE)
         for run in self.runs:
             run.scenario = self.scenario
 
@@ -188,7 +197,9 @@ class DriverScript:
         """Boot again, perhaps another kernel; with ``keep`` do the same steps there."""
         steps = self.scenario.steps if keep else ()
         self.release = release or self.release
-        self.online_type = online_type or self.online_type
+        if online_type is not None:
+            machine = {**self.scenario.machine, "default_online_type": online_type}
+            self.scenario = replace(self.scenario, machine=machine)
         self._replay(steps)
         again = f"; the same {len(steps)} {plural(len(steps), 'step')} done again" if steps else ""
         text = f"Linux {self.release}, new blocks: {self.online_type}{again}"
@@ -196,12 +207,13 @@ class DriverScript:
         return self.told
 
     def _replay(self, steps: Iterable[dict[str, Any]]) -> None:
-        steps = list(steps)
-        self._boot()
+        """Boot both machines again and do these steps."""
         self.scenario = replace(self.scenario, steps=tuple(steps))
+        self.runs = tuple(
+            Run(self.scenario, self.scenario.boot(patch, self.release)) for patch in (BEFORE, AFTER)
+        )
         for run in self.runs:
-            run.scenario = self.scenario
-            for number in range(len(steps)):
+            for number in range(len(self.scenario.steps)):
                 run.do_step(number)
 
 

@@ -10,31 +10,37 @@ from typing import TYPE_CHECKING
 
 import ipywidgets
 
+from memsim.errors import BadScenario
 from memsim.patch import AFTER, RELEASES, Hunk, Patch
 from memsim.view.board import LABEL, WIDE, Board, row
 from memsim.view.half_run import HalfRuns, cut
 from memsim.view.markup import classes_in, counters_html, legend_html, map_image
+from memsim.view.material import scenario_of
+from memsim.view.refusal import Refusal
 
 if TYPE_CHECKING:
     from memsim.scenario import Scenario
     from memsim.view.half_run import HalfRun, Side
+    from memsim.view.material import Given
 
 
 def half_patch(
-    scenario: Scenario,
+    scenario: Given,
     hunks: Patch | str = AFTER,
     *,
     release: str = "6.12",
     debug_vm: bool = False,
     block: int | None = None,
     steps: int | None = None,
-) -> HalfPatch:
+) -> HalfPatch | Refusal:
     """Return a widget that runs a scenario with any of the hunks, against the whole patch.
+
+    A scenario that breaks the format is answered by a :class:`~memsim.view.refusal.Refusal` in its place.
 
     Parameters
     ----------
     scenario
-        What is run.
+        What is run: a scenario, the path of a scenario file, or the dict that such a file holds.
     hunks
         The hunks that are applied at first: a Patch, or text such as ``"MM_INIT,PAGE_ALLOC"``.
     release, debug_vm
@@ -45,7 +51,11 @@ def half_patch(
         How many steps are run at first; None: all.
     """
     patch = Patch.parse(hunks) if isinstance(hunks, str) else hunks
-    return HalfPatch(scenario, patch, release=release, debug_vm=debug_vm, block=block, steps=steps)
+    try:
+        checked = scenario_of(scenario)
+    except BadScenario as problem:
+        return Refusal(problem)
+    return HalfPatch(checked, patch, release=release, debug_vm=debug_vm, block=block, steps=steps)
 
 
 class HalfPatch(Board):

@@ -186,6 +186,12 @@ def test_a_bad_file_gets_one_clear_line_and_status_2(capsys, tmp_path, command, 
         (["show", ONE_BLOCK, "--at", "enter:nothing"], "does not come to"),
         (["show", ONE_BLOCK, "--block", "99"], "no memory block 99"),
         (["show", ONE_BLOCK, "--pfn", "0xfffffff"], "no struct page"),
+        (["show"], "name a SCENARIO"),
+        (["show", "--half-patch", "MM_INIT"], "name a SCENARIO"),
+        (["show", "--decode", "nothing"], "no part of page->flags"),
+        (["show", "--buddy", "free all", "--mib", "3"], "must be one of 4, 8"),
+        (["show", ONE_BLOCK, "--driver"], "has no device"),
+        (["show", ONE_BLOCK, "--half-patch", "MM"], "not a hunk of the series"),
     ],
 )
 def test_a_wrong_argument_gets_one_clear_line_and_status_2(capsys, arguments, rule):
@@ -213,3 +219,45 @@ def test_python_dash_m_works_and_a_closed_pipe_is_no_error():
 
     assert done.stdout.startswith("step 0 enter:add_memory")
     assert done.stderr == ""
+
+
+# ---- show: what the widgets show -------------------------------------------------------------------
+
+
+def test_a_word_is_taken_apart_and_put_together(capsys):
+    # page-flags.h of 6.1: type Offline clears bit 8 of page_type. Bit 13 is PG_reserved in 6.12.
+    status, out, _ = said(capsys, "show", "--decode", "-257")
+    assert (status, "Type Offline." in out) == (0, True)
+    out = said(capsys, "show", "--decode", "reserved,zone=2")[1]
+    assert out.startswith("0x0010000000002000: 64 bits of page->flags, as Linux 6.12 reads them")
+    out = said(capsys, "show", "--decode", "0x2000", "--kind", "flags", "--release", "6.1")[1]
+    assert "PG_private" in out
+
+
+def test_half_a_patch_against_the_whole(capsys):
+    status, out, _ = said(capsys, "show", ONE_BLOCK, "--half-patch", "MM_INIT")
+    assert status == 1
+    assert "offline-free: no page of a free block is of type Offline" in out
+    assert "32704 pages free but still Offline" in out
+    status, out, _ = said(capsys, "show", ONE_BLOCK, "--half-patch", "after", "--debug-vm", "--step", "0")
+    assert status == 0
+    assert "with CONFIG_DEBUG_VM, after 1 of 2 steps: no difference from the whole patch." in out
+
+
+def test_a_small_zone_after_some_lines(capsys, tmp_path):
+    lines = "allocate 0 movable; why 0x100001"
+    status, out, _ = said(capsys, "show", "--buddy", lines, "--mib", "4", "--release", "6.1")
+    assert status == 0
+    assert "its partner 0x100000 is not free: refcount 1" in out
+    assert "4 MiB of zone Normal [0x100000-0x1003ff], Linux 6.1" in out
+    script = tmp_path / "script"
+    script.write_text("# one page\nallocate 0 movable\nallocate 11 movable\n")
+    status, out, _ = said(capsys, "show", "--buddy", str(script))
+    assert status == 1
+    assert "✗ allocate 11 movable: order 11: blocks have the orders 0 (1 page) to 10" in out
+
+
+def test_a_driver_s_book(capsys):
+    status, out, _ = said(capsys, "show", "6.12-vmem", "--driver", "--block", "32")
+    assert status == 0
+    assert "sub-blocks: what the driver says | what the kernel believes" in out

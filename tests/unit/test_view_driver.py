@@ -9,9 +9,10 @@ import pytest
 
 from memsim import AFTER, BEFORE, Scenario, run
 from memsim.errors import MemsimError
+from memsim.observation import bundled
 from memsim.view.driver_book import block_words, device_of
 from memsim.view.driver_lab import driver_lab
-from memsim.view.driver_script import DEVICES, DriverScript
+from memsim.view.driver_script import DEVICES, DriverScript, lab_scenario
 from memsim.view.driver_sight import blocks_of, look, numbers_of, sight_html, sight_text
 
 KINDS = tuple(DEVICES)
@@ -32,7 +33,7 @@ def runs(script, side, block=32):
 
 def test_the_worked_example_of_virtio_mem():
     """kernel-paths.md 10.9: 64 of 128 MiB plugged, online in ZONE_MOVABLE here."""
-    script = DriverScript("virtio-mem")
+    script = DriverScript(lab_scenario("virtio-mem"))
     assert script.do(REQUEST).headline == "virtio_mem_request 16384 pages of vm0: ok"
     for side in (0, 1):
         assert runs(script, side) == [
@@ -45,7 +46,7 @@ def test_the_worked_example_of_virtio_mem():
 
 def test_hyper_v_pages_that_are_not_backed_are_reserved_before_and_offline_after():
     """kernel-paths.md 11.2, and 11.5: such a block goes offline on neither kernel, for different reasons."""
-    script = DriverScript("hv-balloon")
+    script = DriverScript(lab_scenario("hv-balloon"))
     script.do(HOT_ADD)
     before, after = runs(script, 0), runs(script, 1)
     assert before[-1] == (
@@ -63,7 +64,7 @@ def test_hyper_v_pages_that_are_not_backed_are_reserved_before_and_offline_after
 
 def test_xen_pages_come_online_in_the_balloon():
     """kernel-paths.md 12: everything goes to the balloon, the last pages first come back."""
-    script = DriverScript("xen-balloon")
+    script = DriverScript(lab_scenario("xen-balloon"))
     script.do(TARGET)
     assert [word for _, word, _ in runs(script, 1)] == ["in the balloon", "none ballooned"]
     assert runs(script, 0)[0][2].startswith("512 pages reserved and Offline (X, refcount 1), PG_reserved")
@@ -73,7 +74,7 @@ def test_xen_pages_come_online_in_the_balloon():
 
 
 def test_host_answers_and_time():
-    script = DriverScript("virtio-mem")
+    script = DriverScript(lab_scenario("virtio-mem"))
     script.do({"do": "host_will", "device": "vm0", "answer": "BUSY", "times": 1})
     script.do(REQUEST)
     assert "the retry timer fires in 50 s" in sight_text(look(script, None))
@@ -105,7 +106,7 @@ def test_host_answers_and_time():
     ],
 )
 def test_steps_that_make_no_sense_are_answered_and_not_kept(step, problem):
-    script = DriverScript("virtio-mem")
+    script = DriverScript(lab_scenario("virtio-mem"))
     script.do(REQUEST)
     before = sight_text(look(script, 32))
     told = script.do(step)
@@ -116,7 +117,7 @@ def test_steps_that_make_no_sense_are_answered_and_not_kept(step, problem):
 
 
 def test_what_the_kernel_refuses_is_kept():
-    script = DriverScript("virtio-mem")
+    script = DriverScript(lab_scenario("virtio-mem"))
     told = script.do({"do": "offline", "block": 99})
     assert told.failed
     assert "-ENOENT" in told.headline
@@ -124,7 +125,7 @@ def test_what_the_kernel_refuses_is_kept():
 
 
 def test_text_that_is_no_step():
-    script = DriverScript("virtio-mem")
+    script = DriverScript(lab_scenario("virtio-mem"))
     assert "is not JSON" in script.do_text("{").headline
     assert "a step is a JSON object" in script.do_text("[]").headline
     assert script.do_text('{"do": "wait", "seconds": 1}').headline == "wait 1 s: ok"
@@ -132,7 +133,7 @@ def test_text_that_is_no_step():
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_undo_brings_back_what_was(kind):
-    script = DriverScript(kind)
+    script = DriverScript(lab_scenario(kind))
     assert script.undo().failed
     seen = [sight_text(look(script, None))]
     for step in (FIRST[kind], {"do": "offline", "block": 32}):
@@ -145,7 +146,7 @@ def test_undo_brings_back_what_was(kind):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_scenario_of_the_lab_comes_to_the_same_on_the_command_line(kind):
-    script = DriverScript(kind)
+    script = DriverScript(lab_scenario(kind))
     for step in (FIRST[kind], {"do": "allocate", "block": 32, "nr_pages": 3}, {"do": "offline", "block": 32}):
         script.do(step)
     scenario = Scenario.parse(json.loads(script.document))
@@ -155,6 +156,14 @@ def test_the_scenario_of_the_lab_comes_to_the_same_on_the_command_line(kind):
         for mine, other in zip(again.kernel.state.zones, machine.kernel.state.zones, strict=True):
             assert mine.free_area == other.free_area
             assert mine.managed_pages == other.managed_pages
+
+
+def test_a_scenario_of_one_s_own_and_one_without_devices():
+    script = DriverScript(bundled("6.12-vmem").scenario)
+    assert script.scenario.steps == bundled("6.12-vmem").scenario.steps
+    assert "sub-blocks" in sight_text(look(script, None))
+    with pytest.raises(MemsimError, match="the machine has no device to look at"):
+        DriverScript(bundled("6.12-dimm").scenario)
 
 
 def test_no_such_kind():
@@ -168,7 +177,7 @@ def test_no_such_kind():
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_book_adds_up_to_what_the_device_says(kind):
     """The words of pageblocks come from bitmaps, regions and lists; the devices count for themselves."""
-    script = DriverScript(kind)
+    script = DriverScript(lab_scenario(kind))
     script.do(FIRST[kind])
     machine = script.machines["after"]
     words = [word for block in blocks_of(script) for word in block_words(kind, machine, block)]
@@ -181,7 +190,7 @@ def test_the_book_adds_up_to_what_the_device_says(kind):
 
 
 def test_6_1_and_blocks_that_are_unknown_to_the_driver():
-    script = DriverScript("virtio-mem", "6.1", "offline")
+    script = DriverScript(lab_scenario("virtio-mem", "offline"), "6.1")
     script.do({"do": "add_memory", "start_pfn": 0x180000, "nr_pages": 32768})
     script.do(REQUEST)
     assert blocks_of(script) == [32, 48]
@@ -191,7 +200,7 @@ def test_6_1_and_blocks_that_are_unknown_to_the_driver():
 
 
 def test_text_and_html_are_of_the_same_state():
-    script = DriverScript("hv-balloon")
+    script = DriverScript(lab_scenario("hv-balloon"))
     before = numbers_of(script)
     script.do(HOT_ADD)
     sight = look(script, 32, before)

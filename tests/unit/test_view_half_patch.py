@@ -135,6 +135,13 @@ def test_steps_and_blocks():
     assert widget.block.value == 32
 
 
+def test_a_wrong_scenario_is_answered_in_its_place():
+    refusal = half_patch(
+        {"format": "memsim-scenario/1", "machine": {"ram": [[0, 1024]]}, "steps": [{"do": "no"}]}
+    )
+    assert "step 0: 'do' is 'no'; known are" in repr(refusal)
+
+
 def test_hunks_as_text_and_wrong_ones():
     assert half_patch(SCENARIO, "before", steps=1).patch == BEFORE
     with pytest.raises(MemsimError, match="'MM' is not a hunk of the series"):
