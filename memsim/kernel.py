@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from memsim.include.layout import PAGES_PER_SECTION
-from memsim.include.mmzone import Zone, ZoneType
+from memsim.include.mmzone import ZONELISTS, Zone, ZoneType
 from memsim.memmap import Memmap
 
 if TYPE_CHECKING:
@@ -87,10 +87,14 @@ class Kernel:
         memmap = Memmap(release.encoding, debug_vm=debug_vm)
         self.state = State(memmap, [Zone(kind) for kind in ZoneType])
         self.memmap = memmap
+        self.zones = self.state.zones
+        self.zonelists = {kind: [self.zones[zone] for zone in zones] for kind, zones in ZONELISTS.items()}
+        self._plain = not (debug_vm or release.always_checks_freed_pages or release.encoding.inverted)
+        self.quick = self._plain
+        """Whether only the result counts: see :mod:`memsim.mm.page_alloc_quick`."""
         self.trace: Trace | None = None
         self.block_pages = PAGES_PER_SECTION
-        self.per_cpu_lists = False
-        self.watermarks = False
+        self._per_cpu_lists = self._watermarks = False
         self.pcp_disabled: set[Zone] = set()
         """Zones whose per-cpu lists are switched off while they lose memory."""
         self.online_page_callback: Callable[[Kernel, int, int], None] | None = None
@@ -113,6 +117,30 @@ class Kernel:
         self.warned: set[str] = set()
         self.bad_pages = 0
         self.signal_pending: Callable[[], bool] = lambda: False
+
+    @property
+    def per_cpu_lists(self) -> bool:
+        """Whether freed pages stay on per-cpu lists."""
+        return self._per_cpu_lists
+
+    @per_cpu_lists.setter
+    def per_cpu_lists(self, on: bool) -> None:
+        self._per_cpu_lists = on
+        self._choose_way()
+
+    @property
+    def watermarks(self) -> bool:
+        """Whether allocations leave the watermarks alone."""
+        return self._watermarks
+
+    @watermarks.setter
+    def watermarks(self, on: bool) -> None:
+        self._watermarks = on
+        self._choose_way()
+
+    def _choose_way(self) -> None:
+        watched = self.trace is not None or self._per_cpu_lists or self._watermarks
+        self.quick = self._plain and not watched
 
     def has(self, hunk: Hunk) -> bool:
         """Return whether a hunk of the series is applied."""
@@ -144,6 +172,7 @@ class Kernel:
         self.trace = self.state.trace = self.memmap.trace = trace
         for zone in self.state.zones:
             zone.trace = trace
+        self._choose_way()
 
     def vm_warn_on_once(self, rule: str, where: str) -> None:
         """``VM_WARN_ON_ONCE``: with debug_vm the first breach of a rule is printed."""

@@ -41,7 +41,8 @@ from memsim.mm.memremap import memremap_pages
 from memsim.mm.mm_init import boot, memblock_free_late
 from memsim.mm.notifier import register_memory_notifier
 from memsim.mm.offline_pages import free_lru_page, prep_lru_page
-from memsim.mm.page_alloc_entry import __free_pages, alloc_pages, free_reserved_page
+from memsim.mm.page_alloc_entry import free_reserved_page
+from memsim.mm.page_alloc_quick import __free_pages, alloc_pages
 from memsim.patch import AFTER, Patch, release_named
 from memsim.trace import Tape
 

@@ -57,7 +57,8 @@ class Memmap:
         self.debug_vm = debug_vm
         self.trace: Trace | None = None
         self.sections: dict[int, Section] = {}
-        self._buddy = encoding.code(PageType.BUDDY)
+        self.buddy = encoding.code(PageType.BUDDY)
+        """The stored type of the head of a free block that has no other type."""
 
     def copy(self) -> Memmap:
         """Return an independent copy without a trace; arrays are shared until one side writes."""
@@ -202,6 +203,7 @@ class Memmap:
                 section.share(state)
                 continue
             pages = section.own()
+            pages.flagged |= bool(state.flags & ALL_FLAGS)
             pages.flags[at], pages.type[at] = state.flags, state.stored_type
             pages.order[at], pages.refcount[at] = state.order, state.refcount
 
@@ -219,19 +221,21 @@ class Memmap:
 
     def _change_flags(self, pfn: int, nr_pages: int, set_mask: int, clear_mask: int) -> None:
         if nr_pages == 1:
-            flags_at, index = self.section(pfn).own().flags_at, pfn & _INDEX
-            flags_at[index] = flags_at[index] & ~clear_mask | set_mask
+            pages, index = self.section(pfn).own(), pfn & _INDEX
+            pages.flagged |= bool(set_mask & ALL_FLAGS)
+            pages.flags_at[index] = pages.flags_at[index] & ~clear_mask | set_mask
             return
         for section, at in self.spans(pfn, nr_pages):
             pattern = section.pages.pattern
             if pattern is not None and at.stop - at.start == PAGES_PER_SECTION:
                 section.share(pattern._replace(flags=pattern.flags & ~clear_mask | set_mask))
                 continue
-            flags = section.own().flags
+            pages = section.own()
+            pages.flagged |= bool(set_mask & ALL_FLAGS)
             if set_mask:
-                flags[at] |= np.uint32(set_mask)
+                pages.flags[at] |= np.uint32(set_mask)
             if clear_mask:
-                flags[at] &= np.uint32(~clear_mask & 0xFFFFFFFF)
+                pages.flags[at] &= np.uint32(~clear_mask & 0xFFFFFFFF)
 
     def set_type(self, pfn: int, nr_pages: int, page_type: PageType) -> None:
         """``__SetPageX`` on a range; with debug_vm another type already there is a KernelBug."""
@@ -308,7 +312,7 @@ class Memmap:
     def set_buddy_order(self, pfn: int, order: int) -> None:
         """``set_buddy_order()``: order into ``private``, then ``__SetPageBuddy``."""
         if self.debug_vm:
-            allowed = (NO_TYPE, self._buddy)
+            allowed = (NO_TYPE, self.buddy)
             if not self.encoding.inverted:
                 self._bug_on_type(pfn, 1, allowed, "__SetPageBuddy")
         if self.trace is not None:
@@ -344,4 +348,4 @@ class Memmap:
             self.trace.write("memmap", "set_free_max_order", nr, zone)
         section = self.sections[nr]
         flags = zone << ZONE_SHIFT | LIVE | MANAGED | (section.pages.flags_at[0] & PRESENT)
-        section.share(Pattern(flags, NO_TYPE, 0, 0, self._buddy))
+        section.share(Pattern(flags, NO_TYPE, 0, 0, self.buddy))

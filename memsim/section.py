@@ -19,7 +19,7 @@ from memsim.include.layout import (
     PAGEBLOCKS_PER_SECTION,
     PAGES_PER_SECTION,
 )
-from memsim.include.page_flags import LIVE, MANAGED, NO_TYPE, PRESENT, PageFlag, PageType
+from memsim.include.page_flags import ALL_FLAGS, LIVE, MANAGED, NO_TYPE, PRESENT, PageFlag, PageType
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -46,9 +46,10 @@ POISON = Pattern(POISON_FLAGS, NO_TYPE, POISON_ORDER, POISON_REFCOUNT)
 
 
 class Pages:
-    """The four arrays of one section, and a memoryview of each for quick single reads."""
+    """The four arrays of one section, and of each a view (``_at``) for quick single reads and writes."""
 
     __slots__ = (
+        "flagged",
         "flags",
         "flags_at",
         "order",
@@ -67,15 +68,22 @@ class Pages:
         order: npt.NDArray[np.uint8],
         refcount: npt.NDArray[np.int16],
     ) -> None:
-        """Take ownership of the arrays, each of PAGES_PER_SECTION elements."""
+        """Take PAGES_PER_SECTION elements of each: the first and last array itself, of the others a copy."""
         self.pattern: Pattern | None = None
-        self.flags, self.type, self.order, self.refcount = flags, types, order, refcount
-        self.flags_at, self.type_at = flags.data, types.data
-        self.order_at, self.refcount_at = order.data, refcount.data
+        self.flagged = True
+        """False: no page has a PG_ flag, so nobody need look. True says nothing."""
+        self.flags, self.refcount = flags, refcount
+        self.flags_at, self.refcount_at = flags.data, refcount.data
+        # Of single bytes a bytearray is quicker than a memoryview; numpy works on the same memory.
+        self.type_at, self.order_at = bytearray(types), bytearray(order)
+        self.type = np.frombuffer(self.type_at, np.uint8)
+        self.order = np.frombuffer(self.order_at, np.uint8)
 
     def copy(self) -> Pages:
         """Return arrays of one's own."""
-        return Pages(self.flags.copy(), self.type.copy(), self.order.copy(), self.refcount.copy())
+        twin = Pages(self.flags.copy(), self.type, self.order, self.refcount.copy())
+        twin.flagged = self.flagged
+        return twin
 
 
 @lru_cache(maxsize=64)
@@ -92,6 +100,7 @@ def pages_of(pattern: Pattern) -> Pages:
         pages.type[::MAX_ORDER_NR_PAGES] = pattern.buddy
         pages.order[::MAX_ORDER_NR_PAGES] = MAX_PAGE_ORDER
     pages.pattern = pattern
+    pages.flagged = bool(pattern.flags & ALL_FLAGS)
     return pages
 
 

@@ -65,6 +65,14 @@ FALLBACKS: dict[int, tuple[MigrateType, ...]] = {
     MigrateType.RECLAIMABLE: (MigrateType.UNMOVABLE, MigrateType.MOVABLE),
 }
 
+_LOWER = (ZoneType.NORMAL, ZoneType.DMA32, ZoneType.DMA)
+ZONELISTS: dict[int, tuple[ZoneType, ...]] = {
+    MigrateType.UNMOVABLE: _LOWER,
+    MigrateType.MOVABLE: (ZoneType.MOVABLE, *_LOWER),
+    MigrateType.RECLAIMABLE: _LOWER,
+}
+"""The zones that an allocation tries: only movable ones may use ZONE_MOVABLE."""
+
 COUNTERS = (
     "zone_start_pfn",
     "spanned_pages",

@@ -38,7 +38,7 @@ from memsim.include.page_flags import LIVE, PRESENT, ZONE_MASK, ZONE_SHIFT, Page
 from memsim.mm.mm_init import MEMINIT_HOTPLUG, first_state, memmap_init_range
 from memsim.mm.notifier import memory_notify
 from memsim.mm.page_alloc import __free_pages_core
-from memsim.mm.page_alloc_entry import __free_pages, alloc_pages
+from memsim.mm.page_alloc_quick import __free_pages, alloc_pages
 from memsim.mm.page_alloc_wmark import init_per_zone_wmark_min
 from memsim.mm.page_isolation import undo_isolate_page_range
 from memsim.patch import Hunk

@@ -13,7 +13,8 @@ from memsim.include.layout import hex_range
 from memsim.include.mmzone import MigrateType
 from memsim.mm.offline_pages import do_migrate_range, scan_movable_pages
 from memsim.mm.page_alloc import del_page_from_free_list, free_blocks_in
-from memsim.mm.page_alloc_entry import __free_pages, drain_all_pages
+from memsim.mm.page_alloc_bulk import free_range
+from memsim.mm.page_alloc_entry import drain_all_pages
 from memsim.mm.page_isolation import (
     find_large_buddy,
     start_isolate_page_range,
@@ -90,5 +91,4 @@ def isolate_freepages_range(kernel: Kernel, pfn: int, end: int) -> int:
 @kernel_function
 def free_contig_range(kernel: Kernel, pfn: int, nr_pages: int) -> None:
     """Free single pages one by one; the managed counter does not move."""
-    for each in range(pfn, pfn + nr_pages):
-        __free_pages(kernel, each)
+    free_range(kernel, pfn, nr_pages)

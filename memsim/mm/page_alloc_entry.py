@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from memsim.errors import BadPage, KernelError
 from memsim.include.layout import pageblock_order
-from memsim.include.mmzone import MIGRATE_PCPTYPES, MigrateType, Zone, ZoneType
+from memsim.include.mmzone import MIGRATE_PCPTYPES, MigrateType, Zone
 from memsim.include.page_flags import PageFlag
 from memsim.mm.page_alloc import (
     __free_one_page,
@@ -163,12 +163,6 @@ def free_reserved_page(kernel: Kernel, pfn: int) -> None:
 # ---- allocating ------------------------------------------------------------------------------------
 
 
-def zonelist(migratetype: int) -> tuple[ZoneType, ...]:
-    """Return the zones that an allocation tries: only movable ones may use ZONE_MOVABLE."""
-    lower = (ZoneType.NORMAL, ZoneType.DMA32, ZoneType.DMA)
-    return (ZoneType.MOVABLE, *lower) if migratetype == MigrateType.MOVABLE else lower
-
-
 @kernel_function
 def alloc_pages(kernel: Kernel, order: int, migratetype: int, within: Range | None = None) -> int:
     """Allocate a block of ``2**order`` pages and return its first pfn; its refcount is 1.
@@ -179,8 +173,7 @@ def alloc_pages(kernel: Kernel, order: int, migratetype: int, within: Range | No
         ENOMEM: no zone that this migratetype may use has a free block of the order.
     """
     for mark in (WMARK_LOW, WMARK_MIN) if kernel.watermarks else (None,):
-        for zone_type in zonelist(migratetype):
-            zone = kernel.zone(zone_type)
+        for zone in kernel.zonelists.get(migratetype, kernel.zonelists[MigrateType.UNMOVABLE]):
             if mark is not None and not zone_watermark_ok(kernel, zone, order, mark, migratetype):
                 continue
             pfn = take_from_zone(kernel, zone, order, migratetype, within)
