@@ -31,6 +31,8 @@ FLOORS = (
         "observation_check",
         "compare_probe",
         "replay",
+        "ftrace",
+        "ftrace_replay",
     },
     {"view", "lesson", "grading", "cli", "__init__", "__main__"},
 )
