@@ -39,7 +39,7 @@ class CheckError(MemsimError):
 def check(
     name: str,
     *,
-    returns: Any,  # noqa: ANN401 (a type or a union of types)
+    returns: Any,
     examples: Sequence[Example],
     memsim: bool = False,
     limits: Limits | None = None,
@@ -83,7 +83,7 @@ def check(
     raise CheckError(text)
 
 
-def _line(name: str, arguments: list[Any], value: Any, wanted: Any, rule: str) -> str:  # noqa: ANN401 (JSON)
+def _line(name: str, arguments: list[Any], value: Any, wanted: Any, rule: str) -> str:
     """Return how one example went, in one line."""
     asked = f"{name}({', '.join(_argument(argument) for argument in arguments)})"
     if isinstance(value, Failure):

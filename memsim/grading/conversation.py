@@ -71,7 +71,7 @@ class Conversation:
             os.close(pipe_end)
         self._notebook(name, self._receive())
 
-    def _notebook(self, name: str, state: Any) -> None:  # noqa: ANN401 (JSON, or a Failure)
+    def _notebook(self, name: str, state: Any) -> None:
         """Note what executing the notebook has brought."""
         if isinstance(state, Failure):
             self.failure = state
@@ -82,7 +82,7 @@ class Conversation:
         if not isinstance(state, dict) or state.get("found") is not True:
             self.failure = Failure("missing", f"there is no function {name}() in the notebook")
 
-    def call(self, arguments: list[Any], returns: Any) -> Any:  # noqa: ANN401 (JSON, or a Failure)
+    def call(self, arguments: list[Any], returns: Any) -> Any:
         """Return what the student's function returns for ``arguments``, or a Failure."""
         if self.failure is None:
             sent = self._send(encode({"call": arguments}))
@@ -108,7 +108,7 @@ class Conversation:
                 return False
         return True
 
-    def _receive(self) -> Any:  # noqa: ANN401 (JSON, or a Failure)
+    def _receive(self) -> Any:
         """Return the next message, or how it came that there is none."""
         header = self._bytes(HEADER)
         if isinstance(header, Failure):
@@ -203,7 +203,7 @@ class Conversation:
 _KERNEL_LIMITS = ("cpu_seconds", "memory_mib", "processes", "file_mib")
 
 
-def _understood(reply: Any, returns: Any) -> Any:  # noqa: ANN401 (JSON, or a Failure)
+def _understood(reply: Any, returns: Any) -> Any:
     """Return the value in a reply if it is of the type that is wanted."""
     if not isinstance(reply, dict) or len(reply.keys() - {"at"}) != 1:
         return Failure("answer", "its answer cannot be read")
@@ -225,7 +225,7 @@ def _text(value: object) -> str:
     return str(value)[:_TEXT].encode("utf-8", "backslashreplace").decode()
 
 
-def _told_end(status: Any, limits: Limits) -> Failure:  # noqa: ANN401 (JSON)
+def _told_end(status: Any, limits: Limits) -> Failure:
     """Return in words how a process ended."""
     if type(status) is not int:
         return Failure("ended", "it closed its channel to the grader")

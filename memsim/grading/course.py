@@ -61,7 +61,7 @@ def solution_copy(source: Notebook) -> Notebook:
     return _rewritten(source, lambda text: _MARKS.sub("", text))
 
 
-def _rewritten(source: Notebook, change: Any) -> Notebook:  # noqa: ANN401 (a function of a text)
+def _rewritten(source: Notebook, change: Any) -> Notebook:
     made = copy.deepcopy(source)
     for cell in made["cells"]:
         if cell["cell_type"] == "code":

@@ -28,6 +28,17 @@ _FEW_UIDS = 65_536
 _NOBODY = 65_534
 _PIDS = 4_194_304
 
+# The worker's modules have their full names, and memsim itself is not there.
+_START = """
+import sys, types
+for name, path in (("memsim", []), ("memsim.grading", [{place!r}])):
+    sys.modules[name] = types.ModuleType(name)
+    sys.modules[name].__path__ = path
+from memsim.grading.inside.main import main
+sys.path += {sites!r}
+main({control_fd}, {setting!r})
+"""
+
 ENVIRONMENT = {
     "LANG": "C.UTF-8",
     "PATH": "/usr/bin:/bin",
@@ -49,21 +60,19 @@ class Fence:
 
     def command(self, control_fd: int, *, memsim: bool) -> list[str]:
         """Return the command that starts a worker which listens on ``control_fd``."""
+        setting = self._setting(memsim=memsim)
         if self.name == "bubblewrap":
-            return [
-                *_bubblewrap(memsim=memsim),
-                *_python(_PLACE, f"{_PLACE}/site", control_fd, self._setting()),
-            ]
-        site = str(_package("numpy").parent)
-        return _python(str(INSIDE.parent), site, control_fd, self._setting())
+            return [*_bubblewrap(memsim=memsim), *_python(_PLACE, [f"{_PLACE}/site"], control_fd, setting)]
+        sites = list(dict.fromkeys(str(path.parent) for path in _packages(memsim=memsim)))
+        return _python(str(INSIDE.parent), sites, control_fd, setting)
 
-    def _setting(self) -> dict[str, object]:
+    def _setting(self, *, memsim: bool) -> dict[str, object]:
         """Return what the worker has to do to itself before it reads anything of a student."""
         setting: dict[str, object] = {"alone": self.alone}
         if os.name == "posix" and os.geteuid() == 0 and self.name != "none":
             setting["uid"] = _own_uid()
         if self.name == "user":
-            setting["readable"] = [str(path) for path in _readable()]
+            setting["readable"] = [str(path) for path in _readable(memsim=memsim)]
         return setting
 
 
@@ -84,16 +93,13 @@ def available() -> list[Fence]:
     return [*found, NONE]
 
 
-def _python(place: str, site: str, control_fd: int, setting: dict[str, object]) -> list[str]:
+def _python(place: str, sites: list[str], control_fd: int, setting: dict[str, object]) -> list[str]:
     """Return the command line of the worker.
 
     It is isolated as by ``-I``, spelt out (-s -P, and an environment of ours), because ``-I`` would also
     ignore PYTHONHASHSEED. ``-S`` keeps site-packages out.
     """
-    start = (
-        f"import sys; sys.path.append({place!r}); from inside.main import main; "
-        f"sys.path[-1:] = [{site!r}]; main({control_fd}, {setting!r})"
-    )
+    start = _START.format(place=place, sites=sites, control_fd=control_fd, setting=setting)
     return [os.path.realpath(sys.executable), "-s", "-P", "-S", "-B", "-c", start]
 
 
@@ -144,11 +150,11 @@ def _packages(*, memsim: bool) -> list[Path]:
     return [*found, INSIDE.parent.parent] if memsim else found
 
 
-def _readable() -> list[Path]:
+def _readable(*, memsim: bool) -> list[Path]:
     """Return what the fence without mounts leaves readable."""
     standard = sysconfig.get_paths()
     python = [Path(standard["stdlib"]), Path(standard["platstdlib"]), Path(sys.base_prefix) / "lib"]
-    return [*_system(), *python, *_packages(memsim=True), Path("/dev/null"), Path("/dev/urandom")]
+    return [*_system(), *python, *_packages(memsim=memsim), INSIDE, Path("/dev/null"), Path("/dev/urandom")]
 
 
 def _package(name: str) -> Path:

@@ -118,7 +118,7 @@ class _Line:
         self.problems: list[str] = []
         self.printed = ""
 
-    def call(self, arguments: list[Any]) -> Any:  # noqa: ANN401 (JSON, or a Failure)
+    def call(self, arguments: list[Any]) -> Any:
         """Return the value of a call, or a Failure."""
         if self.died >= _PROCESSES:
             return self.last
@@ -161,7 +161,7 @@ class _Line:
         self._end()
 
 
-def _run(test: Test, call: Callable[[list[Any]], Any], rng: Any, mine: dict[str, Any]) -> tuple[str, bool]:  # noqa: ANN401 (random.Random)
+def _run(test: Test, call: Callable[[list[Any]], Any], rng: Any, mine: dict[str, Any]) -> tuple[str, bool]:
     """Run one test; returns the message ("" is a pass) and whether a teacher should look."""
     try:
         dialogue = test(rng, mine)

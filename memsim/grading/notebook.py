@@ -159,7 +159,7 @@ def _from_json(text: str, found: Sources) -> None:
     _salvage(_CONFLICT.sub("", text), found)
 
 
-def _from_document(document: Any, found: Sources) -> None:  # noqa: ANN401 (JSON)
+def _from_document(document: Any, found: Sources) -> None:
     """Take the cells of a notebook of any format."""
     if isinstance(document, dict) and isinstance(document.get("worksheets"), list):
         found.remarks.append("it is a notebook of an old format")
@@ -172,12 +172,12 @@ def _from_document(document: Any, found: Sources) -> None:  # noqa: ANN401 (JSON
             (found.text if cell.get("cell_type") in _TEXT_CELLS else found.code).append(source)
 
 
-def _cells_of(document: Any) -> Iterable[dict[str, Any]]:  # noqa: ANN401 (JSON)
+def _cells_of(document: Any) -> Iterable[dict[str, Any]]:
     cells = document.get("cells") if isinstance(document, dict) else document
     return [cell for cell in cells if isinstance(cell, dict)] if isinstance(cells, list) else []
 
 
-def _joined(source: Any) -> str:  # noqa: ANN401 (JSON)
+def _joined(source: Any) -> str:
     if isinstance(source, str):
         return source
     if isinstance(source, list):

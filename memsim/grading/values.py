@@ -17,7 +17,7 @@ _SHOWN = 120
 _UNIONS = (Union, types.UnionType)
 
 
-def problem(value: object, wanted: Any, depth: int = 0) -> str | None:  # noqa: ANN401 (a type or a union of types)
+def problem(value: object, wanted: Any, depth: int = 0) -> str | None:
     """Return what keeps ``value`` from being of the type ``wanted``, or None.
 
     >>> problem([10, 10], list[int]) is None
@@ -71,7 +71,7 @@ def _problem_inside(value: object, inner: tuple[Any, ...], depth: int) -> str | 
     return None
 
 
-def name_of(wanted: Any) -> str:  # noqa: ANN401 (a type or a union of types)
+def name_of(wanted: Any) -> str:
     """Return a type as it is written.
 
     >>> name_of(list[int]), name_of(dict[str, int | None]), name_of(None)

@@ -73,7 +73,7 @@ class Worker:
         """Let the worker end the process that answers, and all that it has started."""
         self.control.sendall(b"s" + encode({"stop": True}))
 
-    def how_it_ended(self) -> Any:  # noqa: ANN401 (JSON)
+    def how_it_ended(self) -> Any:
         """Return the exit status of the process that answered, None if it was stopped.
 
         Raises

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from .frames import encode, receive
-from .program import Program, lend_modules, told
+from memsim.grading.inside.frames import encode, receive
+from memsim.grading.inside.program import Program, lend_modules, told
 
 if TYPE_CHECKING:
     import socket
@@ -16,7 +16,7 @@ _DEEPEST = 50
 _LARGEST = 1 << 63
 
 
-def answer(channel: socket.socket, question: Any, submission: Any) -> None:  # noqa: ANN401 (JSON)
+def answer(channel: socket.socket, question: Any, submission: Any) -> None:
     """Say what the notebook is like, then answer calls until the channel ends."""
     name = question["question"]
     lend_modules(memsim=question["memsim"])
@@ -31,7 +31,7 @@ def answer(channel: socket.socket, question: Any, submission: Any) -> None:  # n
         channel.sendall(_reply(function, call["call"]))
 
 
-def _reply(function: Any, arguments: list[Any]) -> bytes:  # noqa: ANN401 (whatever has the name of the question)
+def _reply(function: Any, arguments: list[Any]) -> bytes:
     """Call the function and return the frame to send."""
     try:
         value = function(*arguments)

@@ -22,12 +22,19 @@ _NEWEST_RIGHTS = 16
 
 # Read before the door is closed: the separate user may not be able to reach Python's own folder.
 _TAKEN_ALONG = (
+    "abc",
     "bisect",
-    "collections",
+    "collections.abc",
+    "contextlib",
     "copy",
     "dataclasses",
+    "datetime",
+    "decimal",
+    "encodings.idna",
     "enum",
+    "fractions",
     "functools",
+    "hashlib",
     "heapq",
     "itertools",
     "json",
@@ -36,9 +43,13 @@ _TAKEN_ALONG = (
     "operator",
     "random",
     "re",
+    "socket",
     "statistics",
     "string",
+    "struct",
+    "tempfile",
     "textwrap",
+    "threading",
     "typing",
 )
 
@@ -55,14 +66,27 @@ def fence_in(setting: dict[str, Any]) -> None:
         for name in _TAKEN_ALONG:
             importlib.import_module(name)
         libc = _libc()
-        _checked(libc, libc.prctl(_PR_SET_PDEATHSIG, _SIGKILL, 0, 0, 0))
-        _checked(libc, libc.unshare(_CLONE_NEWNET | _CLONE_NEWIPC))
+        _die_with_parent(libc)
+        _checked(libc, libc.unshare(_CLONE_NEWNET | _CLONE_NEWIPC | _CLONE_NEWPID))
+        _be_the_first_process()
         become(setting["uid"])
-        _checked(libc, libc.prctl(_PR_SET_PDEATHSIG, _SIGKILL, 0, 0, 0))  # a change of user forgets it
+        _die_with_parent(libc)  # only now: a change of user forgets it
         _checked(libc, libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
         _landlock(libc, setting["readable"])
     elif "uid" in setting:
         become(setting["uid"])
+
+
+def _be_the_first_process() -> None:
+    """Go on as process 1 of a namespace: nothing in it can end it, and all of it ends with it."""
+    first = os.fork()
+    if first:
+        os.waitpid(first, 0)
+        os._exit(0)
+
+
+def _die_with_parent(libc: Any) -> None:
+    _checked(libc, libc.prctl(_PR_SET_PDEATHSIG, _SIGKILL, 0, 0, 0))
 
 
 def become(uid: int) -> None:
@@ -72,19 +96,19 @@ def become(uid: int) -> None:
     os.setresuid(uid, uid, uid)
 
 
-def _libc() -> Any:  # noqa: ANN401 (ctypes)
+def _libc() -> Any:
     ctypes = importlib.import_module("ctypes")
     return ctypes.CDLL(None, use_errno=True)
 
 
-def _checked(libc: Any, result: int) -> int:  # noqa: ANN401 (ctypes)
+def _checked(libc: Any, result: int) -> int:
     if result < 0:
         number = importlib.import_module("ctypes").get_errno()
         raise OSError(number, os.strerror(number), str(libc))
     return result
 
 
-def _landlock(libc: Any, readable: list[str]) -> None:  # noqa: ANN401 (ctypes)
+def _landlock(libc: Any, readable: list[str]) -> None:
     """Leave only these files and folders readable, and nothing writable."""
     version = libc.syscall(_CREATE_RULESET, None, 0, _RULES_VERSION)
     if version < 1:

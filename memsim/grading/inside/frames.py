@@ -25,7 +25,7 @@ def encode(message: object) -> bytes:
     return len(text).to_bytes(HEADER, "big") + text
 
 
-def decode(text: bytes) -> Any:  # noqa: ANN401 (any JSON)
+def decode(text: bytes) -> Any:
     """Return the message of a frame.
 
     >>> decode(b'{"value": NaN}')
@@ -58,7 +58,7 @@ def length_of(header: bytes, longest: int) -> int:
     return length
 
 
-def receive(channel: socket.socket, longest: int = 1 << 26) -> Any:  # noqa: ANN401 (any JSON)
+def receive(channel: socket.socket, longest: int = 1 << 26) -> Any:
     """Wait for a message and return it, or None at the end of the channel."""
     header = _exactly(channel, HEADER)
     if header is None:

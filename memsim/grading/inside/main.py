@@ -15,10 +15,10 @@ import socket
 import sys
 from typing import Any, NoReturn
 
-from .answer import answer
-from .fence import fence_in
-from .frames import encode, receive
-from .limits import Limited, kill_others, limit
+from memsim.grading.inside.answer import answer
+from memsim.grading.inside.fence import fence_in
+from memsim.grading.inside.frames import encode, receive
+from memsim.grading.inside.limits import Limited, kill_others, limit
 
 
 def main(control_fd: int, setting: dict[str, Any]) -> None:
@@ -67,7 +67,7 @@ def _receive_question(control: socket.socket) -> tuple[Any, list[int]]:
         # a "stop" that came too late: the process had ended by itself
 
 
-def _start(question: Any, submission: Any, fds: list[int], not_for_it: list[int]) -> int:  # noqa: ANN401 (JSON)
+def _start(question: Any, submission: Any, fds: list[int], not_for_it: list[int]) -> int:
     """Start the process that answers, and return its pid."""
     child = os.fork()
     if not child:
@@ -77,7 +77,7 @@ def _start(question: Any, submission: Any, fds: list[int], not_for_it: list[int]
     return child
 
 
-def _be_the_child(question: Any, submission: Any, fds: list[int], not_for_it: list[int]) -> NoReturn:  # noqa: ANN401 (JSON)
+def _be_the_child(question: Any, submission: Any, fds: list[int], not_for_it: list[int]) -> NoReturn:
     """Answer the question, and end."""
     try:
         signal.set_wakeup_fd(-1)

@@ -9,8 +9,8 @@ import types
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from .cells import Statement, statements
-from .variants import variant
+from memsim.grading.inside.cells import Statement, statements
+from memsim.grading.inside.variants import variant
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -158,6 +158,7 @@ def lend_modules(*, memsim: bool) -> None:
     grading = types.ModuleType("memsim.grading")
     grading.__dict__.update(check=lambda *_, **__: None, variant=variant, Limits=dict)
     sys.modules["memsim.grading"] = grading
+    del sys.modules["memsim"]  # until now it only held the worker's own modules
     if not memsim:
         package = types.ModuleType("memsim")
         package.__dict__.update(__path__=[], __getattr__=_not_there, grading=grading)

@@ -1,0 +1,158 @@
+"""Who grades: processes on this machine, or a Dask cluster that somebody has started.
+
+Both take submissions and give results, in the order in which they are done.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import threading
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Protocol
+
+from memsim.errors import MemsimError
+from memsim.grading.notebook import UnreadableError, read
+from memsim.grading.process import GraderProcess, ProcessError, Setup
+from memsim.grading.results import Result
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from memsim.grading.submissions import Handed
+
+_ATTEMPTS = 2
+_AHEAD = 64
+
+
+class Engine(Protocol):
+    """Grades submissions."""
+
+    def grade(self, setup: Setup, handed: list[Handed]) -> Iterator[Result]:
+        """Return the results, each when it is there."""
+
+
+class ThisMachine:
+    """As many grading processes as this machine has processors."""
+
+    def __init__(self, processes: int) -> None:
+        """Use so many processes."""
+        self.processes = processes
+
+    def grade(self, setup: Setup, handed: list[Handed]) -> Iterator[Result]:
+        """Return the results, each when it is there."""
+        crew = _Crew()
+        pool = ThreadPoolExecutor(min(self.processes, max(1, len(handed))))
+        try:
+            futures = [pool.submit(_one, crew, setup, one) for one in handed]
+            for future in as_completed(futures):
+                yield future.result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+            crew.dismiss()
+
+
+class Cluster:
+    """A Dask cluster; every worker needs memsim and a fence of its own, which is probed there."""
+
+    def __init__(self, scheduler: str) -> None:
+        """Connect to a scheduler, such as ``tcp://10.0.0.1:8786``.
+
+        Raises
+        ------
+        MemsimError
+            Dask is not installed, or nobody answers.
+        """
+        try:
+            distributed = importlib.import_module("distributed")
+            self._client = distributed.Client(scheduler, timeout="30s")
+        except (ImportError, OSError, ValueError, TimeoutError) as error:
+            msg = f"{scheduler}: no Dask cluster there: {error} (the package is called distributed)"
+            raise MemsimError(msg) from None
+        self._as_completed = distributed.as_completed
+
+    def grade(self, setup: Setup, handed: list[Handed]) -> Iterator[Result]:
+        """Return the results, each when it is there."""
+        waiting = iter(handed)
+        with contextlib.closing(self._client):
+            running = self._as_completed([self._submit(setup, one) for one in islice(waiting, _AHEAD)])
+            for future in running:
+                yield Result.parse(future.result())
+                for one in islice(waiting, 1):
+                    running.add(self._submit(setup, one))
+
+    def _submit(self, setup: Setup, one: Handed) -> Any:
+        try:
+            data, reason = read(one.path), ""
+        except UnreadableError as error:
+            data, reason = b"", str(error)
+        return self._client.submit(
+            grade_here, setup, one.student, one.path.name, data, reason, pure=False, retries=_ATTEMPTS
+        )
+
+
+class _Crew:
+    """The grading processes of this process, one for each of its threads."""
+
+    def __init__(self) -> None:
+        self._mine = threading.local()
+        self._all: list[GraderProcess] = []
+
+    def process(self, setup: Setup) -> GraderProcess:
+        if getattr(self._mine, "setup", None) != setup:
+            self.lose()
+            self._mine.setup, self._mine.process = setup, GraderProcess(setup)
+            self._all.append(self._mine.process)
+        process: GraderProcess = self._mine.process
+        return process
+
+    def lose(self) -> None:
+        """End the process of this thread; the next call starts another."""
+        process = getattr(self._mine, "process", None)
+        self._mine.setup = self._mine.process = None
+        if process:
+            process.end()
+            self._all.remove(process)
+
+    def dismiss(self) -> None:
+        """End all processes."""
+        for process in self._all:
+            process.end()
+
+
+def _one(crew: _Crew, setup: Setup, one: Handed) -> Result:
+    """Grade one submission of this machine."""
+    try:
+        data, reason = read(one.path), ""
+    except UnreadableError as error:
+        data, reason = b"", str(error)
+    return grade_with(crew, setup, one.student, one.path.name, data, reason)
+
+
+def grade_with(crew: _Crew, setup: Setup, student: str, file: str, data: bytes, reason: str) -> Result:
+    """Grade one submission with a process of the crew; if that dies, with another."""
+    if not reason:
+        for _ in range(_ATTEMPTS):
+            try:
+                return crew.process(setup).grade(student, file, data)
+            except ProcessError as error:
+                reason = f"the grader could not grade it: {error}"
+                crew.lose()
+        failed = setup.grader().unreadable(student, file, reason, data)
+        failed.fingerprint = ""  # so that the next run tries again
+        return failed
+    return setup.grader().unreadable(student, file, reason, data)
+
+
+_crew_of_this_worker = _Crew()
+_fenced: set[str] = set()
+
+
+def grade_here(setup: Setup, student: str, file: str, data: bytes, reason: str) -> dict[str, Any]:
+    """Grade one submission on a worker of a cluster, once its fence has been tried there."""
+    if setup.fence not in _fenced:
+        raise_if_open = importlib.import_module("memsim.grading.batch").raise_if_open
+        raise_if_open(setup.fence, [])
+        _fenced.add(setup.fence)
+    return grade_with(_crew_of_this_worker, setup, student, file, data, reason).document()

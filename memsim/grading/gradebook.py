@@ -1,0 +1,65 @@
+"""Results into nbgrader's gradebook, by its own interface, so that its formgrader and exports show them."""
+
+from __future__ import annotations
+
+import importlib
+from datetime import UTC
+from typing import TYPE_CHECKING, Any
+
+from memsim.errors import MemsimError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from memsim.grading.judge import QuestionResult
+    from memsim.grading.late import Policy
+    from memsim.grading.results import Result
+
+
+class GradebookError(MemsimError):
+    """nbgrader is not installed, or its gradebook does not know the assignment."""
+
+
+def record(results: Sequence[Result], url: str, policy: Policy | None = None) -> int:
+    """Write results into the gradebook at ``url`` (``sqlite:///gradebook.db``); returns how many scores.
+
+    The assignment must have been generated with nbgrader before, which is what tells the gradebook its
+    questions. A score takes the place of what nbgrader's own autograder found; a score that a teacher gave
+    by hand stays.
+
+    Raises
+    ------
+    GradebookError
+        nbgrader is not installed, or the gradebook does not have the assignment or one of its questions.
+    """
+    try:
+        api = importlib.import_module("nbgrader.api")
+    except ImportError:
+        msg = "nbgrader is not installed; it is what has a gradebook: pip install nbgrader"
+        raise GradebookError(msg) from None
+    try:
+        with api.Gradebook(url) as gradebook:
+            return sum(_record_one(gradebook, result, policy) for result in results)
+    except api.MissingEntry as missing:
+        msg = f"{url}: {missing}; run nbgrader generate_assignment first"
+        raise GradebookError(msg) from None
+
+
+def _record_one(gradebook: Any, result: Result, policy: Policy | None) -> int:
+    name = result.assignment
+    gradebook.update_or_create_student(result.student)
+    times = {}
+    if policy and result.student in policy.times:
+        times["timestamp"] = policy.times[result.student].astimezone(UTC).replace(tzinfo=None)
+    submission = gradebook.update_or_create_submission(name, result.student, **times)
+    notebook = submission.notebooks[0].name
+    for question in result.questions:
+        _record_question(gradebook, question, (question.name, notebook, name, result.student))
+    return len(result.questions)
+
+
+def _record_question(gradebook: Any, question: QuestionResult, place: tuple[str, ...]) -> None:
+    grade = gradebook.find_grade(*place)
+    grade.auto_score = question.score
+    grade.needs_manual_grade = any(test.needs_teacher for test in question.tests)
+    gradebook.db.commit()
