@@ -1,4 +1,4 @@
-"""The command line: ``python -m memsim run | compare | verify | show | replay | ask | answer | grade``.
+"""The command line: ``python -m memsim run | compare | verify | show | replay | ask | answer | claims | grade``.
 
 Every command stands in a module beside this one, whose ``add_to()`` says what it is called and what it takes.
 Exit status: 0 all is as it should be, 1 something is not (a page differs, a step ended otherwise than the
@@ -13,14 +13,14 @@ import sys
 from typing import TYPE_CHECKING
 
 from memsim import __version__
-from memsim.cli import grade, problems, replay, run, show, verify
+from memsim.cli import claims, grade, problems, replay, run, show, verify
 from memsim.cli.options import NOT_OK, WRONG
 from memsim.errors import MemsimError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-COMMANDS = (run, verify, show, replay, problems, grade)
+COMMANDS = (run, verify, show, replay, problems, grade, claims)
 """In the order in which ``--help`` lists them."""
 _INTERRUPTED = 130
 

@@ -2,25 +2,29 @@
 
 Prose goes stale unseen. A claim is checked whenever its cell runs: ``holds`` looks for what the sentence
 says, ``contradicted_by`` for its opposite, on the simulator or on a recording of a real kernel. Two
-checks, because one that can only say yes proves nothing.
+checks, because one that can only say yes proves nothing; :mod:`memsim.lesson.evidence` refuses pairs that
+could not disagree with anything.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from memsim.lesson.errors import ClaimError
+from memsim.lesson.evidence import weakness
 from memsim.lesson.markup import box, inline, paragraph
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 _ID = re.compile(r"[a-z0-9]+([.-][a-z0-9]+)*")
 _ledger: dict[str, Claim] = {}
+_collections: list[list[Claim]] = []
 
 
 @dataclass(frozen=True, repr=False)
@@ -30,6 +34,8 @@ class Claim:
     id: str
     sentence: str
     source: str
+    holds: Callable[[], object] = field(compare=False)
+    contradicted_by: Callable[[], object] = field(compare=False)
 
     def __repr__(self) -> str:
         """Return the text form."""
@@ -57,9 +63,10 @@ def claim(
 ) -> Claim:
     """Check a factual sentence about the kernel and enter it in the ledger.
 
+    >>> from memsim.include.layout import naturally_aligned_order as order
     >>> claim("buddy.max-order", "The largest free block has 1024 pages.",
     ...     "MAX_PAGE_ORDER, include/linux/mmzone.h, 6.12",
-    ...     holds=lambda: 1 << 10 == 1024, contradicted_by=lambda: 1 << 10 == 2048)
+    ...     holds=lambda: 1 << order(1 << 20) == 1024, contradicted_by=lambda: order(1 << 20) > 10)
     Claim buddy.max-order (checked): The largest free block has 1024 pages.
       Source: MAX_PAGE_ORDER, include/linux/mmzone.h, 6.12
 
@@ -79,19 +86,36 @@ def claim(
     Raises
     ------
     ClaimError
-        A check says otherwise, says neither True nor False, or the id is taken or malformed.
+        A check says otherwise, says neither True nor False, could never say otherwise (see
+        :func:`memsim.lesson.evidence.weakness`), or the id is taken or malformed.
     """
-    made = Claim(claim_id, sentence, source)
+    made = Claim(claim_id, sentence, source, holds, contradicted_by)
     _check_id(made)
+    weak = weakness(holds, contradicted_by)
+    if weak:
+        raise ClaimError(_tell(made, weak))
     _require(made, "holds", holds, expected=True)
     _require(made, "contradicted_by", contradicted_by, expected=False)
     _ledger[claim_id] = made
+    for collection in _collections:
+        collection.append(made)
     return made
 
 
 def claims() -> tuple[Claim, ...]:
     """Return the claims that were checked in this process, in the order of their ids."""
     return tuple(_ledger[key] for key in sorted(_ledger))
+
+
+@contextmanager
+def collecting() -> Iterator[list[Claim]]:
+    """Give a list to which every claim is added that is made inside the block, in order."""
+    made: list[Claim] = []
+    _collections.append(made)
+    try:
+        yield made
+    finally:
+        _collections.remove(made)
 
 
 def _check_id(made: Claim) -> None:

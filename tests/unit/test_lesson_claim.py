@@ -17,12 +17,15 @@ def empty_ledger(monkeypatch):
     monkeypatch.setattr(ledger, "_ledger", {})
 
 
+WORLD = {"sky": "blue"}
+
+
 def yes():
-    return True
+    return WORLD["sky"] == "blue"
 
 
 def no():
-    return False
+    return WORLD["sky"] == "green"
 
 
 def make(holds=yes, contradicted_by=no, **changes):
@@ -55,11 +58,11 @@ def test_a_claim_on_the_simulator_shows_what_was_checked():
 @pytest.mark.parametrize(
     ("checks", "message"),
     [
-        ({"holds": no}, "holds returned False, must return True"),
-        ({"contradicted_by": yes}, "contradicted_by returned True, must return False"),
-        ({"holds": lambda: [1]}, r"holds returned \[1\], which is neither"),
-        ({"contradicted_by": lambda: None}, "contradicted_by returned None, which is neither"),
-        ({"holds": lambda: 1 // 0}, "holds raised ZeroDivisionError"),
+        ({"holds": lambda: "sea" in WORLD}, "holds returned False, must return True"),
+        ({"contradicted_by": lambda: "sky" in WORLD}, "contradicted_by returned True, must return False"),
+        ({"holds": lambda: [1, WORLD] and [1]}, r"holds returned \[1\], which is neither"),
+        ({"contradicted_by": lambda: WORLD.get("sea")}, "contradicted_by returned None, which is neither"),
+        ({"holds": lambda: len(WORLD) // 0}, "holds raised ZeroDivisionError"),
     ],
 )
 def test_a_claim_fails_both_ways_and_names_itself(checks, message):
@@ -71,7 +74,50 @@ def test_a_claim_fails_both_ways_and_names_itself(checks, message):
 
 
 def test_numpys_truth_is_truth():
-    assert make(lambda: np.True_, lambda: np.False_)
+    assert make(lambda: np.bool_(yes()), lambda: np.bool_(no()))
+
+
+def constant():
+    return BEFORE != AFTER  # the names of patches say nothing about a kernel
+
+
+@pytest.mark.parametrize(
+    ("holds", "contradicted_by", "message"),
+    [
+        (lambda: True, no, "holds looks at nothing that could be otherwise"),
+        (yes, lambda: False, "contradicted_by looks at nothing that could be otherwise"),
+        (lambda: len("a") == 1, no, "holds looks at nothing"),
+        (constant, no, "holds looks at nothing"),
+        (lambda: not constant(), no, "holds looks at nothing"),
+        (lambda: all(x < 9 for x in range(3)), no, "holds looks at nothing"),
+        (yes, yes, "are the same check"),
+        (lambda: WORLD["sky"] == "blue", lambda: WORLD["sky"] == "blue", "are the same check"),
+    ],
+    ids=["holds", "contradicted_by", "len", "patches", "through a function", "inside", "same", "same code"],
+)
+def test_evidence_that_could_not_fail_is_refused(holds, contradicted_by, message):
+    with pytest.raises(ClaimError, match=message) as raised:
+        make(holds, contradicted_by)
+    assert "zone.managed" in str(raised.value)
+    assert claims() == ()
+
+
+def test_evidence_may_look_through_functions_and_what_a_function_closed_over():
+    def look_at(world):
+        return lambda: world["sky"] == "blue"
+
+    assert make(lambda: yes() and not no(), lambda: not yes() and no())
+    assert make(look_at(WORLD), no)
+
+
+def test_a_claim_keeps_its_evidence_and_is_collected():
+    with ledger.collecting() as made:
+        one = make()
+        two = make(claim_id="b")
+    make(claim_id="c")
+    assert made == [one, two]
+    assert one.holds() is True
+    assert one.contradicted_by() is False
 
 
 def test_claims_are_collected_by_id_and_a_cell_may_run_twice():

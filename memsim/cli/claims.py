@@ -1,0 +1,58 @@
+"""``memsim claims``: what the book vouches for, and whether it is true."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from memsim.cli.options import NOT_OK, OK
+from memsim.errors import MemsimError
+from memsim.lesson.chapters import chapters, find_book, listed_claims, run_chapter
+
+if TYPE_CHECKING:
+    import argparse
+    from pathlib import Path
+
+    from memsim.cli.options import Commands
+
+
+def add_to(commands: Commands) -> None:
+    """Add ``claims``."""
+    claims = commands.add_parser(
+        "claims",
+        help="list the claims of the book, or check them",
+        description="List what the chapters vouch for: chapter, id, sentence and source. With --run the "
+        "chapters are run and every claim is checked; exit status 1 if one fails.",
+    )
+    claims.add_argument(
+        "book", nargs="?", metavar="BOOK", help="folder of notebooks; default: book, here or beside memsim"
+    )
+    claims.add_argument("--run", action="store_true", help="check the claims, too")
+    claims.set_defaults(command=command_claims)
+
+
+def command_claims(arguments: argparse.Namespace) -> int:
+    """``memsim claims``."""
+    found = {path: listed_claims(path) for path in chapters(find_book(arguments.book))}
+    failed = 0
+    for path, claims in found.items():
+        if not claims:
+            continue
+        print(f"{path.stem}:")
+        for claim in claims:
+            print(f"  {claim.id}: {claim.sentence}\n    Source: {claim.source}")
+        if arguments.run:
+            failed += not print_check(path)
+    total, places = sum(map(len, found.values())), sum(map(bool, found.values()))
+    print(f"{total} claims in {places} chapters{f', {failed} chapters failed' if arguments.run else ''}")
+    return NOT_OK if failed else OK
+
+
+def print_check(path: Path) -> bool:
+    """Run a chapter and print how many claims it checked, or what failed; returns whether all is well."""
+    try:
+        made, _ = run_chapter(path)
+    except MemsimError as problem:
+        print(f"  FAILED {problem}")
+        return False
+    print(f"  {len(made)} checked")
+    return True
