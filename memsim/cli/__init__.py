@@ -1,4 +1,4 @@
-"""The command line: ``python -m memsim run | compare | verify | show | replay | ask | answer | claims | grade``.
+"""The command line: ``python -m memsim COMMAND``; ``--help`` lists the commands.
 
 Every command stands in a module beside this one, whose ``add_to()`` says what it is called and what it takes.
 Exit status: 0 all is as it should be, 1 something is not (a page differs, a step ended otherwise than the
