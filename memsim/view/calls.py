@@ -5,6 +5,7 @@ Left out: single lines; a step goes from one probe point to the next.
 
 from __future__ import annotations
 
+from array import array
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -28,28 +29,30 @@ class Frame:
     line: int
 
 
-def frames_at(tape: Tape, index: int, point: str) -> tuple[Frame, ...]:
-    """Return the functions that are being executed after event ``index``, the innermost first."""
-    if point == DONE:
-        return ()
-    event = tape.events[index]
-    found = [Frame(entered_function(event), 0)] if event.point.startswith("enter:") else []
-    if event.function:
-        found.append(Frame(event.function, event.line))
-    return (*found, *_callers(tape, index))
+class Calls:
+    """Which functions are being executed at each event of a tape."""
 
+    def __init__(self, tape: Tape) -> None:
+        """Note for each event where the function was entered that it happens in (-1: in none)."""
+        self._events = tape.events
+        self._around = array("l")
+        entered = {-1: -1}  # depth -> the last event that entered a function there
+        for index, event in enumerate(tape.events):
+            self._around.append(entered[event.depth - 1])
+            if event.point.startswith("enter:"):
+                entered[event.depth] = index
 
-def _callers(tape: Tape, index: int) -> list[Frame]:
-    """Return the functions around the one that event ``index`` happened in."""
-    found: list[Frame] = []
-    wanted = tape.events[index].depth - 1
-    while wanted > 0:
-        index -= 1
-        event = tape.events[index]
-        if event.depth == wanted and event.point.startswith("enter:"):
+    def at(self, index: int, point: str) -> tuple[Frame, ...]:
+        """Return the functions that are being executed after event ``index``, the innermost first."""
+        if point == DONE:
+            return ()
+        event = self._events[index]
+        found = [Frame(entered_function(event), 0)] if event.point.startswith("enter:") else []
+        while event.function:
             found.append(Frame(event.function, event.line))
-            wanted -= 1
-    return found
+            event = self._events[self._around[index]]
+            index = self._around[index]
+        return tuple(found)
 
 
 def entered_function(event: Event) -> str:

@@ -13,7 +13,7 @@ from memsim.comparison import Comparison, compare
 from memsim.errors import BadScenario, MemsimError
 from memsim.observation import bundled, bundled_names
 from memsim.scenario import Scenario
-from memsim.view.moments import tapes
+from memsim.view.moments import BOOT, last_event, tapes
 
 if TYPE_CHECKING:
     from memsim.observation import Observation
@@ -67,7 +67,8 @@ def blocks_of(comparison: Comparison) -> list[int]:
 
 def boot_blocks(comparison: Comparison) -> list[int]:
     """Return the memory blocks that there are after boot."""
-    return list(tapes(comparison)[0].at(-1).blocks)
+    tape = tapes(comparison)[0]
+    return list(tape.at(last_event(tape, BOOT)).blocks)
 
 
 def added_blocks(comparison: Comparison) -> list[int]:

@@ -8,6 +8,9 @@ Left out: moments that only one of the two kernels passes.
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from itertools import groupby
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from memsim.comparison import Comparison, Moment
@@ -32,10 +35,11 @@ def all_moments(comparison: Comparison) -> tuple[Moment, ...]:
     of boot itself where the tapes begin at power-on.
     """
     before, after = tapes(comparison)
+    inside = {step: list(those) for step, those in groupby(comparison.moments, key=attrgetter("step"))}
     moments: list[Moment] = []
     for step in range(BOOT, min(len(before.labels), len(after.labels))):
-        moments += [moment for moment in comparison.moments if moment.step == step]
-        moments.append(Moment(step, DONE, _last_event(before, step), _last_event(after, step)))
+        moments += inside.get(step, [])
+        moments.append(Moment(step, DONE, last_event(before, step), last_event(after, step)))
     return tuple(moments)
 
 
@@ -59,9 +63,18 @@ def tapes(comparison: Comparison) -> tuple[Tape, Tape]:
     return before, after
 
 
-def _last_event(tape: Tape, step: int) -> int:
-    """Return the last event up to the end of a step."""
-    return max((i for i, event in enumerate(tape.events) if event.step <= step), default=-1)
+def last_event(tape: Tape, step: int) -> int:
+    """Return the last event up to the end of a step; -1: there is none."""
+    return bisect_right(tape.events, step, key=attrgetter("step")) - 1
+
+
+def places_of(moments: Sequence[Moment]) -> dict[tuple[int, str], int]:
+    """Return the index of each moment by its step and its point, with ``#n`` or without (the first)."""
+    places: dict[tuple[int, str], int] = {}
+    for index, moment in enumerate(moments):
+        places.setdefault((moment.step, moment.point), index)
+        places.setdefault((moment.step, moment.point.rpartition("#")[0]), index)
+    return places
 
 
 def call_text(event: Event) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,24 +18,30 @@ from memsim.view.moments import argument_text
 from memsim.view.tables import migratetype_name
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from memsim.trace import Event, Tape
 
-RANGES = frozenset(
-    "poison init_pages set_flags clear_flags set_type clear_type set_refcount set_migratetype".split()  # noqa: SIM905 (a list of words)
-)
-"""Writes that begin with a pfn and a number of pages."""
-PAGES = frozenset({"reset_type", "set_order", "set_buddy_order", "clear_buddy"})
+RANGES = ("poison", "init_pages", "set_flags", "clear_flags", "set_type", "clear_type", "set_refcount")
+"""Writes to struct pages that begin with a pfn and a number of pages."""
+PAGES = ("reset_type", "set_order", "set_buddy_order", "clear_buddy")
 """Writes to one struct page, whose pfn comes first."""
-FREE_BLOCKS = frozenset(
-    "add_to_free_list add_to_free_list_tail del_from_free_list pcp_add pcp_add_tail pcp_del".split()  # noqa: SIM905
-)
-"""Writes that move a free block: its pfn and its order."""
-SECTIONS = frozenset({"add_section", "remove_section", "set_online", "set_free_max_order"})
+FREE_BLOCKS = ("add_to_free_list", "add_to_free_list_tail", "del_from_free_list")
+PCP_BLOCKS = ("pcp_add", "pcp_add_tail", "pcp_del")
+"""Writes that move a free block, or one on a per-cpu list: its pfn and its order."""
+SECTIONS = ("add_section", "remove_section", "set_online", "set_free_max_order")
 """Writes to a whole section, whose number comes first."""
-BLOCKS = frozenset({"set_block_state"})
-"""Writes to a memory block, whose id comes first."""
-NO_PAGES = frozenset({"totalram_pages_add", "printk", "add", "set_span", "set_watermark"})
+NO_PAGES = ("totalram_pages_add", "printk", "add", "set_span", "set_watermark")
 """Writes that are not about any page."""
+
+SPANS: dict[str, Callable[[tuple[Any, ...], int], tuple[int, int]]] = {
+    **dict.fromkeys((*RANGES, "set_migratetype"), lambda args, _: (args[0], args[1])),
+    **dict.fromkeys(PAGES, lambda args, _: (args[0], 1)),
+    **dict.fromkeys((*FREE_BLOCKS, *PCP_BLOCKS), lambda args, _: (args[0], 1 << args[1])),
+    **dict.fromkeys(SECTIONS, lambda args, _: (args[0] * PAGES_PER_SECTION, PAGES_PER_SECTION)),
+    "set_block_state": lambda args, block_pages: (args[0] * block_pages, block_pages),
+}
+"""What a write of each name is about, given its arguments and the pages of a memory block."""
 
 
 def touched(event: Event, block_pages: int) -> tuple[int, int]:
@@ -45,16 +51,8 @@ def touched(event: Event, block_pages: int) -> tuple[int, int]:
     >>> touched(Event(0, "", 0, target="Normal", primitive="del_from_free_list", args=(1024, 3, 0)), 32768)
     (1024, 8)
     """
-    name, args = event.primitive, event.args
-    if name in RANGES:
-        return args[0], args[1]
-    if name in FREE_BLOCKS:
-        return args[0], 1 << args[1]
-    if name in PAGES:
-        return args[0], 1
-    if name in SECTIONS:
-        return args[0] * PAGES_PER_SECTION, PAGES_PER_SECTION
-    return (args[0] * block_pages, block_pages) if name in BLOCKS else (0, 0)
+    span = SPANS.get(event.primitive)
+    return span(event.args, block_pages) if span else (0, 0)
 
 
 @dataclass(frozen=True)
@@ -73,13 +71,14 @@ class Stories:
     def __init__(self, tape: Tape, block_pages: int) -> None:
         """Look at every event once; this is done when the first story is asked for."""
         self._tape = tape
-        spans = np.array([touched(event, block_pages) for event in tape.events], np.int64).reshape(-1, 2)
-        self._starts, self._ends = spans[:, 0], spans.sum(axis=1)
+        writes = [(i, *touched(event, block_pages)) for i, event in enumerate(tape.events) if event.primitive]
+        self._places, self._starts, sizes = np.array(writes, np.int64).reshape(-1, 3).T
+        self._ends = self._starts + sizes
         self.of = lru_cache(maxsize=64)(self._of)
 
     def _of(self, pfn: int) -> tuple[Touch, ...]:
         """Return every event that touched a page, the first one first."""
-        found = np.flatnonzero((self._starts <= pfn) & (pfn < self._ends)).tolist()
+        found = self._places[(self._starts <= pfn) & (pfn < self._ends)].tolist()
         return tuple(_touch(index, self._tape.events[index]) for index in found)
 
 
@@ -106,7 +105,7 @@ def write_text(event: Event) -> str:
         arguments[2] = migratetype_name(event.args[2])
     elif event.primitive in _ORDER_WRITES:
         arguments[1] = f"order {event.args[1]}"
-    elif event.primitive in FREE_BLOCKS:
+    elif event.primitive in FREE_BLOCKS + PCP_BLOCKS:
         arguments[1:] = [f"order {event.args[1]}", migratetype_name(event.args[2])]
     return f"{event.target}.{event.primitive}({', '.join(arguments)})"
 

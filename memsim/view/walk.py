@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from memsim.compare_probe import Comparable, compare_probe
 from memsim.errors import MemsimError
-from memsim.trace import matches
-from memsim.view.calls import Steps, frames_at
+from memsim.view.calls import Calls, Steps
 from memsim.view.differences import LONGEST_SEARCH
 from memsim.view.machine_map import BlockWatch, block_ranges
 from memsim.view.material import blocks_of
@@ -22,6 +21,7 @@ from memsim.view.moments import (
     heading,
     moment_name,
     named_moments,
+    places_of,
     side_names,
     tapes,
 )
@@ -64,6 +64,7 @@ class Walk:
         self.comparison = comparison
         self.block = block
         self.moments = all_moments(comparison)
+        self._places = places_of(self.moments)
         self.runs = dict(zip(side_names(comparison), (comparison.before, comparison.after), strict=True))
         self.block_pages = comparison.before.machine.kernel.block_pages
         self.blocks = tuple(blocks_of(comparison))
@@ -75,6 +76,7 @@ class Walk:
         self.watches = {
             side: BlockWatch(tape, self.blocks, self.block_pages) for side, tape in self.tapes.items()
         }
+        self.calls = {side: Calls(tape) for side, tape in self.tapes.items()}
         self.numbers = lru_cache(maxsize=4096)(self._numbers)
         self._looked = lru_cache(maxsize=64)(self._look)
 
@@ -105,10 +107,7 @@ class Walk:
         return found
 
     def _find(self, step: int, wanted: str) -> int | None:
-        for index, moment in enumerate(self.moments):
-            if moment.step == step and matches(moment.point, wanted):
-                return index
-        return None
+        return self._places.get((step, wanted))
 
     def find(self, step: int, wanted: str) -> int:
         """Return the index of the first moment of a step with this name; KeyError if there is none."""
@@ -178,7 +177,7 @@ class Walk:
             page_map,
             block_sentence(state, block, self.block_pages),
             self.watches[side].at(place),
-            frames_at(self.tapes[side], place, self.moments[index].point),
+            self.calls[side].at(place, self.moments[index].point),
             self.written(index, side),
             tuple(log_tail(state)),
             self._recorded(index, side, state, block),
