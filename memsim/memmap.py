@@ -57,6 +57,8 @@ class Memmap:
         self.debug_vm = debug_vm
         self.trace: Trace | None = None
         self.sections: dict[int, Section] = {}
+        self._owned: set[int] | None = None
+        """Sections that no other memmap uses; None: all of them."""
         self.buddy = encoding.code(PageType.BUDDY)
         """The stored type of the head of a free block that has no other type."""
 
@@ -65,6 +67,23 @@ class Memmap:
         twin = Memmap(self.encoding)
         twin.sections = {nr: section.copy() for nr, section in self.sections.items()}
         return twin
+
+    def share(self) -> Memmap:
+        """Return a copy that shares the sections with this memmap until one of the two writes.
+
+        For memmaps that are written by the methods below "writes" only, as those of a tape are.
+        """
+        twin = Memmap(self.encoding)
+        twin.sections = dict(self.sections)
+        self._owned, twin._owned = set(), set()
+        return twin
+
+    def _own(self, owned: set[int], pfn: int, nr_pages: int = 1) -> None:
+        """Make the sections of a range ones that only this memmap uses."""
+        for nr in range(pfn >> PFN_SECTION_SHIFT, (pfn + nr_pages - 1 >> PFN_SECTION_SHIFT) + 1):
+            if nr not in owned:
+                self.sections[nr] = self.section(nr << PFN_SECTION_SHIFT).copy()
+                owned.add(nr)
 
     # ---- reads -------------------------------------------------------------------------------
 
@@ -171,6 +190,8 @@ class Memmap:
         """Make section ``nr`` present, its memmap poisoned (``page_init_poison()``)."""
         if self.trace is not None:
             self.trace.write("memmap", "add_section", nr)
+        if self._owned is not None:
+            self._owned.add(nr)
         self.sections[nr] = Section(nr, pages_of(POISON), early=early)
 
     def remove_section(self, nr: int) -> None:
@@ -183,18 +204,24 @@ class Memmap:
         """Set or clear SECTION_IS_ONLINE."""
         if self.trace is not None:
             self.trace.write("memmap", "set_online", nr, online)
+        if self._owned is not None:
+            self._own(self._owned, nr << PFN_SECTION_SHIFT)
         self.sections[nr].online = online
 
     def poison(self, pfn: int, nr_pages: int) -> None:
         """Fill struct pages with ones (``page_init_poison()``), all but the ghost bits."""
         if self.trace is not None:
             self.trace.write("memmap", "poison", pfn, nr_pages)
+        if self._owned is not None:
+            self._own(self._owned, pfn, nr_pages)
         self._fill(pfn, nr_pages, POISON)
 
     def init_pages(self, pfn: int, nr_pages: int, zone: int, flags: int, stored_type: int) -> None:
         """``__init_single_page()`` on a range: everything reset, refcount 1, then flags and type."""
         if self.trace is not None:
             self.trace.write("memmap", "init_pages", pfn, nr_pages, zone, flags, stored_type)
+        if self._owned is not None:
+            self._own(self._owned, pfn, nr_pages)
         self._fill(pfn, nr_pages, Pattern(zone << ZONE_SHIFT | LIVE | flags, stored_type, 0, 1))
 
     def _fill(self, pfn: int, nr_pages: int, state: Pattern) -> None:
@@ -211,12 +238,16 @@ class Memmap:
         """Set flags (or ghost bits) on a range."""
         if self.trace is not None:
             self.trace.write("memmap", "set_flags", pfn, nr_pages, mask)
+        if self._owned is not None:
+            self._own(self._owned, pfn, nr_pages)
         self._change_flags(pfn, nr_pages, int(mask), 0)
 
     def clear_flags(self, pfn: int, nr_pages: int, mask: int) -> None:
         """Clear flags (or ghost bits) on a range."""
         if self.trace is not None:
             self.trace.write("memmap", "clear_flags", pfn, nr_pages, mask)
+        if self._owned is not None:
+            self._own(self._owned, pfn, nr_pages)
         self._change_flags(pfn, nr_pages, 0, int(mask))
 
     def _change_flags(self, pfn: int, nr_pages: int, set_mask: int, clear_mask: int) -> None:
@@ -244,6 +275,8 @@ class Memmap:
             self._bug_on_type(pfn, nr_pages, wrong, f"__SetPage{page_type.name.title()}")
         if self.trace is not None:
             self.trace.write("memmap", "set_type", pfn, nr_pages, page_type)
+        if self._owned is not None:
+            self._own(self._owned, pfn, nr_pages)
         code = self.encoding.code(page_type)
         for section, at in self.spans(pfn, nr_pages):
             types = section.own().type
@@ -262,6 +295,8 @@ class Memmap:
             self._bug_on_clear(pfn, nr_pages, page_type)
         if self.trace is not None:
             self.trace.write("memmap", "clear_type", pfn, nr_pages, page_type)
+        if self._owned is not None:
+            self._own(self._owned, pfn, nr_pages)
         for section, at in self.spans(pfn, nr_pages):
             types = section.own().type
             if self.encoding.inverted:
@@ -273,6 +308,8 @@ class Memmap:
         """Set ``_mapcount`` to -1 (``page_mapcount_reset()``): whatever type the page had is gone."""
         if self.trace is not None:
             self.trace.write("memmap", "reset_type", pfn)
+        if self._owned is not None:
+            self._own(self._owned, pfn)
         self.section(pfn).own().type[pfn & _INDEX] = NO_TYPE
 
     def _bug_on_clear(self, pfn: int, nr_pages: int, page_type: PageType) -> None:
@@ -300,6 +337,8 @@ class Memmap:
         """``set_page_count()`` on a range."""
         if self.trace is not None:
             self.trace.write("memmap", "set_refcount", pfn, nr_pages, refcount)
+        if self._owned is not None:
+            self._own(self._owned, pfn, nr_pages)
         for section, at in self.spans(pfn, nr_pages):
             section.own().refcount[at] = refcount
 
@@ -307,6 +346,8 @@ class Memmap:
         """Set the order that a page keeps: of a compound page in its head, 0 when it is dissolved."""
         if self.trace is not None:
             self.trace.write("memmap", "set_order", pfn, order)
+        if self._owned is not None:
+            self._own(self._owned, pfn)
         self.section(pfn).own().order_at[pfn & _INDEX] = order
 
     def set_buddy_order(self, pfn: int, order: int) -> None:
@@ -317,6 +358,8 @@ class Memmap:
                 self._bug_on_type(pfn, 1, allowed, "__SetPageBuddy")
         if self.trace is not None:
             self.trace.write("memmap", "set_buddy_order", pfn, order)
+        if self._owned is not None:
+            self._own(self._owned, pfn)
         section, index = self.section(pfn), pfn & _INDEX
         pages = section.own()
         pages.type_at[index] = self.encoding.set(pages.type_at[index], PageType.BUDDY)
@@ -328,6 +371,8 @@ class Memmap:
             self._bug_on_clear(pfn, 1, PageType.BUDDY)
         if self.trace is not None:
             self.trace.write("memmap", "clear_buddy", pfn)
+        if self._owned is not None:
+            self._own(self._owned, pfn)
         section, index = self.section(pfn), pfn & _INDEX
         pages = section.own()
         pages.type_at[index] = self.encoding.clear(pages.type_at[index], PageType.BUDDY)
@@ -337,6 +382,8 @@ class Memmap:
         """Set the type of every pageblock that starts in the range."""
         if self.trace is not None:
             self.trace.write("memmap", "set_migratetype", pfn, nr_pages, migratetype)
+        if self._owned is not None:
+            self._own(self._owned, pfn, nr_pages)
         for section, at in self.spans(pfn, nr_pages):
             first = (at.start + (1 << pageblock_order) - 1) >> pageblock_order
             last = (at.stop + (1 << pageblock_order) - 1) >> pageblock_order
@@ -346,6 +393,8 @@ class Memmap:
         """Make a whole section free blocks of order 10: the bulk form of freeing its chunks."""
         if self.trace is not None:
             self.trace.write("memmap", "set_free_max_order", nr, zone)
+        if self._owned is not None:
+            self._own(self._owned, nr << PFN_SECTION_SHIFT)
         section = self.sections[nr]
         flags = zone << ZONE_SHIFT | LIVE | MANAGED | (section.pages.flags_at[0] & PRESENT)
         section.share(Pattern(flags, NO_TYPE, 0, 0, self.buddy))

@@ -165,8 +165,9 @@ class Tape(_Points):
         self.events: list[Event] = []
         self.labels: list[str] = []
         self._stack: list[str] = []
-        self._frames: dict[int, State] = {0: state.copy()}
-        self._cursor: tuple[int, State] = (0, state.copy())
+        start = state.copy()
+        self._frames: dict[int, State] = {0: start}
+        self._cursor: tuple[int, State] = (0, start.share())
 
     def __len__(self) -> int:
         """Return the number of events."""
@@ -224,11 +225,11 @@ class Tape(_Points):
         done, state = self._cursor
         if done > index + 1:
             done = max(frame for frame in self._frames if frame <= index + 1)
-            state = self._frames[done].copy()
+            state = self._frames[done].share()
         spacing = max(KEYFRAME_EVENTS, len(self) // MOST_KEYFRAMES)
         while done <= index:
             if done % spacing == 0 and done not in self._frames:
-                self._frames[done] = state.copy()
+                self._frames[done] = state.share()
             event = self.events[done]
             if event.primitive:
                 getattr(state.target(event.target), event.primitive)(*event.args)

@@ -107,7 +107,7 @@ class Zone:
             [OrderedDict() for _ in range(MIGRATE_TYPES)] for _ in range(NR_PAGE_ORDERS)
         ]
         self._lent: set[tuple[int, int]] = set()
-        """Free lists that a copy of this zone uses, too: the first write to one makes it this zone's own."""
+        """Free lists that another zone uses, too: the first write to one makes it this zone's own."""
         self.pcp: dict[tuple[int, int], OrderedDict[int, None]] = {}
         """Per-cpu lists by (order, migratetype); like free lists, the right end is taken next."""
         self.watermark: tuple[int, ...] = (0, 0, 0, 0)
@@ -138,13 +138,27 @@ class Zone:
         return sum(len(blocks) << order for (order, _), blocks in self.pcp.items())
 
     def copy(self) -> Zone:
-        """Return an independent copy without a trace; free lists are shared until one side writes."""
+        """Return an independent copy without a trace."""
+        twin = self._with_own_counters()
+        twin.free_area = [[blocks.copy() for blocks in area] for area in self.free_area]
+        return twin
+
+    def share(self) -> Zone:
+        """Return a copy that shares the free lists with this zone until one of the two writes.
+
+        For zones that are written by the methods below only, as those of a tape are.
+        """
+        twin = self._with_own_counters()
+        twin.free_area = [list(area) for area in self.free_area]
+        self._lent = {(order, kind) for order in range(NR_PAGE_ORDERS) for kind in range(MIGRATE_TYPES)}
+        twin._lent = set(self._lent)  # noqa: SLF001 (another zone)
+        return twin
+
+    def _with_own_counters(self) -> Zone:
+        """Return a zone with the same counters, watermarks and per-cpu lists."""
         twin = Zone(self.type)
         for name in COUNTERS:
             setattr(twin, name, getattr(self, name))
-        twin.free_area = [list(area) for area in self.free_area]
-        self._lent = {(order, kind) for order in range(NR_PAGE_ORDERS) for kind in range(MIGRATE_TYPES)}
-        twin._lent = set(self._lent)
         twin.pcp = {key: blocks.copy() for key, blocks in self.pcp.items()}
         twin.watermark = self.watermark
         return twin

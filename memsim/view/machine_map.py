@@ -14,8 +14,6 @@ from __future__ import annotations
 
 from collections import Counter
 from functools import lru_cache
-from itertools import groupby
-from operator import itemgetter
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,7 +26,7 @@ from memsim.view.png import png
 from memsim.view.touch import touched
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     import numpy.typing as npt
 
@@ -153,12 +151,10 @@ def kind_label(kind: int) -> str:
 
 def machine_sentence(blocks: Sequence[int], kinds: Kinds, longest: int = 12) -> str:
     """Return which blocks are what, in runs; cut after ``longest`` runs."""
-    runs = []
-    pairs = zip(blocks, map(kind_letters, kinds.tolist()), strict=True)
-    for letters, equal in groupby(pairs, key=itemgetter(1)):
-        runs += [f"{stretch} {letters}" for stretch in stretches(block for block, _ in equal)]
+    runs = stretches(blocks, kinds)
+    shown = [f"{ids} {kind_letters(kind)}" for ids, kind in runs[:longest]]
     more = [f"and {len(runs) - longest} more runs"] if len(runs) > longest else []
-    return f"blocks {', '.join(runs[:longest] + more)}"
+    return f"blocks {', '.join(shown + more)}"
 
 
 def block_ranges(blocks: Sequence[int]) -> str:
@@ -167,18 +163,16 @@ def block_ranges(blocks: Sequence[int]) -> str:
     >>> block_ranges([0, 1, 2, 3, 32, 33])
     '0-3, 32-33'
     """
-    return ", ".join(stretches(blocks))
+    return ", ".join(ids for ids, _ in stretches(blocks, np.zeros(len(blocks), np.uint8)))
 
 
-def stretches(blocks: Iterable[int]) -> list[str]:
-    """Return each stretch of ascending block ids without a hole, as text."""
-    found: list[list[int]] = []
-    for block in blocks:
-        if found and found[-1][1] == block - 1:
-            found[-1][1] = block
-        else:
-            found.append([block, block])
-    return [f"{first}-{last}" if last > first else f"{first}" for first, last in found]
+def stretches(blocks: Sequence[int], kinds: Kinds) -> list[tuple[str, int]]:
+    """Return each stretch of blocks of one kind without a hole: its ids as text, and the kind."""
+    ids = np.asarray(blocks)
+    starts = np.flatnonzero((np.diff(ids, prepend=-2) != 1) | (np.diff(kinds, prepend=kinds[:1]) != 0))
+    ends = [*(starts[1:] - 1), len(ids) - 1]
+    spans = zip(ids[starts].tolist(), ids[ends].tolist(), kinds[starts].tolist(), strict=True)
+    return [(f"{first}-{last}" if last > first else f"{first}", kind) for first, last, kind in spans]
 
 
 # ---- as a picture ------------------------------------------------------------------------------------

@@ -72,6 +72,37 @@ def test_what_a_machine_does_after_the_tape_stopped_is_not_on_it(snapshot):
     assert snapshot(tape.at(length - 1)) == last
 
 
+def test_what_a_tape_shares_between_moments_never_leaks_into_the_machine_or_back(snapshot):
+    """The quick ways of the allocator write to sections and free lists without telling anybody."""
+    machine = Machine(ram=SMALL)
+    tape = machine.record()
+    machine.stop_recording()
+    first = snapshot(tape.at(-1))
+    machine.allocate(1500)
+    assert snapshot(tape.at(-1)) == first
+    other, tape = recorded()
+    end = snapshot(other.kernel.state)
+    for index in (len(tape) - 1, 5, 700, -1):
+        tape.at(index)
+        assert snapshot(other.kernel.state) == end
+
+
+def test_a_memmap_that_shares_its_sections_and_its_twin_never_see_each_other_s_writes(snapshot):
+    machine, _ = recorded()
+    state = machine.kernel.state.copy()
+    twin = state.share()
+    before = snapshot(state)
+    twin.memmap.set_flags(SMALL[0][0] + 7, 3, PageFlag.RESERVED)
+    twin.memmap.set_migratetype(SMALL[0][0], 512, MigrateType.ISOLATE)
+    twin.memmap.add_section(77)
+    twin.memmap.set_online(SMALL[0][0] >> 15, online=False)
+    assert snapshot(state) == before
+    changed = snapshot(twin)
+    state.memmap.set_type(SMALL[0][0] + 9, 1, PageType.OFFLINE)
+    state.memmap.remove_section(SMALL[0][0] >> 15)
+    assert snapshot(twin) == changed
+
+
 @pytest.mark.parametrize("wrong", [-2, 10**6])
 def test_an_event_that_is_not_on_the_tape_is_refused(wrong):
     _, tape = recorded()
