@@ -28,7 +28,7 @@ LABEL = {"description_width": "initial"}
 
 _STYLE = """<style>
 .memsim-board .widget-button { width: auto; min-width: 5em; overflow: visible; }
-.memsim-board .widget-box { overflow: visible; }
+.memsim-board, .memsim-board .widget-box { overflow: visible; gap: 4px; }
 .memsim-board .widget-checkbox { width: auto; margin-right: 1em; }
 .memsim-board .widget-html-content { color: var(--jp-ui-font-color1, #212121); overflow-x: auto; }
 .memsim-answer { border-left: 4px solid var(--jp-brand-color1, #1976d2); padding: 2px 8px; margin: 4px 0; }
@@ -106,10 +106,11 @@ def button(description: str, tooltip: str) -> ipywidgets.Button:
 
 
 def number(description: str, value: int, tooltip: str) -> ipywidgets.IntText:
-    """Return a field for a whole number, whatever it is: wrong ones are to be answered, not prevented."""
-    return ipywidgets.IntText(
-        value=value, description=description, tooltip=tooltip, style=LABEL, layout=WIDE, tabbable=True
-    )
+    """Return a field for a whole number, whatever it is: wrong ones are to be answered, not prevented.
+
+    Tab reaches it anyway; ``tabbable`` would make the box around it a second stop.
+    """
+    return ipywidgets.IntText(value=value, description=description, tooltip=tooltip, style=LABEL, layout=WIDE)
 
 
 def text_field(description: str, value: str, tooltip: str, width: str = "16em") -> ipywidgets.Text:

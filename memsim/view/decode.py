@@ -116,9 +116,7 @@ class Decoder(Board):
             options = [(f"{number:#x} {name}", number) for number, name in part.names.items()]
             control = ipywidgets.Dropdown(options=options, layout=WIDE, tabbable=True, **common)
         else:
-            control = ipywidgets.BoundedIntText(
-                max=(1 << part.width) - 1, layout={"width": "14em"}, tabbable=True, **common
-            )
+            control = ipywidgets.BoundedIntText(max=(1 << part.width) - 1, layout={"width": "14em"}, **common)
         self._set(part, control)
         control.observe(partial(self._number_changed, part), "value")
         return control
@@ -192,7 +190,8 @@ def bits_html(word: Word) -> str:
     rows = "".join(_row_html(word, high) for high in range(word.width - 1, 0, -_CELLS))
     caption = f"{escape(word.title)}. <b>{escape(word.sentence())}</b>"
     return (
-        '<table style="border-collapse: collapse; font-family: monospace; table-layout: fixed">'
+        '<table style="border-collapse: collapse; font-family: monospace; table-layout: fixed; width: 100%; '
+        'min-width: 56em"><colgroup><col style="width: 4em"></colgroup>'
         f'<caption style="text-align: left">{caption}</caption><tbody>{rows}</tbody></table>'
         '<p style="margin: 2px 0 8px; font-size: 0.85em">■ striped: says something; □ plain: does not.</p>'
     )
@@ -206,7 +205,8 @@ def _row_html(word: Word, high: int) -> str:
         top, bottom = min(part.low + part.width - 1, high), max(part.low, low)
         if top >= bottom:
             cells += _cell_html(word, part, top, bottom)
-    return f'<tr><th scope="row" style="padding: 1px 6px; text-align: right">{high}-{low}</th>{cells}</tr>'
+    style = "padding: 1px 6px; text-align: right; white-space: nowrap"
+    return f'<tr><th scope="row" style="{style}">{high}-{low}</th>{cells}</tr>'
 
 
 def _cell_html(word: Word, part: Part, top: int, bottom: int) -> str:

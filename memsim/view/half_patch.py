@@ -138,7 +138,6 @@ class HalfPatch(Board):
             max=last,
             description="Steps",
             tooltip="How many steps of the scenario are run",
-            tabbable=True,
         )
         self.block = ipywidgets.Dropdown(
             description="Memory block",

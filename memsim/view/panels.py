@@ -24,7 +24,7 @@ STYLE = """<style>
 .memsim-explorer { overflow: visible; color: var(--jp-ui-font-color1, #212121); max-width: 1660px; }
 .memsim-explorer .widget-html-content { line-height: 1.35; }
 .memsim-explorer .widget-label { min-width: max-content; }
-.memsim-explorer :focus-visible {
+.memsim-explorer.memsim-explorer :focus-visible { /* twice: ipywidgets takes it from text fields */
   outline: 3px solid var(--jp-brand-color1, #1976d2) !important; outline-offset: 2px;
 }
 .memsim-sides { display: flex; flex-wrap: wrap; gap: 16px; }

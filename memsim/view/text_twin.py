@@ -2,7 +2,7 @@
 
 ipywidgets' own HTML widget replaces its contents whole, which screen readers do not announce. This one
 keeps its lines and changes those that are different; they are a live region. It also gives the sliders
-beside it accessible names, which ipywidgets does not.
+beside it accessible names, which ipywidgets does not, and the lists to choose from their arrow keys.
 
 Left out: everything but text.
 """
@@ -45,6 +45,8 @@ class TextTwin(anywidget.AnyWidget):
             handle.setAttribute("aria-valuetext", model.get("moment"));
           });
         });
+        // JupyterLab takes the arrow keys from whatever is not for typing, to move between cells.
+        root.querySelectorAll("select").forEach((list) => { list.dataset.lmSuppressShortcuts = "true"; });
       };
       model.on("change:text", put);
       put();

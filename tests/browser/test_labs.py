@@ -1,0 +1,257 @@
+"""The labs in a real browser: every control reached and used by keyboard alone, picture and text change."""
+
+from __future__ import annotations
+
+from itertools import groupby
+
+import pytest
+
+from .notebook import write_notebook
+
+pytestmark = pytest.mark.browser
+
+BOARD = ".jp-OutputArea-output .memsim-board"
+ENABLED = "input:not([disabled]), select:not([disabled]), button:not([disabled]), [role=slider], summary"
+NAME = """element => {
+  const around = element.closest("button, summary, label") || element.closest(".jupyter-widgets");
+  const label = around && around.querySelector(".widget-label") || around;
+  return (element.getAttribute("aria-label") || (label || element).textContent).trim();
+}"""
+FOCUS = f"""board => {{
+  const active = document.activeElement;
+  if (!board.contains(active)) return null;
+  const {{outlineStyle, outlineWidth}} = getComputedStyle(active);
+  return {{name: ({NAME})(active), outline: outlineStyle !== "none" && parseFloat(outlineWidth) >= 2}};
+}}"""
+MOST_TABS = 60
+TWIN = "The same in text"
+
+
+class Lab:
+    """A widget on a page, moved by keys, and what it shows."""
+
+    def __init__(self, notebook, page):
+        self.notebook, self.page = notebook, page
+        self.board = page.locator(BOARD)
+        self.board.wait_for()
+        self.twin = self.board.locator("pre.memsim-twin")
+        self.twin.wait_for()
+
+    def names(self):
+        """Return the names of all controls that are enabled."""
+        return [control.evaluate(NAME) for control in self.board.locator(ENABLED).all()]
+
+    def focus_first(self):
+        self.notebook.focus(self.board.locator(ENABLED).first)
+
+    def focused(self):
+        return self.board.evaluate(FOCUS)
+
+    def tab_through(self):
+        """Press Tab from the first control to the text twin; return what was focused, each visibly."""
+        self.focus_first()
+        found = []
+        for _ in range(MOST_TABS):
+            focus = self.focused()
+            if focus is None:
+                break
+            assert focus["outline"], f"the focus on {focus['name']!r} cannot be seen"
+            found.append(focus["name"])
+            self.page.keyboard.press("Tab")
+        return found
+
+    def go_to(self, name):
+        """Press Tab until the control of this name has the focus."""
+        self.focus_first()
+        for _ in range(MOST_TABS):
+            focus = self.focused()
+            if focus is not None and focus["name"] == name:
+                return
+            self.page.keyboard.press("Tab")
+        msg = f"Tab does not come to {name!r}"
+        raise AssertionError(msg)
+
+    def shown(self):
+        """Return the text twin, and all else that is shown."""
+        return self.twin.text_content(), self.board.locator(".widget-html").all_inner_texts(), self.pictures()
+
+    def pictures(self):
+        return [image.get_attribute("src") for image in self.board.locator("img").all()]
+
+    def use(self, name, *keys, text=None, says=None):
+        """Go to a control, type or press keys, and wait until the text twin is another one."""
+        self.go_to(name)
+        before = self.shown()
+        if text is not None:
+            self.page.keyboard.press("Control+a")
+            self.page.keyboard.type(text)
+        self.notebook.press(*keys)
+        self.notebook.wait_until(
+            self.twin.text_content,
+            lambda now: now != before[0] and (says is None or says in now),
+            f"{keys} on {name!r} does not lead to {says!r}",
+        )
+        after = self.shown()
+        assert after[1] != before[1], f"{name}: the text changes and what is shown beside it does not"
+        return before, after
+
+    def set(self, name, text):
+        """Type into a field that takes effect only with a button."""
+        self.go_to(name)
+        self.page.keyboard.press("Control+a")
+        self.page.keyboard.type(text)
+        self.page.keyboard.press("Tab")
+
+
+@pytest.fixture
+def lab(open_notebook, page, tmp_path):
+    """A function that shows the widget of a cell."""
+
+    def show(*lines):
+        notebook = open_notebook(write_notebook(tmp_path / "labs" / "lab.ipynb", "\n".join(lines)))
+        notebook.run_all()
+        assert notebook.errors() == []
+        notebook.wait_for_widgets(1)
+        return Lab(notebook, page)
+
+    return show
+
+
+def reaches_everything(lab, picture):
+    """Tab comes to every enabled control, in the order in which they stand, and then to the text twin.
+
+    A slider has a second stop, the number beside it, in which one can type.
+    """
+    found, names = [name for name, _ in groupby(lab.tab_through())], lab.names()
+    assert found[: len(names)] == names
+    assert found[len(names) :] == [TWIN]
+    pictured(lab, picture)
+
+
+def pictured(lab, picture):
+    """Take a picture in each theme, for people to look at."""
+    lab.page.set_viewport_size({"width": 1300, "height": 2000})
+    for theme in ("JupyterLab Dark", "JupyterLab Light"):
+        lab.page.evaluate(
+            f"window.jupyterapp.commands.execute('apputils:change-theme', {{theme: '{theme}'}})"
+        )
+        lab.page.wait_for_selector(f"body[data-jp-theme-name='{theme}']")
+        lab.board.evaluate("board => board.scrollIntoView()")
+        lab.page.screenshot(path=picture.with_stem(f"{picture.stem}-{theme.split()[1].lower()}"))
+
+
+def test_decode_page(lab, screenshots):
+    shown = lab("from memsim.view.decode import decode_page", "decode_page(0x0010000000002000)")
+    reaches_everything(shown, screenshots / "decode.png")
+    for name in shown.names():
+        if name.startswith("PG_"):
+            shown.use(name, "Space", says=name)
+    shown.use("Word", "Enter", text="dirty,zone=3", says="Set: PG_dirty, zone 3 (Movable).")
+    shown.use("zone", "ArrowDown", says="zone 2 (Normal)")
+    shown.use("node", "ArrowUp", says="node 1")
+    shown.use("Word", "Enter", text="dirtz", says="'dirtz' is no part of page->flags")
+    shown.use("Kernel", "ArrowDown", says="as Linux 6.1 reads them")
+    shown.use("Word", "Enter", text="0", says="No flag, zone 0")
+    shown.use("It is a word of", "p", says="0x00000000: 32 bits of page_type")
+    shown.use("Offline", "Space", says="mapcount")
+    shown.use("Word", "Enter", text="-257", says="Type Offline.")
+    shown.use("Kernel", "ArrowUp", says="corrupt")
+    shown.use("type", "ArrowUp", says="Type Unaccepted.")
+
+
+def test_buddy_lab(lab, screenshots):
+    shown = lab("from memsim.view.buddy_lab import buddy_lab", "buddy_lab(['allocate 0 movable x4'])")
+    reaches_everything(shown, screenshots / "buddy.png")
+    before, after = shown.use("Allocate", "Space", says="got 0x100004")
+    assert before[2] != after[2]
+    shown.set("Order", "11")
+    shown.use("Allocate", "Enter", says="order 11: blocks have the orders 0")
+    shown.set("Order", "3")
+    shown.set("Times", "2")
+    shown.go_to("Migratetype")
+    shown.notebook.press("u")
+    shown.use("Allocate", "Enter", says="allocate 3 unmovable x2: got 2 blocks")
+    shown.go_to("Allocated block")
+    shown.notebook.press("ArrowDown")
+    shown.use("Free", "Space", says="free 0x100001: freed 0x100001")
+    shown.use("Free every other", "Space", says="freed 3 blocks")
+    shown.use("Free all", "Space", says="Allocated: none")
+    shown.go_to("Pageblock")
+    shown.notebook.press("ArrowDown")
+    before, after = shown.use("Isolate", "Space", says="isolate 0x100200: isolated")
+    assert before[2] != after[2] or before[1] != after[1]
+    shown.set("Page", "0x100000")
+    shown.use("Why is this not merged?", "Space", says="its pageblock is ISOLATE")
+    shown.use("End isolation", "Space", says="no longer isolated")
+    shown.use("Undo", "Space", says="took back: unisolate")
+    shown.use("Or type", "Enter", text="allocate 9 reclaimable", says="allocate 9 reclaimable: got")
+    shown.use("Linux", "ArrowDown", says="Linux 6.1")
+    shown.use("Zone", "ArrowDown", says="16 MiB")
+    shown.use("Start again", "Space", says="Script: empty")
+
+
+def test_half_patch(lab, screenshots):
+    scenario = {
+        "format": "memsim-scenario/1",
+        "title": "one block",
+        "machine": {"ram": [[0, 131072]]},
+        "steps": [
+            {"do": "add_memory", "start_pfn": 0x100000, "nr_pages": 65536},
+            {"do": "online", "block": 32, "type": "online_movable"},
+            {"do": "online", "block": 33, "type": "online_movable"},
+        ],
+    }
+    shown = lab("from memsim.view.half_patch import half_patch", f"half_patch({scenario!r}, 'MM_INIT')")
+    reaches_everything(shown, screenshots / "half-patch.png")
+    for name in shown.names():
+        hunk = name.partition(":")[0]
+        if hunk.isupper() and ":" in name:
+            mark = "[ ]" if hunk == "MM_INIT" else "[x]"
+            shown.use(name, "Space", says=f"{mark} {hunk}")
+    before, after = shown.use("All hunks", "Space", says="no difference from the whole patch")
+    before, after = shown.use("No hunk", "Space", says="before the patch")
+    shown.use(
+        "MM_INIT: 2/3: memmap_init_range() gives hotplugged pages the type Offline, not PG_reserved", "Space"
+    )
+    before, after = shown.use("CONFIG_DEBUG_VM", "Space", says="Bad page state")
+    assert before[2] != after[2]
+    shown.use("Linux", "ArrowDown", says="Linux 6.1")
+    shown.use("Memory block", "ArrowDown", says="Block 33")
+    shown.use("Steps", "ArrowLeft", says="after 2 of 3 steps")
+
+
+HOSTS = {
+    "virtio-mem": [
+        ("Request", "virtio_mem_request 16384 pages of vm0: ok"),
+        ("Unbind the driver", "unbound"),
+    ],
+    "hv-balloon": [
+        ("Hot-add", "hv_hot_add 20000"),
+        ("Inflate", "hv_inflate 1024"),
+        ("Deflate", "hv_deflate 1024"),
+    ],
+    "xen-balloon": [("Set target", "132096"), ("Lend", "lent 8"), ("Take back", "lent 0")],
+}
+
+
+@pytest.mark.parametrize("kind", HOSTS)
+def test_driver_lab(kind, lab, screenshots):
+    shown = lab("from memsim.view.driver_lab import driver_lab", f"driver_lab({kind!r})")
+    (first, says), *others = HOSTS[kind]
+    before, after = shown.use(first, "Space", says=says)
+    assert before[2] != after[2]
+    reaches_everything(shown, screenshots / f"driver-{kind}.png")
+    shown.use("Allocate", "Space", says="allocate 16 movable pages in block 32")
+    shown.use("Free", "Space", says="free all pages in block 32")
+    shown.use("Undo", "Space", says="took back: free")
+    for name, text in others:
+        shown.use(name, "Space", says=text)
+    shown.use("Offline", "Enter", says="offline block 32")
+    shown.use("Online", "Enter", says="online block 32")
+    shown.use("Tell the host", "Space", says="will answer")
+    shown.set("Seconds", "7")
+    shown.use("Wait", "Space", says="wait 7 s: ok")
+    shown.use("Or type a step", "Enter", text='{"do": "wait"}', says="'seconds' is missing")
+    shown.use("Linux", "ArrowDown", says="Linux 6.1")
+    shown.use("New memory blocks", "o", says="start: Linux 6.1")
+    shown.use("Start again", "Space", says="start: Linux 6.1")
