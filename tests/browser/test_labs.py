@@ -135,7 +135,7 @@ def pictured(lab, picture):
         lab.page.evaluate(
             f"window.jupyterapp.commands.execute('apputils:change-theme', {{theme: '{theme}'}})"
         )
-        lab.page.wait_for_selector(f"body[data-jp-theme-name='{theme}']")
+        lab.page.wait_for_selector(f"body[data-jp-theme-name='{theme}']", state="attached")
         lab.board.evaluate("board => board.scrollIntoView()")
         lab.page.screenshot(path=picture.with_stem(f"{picture.stem}-{theme.split()[1].lower()}"))
 
