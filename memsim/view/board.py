@@ -29,6 +29,7 @@ LABEL = {"description_width": "initial"}
 _STYLE = """<style>
 .memsim-board .widget-button { width: auto; min-width: 5em; overflow: visible; }
 .memsim-board, .memsim-board .widget-box { overflow: visible; gap: 4px; }
+.memsim-board input[type="number"] { width: 7em; }
 .memsim-board .widget-checkbox { width: auto; margin-right: 1em; }
 .memsim-board .widget-html-content { color: var(--jp-ui-font-color1, #212121); overflow-x: auto; }
 .memsim-answer { border-left: 4px solid var(--jp-brand-color1, #1976d2); padding: 2px 8px; margin: 4px 0; }

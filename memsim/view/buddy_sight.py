@@ -206,7 +206,7 @@ def sight_html(sight: BuddySight, *, reproducible: bool = False) -> str:
     return (
         f'<p style="margin: 4px 0"><b>{escape(sight.heading)}</b><br>{escape(sight.counters)}</p>'
         f'<div style="display: flex; flex-wrap: wrap; gap: 8px; line-height: 1.3">{tiles}</div>{legend}'
-        '<div style="display: flex; flex-wrap: wrap; gap: 0 32px">'
+        '<div style="display: flex; flex-wrap: wrap; align-items: flex-start; gap: 0 32px">'
         f"{_lists_html(sight)}{_story_html(sight.told)}</div>"
         f'<p style="margin: 4px 0">Allocated: {escape(sight.allocated)}<br>'
         f"Invariants: {escape(sight.check)}</p>"

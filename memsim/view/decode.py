@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _CELLS = 16
 _CELL = "border: 1px solid var(--jp-border-color1, #8a8a8a); text-align: center; padding: 1px 3px"
+_NAME = "font: 0.7em sans-serif; overflow-wrap: anywhere"
 _LOUD = "background: repeating-linear-gradient(45deg, #56B4E9 0 6px, #7CC6F0 6px 12px); color: #000"
 
 
@@ -212,9 +213,9 @@ def _row_html(word: Word, high: int) -> str:
 def _cell_html(word: Word, part: Part, top: int, bottom: int) -> str:
     digits = f"{word.value >> bottom & (1 << top - bottom + 1) - 1:0{top - bottom + 1}b}"
     says = word.says(part)
-    name = part.name.partition("_")[2] or ("" if part.is_rest else part.name)
+    name = part.name.partition("_")[2] or ("rest" if part.is_rest else part.name)
     return (
         f'<td colspan="{top - bottom + 1}" style="{_CELL}{f"; {_LOUD}" if says else ""}">'
-        f'{"■" if says else "□"} <b>{digits}</b><br><span style="font-size: 0.75em">'
-        f"{escape(name.replace('_', ' ')) or '&nbsp;'}</span></td>"
+        f'{"■" if says else "□"} <b>{digits}</b><br><span style="{_NAME}">'
+        f"{escape(name.replace('_', ' '))}</span></td>"
     )

@@ -235,7 +235,7 @@ def _side_html(side: Side, unit: str, *, reproducible: bool) -> str:
     checks = "; ".join(side.violations) or "all hold"
     return (
         f'<div role="group" aria-label="{escape(side.title)}" style="flex: 1 1 380px; min-width: 0">'
-        f"<h4>{escape(side.title)}</h4><b>The driver's book</b>{_list(side.book)}{block}"
+        f"<h4>{escape(side.title)}</h4>{block}<b>The driver's book</b>{_list(side.book)}"
         f'<p style="margin: 4px 0">Invariants: {escape(checks)}</p>'
         f"{f'<b>Kernel log</b>{_list(side.log)}' if side.log else ''}</div>"
     )
@@ -246,15 +246,16 @@ def _block_html(side: Side, block: Block, unit: str, *, reproducible: bool) -> s
     image = map_image(block.page_map.classes, block.page_map.heads, alt, reproducible=reproducible)
     state = f" In the driver's book: {block.state}." if block.state else ""
     return (
-        f'<p style="margin: 4px 0">{escape(block.sentence)}{escape(state)}</p>'
         '<div style="display: flex; flex-wrap: wrap; gap: 12px">'
         f'<div style="flex: 1 1 300px; min-width: 0"><b>What the kernel believes</b>{image}</div>'
-        f"{_book_html(block, unit)}</div>{_runs_html(block, unit)}"
+        f"{_book_html(block, unit)}</div>"
+        f'<p style="margin: 4px 0">{escape(block.sentence)}{escape(state)}</p>{_runs_html(block, unit)}'
     )
 
 
 _CELL = "border: 1px solid var(--jp-border-color1, #8a8a8a); width: 1.6em; text-align: center; padding: 0"
-_YES = "background: repeating-linear-gradient(90deg, #009E73 0 4px, #35B794 4px 8px); color: #000"
+_STRIPES = "repeating-linear-gradient(45deg, #66CDAE 0 5px, #8ADBC4 5px 10px)"
+_YES = f"background: {_STRIPES}; color: #000; font-weight: bold"
 _LETTERS = {PLUGGED: "P", BACKED: "K", BALLOON: "L"}
 """Letters of the driver's own that are not those of page classes."""
 
@@ -268,7 +269,7 @@ def _book_html(block: Block, unit: str) -> str:
     legend = ", ".join(f"<b>{letter}</b> {escape(word)}" for letter, word in said)
     return (
         f'<div><table style="border-collapse: collapse; font-family: monospace">'
-        f'<caption style="text-align: left"><b>The driver\'s {unit}</b></caption>'
+        f'<caption style="text-align: left; white-space: nowrap"><b>The driver\'s {unit}</b></caption>'
         f'<tbody>{rows}</tbody></table><span style="font-size: 0.85em">{legend or "+ in part"}</span></div>'
     )
 

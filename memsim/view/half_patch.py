@@ -14,7 +14,7 @@ from memsim.errors import BadScenario
 from memsim.patch import AFTER, RELEASES, Hunk, Patch
 from memsim.view.board import LABEL, WIDE, Board, row
 from memsim.view.half_run import HalfRuns, cut
-from memsim.view.markup import classes_in, counters_html, legend_html, map_image
+from memsim.view.markup import classes_in, counters_html, legend_html, map_image, totals_html
 from memsim.view.material import scenario_of
 from memsim.view.refusal import Refusal
 
@@ -138,6 +138,7 @@ class HalfPatch(Board):
             max=last,
             description="Steps",
             tooltip="How many steps of the scenario are run",
+            style=LABEL,
         )
         self.block = ipywidgets.Dropdown(
             description="Memory block",
@@ -202,7 +203,7 @@ def sight_html(result: HalfRun, block: int | None, *, reproducible: bool = False
     return (
         f'<p style="margin: 4px 0">{escape(result.heading)}:<br><b>{escape(result.verdict)}.</b></p>'
         f'<div style="display: flex; flex-wrap: wrap; gap: 16px">{sides}</div>{legend}'
-        f"{counters_html(result.numbers)}"
+        f"{counters_html(result.numbers)}{totals_html(result.numbers)}"
         '<p style="font-size: 0.85em; margin: 2px 0 8px">≠ differs from the whole patch</p>'
     )
 

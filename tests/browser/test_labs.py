@@ -136,6 +136,7 @@ def pictured(lab, picture):
             f"window.jupyterapp.commands.execute('apputils:change-theme', {{theme: '{theme}'}})"
         )
         lab.page.wait_for_selector(f"body[data-jp-theme-name='{theme}']", state="attached")
+        lab.page.wait_for_selector("#jupyterlab-splash", state="detached")
         lab.board.evaluate("board => board.scrollIntoView()")
         lab.page.screenshot(path=picture.with_stem(f"{picture.stem}-{theme.split()[1].lower()}"))
 
