@@ -194,4 +194,5 @@ def fresh(key: str, assignment: str, question: str, test: Test, student: str) ->
     ``key`` is secret and made anew for each course, so that nobody can know the numbers; with the same key
     a submission gets the same numbers again, whenever and wherever it is graded.
     """
-    return random.Random("\0".join((key, assignment, question, title(test), student)))  # noqa: S311 (no secret is made from it)
+    parts = "\0".join((key, assignment, question, title(test), student))
+    return random.Random(parts.encode("utf-8", "surrogatepass"))  # noqa: S311 (no secret is made from it)

@@ -78,7 +78,7 @@ def fingerprint(submission: bytes, student: str, grading: bytes, key: str) -> st
     digest = hashlib.sha256()
     for part in (
         submission,
-        student.encode("utf-8", "surrogateescape"),
+        student.encode("utf-8", "surrogatepass"),
         grading,
         key.encode(),
         __version__.encode(),

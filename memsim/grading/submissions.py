@@ -49,12 +49,12 @@ def file_name(student: str) -> str:
     >>> file_name("ada"), file_name("../b"), file_name("x" * 300)[-20:]
     ('ada', '%2E%2E%2Fb', 'xxx-0d4e2ca9e9cbced7')
     """
-    quoted = urllib.parse.quote(student, safe=_SAFE, errors="surrogateescape")
+    quoted = urllib.parse.quote(student, safe=_SAFE, errors="surrogatepass")
     if quoted.startswith("."):
         quoted = quoted.replace(".", "%2E")
     if len(quoted) <= _LONGEST_NAME:
         return quoted
-    digest = hashlib.sha256(student.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+    digest = hashlib.sha256(student.encode("utf-8", "surrogatepass")).hexdigest()[:16]
     return f"{quoted[:_LONGEST_NAME]}-{digest}"
 
 

@@ -58,17 +58,23 @@ def _other_type(value: object, wanted: str, depth: int) -> str:
 def _problem_inside(value: object, inner: tuple[Any, ...], depth: int) -> str | None:
     """Look at the items of a list or the entries of a dict."""
     if isinstance(value, list) and inner:
-        parts = [(f"item {nr}", item, inner[0]) for nr, item in enumerate(value)]
+        for number, item in enumerate(value):
+            wrong = problem(item, inner[0], depth + 1)
+            if wrong:
+                return _within(f"item {number}", wrong)
     elif isinstance(value, dict) and inner:
-        keys = [(f"the key {shown(key)}", key, inner[0]) for key in value]
-        parts = keys + [(f"the value of {shown(key)}", item, inner[1]) for key, item in value.items()]
-    else:
-        return None
-    for where, item, kind in parts:
-        wrong = problem(item, kind, depth + 1)
-        if wrong:
-            return f"{where}{'' if wrong.startswith('is') else ':'} {wrong}"
+        for key, item in value.items():
+            wrong = problem(key, inner[0], depth + 1)
+            if wrong:
+                return _within(f"the key {shown(key)}", wrong)
+            wrong = problem(item, inner[1], depth + 1)
+            if wrong:
+                return _within(f"the value of {shown(key)}", wrong)
     return None
+
+
+def _within(where: str, wrong: str) -> str:
+    return f"{where}{'' if wrong.startswith('is') else ':'} {wrong}"
 
 
 def name_of(wanted: Any) -> str:

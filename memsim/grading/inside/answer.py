@@ -69,15 +69,15 @@ def cannot_travel(value: object, where: str = "it", depth: int = 0) -> str:
         return f"it is nested deeper than {_DEEPEST} levels"
     if kind not in (list, dict):
         return _scalar_cannot_travel(value, where)
-    parts: list[tuple[str, object]] = []
     if isinstance(value, dict):
         strange = [key for key in value if type(key) is not str]
         if strange:
             return f"{where} is a dict with a key of type {type(strange[0]).__name__}; keys must be str"
-        parts += [(f"the value of {key[:40]!r}", item) for key, item in value.items()]
-    elif isinstance(value, list):
-        parts += [(f"item {number}", item) for number, item in enumerate(value)]
-    for place, item in parts:
+    parts = value.items() if isinstance(value, dict) else enumerate(value)  # type: ignore[arg-type]
+    for key, item in parts:
+        if type(item) not in (list, dict) and not _scalar_cannot_travel(item, ""):
+            continue
+        place = f"the value of {key[:40]!r}" if isinstance(key, str) else f"item {key}"
         wrong = cannot_travel(item, place if where == "it" else f"{where}, {place}", depth + 1)
         if wrong:
             return wrong

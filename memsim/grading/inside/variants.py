@@ -28,4 +28,6 @@ def variant(question: str, student: str, **choices: Sequence[Any]) -> Variant:
 
 def _number(*parts: str) -> int:
     """Return a number that is the same in every Python, on every machine."""
-    return int.from_bytes(hashlib.sha256("\0".join(parts).encode()).digest()[:8], "big")
+    return int.from_bytes(
+        hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).digest()[:8], "big"
+    )

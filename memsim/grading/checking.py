@@ -66,13 +66,19 @@ def check(
     """
     executed = _executed() if cells is None else cells
     student = _student(executed)
-    with _worker(Submitted(student, executed), memsim=memsim) as worker:
-        conversation = Conversation(worker, name, limits or Limits())
-        lines = [
-            _line(name, arguments, conversation.call(arguments, returns), wanted, rule)
-            for arguments, wanted, rule in examples
-        ]
-        problems = conversation.problems
+    lines = problems = list[str]()
+    try:
+        with (
+            Worker(_strongest(), Submitted(student, executed), memsim=memsim) as worker,
+            Conversation(worker, name, limits or Limits()) as conversation,
+        ):
+            problems = conversation.problems
+            lines = [
+                _line(name, arguments, conversation.call(arguments, returns), wanted, rule)
+                for arguments, wanted, rule in examples
+            ]
+    except WorkerError:
+        lines = lines or [f"  wrong  {name}: the process that answers was ended from inside."]
     right = sum(line.startswith("  right") for line in lines)
     text = "\n".join([f"{name}: {right} of {len(lines)} examples right.", *lines])
     if right == len(lines):
@@ -123,11 +129,6 @@ def _student(cells: list[str]) -> str:
     """Return the id that the student has typed."""
     shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
     return str(shell.user_ns.get("STUDENT", "")) if shell and cells else ""
-
-
-def _worker(submitted: Submitted, *, memsim: bool) -> Worker:
-    """Start a worker behind the strongest fence that works here."""
-    return Worker(_strongest(), submitted, memsim=memsim)
 
 
 @functools.cache

@@ -1,0 +1,30 @@
+"""The fences that hold on this machine, and a scene with something to steal."""
+
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from memsim.grading.fences import NONE, available
+from memsim.grading.probe import open_ways
+
+from .stage import Scene
+
+HOLDING = [fence for fence in available() if fence != NONE and not open_ways(fence, [])]
+
+
+@pytest.fixture(params=HOLDING or [None], ids=lambda fence: fence.name if fence else "no fence")
+def fence(request):
+    """Each fence that holds here."""
+    if request.param is None:
+        pytest.fail("no fence holds on this machine: install bubblewrap, or run the tests as root")
+    return request.param
+
+
+@pytest.fixture
+def scene():
+    """Lay out what an attack must leave alone, where anybody may go."""
+    with tempfile.TemporaryDirectory(prefix="scene-") as folder:
+        made = Scene.at(Path(folder))
+        yield made
+        made.listener.close()

@@ -1,0 +1,139 @@
+"""Attacks on the machine: what student code must not read, write, send, stop or leave behind.
+
+Each is first shown to work without a fence and without limits.
+"""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from memsim.grading.conversation import Failure
+
+from .stage import (
+    ASSIGNMENT,
+    FULL,
+    HONEST,
+    IMPATIENT,
+    SOLVED,
+    attacks,
+    examine,
+    left_behind,
+    without_defence,
+)
+
+ATTACKS = attacks("escape")
+"""In them SECRET, STORE, NEIGHBOUR, PORT, GRADER and VICTIM have values."""
+
+
+def cells_of(name, scene, victim=1):
+    known = {
+        "SECRET": str(scene.folder / "solution.py"),
+        "STORE": str(scene.folder / "grades.json"),
+        "NEIGHBOUR": str(scene.folder / "neighbour.ipynb"),
+        "PORT": scene.port,
+        "GRADER": os.getpid(),
+        "VICTIM": victim,
+    }
+    return ["\n".join(f"{name} = {value!r}" for name, value in known.items()), *HONEST, ATTACKS[name]]
+
+
+@pytest.fixture
+def victim():
+    """Return a process that nobody would miss."""
+    pid = os.fork()
+    if not pid:
+        with contextlib.suppress(BaseException):
+            time.sleep(60)
+        os._exit(0)
+    yield pid
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_it_does_no_harm(name, fence, scene, victim):
+    scores, messages = examine(fence, cells_of(name, scene, victim))
+
+    assert scores == {"double": 0, "plus_one": 2}, messages
+    if name.startswith("row-14"):
+        time.sleep(0.6)  # when the child would write
+    assert scene.untouched()
+    assert left_behind() == []
+    assert examine(fence, SOLVED, "the next one")[0] == FULL
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_it_does_harm_without_a_fence(name, scene, victim):
+    value, _ = without_defence(cells_of(name, scene, victim))
+    if name.startswith("row-14"):
+        time.sleep(1)
+
+    answered = not isinstance(value, Failure) and value > 0
+    broken = isinstance(value, Failure) and value.kind == "broken"
+    assert answered or broken or not scene.untouched(), value
+
+
+# ---- what uses up the machine ------------------------------------------------------------------------
+
+GREEDY = attacks("greed")
+PATIENT = ("own-23", "own-24")
+"""Only these wait for the clock; the others have a processor's time to use up, or less."""
+
+
+@pytest.mark.parametrize("name", GREEDY)
+def test_it_costs_its_own_question_only(name, fence, scene):
+    source = GREEDY[name]
+    told = source.partition("# The student is told: ")[2].partition("\n")[0]
+    started = time.monotonic()
+    assignment = IMPATIENT if name.startswith(PATIENT) else ASSIGNMENT
+    scores, messages = examine(fence, [*HONEST, source], assignment=assignment)
+
+    assert scores == {"double": 0, "plus_one": 2}, messages
+    assert told in " ".join(messages)
+    assert time.monotonic() - started < 60  # three processes at most, each with its limits, on a busy machine
+    assert scene.untouched()
+    assert left_behind() == []
+    assert examine(fence, SOLVED, "the next one")[0] == FULL
+
+
+@pytest.mark.parametrize("name", GREEDY)
+def test_it_harms_a_grader_that_calls_the_function_itself(name, tmp_path):
+    (tmp_path / "answer.py").write_text(GREEDY[name])
+    try:
+        ran = subprocess.run(  # noqa: S603 (in a process of its own, with a limit)
+            [sys.executable, "-c", CALLED_IN_THE_GRADER],
+            cwd=tmp_path,
+            capture_output=True,
+            timeout=3,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return  # it would never have come to the next submission
+    report = tmp_path / "report"
+    told = report.read_text() if report.exists() else ""
+    survived = ran.returncode == 0 and told.startswith("graded")
+    mebibytes = int(told.split()[1]) / 1024 if survived else 0
+
+    assert not survived or mebibytes > 256 or len(ran.stdout) > 1 << 20 or " 1000000000" in told
+
+
+CALLED_IN_THE_GRADER = """
+import json, resource
+resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))  # so that the test itself is bounded
+resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+report = open("report", "w")
+space = {}
+exec(open("answer.py").read(), space)
+try:
+    value = space["double"](3)
+except Exception:
+    value = None
+print(json.dumps(value))
+report.write(f"graded {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss} {value}" [:200])
+report.close()
+"""

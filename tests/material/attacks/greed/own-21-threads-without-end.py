@@ -1,0 +1,6 @@
+# The student is told: can't start new thread
+import threading, time, os
+def double(number):
+    for _ in range(5):
+        threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
+    os._exit(7)

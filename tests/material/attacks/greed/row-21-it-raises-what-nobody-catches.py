@@ -1,0 +1,3 @@
+# The student is told: It raised
+def double(number):
+    raise [SystemExit, KeyboardInterrupt, GeneratorExit][number % 3]

@@ -1,0 +1,4 @@
+# The student is told: processor time
+def double(number):
+    while True:
+        pass
