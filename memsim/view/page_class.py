@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -205,4 +206,10 @@ def letters_of(classes: Classes) -> str:
 
 def pageblock_letters(classes: Classes) -> list[str]:
     """Return what :func:`letters_of` says of each pageblock."""
-    return [letters_of(tile) for tile in classes.reshape(-1, pageblock_nr_pages)]
+    return [_letters_of_tile(tile.tobytes()) for tile in classes.reshape(-1, pageblock_nr_pages)]
+
+
+@lru_cache(maxsize=2048)
+def _letters_of_tile(kinds: bytes) -> str:
+    """Return the letters of one pageblock. From one moment to the next most are the same."""
+    return letters_of(np.frombuffer(kinds, np.uint8))

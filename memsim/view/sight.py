@@ -32,7 +32,7 @@ class PageMap:
     classes: Classes
     heads: Heads
 
-    @property
+    @cached_property
     def sentence(self) -> str:
         """What the map shows, in words."""
         return map_sentence(self.classes)

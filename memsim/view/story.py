@@ -12,7 +12,8 @@ from memsim.errors import MemsimError
 from memsim.view.machine_map import block_ranges
 from memsim.view.page_class import PageClass, page_classes
 from memsim.view.tables import migratetype_name
-from memsim.view.touch import Stories
+from memsim.view.text import plural
+from memsim.view.touch import OUTSIDE, Stories
 
 if TYPE_CHECKING:
     from memsim.kernel import State
@@ -96,11 +97,13 @@ def page_now(state: State, pfn: int) -> str:
 
 
 def story_text(pfn: int, stories: list[Story]) -> str:
-    """Return stories as text."""
+    """Return what a page is and what touched it last, as text; its whole story is text already."""
     lines = [f"Page {pfn:#x}"]
     for story in stories:
-        lines.append(f"  {story.name}: {story.now}.")
-        lines += [f"    {line}" for line in touch_lines(story)]
+        count = len(story.past)
+        so_far = f"touched by {count} {plural(count, 'event')} so far, {len(story.future)} to come"
+        lines.append(f"  {story.name}: {story.now}; {so_far}.")
+        lines += [f"    The last one: {_line(touch)}" for touch in story.past[-1:]]
     return "\n".join(lines)
 
 
@@ -119,4 +122,4 @@ def touch_lines(story: Story) -> list[str]:
 
 
 def _line(touch: Touch) -> str:
-    return f"step {touch.step} {touch.function or '(driver)'}: {touch.what}"
+    return f"step {touch.step} {touch.function or OUTSIDE}: {touch.what}"

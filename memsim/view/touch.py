@@ -55,6 +55,10 @@ def touched(event: Event, block_pages: int) -> tuple[int, int]:
     return span(event.args, block_pages) if span else (0, 0)
 
 
+OUTSIDE = "outside any function with a probe point"
+"""What stands for the function where none is being executed."""
+
+
 @dataclass(frozen=True)
 class Touch:
     """One event that touched a page: its place on the tape, the step, the function, and what it did."""

@@ -30,7 +30,7 @@ from memsim.view.recorded import recorded_classes, recorded_heads
 from memsim.view.sight import PageMap, Recorded, Side, Sight
 from memsim.view.tables import Numbers
 from memsim.view.text import block_sentence, log_tail
-from memsim.view.touch import write_text
+from memsim.view.touch import OUTSIDE, write_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -192,7 +192,7 @@ class Walk:
         """Return what one side wrote since the moment before, and in which function."""
         first = self.place(index - 1, side) + 1 if index else 0
         events = self.tapes[side].events[first : self.place(index, side) + 1]
-        lines = [f"{e.function or '(driver)'}: {write_text(e)}" for e in events if e.primitive]
+        lines = [f"{e.function or OUTSIDE}: {write_text(e)}" for e in events if e.primitive]
         more = [f"and {len(lines) - longest} more"] if len(lines) > longest else []
         return tuple(lines[:longest] + more)
 

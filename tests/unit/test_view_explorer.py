@@ -422,3 +422,71 @@ def test_a_move_takes_less_than_50_ms_of_the_server(explorer):
         explorer.go(index)
         taken.append(time.perf_counter() - start)
     assert sorted(taken)[len(taken) // 2] < 0.05
+
+
+# ---- stepping, blocks and pages --------------------------------------------------------------------
+
+
+def test_the_buttons_that_step(explorer):
+    controls, walk = explorer.controls, explorer.walk
+    explorer.go(walk.find(1, "enter:generic_online_page#5"))
+    controls.over.click()
+    assert explorer.index == walk.find(1, "return:generic_online_page#5")
+    controls.out.click()
+    assert explorer.index == walk.find(1, "return:online_pages_range")
+    explorer.go(0)
+    controls.difference.click()
+    assert explorer.index == walk.find(1, "return:memmap_init_range")
+    explorer.go(10_000)
+    assert all(each.disabled for each in (controls.forth, controls.over, controls.out, controls.difference))
+
+
+def test_without_another_difference_it_says_so(explorer):
+    explorer.go(len(explorer.walk.moments) - 2)
+    here = explorer.index
+    explorer.controls.difference.click()
+    assert explorer.index == here
+    assert "No other difference follows" in explorer.differs.value
+
+
+def test_playing_moves_the_slider(explorer):
+    explorer.controls.play.value = 7
+    assert explorer.index == 7
+    explorer.go(9)
+    assert explorer.controls.play.value == 9
+
+
+def test_another_block_is_chosen_by_number_or_on_the_map(explorer):
+    explorer.go(10_000)
+    explorer.controls.block.value = 33
+    assert explorer.walk.block == 33
+    assert explorer.controls.page.value == hex(33 * PAGES)
+    assert "Block 33" in says(explorer)
+    explorer.sides["after"].machine.at = 0  # the first block there is
+    assert explorer.controls.block.value == explorer.walk.block == 0
+    assert [view.machine.at for view in explorer.sides.values()] == [0, 0]
+    explorer.controls.block.value = 17
+    assert "there never is a memory block 17; there are 0-3, 32-33" in explorer.differs.value
+    assert explorer.walk.block == 0
+
+
+def test_a_page_is_chosen_by_pfn_or_on_a_map(explorer):
+    explorer.controls.page.value = str(BLOCK * PAGES + 3000)
+    assert "The story of page 0x100bb8" in explorer.story.html
+    assert [view.pages.at for view in explorer.sides.values()] == [3000, 3000]
+    explorer.sides["before"].pages.at = 5
+    assert explorer.controls.page.value == "0x100005"
+    assert explorer.sides["after"].pages.at == 5
+    assert explorer.sides["after"].pages.told == "pfn 0x100005, free (B)"
+    assert "Page 0x100005" in explorer.twin.text
+    explorer.controls.page.value = "page five"
+    assert "&#x27;page five&#x27; is no pfn" in explorer.story.html
+    assert "is no pfn" in explorer.twin.text
+
+
+def test_the_map_of_the_machine_is_shown(explorer):
+    before, after = (view.machine for view in explorer.sides.values())
+    assert before.alt == "Map of the machine: blocks 0 B+, 1-3 B, 32 R+, 33 N"
+    assert after.alt == "Map of the machine: blocks 0 B+, 1-3 B, 32 O+, 33 N"
+    assert before.source != after.source
+    assert before.told == "block 32, most pages reserved (R+)"

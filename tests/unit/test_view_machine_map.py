@@ -1,0 +1,111 @@
+"""The map of a whole machine, by memory block."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from memsim import Scenario, compare
+from memsim.view.machine_map import (
+    MIXED,
+    NOT_ONLINE,
+    BlockWatch,
+    block_ranges,
+    kind_letters,
+    machine_geometry,
+    machine_image,
+    machine_sentence,
+)
+from memsim.view.material import blocks_of
+from memsim.view.page_class import PageClass
+
+PAGES = 32768
+DOCUMENT = {
+    "format": "memsim-scenario/1",
+    "machine": {"ram": [[0, 131072]], "block_pages": PAGES},
+    "steps": [
+        {"do": "add_memory", "start_pfn": 0x100000, "nr_pages": 2 * PAGES},
+        {"do": "online", "block": 32, "type": "online_movable"},
+        {"do": "allocate", "block": 32, "nr_pages": 20000},
+        {"do": "free"},
+        {"do": "offline", "block": 32},
+        {"do": "remove_memory", "start_pfn": 0x100000, "nr_pages": 2 * PAGES},
+    ],
+}
+
+
+@pytest.fixture(scope="module")
+def both():
+    return compare(Scenario.parse(DOCUMENT))
+
+
+def ends_of_steps(tape):
+    return [max(i for i, e in enumerate(tape.events) if e.step <= step) for step in range(len(tape.labels))]
+
+
+def test_what_each_block_is_at_the_end_of_each_step(both):
+    tape, blocks = both.after.tape, blocks_of(both)
+    watch = BlockWatch(tape, blocks, PAGES)
+    letters = [[kind_letters(kind) for kind in watch.at(end).tolist()[4:]] for end in ends_of_steps(tape)]
+    # 20,000 of 32,768 pages are more than half of them.
+    assert letters == [["N", "N"], ["B", "N"], ["A+", "N"], ["B", "N"], ["N", "N"], ["·", "·"]]
+    assert [kind_letters(kind) for kind in watch.at(-1).tolist()[1:]] == ["B", "B", "B", "·", "·"]
+
+
+def test_looking_only_at_what_events_touched_is_the_same_as_looking_at_all(both):
+    tape, blocks = both.before.tape, blocks_of(both)
+    watch = BlockWatch(tape, blocks, PAGES)
+    ends = ends_of_steps(tape)
+    for index in [-1, *ends, *reversed(ends), 300, 301, 299, ends[2], 5]:
+        assert watch.at(index).tolist() == BlockWatch(tape, blocks, PAGES).at(index).tolist()
+
+
+def test_a_block_of_two_sections_is_mixed_when_they_differ():
+    document = {
+        **DOCUMENT,
+        "machine": {"ram": [[0, 131072]], "block_pages": 65536},
+        "steps": [
+            {"do": "add_memory", "start_pfn": 0x100000, "nr_pages": 65536},
+            {"do": "online", "block": 16},
+            {"do": "allocate", "block": 16, "nr_pages": 100},
+        ],
+    }
+    both = compare(Scenario.parse(document))
+    watch = BlockWatch(both.after.tape, [16], 65536)
+    first, second, third = (watch.at(end).tolist() for end in ends_of_steps(both.after.tape))
+    assert (first, second, third) == ([NOT_ONLINE], [PageClass.FREE], [PageClass.FREE | MIXED])
+
+
+def test_the_sentence_tells_of_holes_and_is_cut():
+    kinds = np.array([3, 3, 3 | MIXED, NOT_ONLINE, NOT_ONLINE], np.uint8)
+    assert machine_sentence([0, 1, 2, 3, 32], kinds) == "blocks 0-1 B, 2 B+, 3 N, 32 N"
+    assert machine_sentence([0, 1, 2, 3, 32], kinds, longest=2) == "blocks 0-1 B, 2 B+, and 2 more runs"
+    assert block_ranges([4]) == "4"
+
+
+@pytest.mark.parametrize("count", [1, 5, 128, 129, 512, 2048, 8192, 8194, 20000])
+def test_every_block_has_a_cell_where_the_geometry_says(count):
+    """Each block alone is made another kind, and the pixels that change are those of its cell."""
+    where = machine_geometry(count)
+    plain = machine_image(np.full(count, PageClass.FREE, np.uint8))
+    for block in {0, count // 2, count - 1}:
+        kinds = np.full(count, PageClass.FREE, np.uint8)
+        kinds[block] = PageClass.ALLOCATED
+        rows, columns = np.nonzero(machine_image(kinds) != plain)
+        size = where.tile_rows * where.tile_columns
+        tile, inside = divmod(block, size)
+        left = (tile % where.columns) * (where.tile_columns * where.cell + where.gap) + where.gap
+        left += inside % where.tile_columns * where.cell
+        top = (tile // where.columns) * (where.tile_rows * where.cell + where.gap) + where.gap
+        top += inside // where.tile_columns * where.cell
+        at_corner = (
+            (rows >= top) & (rows < top + where.cell) & (columns >= left) & (columns < left + where.cell)
+        )
+        assert at_corner.any()
+        # All else that may change is the letters in the middle of the tile.
+        assert (rows >= top - inside // where.tile_columns * where.cell).all()
+
+
+def test_a_machine_of_a_tebibyte_fits_beside_another():
+    height, width = machine_image(np.zeros(8192, np.uint8)).shape
+    assert (height, width) == (404, 788)
