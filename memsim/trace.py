@@ -14,14 +14,14 @@ Kernel functions that are worth naming carry :func:`kernel_function`; the state 
 from __future__ import annotations
 
 import functools
-import inspect
+import sys
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar, cast
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import FunctionType
+    from types import FrameType, FunctionType
 
     from memsim.kernel import Kernel, State
 
@@ -148,12 +148,20 @@ class Event:
         return f"{'  ' * self.depth}{what}({shown})"
 
 
-def _line_in(function: str) -> int:
-    """Return the line that is being executed of the innermost call of a kernel function."""
-    code, frame = FUNCTIONS[function].__code__, inspect.currentframe()
+@functools.cache
+def _lines_of(function: str) -> list[int]:
+    """Return the line of the source that each instruction of a kernel function belongs to."""
+    return [line or 0 for line, *_ in FUNCTIONS[function].__code__.co_positions()]
+
+
+def _instruction_in(function: str) -> int:
+    """Return which instruction is being executed of the innermost call of a kernel function, or -1."""
+    code = FUNCTIONS[function].__code__
+    # The four innermost frames are this one, two of the tape, and the primitive or kernel_function().
+    frame: FrameType | None = sys._getframe(4)  # noqa: SLF001 (each step of f_back takes as long as all four)
     while frame is not None and frame.f_code is not code:
         frame = frame.f_back
-    return frame.f_lineno if frame is not None else 0
+    return frame.f_lasti // 2 if frame is not None else -1
 
 
 class Tape(_Points):
@@ -162,7 +170,10 @@ class Tape(_Points):
     def __init__(self, state: State) -> None:
         """Start from ``state``, of which a copy is kept."""
         super().__init__()
-        self.events: list[Event] = []
+        self._rows: list[tuple[tuple[Any, ...], int]] = []
+        """What is recorded: the fields of an event but for the line, and the instruction."""
+        self._events: list[Event] = []
+        """What was made of them so far: whoever records need not wait for that."""
         self.labels: list[str] = []
         self._stack: list[str] = []
         start = state.copy()
@@ -171,36 +182,46 @@ class Tape(_Points):
 
     def __len__(self) -> int:
         """Return the number of events."""
-        return len(self.events)
+        return len(self._rows)
+
+    @property
+    def events(self) -> list[Event]:
+        """All events, in time order."""
+        for row, instruction in self._rows[len(self._events) :]:
+            line = _lines_of(row[1])[instruction] if instruction >= 0 else 0
+            self._events.append(Event(*(*row, line)))
+        return self._events
 
     def action(self, label: str) -> None:
         """Begin the next step."""
         super().action(label)
         self.labels.append(label)
 
-    def _add(self, **what: Any) -> None:  # noqa: ANN401 (fields of Event)
-        function = self._stack[-1] if self._stack else ""
-        line = _line_in(function) if function else 0
+    def _add(self, point: str, args: tuple[Any, ...], target: str = "", primitive: str = "") -> None:
+        stack = self._stack
+        function = stack[-1] if stack else ""
+        instruction = _instruction_in(function) if function else -1
         step = len(self.labels) - 1
-        self.events.append(Event(step=step, function=function, depth=len(self._stack), line=line, **what))
+        row = (step, function, len(stack), point, args, target, primitive)
+        self._rows.append((row, instruction))
 
     def enter(self, function: str, args: tuple[Any, ...]) -> None:
         """Record the entry."""
-        self._add(point=self._point(f"enter:{function}"), args=args)
+        self._add(self._point(f"enter:{function}"), args)
         self._stack.append(function)
 
     def leave(self, function: str) -> None:
         """Record the return."""
         self._stack.pop()
-        self._add(point=self._point(f"return:{function}"))
+        self._add(self._point(f"return:{function}"), ())
 
     def notify(self, action: str) -> None:
         """Record the notifier call."""
-        self._add(point=self._point(f"notifier:{action}"))
+        self._add(self._point(f"notifier:{action}"), ())
 
     def write(self, target: str, primitive: str, *args: Any) -> None:  # noqa: ANN401 (any argument)
         """Record a write."""
-        self._add(target=target, primitive=primitive, args=args)
+        self._add("", args, target, primitive)
 
     def points(self) -> list[tuple[int, Event]]:
         """Return (index, event) of every probe point, in time order."""
@@ -219,7 +240,8 @@ class Tape(_Points):
         Not to be written to, and good until the next call, which moves the same object: ``copy()`` what is
         to be kept beside another moment.
         """
-        if not -1 <= index < len(self.events):
+        events = self.events
+        if not -1 <= index < len(events):
             msg = f"event {index} is not on the tape, which has events 0 to {len(self) - 1}"
             raise IndexError(msg)
         done, state = self._cursor
@@ -230,7 +252,7 @@ class Tape(_Points):
         while done <= index:
             if done % spacing == 0 and done not in self._frames:
                 self._frames[done] = state.share()
-            event = self.events[done]
+            event = events[done]
             if event.primitive:
                 getattr(state.target(event.target), event.primitive)(*event.args)
             done += 1

@@ -208,6 +208,23 @@ class Zone:
         blocks = self._own(order, migratetype) if self._lent else self.free_area[order][migratetype]
         del blocks[pfn]
 
+    def add_run_to_free_list_tail(self, pfns: range, order: int, migratetype: int) -> None:
+        """Put many blocks at the tail of a free list, one after the other."""
+        if self.trace is not None:
+            self.trace.write(self.name, "add_run_to_free_list_tail", pfns, order, migratetype)
+        blocks = self._own(order, migratetype) if self._lent else self.free_area[order][migratetype]
+        for pfn in pfns:
+            blocks[pfn] = None
+            blocks.move_to_end(pfn, last=False)
+
+    def del_run_from_free_list(self, pfns: range, order: int, migratetype: int) -> None:
+        """Take many blocks off the free list that they are on."""
+        if self.trace is not None:
+            self.trace.write(self.name, "del_run_from_free_list", pfns, order, migratetype)
+        blocks = self._own(order, migratetype) if self._lent else self.free_area[order][migratetype]
+        for pfn in pfns:
+            del blocks[pfn]
+
     def set_watermark(self, marks: tuple[int, ...]) -> None:
         """Set min, low, high and promo watermark."""
         if self.trace is not None:

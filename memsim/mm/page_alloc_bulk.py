@@ -8,12 +8,15 @@ together are an aligned block merge into that block, whatever lies around it: so
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from memsim.errors import KernelError
 from memsim.include.layout import (
+    MAX_ORDER_NR_PAGES,
+    MAX_PAGE_ORDER,
     PAGES_PER_SECTION,
     count_trailing_zeros,
     pageblock_order,
@@ -21,6 +24,7 @@ from memsim.include.layout import (
 from memsim.include.page_flags import ALL_FLAGS, NO_TYPE
 from memsim.mm import page_alloc_entry as step_by_step
 from memsim.mm.page_alloc_quick import __free_pages, alloc_pages
+from memsim.section import Pattern
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -31,6 +35,8 @@ if TYPE_CHECKING:
     from memsim.kernel import Kernel
 
     Pfns = npt.NDArray[np.int64]
+    Range = tuple[int, int]
+    """(first pfn, pages)."""
 
 SMALL_ORDER = 3
 """Below, numpy costs more than it saves."""
@@ -47,18 +53,20 @@ def alloc_pages_bulk(kernel: Kernel, nr_pages: int, migratetype: int) -> Pfns:
     """
     if not kernel.quick:
         return np.array(step_by_step.alloc_pages_bulk(kernel, nr_pages, migratetype), np.int64)
-    parts: list[Pfns] = [np.empty(0, np.int64)]
-    while nr_pages > 0:
-        part = take_from_head(kernel, nr_pages, migratetype)
-        if part is None:
+    nr_pages = max(0, min(nr_pages, sum(zone.nr_free_pages for zone in kernel.zones)))
+    pfns, done = np.empty(nr_pages, np.int64), 0
+    while done < nr_pages:
+        taken = take_from_head(kernel, nr_pages - done, migratetype)
+        if taken is None:
             break
-        parts.append(part)
-        nr_pages -= len(part)
-    return np.concatenate(parts)
+        pfn, count = taken
+        pfns[done : done + count] = np.arange(pfn, pfn + count)
+        done += count
+    return pfns[:done]
 
 
-def take_from_head(kernel: Kernel, wanted: int, migratetype: int) -> Pfns | None:
-    """Take single pages from the block that comes next, at most ``wanted``; None: there is no memory."""
+def take_from_head(kernel: Kernel, wanted: int, migratetype: int) -> Range | None:
+    """Take single pages from what comes next, at most ``wanted``; None: there is no memory."""
     for zone in kernel.zonelists.get(migratetype, ()):
         if zone.nr_free_pages == 0:
             continue
@@ -66,15 +74,35 @@ def take_from_head(kernel: Kernel, wanted: int, migratetype: int) -> Pfns | None
             if area[migratetype]:
                 if order < SMALL_ORDER:
                     break
+                if order == MAX_PAGE_ORDER and wanted >= PAGES_PER_SECTION:
+                    taken = take_section(kernel, zone, migratetype)
+                    if taken is not None:
+                        return taken
                 return take_pages(kernel, zone, order, migratetype, wanted)
         break
     try:
-        return np.array([alloc_pages(kernel, 0, migratetype)], np.int64)
+        return alloc_pages(kernel, 0, migratetype), 1
     except KernelError:
         return None
 
 
-def take_pages(kernel: Kernel, zone: Zone, order: int, migratetype: int, wanted: int) -> Pfns:
+def take_section(kernel: Kernel, zone: Zone, migratetype: int) -> Range | None:
+    """Take a whole section if that is what comes next and nothing in it was ever allocated, else nothing."""
+    blocks = zone.free_area[MAX_PAGE_ORDER][migratetype]
+    pfn = next(reversed(blocks))
+    section = kernel.memmap.section(pfn)
+    pattern, heads = section.pages.pattern, range(pfn, pfn + PAGES_PER_SECTION, MAX_ORDER_NR_PAGES)
+    if pattern is None or pattern.buddy == NO_TYPE or pfn % PAGES_PER_SECTION:
+        return None
+    if list(islice(reversed(blocks), len(heads))) != list(heads):
+        return None
+    zone.del_run_from_free_list(heads, MAX_PAGE_ORDER, migratetype)
+    zone.add("nr_free_pages", -PAGES_PER_SECTION)
+    section.share(Pattern(pattern.flags, NO_TYPE, 0, 1))
+    return pfn, PAGES_PER_SECTION
+
+
+def take_pages(kernel: Kernel, zone: Zone, order: int, migratetype: int, wanted: int) -> Range:
     """Take pages from the start of a zone's next block of ``order``; the rest goes back in aligned pieces."""
     pfn = zone.free_area[order][migratetype].popitem()[0]
     count, end = min(wanted, 1 << order), pfn + (1 << order)
@@ -88,7 +116,7 @@ def take_pages(kernel: Kernel, zone: Zone, order: int, migratetype: int, wanted:
         kernel.memmap.set_buddy_order(rest, piece)
         zone.add_to_free_list(rest, piece, migratetype)
         rest += 1 << piece
-    return np.arange(pfn, pfn + count)
+    return pfn, count
 
 
 # ---- freeing ---------------------------------------------------------------------------------------

@@ -215,9 +215,9 @@ def unset_free_section(kernel: Kernel, pfn: int, migratetype: int) -> bool:
     if not isolated or pattern is None or pattern.buddy == NO_TYPE:
         return False
     zone = kernel.page_zone(pfn)
-    for head in range(pfn, pfn + PAGES_PER_SECTION, 1 << MAX_PAGE_ORDER):
-        zone.del_from_free_list(head, MAX_PAGE_ORDER, MigrateType.ISOLATE)
-        zone.add_to_free_list_tail(head, MAX_PAGE_ORDER, migratetype)
+    heads = range(pfn, pfn + PAGES_PER_SECTION, 1 << MAX_PAGE_ORDER)
+    zone.del_run_from_free_list(heads, MAX_PAGE_ORDER, MigrateType.ISOLATE)
+    zone.add_run_to_free_list_tail(heads, MAX_PAGE_ORDER, migratetype)
     kernel.memmap.set_migratetype(pfn, PAGES_PER_SECTION, migratetype)
     account_freepages(zone, PAGES_PER_SECTION, migratetype)
     zone.add("nr_isolate_pageblock", -len(section.pageblocks))

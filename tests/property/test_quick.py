@@ -177,6 +177,36 @@ def test_a_watched_kernel_takes_single_steps_and_a_tape_sees_them():
     assert not machine.kernel.quick
 
 
+def test_the_quick_ways_leave_a_copy_of_the_state_alone(snapshot):
+    machine = Machine([(P, PAGES)])
+    held = page_alloc_quick.alloc_pages(machine.kernel, 3, MigrateType.MOVABLE)
+    for work in (
+        lambda: page_alloc_quick.alloc_pages(machine.kernel, 0, MigrateType.MOVABLE),
+        lambda: quick_free(machine.kernel, held, 3),
+        lambda: page_alloc_bulk.alloc_pages_bulk(machine.kernel, 1500, MigrateType.MOVABLE),
+    ):
+        copy = machine.kernel.state.copy()
+        before = snapshot(copy)
+        work()
+        assert snapshot(copy) == before
+        assert snapshot(machine.kernel.state) != before
+
+
+def test_whole_sections_are_taken_at_once_and_it_comes_to_the_same(snapshot):
+    states = []
+    for alloc in (alloc_one_by_one, page_alloc_bulk.alloc_pages_bulk):
+        machine = Machine([(P, 32768)])
+        machine.add_memory(P + 32768, 3 * 32768)
+        for block in (33, 34, 35):
+            machine.online(block, "online_movable")
+        alloc(machine.kernel, 1, MigrateType.MOVABLE)
+        alloc(machine.kernel, 3 * 32768 - 5, MigrateType.MOVABLE)
+        states.append(snapshot(machine.kernel.state))
+    assert states[0] == states[1]
+    # The last section was taken page by page at its end; the one before as a whole, and is still shared.
+    assert machine.kernel.memmap.sections[34].shared
+
+
 def test_bulk_allocation_works_on_blocks_and_not_on_pages(monkeypatch):
     # 4096 pages in blocks of 1024: what is done four times is work on blocks, the rest is numpy's.
     machine = Machine([(P, PAGES)])

@@ -208,6 +208,8 @@ WRITES = {
         "add_to_free_list": (Q + 5, 0, MigrateType.MOVABLE),
         "add_to_free_list_tail": (Q + 1024, 10, MigrateType.ISOLATE),
         "del_from_free_list": (Q, 10, MigrateType.MOVABLE),
+        "add_run_to_free_list_tail": (range(Q + 5, Q + 8), 0, MigrateType.MOVABLE),
+        "del_run_from_free_list": (range(Q, Q + 4096, 1024), 10, MigrateType.MOVABLE),
         "set_watermark": ((1, 2, 3, 4),),
         "pcp_add": (Q + 5, 0, MigrateType.MOVABLE),
         "pcp_add_tail": (Q + 6, 0, MigrateType.MOVABLE),
