@@ -13,13 +13,14 @@ OWN_STATE := IPYTHONDIR="$(CURDIR)/$(VENV)/ipython" JUPYTER_CONFIG_DIR="$(CURDIR
 MEMSIM_CHROMIUM ?= $(shell command -v chromium || command -v chromium-browser || \
 	command -v google-chrome || command -v google-chrome-stable)
 
-.PHONY: help read test lint book lock clean chromium
+.PHONY: help read test lint book bench lock clean chromium
 
 help:
 	@echo "make read    open the book in JupyterLab"
 	@echo "make test    lint, then run every test, every doctest and every notebook"
 	@echo "make lint    ruff and mypy only"
 	@echo "make book    execute the notebooks again and store their outputs"
+	@echo "make bench   measure how fast memsim is, beside numpy, C and others (minutes)"
 	@echo "make lock    renew requirements.lock (UPGRADE=1: with newer versions; needs uv)"
 	@echo "make clean   remove all that these made, the environment too"
 
@@ -42,6 +43,10 @@ book: $(VENV)/.ready
 	@echo "Collecting the glossary, and executing the book's notebooks."
 	@$(BIN)/python -m tests.tools.glossary
 	@$(IN_VENV) $(OWN_STATE) python tests/tools/execute_book.py
+
+bench: $(VENV)/.ready
+	@echo "Measuring, nine rounds of everything: minutes. On a machine that does nothing else it says most."
+	@$(BIN)/python -m benchmarks $(BENCH)
 
 lock:
 	@command -v uv >/dev/null || { echo "make lock needs uv: $(PYTHON) -m pip install uv" >&2; exit 1; }
