@@ -1,4 +1,4 @@
-"""What all tests share: one hypothesis profile, and a way to compare whole states."""
+"""What all tests share: the hypothesis profiles, and a way to compare whole states."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from memsim.include.mmzone import COUNTERS
 from memsim.patch import AFTER, BEFORE
 
 settings.register_profile("memsim", derandomize=True, deadline=None, max_examples=25)
+settings.register_profile("nightly", settings.get_profile("memsim"), derandomize=False, max_examples=1250)
 settings.load_profile("memsim")
 
 KERNELS = {

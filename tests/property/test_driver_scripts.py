@@ -1,0 +1,218 @@
+"""Drivers in random scripts, before and after the patch: alike but for what the specification names.
+
+The specification is chapters 15 and 16 of the fact sheet, of which the state table is kept with the tests.
+The fuzzer must also find each of three broken kernels; the scripts that it shrank those to are kept.
+"""
+
+from random import Random
+
+import pytest
+from hypothesis import HealthCheck, find, given, settings
+
+from memsim import AFTER, BEFORE, Hunk, Patch
+from memsim.include.page_flags import PageFlag
+
+from .driver_pairs import NAMED, Pair, disagreement
+from .driver_scripts import DEVICES, N, configurations, scenario, scenarios
+
+SCRIPTS = 2 * settings.default.max_examples
+"""For each kind of device; with the profile ``nightly`` 2,500."""
+
+
+@pytest.mark.parametrize("kind", DEVICES)
+def test_before_and_after_differ_only_as_the_specification_names_it(kind):
+    @settings(max_examples=SCRIPTS)
+    @given(scenarios(kind), configurations())
+    def alike(script, configuration):
+        assert disagreement(script, (BEFORE, AFTER), **configuration) is None
+
+    alike()
+
+
+def request(pages):
+    return {"do": "virtio_mem_request", "device": "vm0", "requested_pages": pages}
+
+
+# ---- what is accepted is met, and nothing else is accepted ---------------------------------------------
+
+DIMM = {"do": "add_memory", "start_pfn": 40 * N, "nr_pages": N}
+XEN = {"device": "xen0"}
+MEETS = {
+    "M3": ("virtio-mem", [DIMM], 40 * N),
+    "Y2": (
+        "hv-balloon",
+        [{"do": "hv_hot_add", "device": "hv0", "start_pfn": 32 * N, "nr_pages": 9}],
+        32 * N + 9,
+    ),
+    "Y4": ("hv-balloon", [DIMM], 41 * N - 1),
+    "X1": ("xen-balloon", [DIMM], 41 * N - 1),
+    "X6": ("xen-balloon", [DIMM, XEN | {"do": "xen_balloon_lend", "nr_pages": 1}], 41 * N - 1),
+}
+
+
+def pair(kind, steps):
+    """Return two kernels on which a script was run and found alike; blocks come online by themselves."""
+    machine = {"ram": [[0, N]], "devices": [DEVICES[kind]], "default_online_type": "online_kernel"}
+    both = Pair(scenario(machine | {"memmap_on_memory": True}, steps), (BEFORE, AFTER), "6.12")
+    assert both.disagreement() is None
+    return both
+
+
+def test_each_named_row_has_a_script():
+    assert set(MEETS) == NAMED
+
+
+@pytest.mark.parametrize(("kind", "steps", "pfn"), MEETS.values(), ids=MEETS)
+def test_a_named_row_is_met_and_any_other_difference_of_such_a_page_is_noticed(kind, steps, pfn):
+    both = pair(kind, steps)
+    assert [bool(side.machine.page(pfn).reserved) for side in both.sides] == [True, False]
+
+    both.sides[1].kernel.memmap.set_flags(pfn, 1, PageFlag.REFERENCED)
+
+    assert f"1 pages differ, first {pfn:#x}" in both.difference()
+
+
+@pytest.mark.parametrize("flag", [PageFlag.RESERVED, PageFlag.REFERENCED])
+def test_a_page_that_no_row_names_may_not_differ(flag):
+    both = pair("virtio-mem", [request(512)])
+    pfn = 32 * N + 512  # withheld by virtio-mem, where the patch changes nothing
+
+    both.sides[1].kernel.memmap.set_flags(pfn, 1, flag)
+
+    assert f"1 pages differ, first {pfn:#x}" in both.difference()
+
+
+def test_free_lists_are_compared_in_order():
+    both = pair("virtio-mem", [])
+    blocks = next(b for zone in both.sides[0].kernel.state.zones for b in zone.free_area[10] if len(b) > 1)
+    blocks.move_to_end(next(iter(blocks)))
+
+    assert both.difference().startswith("free lists")
+
+
+def test_a_page_that_nobody_has_is_lost():
+    (side, _) = pair("virtio-mem", [request(512)]).sides
+    assert side.wrong() == []
+    side.device.mode.plugged[32][1] = True  # the driver forgets that it withholds a sub-block
+
+    assert any("neither managed nor kept by anybody" in fault for fault in side.wrong())
+
+
+# ---- the stage at which offlining is refused -----------------------------------------------------------
+
+
+def test_a_stage_that_the_patch_moves_is_accepted_and_no_other_end_is():
+    both = pair("hv-balloon", MEETS["Y2"][1])
+    offline = {"do": "offline", "block": 32}
+    assert both.refused_at_another_stage(offline, ["EBUSY", "EBUSY"])
+    assert both.refused_at_another_stage(offline, ["EBUSY", "EINTR"])
+    assert not both.refused_at_another_stage(offline, ["EBUSY", None])
+    assert not both.refused_at_another_stage(offline, ["EINTR", "EBUSY"])
+    assert not both.refused_at_another_stage(offline | {"block": 33}, ["EBUSY", "EBUSY"])
+    for kind, steps, block in (("virtio-mem", [request(512)], 32), (*MEETS["M3"][:2], 40)):
+        other = offline | {"block": block}
+        assert not pair(kind, steps).refused_at_another_stage(other, ["EBUSY", "EBUSY"])
+
+
+# ---- three broken kernels, and the shortest scripts that show it ---------------------------------------
+
+
+ONE_PAGE = {"do": "hv_hot_add", "device": "hv0", "start_pfn": 0x100000, "nr_pages": 1}
+CHECKED = {"release": "6.1", "debug_vm": True}
+"""The one kernel that looks whether a type that is cleared was set: 6.12 and production kernels do not."""
+PRODUCTION = {"release": "6.12", "debug_vm": False}
+BROKEN = {
+    # virtio-mem clears Offline, then the core clears it again.
+    "virtio-mem hunk missing": (
+        "virtio-mem",
+        Patch.without({Hunk.VIRTIO_MEM}),
+        CHECKED,
+        [request(512), request(1024)],
+        "__ClearPageOffline",
+    ),
+    # Nobody strips PG_reserved, so withheld pages are not what V3 says.
+    "virtio-mem hunk alone": (
+        "virtio-mem",
+        Patch({Hunk.VIRTIO_MEM}),
+        PRODUCTION,
+        [request(512)],
+        "pages differ, first 0x100200",
+    ),
+    # The driver counts what it withholds as managed, and the core no longer takes it away.
+    "3/3 in the core only": (
+        "virtio-mem",
+        Patch.without({Hunk.OFFLINE_DRIVER}),
+        PRODUCTION,
+        [request(512), request(0)],
+        "zones",
+    ),
+    # A backed page that is fresh is not Offline before the patch, and the new branch takes that for done.
+    "Hyper-V: new branch in the old kernel": (
+        "hv-balloon",
+        Patch({Hunk.HV_BALLOON}),
+        PRODUCTION,
+        [ONE_PAGE],
+        "zones",
+    ),
+    # The old branch clears Offline, then the core clears it again.
+    "Hyper-V: old branch in the new kernel": (
+        "hv-balloon",
+        Patch.without({Hunk.HV_BALLOON}),
+        CHECKED,
+        [ONE_PAGE],
+        "__ClearPageOffline",
+    ),
+}
+ALL_BROKEN = pytest.mark.parametrize(
+    ("kind", "patch", "configuration", "steps", "fault"), BROKEN.values(), ids=BROKEN
+)
+
+
+def auto_online(kind, steps):
+    """Return the scenario of a kept script: blocks come online by themselves."""
+    machine = {"ram": [[0, N]], "devices": [DEVICES[kind]], "default_online_type": "online_movable"}
+    return scenario(machine, steps)
+
+
+@ALL_BROKEN
+def test_the_kept_script_shows_the_broken_kernel(kind, patch, configuration, steps, fault):
+    number, _, found = disagreement(auto_online(kind, steps), (BEFORE, patch), **configuration)
+
+    assert number == len(steps) - 1
+    assert fault in found
+
+
+@ALL_BROKEN
+def test_the_kept_script_is_clean_on_the_right_kernels(kind, patch, configuration, steps, fault):  # noqa: ARG001
+    assert disagreement(auto_online(kind, steps), (BEFORE, AFTER), **configuration) is None
+
+
+class Search:
+    """Whether a scenario shows a broken kernel; is one short enough, longer ones are not tried any more."""
+
+    def __init__(self, patches, configuration, enough):
+        self.patches, self.configuration, self.enough = patches, configuration, enough
+        self.found = []
+
+    def __call__(self, script):
+        if script in self.found:
+            return True
+        shortest = min((len(one.steps) for one in self.found), default=1000)
+        if shortest <= self.enough and len(script.steps) >= shortest:
+            return False
+        if disagreement(script, self.patches, **self.configuration) is None:
+            return False
+        self.found.append(script)
+        return True
+
+
+@ALL_BROKEN
+def test_the_fuzzer_finds_the_broken_kernel_and_shrinks_the_script(kind, patch, configuration, steps, fault):  # noqa: ARG001 (found by any fault)
+    bounded = settings(
+        max_examples=100, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
+    )
+    search = Search((BEFORE, patch), configuration, enough=len(steps))
+
+    found = find(scenarios(kind, size=4), search, settings=bounded, random=Random(0))  # noqa: S311 (no secret)
+
+    assert len(found.steps) <= len(steps)
