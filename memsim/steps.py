@@ -40,7 +40,8 @@ def _free(machine: Machine, step: dict[str, Any]) -> None:
     for pfns in reversed(machine.users.allocated):
         inside = [pfn for pfn in pfns if step.get("block") in {None, pfn // machine.kernel.block_pages}]
         chosen = inside if left is None else inside[len(inside) - min(left, len(inside)) :]
-        pfns[:] = [pfn for pfn in pfns if pfn not in set(chosen)]
+        gone = set(chosen)
+        pfns[:] = [pfn for pfn in pfns if pfn not in gone]
         left = None if left is None else left - len(chosen)
         machine.free(chosen)
 

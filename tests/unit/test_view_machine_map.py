@@ -26,7 +26,7 @@ DOCUMENT = {
     "steps": [
         {"do": "add_memory", "start_pfn": 0x100000, "nr_pages": 2 * PAGES},
         {"do": "online", "block": 32, "type": "online_movable"},
-        {"do": "allocate", "block": 32, "nr_pages": 20000},
+        {"do": "allocate", "nr_pages": 20000},
         {"do": "free"},
         {"do": "offline", "block": 32},
         {"do": "remove_memory", "start_pfn": 0x100000, "nr_pages": 2 * PAGES},

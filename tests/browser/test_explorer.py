@@ -1,0 +1,185 @@
+"""Every control of the explorer from the keyboard alone, and what one press costs."""
+
+from __future__ import annotations
+
+import statistics
+import time
+
+import pytest
+
+from memsim import Scenario, compare
+from memsim.view.walk import Walk
+
+from .notebook import write_notebook
+
+pytestmark = pytest.mark.browser
+
+SCENARIO = {
+    "format": "memsim-scenario/1",
+    "machine": {"ram": [[0, 131072]], "block_pages": 32768},
+    "steps": [
+        {"do": "add_memory", "start_pfn": 0x100000, "nr_pages": 65536},
+        {"do": "online", "block": 32, "type": "online_movable"},
+    ],
+}
+CELL = (
+    f"from memsim.view.explorer import explore\nexplore({SCENARIO!r}, start=(1, 'enter:online_pages_range'))"
+)
+WRONG = (
+    "from memsim.view.explorer import explore\n"
+    "explore({'format': 'memsim-scenario/1', 'machine': {'ram': [[0, 65536]]}, 'steps': [{'do': 'fly'}]})"
+)
+ROOT = ".memsim-explorer"
+HANDLE = f"{ROOT} .widget-slider .noUi-handle >> nth=0"
+TWIN = f"{ROOT} pre.memsim-twin"
+MOST_KIB = 100
+MOST_MS = 1500
+"""Far above what one press takes; ``benchmarks/slider_latency.py`` measures that on a quiet machine."""
+
+
+class Keyboard:
+    """The explorer of a notebook that was run, the walk that says what it must show, and its keys."""
+
+    def __init__(self, notebook, page):
+        self.notebook, self.page = notebook, page
+        self.walk = Walk(compare(Scenario.parse(SCENARIO)), block=32)
+
+    def text(self):
+        return self.page.locator(TWIN).text_content()
+
+    def picture(self, alt):
+        return self.page.locator(f"{ROOT} img[alt^='{alt}']").first.get_attribute("src")
+
+    def wait(self, wanted):
+        self.notebook.wait_until(self.text, lambda text: wanted in text, f"the twin does not say: {wanted}")
+
+    def tab_to(self, name):
+        """Press Tab until the control with this name has the focus; the focus can be seen."""
+        for _ in range(40):
+            self.notebook.press("Tab")
+            focused = self.page.locator(":focus")
+            label = focused.evaluate(
+                "e => e.getAttribute('aria-label') || e.labels?.[0]?.textContent || e.title || e.textContent"
+            )
+            if name in f"{focused.text_content()} {label}":
+                style = focused.evaluate("e => getComputedStyle(e).outlineStyle")
+                assert style != "none", f"the focus on {name} cannot be seen"
+                return
+        pytest.fail(f"Tab does not lead to {name}")
+
+    def heading(self, index):
+        return self.walk.look(index).heading
+
+
+@pytest.fixture
+def keyboard(open_notebook, page, tmp_path):
+    notebook = open_notebook(write_notebook(tmp_path / "explorer" / "explorer.ipynb", CELL))
+    notebook.run_all()
+    assert notebook.errors() == []
+    notebook.wait_for_widgets(1)
+    notebook.focus(page.locator(f"{ROOT} button").first)
+    return Keyboard(notebook, page)
+
+
+def test_every_control_by_keyboard(keyboard):
+    """Tab comes to each in the order of the page; what it does is seen in the twin and in the pictures."""
+    walk, notebook = keyboard.walk, keyboard.notebook
+    start = walk.find(1, "enter:online_pages_range")
+    keyboard.wait(keyboard.heading(start))
+    notebook.press("Space")  # Previous
+    keyboard.wait(keyboard.heading(start - 1))
+    keyboard.tab_to("Next")
+    notebook.press("Enter")
+    keyboard.wait(keyboard.heading(start))
+    notebook.press("Enter")
+    keyboard.wait(keyboard.heading(start + 1))
+    old = keyboard.picture("Page map before")
+    keyboard.tab_to("Step over")
+    notebook.press("Space")
+    keyboard.wait(keyboard.heading(walk.steps.over(start + 1)))
+    notebook.wait_until(
+        lambda: keyboard.picture("Page map before"), lambda now: now != old, "the map does not change"
+    )
+    keyboard.tab_to("Step out")
+    notebook.press("Space")
+    keyboard.wait(keyboard.heading(walk.find(1, "return:online_pages_range")))
+    keyboard.tab_to("Next difference")
+    notebook.press("Space")
+    keyboard.page.get_by_text("No other difference follows").wait_for()
+    keyboard.tab_to("Moment")
+    notebook.press("Home")
+    keyboard.wait(keyboard.heading(0))
+    notebook.press("Shift+Tab", "Shift+Tab", "Shift+Tab", "Space")  # back over Play to Next difference
+    keyboard.wait(keyboard.heading(walk.next_difference(0)))
+    keyboard.tab_to("Jump to")
+    notebook.press("s")  # the first moment whose name begins with "step"
+    keyboard.wait("step 0 of 1")
+    keyboard.tab_to("Memory block")
+    notebook.press("ArrowUp")
+    keyboard.wait("Block 33")
+    keyboard.tab_to("Page (pfn)")
+    notebook.press("Control+a")
+    keyboard.page.keyboard.type("0x108003")
+    notebook.press("Enter")
+    keyboard.wait("Page 0x108003")
+    keyboard.tab_to("Memory block, before the patch")
+    notebook.press("Home")
+    keyboard.wait("Page 0x0\n")
+    keyboard.tab_to("Page, before the patch")
+    notebook.press("ArrowRight", "ArrowDown")  # one page, and one row of 32
+    keyboard.wait("Page 0x21\n")
+
+
+def test_it_plays_and_pauses(keyboard):
+    walk, notebook = keyboard.walk, keyboard.notebook
+    start = walk.find(1, "enter:online_pages_range")
+    keyboard.wait(keyboard.heading(start))
+    keyboard.page.locator(f"{ROOT} .jupyter-widgets.widget-play button").first.focus()
+    notebook.press("Space")
+    keyboard.wait(keyboard.heading(start + 2))
+    notebook.press("Space")
+    keyboard.page.wait_for_timeout(1000)
+    paused = keyboard.text()
+    keyboard.page.wait_for_timeout(2000)
+    assert keyboard.text() == paused
+
+
+def test_a_click_on_a_map_chooses_the_page(keyboard):
+    image = keyboard.page.locator(f"{ROOT} img[alt^='Page map after']")
+    box = image.bounding_box()
+    # The first page of pageblock 9, which is the second tile of the second row; 8 x 8 tiles.
+    image.click(position={"x": box["width"] / 8 * 1.02, "y": box["height"] / 8 * 1.04})
+    keyboard.wait(f"Page {0x100000 + 9 * 512:#x}\n")
+
+
+def test_what_a_press_costs(keyboard):
+    sizes, times = [], []
+    received = []
+    page, notebook = keyboard.page, keyboard.notebook
+    session = page.context.new_cdp_session(page)
+    session.send("Network.enable")
+    session.on(
+        "Network.webSocketFrameReceived",
+        lambda event: received.append(len(event["response"]["payloadData"])),
+    )
+    notebook.focus(page.locator(HANDLE))
+    at = keyboard.walk.find(1, "enter:online_pages_range")
+    for step in range(1, 31):
+        received.clear()
+        begun = time.perf_counter()
+        notebook.press("ArrowRight")
+        keyboard.wait(keyboard.heading(at + step))
+        times.append((time.perf_counter() - begun) * 1000)
+        page.wait_for_timeout(50)
+        sizes.append(sum(received) / 1024)
+    assert 1 < max(sizes) < MOST_KIB
+    assert statistics.median(times) < MOST_MS
+
+
+def test_a_wrong_scenario_is_answered_in_the_widget(open_notebook, page, tmp_path):
+    notebook = open_notebook(write_notebook(tmp_path / "wrong" / "wrong.ipynb", WRONG))
+    notebook.run_all()
+    assert notebook.errors() == []
+    answer = page.locator(".memsim-refusal [role=alert]")
+    answer.wait_for()
+    assert "scenario: step 0: 'do' is 'fly'; known are add_memory" in answer.text_content()
