@@ -57,7 +57,7 @@ STYLE = """<style>
 .memsim-pane p { margin: 4px 0; }
 .memsim-pane figure { margin: 4px 0; }
 .memsim-pane pre.memsim-code {
-  margin: 0; background: transparent; color: inherit; font-size: 0.9em; line-height: 1.3;
+  margin: 0; background: transparent; color: inherit; font-size: 0.9em; line-height: 1.5;
 }
 .memsim-line { display: block; padding-left: 4px; border-left: 4px solid transparent; }
 .memsim-asks { border-left-color: #8a8a8a; background: rgba(128, 128, 128, 0.18); }
@@ -88,7 +88,8 @@ def says_html(side: Side) -> str:
     """Return what is told below the maps of a kernel: its block, a recording, what it wrote, its log."""
     return (
         f'<p class="memsim-sentence">{escape(side.sentence)}</p>{_verdict(side.recorded)}'
-        f"{_lines('Written since the moment before', side.written)}{_lines('Kernel log, its end', side.log)}"
+        f"{_lines('Written since the moment before', side.written or ['nothing'])}"
+        f"{_lines('Kernel log, its end', side.log)}"
     )
 
 

@@ -29,6 +29,8 @@ PAGES = ("reset_type", "set_order", "set_buddy_order", "clear_buddy")
 FREE_BLOCKS = ("add_to_free_list", "add_to_free_list_tail", "del_from_free_list")
 PCP_BLOCKS = ("pcp_add", "pcp_add_tail", "pcp_del")
 """Writes that move a free block, or one on a per-cpu list: its pfn and its order."""
+RUNS = ("add_run_to_free_list_tail", "del_run_from_free_list")
+"""Writes that move many free blocks: the range of their pfns, and their order."""
 SECTIONS = ("add_section", "remove_section", "set_online", "set_free_max_order")
 """Writes to a whole section, whose number comes first."""
 NO_PAGES = ("totalram_pages_add", "printk", "add", "set_span", "set_watermark")
@@ -38,6 +40,7 @@ SPANS: dict[str, Callable[[tuple[Any, ...], int], tuple[int, int]]] = {
     **dict.fromkeys((*RANGES, "set_migratetype"), lambda args, _: (args[0], args[1])),
     **dict.fromkeys(PAGES, lambda args, _: (args[0], 1)),
     **dict.fromkeys((*FREE_BLOCKS, *PCP_BLOCKS), lambda args, _: (args[0], 1 << args[1])),
+    **dict.fromkeys(RUNS, lambda args, _: (args[0].start, len(args[0]) << args[1])),
     **dict.fromkeys(SECTIONS, lambda args, _: (args[0] * PAGES_PER_SECTION, PAGES_PER_SECTION)),
     "set_block_state": lambda args, block_pages: (args[0] * block_pages, block_pages),
 }
@@ -109,7 +112,7 @@ def write_text(event: Event) -> str:
         arguments[2] = migratetype_name(event.args[2])
     elif event.primitive in _ORDER_WRITES:
         arguments[1] = f"order {event.args[1]}"
-    elif event.primitive in FREE_BLOCKS + PCP_BLOCKS:
+    elif event.primitive in FREE_BLOCKS + PCP_BLOCKS + RUNS:
         arguments[1:] = [f"order {event.args[1]}", migratetype_name(event.args[2])]
     return f"{event.target}.{event.primitive}({', '.join(arguments)})"
 

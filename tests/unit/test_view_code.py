@@ -11,7 +11,7 @@ from memsim.errors import MemsimError
 from memsim.include.mmzone import Zone
 from memsim.kernel import State
 from memsim.memmap import Memmap
-from memsim.trace import FUNCTIONS
+from memsim.trace import FUNCTIONS, Event
 from memsim.view import source, touch
 from memsim.view.calls import Calls
 from memsim.view.code_pane import code_html
@@ -173,6 +173,13 @@ def test_every_write_is_known_to_be_about_pages_or_not():
     }
     assert written == {*touch.SPANS, *touch.NO_PAGES}
     assert not set(touch.SPANS) & set(touch.NO_PAGES)
+
+
+def test_a_run_of_free_blocks_is_all_of_their_pages():
+    heads = range(0x100000, 0x108000, 1024)
+    event = Event(0, "", 0, target="Movable", primitive="del_run_from_free_list", args=(heads, 10, 1))
+    assert touched(event, PAGES) == (0x100000, 32768)
+    assert touch.write_text(event).endswith(", order 10, movable)")
 
 
 def test_an_event_without_a_write_touches_nothing(walk):

@@ -26,7 +26,7 @@ DOCUMENT = {
     "steps": [
         {"do": "add_memory", "start_pfn": 0x100000, "nr_pages": 2 * PAGES},
         {"do": "online", "block": 32, "type": "online_movable"},
-        {"do": "allocate", "nr_pages": 20000},
+        {"do": "allocate", "nr_pages": 100},
         {"do": "free"},
         {"do": "offline", "block": 32},
         {"do": "remove_memory", "start_pfn": 0x100000, "nr_pages": 2 * PAGES},
@@ -47,8 +47,7 @@ def test_what_each_block_is_at_the_end_of_each_step(both):
     tape, blocks = both.after.tape, blocks_of(both)
     watch = BlockWatch(tape, blocks, PAGES)
     letters = [[kind_letters(kind) for kind in watch.at(end).tolist()[4:]] for end in ends_of_steps(tape)]
-    # 20,000 of 32,768 pages are more than half of them.
-    assert letters == [["N", "N"], ["B", "N"], ["A+", "N"], ["B", "N"], ["N", "N"], ["·", "·"]]
+    assert letters == [["N", "N"], ["B", "N"], ["B+", "N"], ["B", "N"], ["N", "N"], ["·", "·"]]
     assert [kind_letters(kind) for kind in watch.at(-1).tolist()[1:]] == ["B", "B", "B", "·", "·"]
 
 
