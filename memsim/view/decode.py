@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _CELLS = 16
 _CELL = "border: 1px solid var(--jp-border-color1, #8a8a8a); text-align: center; padding: 1px 3px"
-_NAME = "font: 0.7em sans-serif; overflow-wrap: anywhere"
+_NAME = "font: 0.65em sans-serif; overflow-wrap: anywhere"
 _LOUD = "background: repeating-linear-gradient(45deg, #56B4E9 0 6px, #7CC6F0 6px 12px); color: #000"
 
 
