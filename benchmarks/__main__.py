@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -71,7 +72,7 @@ def commit() -> str:
     try:
         changed = git("status", "--porcelain", "--untracked-files=no", "memsim").strip()
         return git("rev-parse", "--short", "HEAD").decode().strip() + ("+" if changed else "")
-    except OSError:
+    except (OSError, subprocess.CalledProcessError):
         return "unknown"
 
 

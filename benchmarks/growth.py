@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 GIB = 1 << 18
+SMALL = 1 << 15
+"""128 MiB."""
 SIZES = [4**power for power in range(8)]
 """GiB: 1 to 16 TiB."""
 STEPS = [10**power for power in range(3, 8)]
@@ -38,11 +40,11 @@ def growth(*, smoke: bool) -> dict[str, list[list[float]]]:
 
 
 def mixed_seconds(count: int) -> float:
-    """Return the seconds of so many allocations and frees of mixed orders on 4 GiB."""
-    fill, script = mixed(4 * GIB, min(count, SCRIPT))
+    """Return the seconds of so many allocations and frees of mixed orders on 128 MiB."""
+    fill, script = mixed(SMALL, min(count, SCRIPT))
     total = 0.0
     for _ in range(max(1, count // SCRIPT)):
-        kernel, got = Machine([(1 << 20, 4 * GIB)]).kernel, list[int]()
+        kernel, got = Machine([(1 << 20, SMALL)]).kernel, list[int]()
         run_ours(kernel, fill, got)
         total += timed(lambda kernel=kernel, got=got: run_ours(kernel, script, got))
     return total

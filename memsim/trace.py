@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import FrameType, FunctionType
+    from types import FunctionType
 
     from memsim.kernel import Kernel, State
 
@@ -154,16 +154,6 @@ def _lines_of(function: str) -> list[int]:
     return [line or 0 for line, *_ in FUNCTIONS[function].__code__.co_positions()]
 
 
-def _instruction_in(function: str) -> int:
-    """Return which instruction is being executed of the innermost call of a kernel function, or -1."""
-    code = FUNCTIONS[function].__code__
-    # The four innermost frames are this one, two of the tape, and the primitive or kernel_function().
-    frame: FrameType | None = sys._getframe(4)  # noqa: SLF001 (each step of f_back takes as long as all four)
-    while frame is not None and frame.f_code is not code:
-        frame = frame.f_back
-    return frame.f_lasti // 2 if frame is not None else -1
-
-
 class Tape(_Points):
     """Records every event of a machine from the moment it is put in."""
 
@@ -198,11 +188,17 @@ class Tape(_Points):
         self.labels.append(label)
 
     def _add(self, point: str, args: tuple[Any, ...], target: str = "", primitive: str = "") -> None:
-        stack = self._stack
-        function = stack[-1] if stack else ""
-        instruction = _instruction_in(function) if function else -1
-        step = len(self.labels) - 1
-        row = (step, function, len(stack), point, args, target, primitive)
+        stack, function, instruction = self._stack, "", -1
+        if stack:
+            # The instruction of the innermost call of the function. The three innermost frames are this one,
+            # the method below, and the primitive or kernel_function(): not worth a look.
+            function = stack[-1]
+            code, frame = FUNCTIONS[function].__code__, sys._getframe(3)  # noqa: SLF001 (f_back is slow)
+            while frame.f_code is not code and frame.f_back is not None:
+                frame = frame.f_back
+            if frame.f_code is code:
+                instruction = frame.f_lasti // 2
+        row = (len(self.labels) - 1, function, len(stack), point, args, target, primitive)
         self._rows.append((row, instruction))
 
     def enter(self, function: str, args: tuple[Any, ...]) -> None:
