@@ -340,6 +340,10 @@ class Memmap:
         if self._owned is not None:
             self._own(self._owned, pfn, nr_pages)
         for section, at in self.spans(pfn, nr_pages):
+            pattern = section.pages.pattern
+            if pattern is not None and at.stop - at.start == PAGES_PER_SECTION:
+                section.share(pattern._replace(refcount=refcount))
+                continue
             section.own().refcount[at] = refcount
 
     def set_order(self, pfn: int, order: int) -> None:

@@ -275,14 +275,33 @@ def failed_offline(machine):
 
 
 def one_large_block(machine):
-    """Online a memory block of two sections."""
+    """Online a memory block of two sections, take it offline and put it online again."""
     machine.add_memory(BLOCK, 65536)
     machine.online(16)
+    machine.offline(16)
+    machine.online(16, "online_movable")
+    machine.free(machine.allocate(9, block=16))
+    machine.offline(16)
+
+
+def impatient_offline(machine):
+    """Press Ctrl-C before anything was scanned: the isolation of a free block is taken back."""
+    machine.add_memory(BLOCK, 2 * 32768)
+    machine.online(32)
+    machine.online(33)
+    with pytest.raises(KernelError, match="EINTR"):
+        machine.offline(32, patience=0)
+    machine.offline(33, patience=1)
 
 
 @pytest.mark.parametrize(
     ("script", "block_pages"),
-    [(several_blocks, 32768), (failed_offline, 32768), (one_large_block, 65536)],
+    [
+        (several_blocks, 32768),
+        (failed_offline, 32768),
+        (one_large_block, 65536),
+        (impatient_offline, 32768),
+    ],
 )
 def test_a_machine_without_a_tape_ends_in_the_same_state(snapshot, kernel_kind, script, block_pages):
     release, patch = kernel_kind
