@@ -90,11 +90,11 @@ def command_grade(arguments: argparse.Namespace) -> int:
     for way in ways:
         print(f"  open: {way}")
     text = grading.read_text(encoding="utf-8")
-    batch = batches.Batch(arguments.out, text, fence, engine(arguments), again=arguments.again)
-    names = [question.name for question in batch.assignment.questions]
     find = import_module("memsim.grading.submissions").find
-    handed = find(arguments.submissions, batch.assignment.name, names)
-    results = batch.run(handed)
+    with batches.Batch(arguments.out, text, fence, engine(arguments), again=arguments.again) as batch:
+        names = [question.name for question in batch.assignment.questions]
+        handed = find(arguments.submissions, batch.assignment.name, names)
+        results = batch.run(handed)
     report = batches.report(batch, results, ways)
     outputs.write_all(arguments.out, results, report, late)
     pairs = outputs.write_similar(arguments.out, handed, source(grading))

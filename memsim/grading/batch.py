@@ -6,6 +6,7 @@ killed goes on where it was, and a result is made again only if what it was made
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import secrets
@@ -13,7 +14,7 @@ import sys
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, Self, TextIO
 
 from memsim.errors import MemsimError
 from memsim.grading.engines import Engine, ThisMachine
@@ -36,6 +37,10 @@ class FenceError(MemsimError):
     """No fence on this machine holds, and grading without one was not asked for."""
 
 
+class FolderError(MemsimError):
+    """The folder for the results cannot be used now."""
+
+
 @dataclass
 class Batch:
     """A folder of results and what belongs to it."""
@@ -51,8 +56,19 @@ class Batch:
 
     def __post_init__(self) -> None:
         """Read the key of the folder, or make it one."""
+        self._lock = _locked(self.out)
+        for left in self.out.rglob(".writing-*"):
+            left.unlink()  # by a batch that was killed
         self.setup = Setup(self.grading, self.fence.name, self._key())
         self.assignment = self.setup.grader().assignment
+
+    def __enter__(self) -> Self:
+        """Return the batch."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Let others use the folder."""
+        self._lock.close()
 
     def run(self, handed: Sequence[Handed]) -> list[Result]:
         """Grade what has no result yet; return the results of all, sorted by student."""
@@ -124,6 +140,25 @@ class Batch:
                 )
                 print(f"{text:<60}", end=end, file=self.progress, flush=True)
                 shown = now
+
+
+def _locked(out: Path) -> TextIO:
+    """Return an open file that no other batch has while this one does.
+
+    Raises
+    ------
+    FolderError
+        Another batch is at work in this folder.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    file = (out / "lock").open("w", encoding="ascii")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.close()
+        msg = f"{out}: another batch is writing to this folder"
+        raise FolderError(msg) from None
+    return file
 
 
 def _why(before: Result, after: Result) -> str:

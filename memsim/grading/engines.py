@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from memsim.grading.submissions import Handed
 
+CONNECT = "30s"
+"""How long to wait for a cluster."""
 _ATTEMPTS = 2
 _AHEAD = 64
 
@@ -66,7 +68,7 @@ class Cluster:
         """
         try:
             distributed = importlib.import_module("distributed")
-            self._client = distributed.Client(scheduler, timeout="30s")
+            self._client = distributed.Client(scheduler, timeout=CONNECT)
         except (ImportError, OSError, ValueError, TimeoutError) as error:
             msg = f"{scheduler}: no Dask cluster there: {error} (the package is called distributed)"
             raise MemsimError(msg) from None

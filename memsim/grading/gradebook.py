@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import warnings
 from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
@@ -38,7 +39,8 @@ def record(results: Sequence[Result], url: str, policy: Policy | None = None) ->
         msg = "nbgrader is not installed; it is what has a gradebook: pip install nbgrader"
         raise GradebookError(msg) from None
     try:
-        with api.Gradebook(url) as gradebook:
+        with warnings.catch_warnings(), api.Gradebook(url) as gradebook:
+            warnings.simplefilter("ignore")  # nbgrader's own, about its tables
             return sum(_record_one(gradebook, result, policy) for result in results)
     except api.MissingEntry as missing:
         msg = f"{url}: {missing}; run nbgrader generate_assignment first"

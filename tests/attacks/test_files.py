@@ -54,8 +54,11 @@ def scores(result):
 
 def batch(fence, folder, out):
     handed = find([folder], "attacked", QUESTIONS)
-    with Path(os.devnull).open("w") as nothing:
-        return Batch(out, GRADING, fence, ThisMachine(1), progress=nothing).run(handed)
+    with (
+        Path(os.devnull).open("w") as nothing,
+        Batch(out, GRADING, fence, ThisMachine(1), progress=nothing) as made,
+    ):
+        return made.run(handed)
 
 
 @pytest.mark.parametrize(
