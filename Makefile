@@ -21,6 +21,7 @@ help:
 	@echo "make lint    ruff and mypy only"
 	@echo "make book    execute the notebooks again and store their outputs"
 	@echo "make bench   measure how fast memsim is, beside numpy, C and others (minutes)"
+	@echo "make html    the book as pages that need neither Jupyter nor a network, in build/html"
 	@echo "make lock    renew requirements.lock (UPGRADE=1: with newer versions; needs uv)"
 	@echo "make clean   remove all that these made, the environment too"
 
@@ -47,6 +48,10 @@ book: $(VENV)/.ready
 bench: $(VENV)/.ready
 	@echo "Measuring, nine rounds of everything: minutes. On a machine that does nothing else it says most."
 	@$(BIN)/python -m benchmarks $(BENCH)
+
+html: $(VENV)/.ready
+	@echo "Writing the book as HTML in build/html."
+	@$(IN_VENV) $(OWN_STATE) python -m tests.tools.export_html build/html
 
 lock:
 	@command -v uv >/dev/null || { echo "make lock needs uv: $(PYTHON) -m pip install uv" >&2; exit 1; }

@@ -1,0 +1,55 @@
+"""The book as HTML pages: nothing in them keeps a reader out, and they ask no other host for anything."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import axe_playwright_python
+import pytest
+from nbconvert import MarkdownExporter
+
+from tests.book.reading import NOTEBOOKS
+from tests.tools.export_html import export
+
+pytestmark = pytest.mark.browser
+
+AXE = Path(axe_playwright_python.__file__).with_name("axe.min.js").read_text(encoding="utf-8")
+GRAVE = {"serious", "critical"}
+
+
+def violations(page, within="document"):
+    """Return what axe-core finds on a page that keeps readers out: rule, how bad, and the first elements."""
+    page.evaluate(AXE)
+    found = page.evaluate(f"axe.run({within}, {{ resultTypes: ['violations'] }})")["violations"]
+    return [
+        f"{each['impact']} {each['id']}: {[node['html'][:200] for node in each['nodes'][:3]]}"
+        for each in found
+        if each["impact"] in GRAVE
+    ]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_an_exported_notebook_keeps_nobody_out(path, page, tmp_path):
+    asked = []
+    page.on("request", lambda request: asked.append(request.url))
+    target = tmp_path / f"{path.stem}.html"
+    target.write_text(export(path), encoding="utf-8")
+    page.goto(target.as_uri())
+    assert violations(page) == []
+    assert [url for url in asked if not url.startswith(("file:", "data:", "blob:"))] == []
+    images = page.locator("main img")
+    assert all(image.evaluate("image => image.naturalWidth") > 0 for image in images.all())
+
+
+def test_what_keeps_a_reader_out_is_noticed(page):
+    page.set_content("<html lang='en'><title>x</title><main><h1>x</h1><img src='x'><input></main></html>")
+    assert {line.split(":")[0] for line in violations(page)} == {"critical image-alt", "critical label"}
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_plain_markdown_viewer_shows_the_text_twins(path):
+    text, _ = MarkdownExporter().from_filename(str(path))
+    assert text.count("Loading widget") == 0
+    if path.name.startswith("01-"):
+        assert "BEFORE the patch. Block 32" in text
+        assert "Run this notebook to answer." in text
