@@ -13,7 +13,7 @@ OWN_STATE := IPYTHONDIR="$(CURDIR)/$(VENV)/ipython" JUPYTER_CONFIG_DIR="$(CURDIR
 MEMSIM_CHROMIUM ?= $(shell command -v chromium || command -v chromium-browser || \
 	command -v google-chrome || command -v google-chrome-stable)
 
-.PHONY: help read test lint book bench lock clean chromium
+.PHONY: help read test lint book html bench lock clean chromium
 
 help:
 	@echo "make read    open the book in JupyterLab"

@@ -3,8 +3,8 @@
     python -m tests.tools.export_html FOLDER [NOTEBOOK...]
 
 nbconvert's pages ask other hosts for scripts that a page without live widgets does not need, number the cells
-in a grey that is hard to read, tell links by their colour alone, and colour numbers and `in` too lightly. A few
-settings and rules mend that; links between notebooks become links between pages.
+in a grey that is hard to read, tell links by their colour alone, and colour numbers and `in` too lightly. A
+few settings and rules mend that; links between notebooks become links between pages.
 """
 
 from __future__ import annotations
