@@ -2,7 +2,8 @@
 
 ipywidgets' own HTML widget replaces its contents whole, which screen readers do not announce. This one
 keeps its lines and changes those that are different; they are a live region. It also gives the sliders
-beside it accessible names, which ipywidgets does not, and the lists to choose from their arrow keys.
+and players beside it accessible names, which ipywidgets does not, and the lists to choose from their arrow
+keys.
 
 Left out: everything but text.
 """
@@ -17,6 +18,10 @@ class TextTwin(anywidget.AnyWidget):
     """The text of what is shown, in lines of which only those that change are announced."""
 
     _esm = """
+    const PLAYER = {
+      "fa-play": "Play", "fa-pause": "Pause", "fa-stop": "Stop, and back to the beginning",
+      "fa-retweet": "Repeat",
+    };
     function render({ model, el }) {
       const pre = document.createElement("pre");
       pre.className = "memsim-twin";
@@ -45,6 +50,12 @@ class TextTwin(anywidget.AnyWidget):
             handle.setAttribute("aria-valuetext", model.get("moment"));
           });
         });
+        // The buttons of a player are icons and nothing else.
+        Object.entries(PLAYER).forEach(([icon, label]) => {
+          root.querySelectorAll(`.widget-play button:has(.${icon})`).forEach((button) => {
+            button.setAttribute("aria-label", label);
+          });
+        });
         // JupyterLab takes the arrow keys from whatever is not for typing, to move between cells.
         root.querySelectorAll("select").forEach((list) => { list.dataset.lmSuppressShortcuts = "true"; });
       };
@@ -54,7 +65,8 @@ class TextTwin(anywidget.AnyWidget):
       const wait = new MutationObserver(name);
       requestAnimationFrame(() => {
         const root = el.closest(".memsim-explorer");
-        if (root) wait.observe(root, { childList: true, subtree: true });
+        const what = { childList: true, subtree: true, attributes: true, attributeFilter: ["class"] };
+        if (root) wait.observe(root, what);
         name();
       });
       return () => { wait.disconnect(); model.off("change:text", put); };
