@@ -106,6 +106,8 @@ class Release:
     """6.12 leaves ZONE_MOVABLE out of the shares of min_free_kbytes."""
     hot_adds_memory_blocks: bool
     """6.12's Hyper-V balloon adds memory block by memory block; 6.1's adds 128 MiB at a time."""
+    retries_removing_blocks: bool
+    """6.12's virtio-mem tries again to remove an online block in which nothing is plugged; 6.1 lets it be."""
     claims_before_stealing: bool
     """6.12 takes over a whole pageblock or leaves the rest of a stolen block where it was; 6.1 moves it."""
     refuses_poisoned_blocks: bool
@@ -128,6 +130,7 @@ RELEASES = {
         self_hosts_each_block=False,
         movable_has_own_watermark=False,
         hot_adds_memory_blocks=False,
+        retries_removing_blocks=False,
         claims_before_stealing=False,
         refuses_poisoned_blocks=False,
     ),
@@ -142,6 +145,7 @@ RELEASES = {
         self_hosts_each_block=True,
         movable_has_own_watermark=True,
         hot_adds_memory_blocks=True,
+        retries_removing_blocks=True,
         claims_before_stealing=True,
         refuses_poisoned_blocks=True,
     ),

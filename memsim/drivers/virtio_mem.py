@@ -108,11 +108,13 @@ class VirtioMem:
         """Pages that are added to Linux and offline."""
         self.offline_threshold = max(OFFLINE_THRESHOLD_PAGES, 2 * kernel.block_pages)
         self.hotplug_active = False
+        self.wq_active = False
         self.removing = False
         self.broken = False
         self.retry_in: int | None = None
         """Seconds until the retry timer fires, or None."""
         self._retry_timer = RETRY_TIMER_MIN_SECONDS
+        self._woken = False
         self.last_error: KernelError | None = None
         if not devices_of(kernel):
             set_online_page_callback(kernel, virtio_mem_online_page_cb)
@@ -150,7 +152,9 @@ class VirtioMem:
         self.host.will(answer, times)
 
     def run(self) -> None:
-        """Do nothing: the work queue has done its work when a request returns."""
+        """Let the work queue work if memory that came online has woken it."""
+        if self._woken:
+            self.run_wq()
 
     def plugged_pages(self) -> int:
         """Return the pages that are plugged."""
@@ -160,35 +164,44 @@ class VirtioMem:
 
     def run_wq(self) -> None:
         """Do what ``virtio_mem_run_wq()`` does: plug or unplug until done, or until it must wait."""
-        while not (self.broken or self.removing):
-            self.host.config_changed = False
-            self.retry_in = None
-            try:
-                self._towards_requested()
-            except KernelError as error:
-                self.last_error = error
-                if error.name == "EAGAIN":
-                    continue
-                self._wait_after(error)
-                return
-            self.last_error = None
-            self._retry_timer = RETRY_TIMER_MIN_SECONDS
+        self._woken, self.retry_in = False, None
+        if self.broken or self.removing:
             return
+        self.wq_active = True
+        while (error := self._try_once()) is not None and error.name == "EAGAIN":
+            self.last_error = error
+        self.wq_active = False
+        self.last_error = error
+        if error is None:
+            self._retry_timer = RETRY_TIMER_MIN_SECONDS
+        else:
+            self._wait_after(error)
+
+    def _try_once(self) -> KernelError | None:
+        self.host.config_changed = False
+        try:
+            self._towards_requested()
+        except KernelError as error:
+            return error
+        return None
 
     def _towards_requested(self) -> None:
         if self.unplug_all_required:
             self.host.unplug_all()
             self.unplug_all_required = False
+        self.mode.cleanup_pending()
         missing = self.host.requested_pages - self.plugged_pages()
         if missing > 0:
             self.mode.plug_request(missing)
         elif missing < 0:
             self.mode.unplug_request(-missing)
+        if self.mode.have_unplugged_mb:
+            message = "a block in which nothing is plugged cannot be removed"
+            raise KernelError("EBUSY", "virtio_mem_run_wq", message)
 
     def _wait_after(self, error: KernelError) -> None:
         if error.name in _RETRY_LATER:
             self.retry_in = self._retry_timer
-            self._retry_timer = min(2 * self._retry_timer, RETRY_TIMER_MAX_SECONDS)
         elif error.name != "ENOSPC":
             self.broken = True
             self.kernel.state.printk(f"virtio_mem {self.name}: unknown error, marking device broken: {error}")
@@ -197,6 +210,7 @@ class VirtioMem:
         """Let simulated time pass; the retry timer may fire, more than once."""
         while self.retry_in is not None and self.retry_in <= seconds:
             seconds -= self.retry_in
+            self._retry_timer = min(2 * self._retry_timer, RETRY_TIMER_MAX_SECONDS)
             self.run_wq()
         if self.retry_in is not None:
             self.retry_in -= seconds
@@ -255,9 +269,8 @@ class VirtioMem:
         self.mode.online(mb)
         self.offline_pages -= nr_pages
         self.hotplug_active = False
-        waits_for_space = self.last_error is not None and self.last_error.name == "ENOSPC"
-        if waits_for_space and self.could_add_memory(self.offline_threshold // 2):
-            self.run_wq()
+        if not self.wq_active and self.could_add_memory(self.offline_threshold // 2):
+            self._woken = True
 
     def _mem_offline(self, mb: int, nr_pages: int) -> None:
         self.mode.offline(mb)

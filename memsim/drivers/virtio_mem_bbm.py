@@ -47,6 +47,8 @@ class BigBlocks:
         self.bb_pages = bb_pages
         self.first_bb = -(-vm.host.start_pfn // bb_pages)
         self.state: dict[int, BbState] = {}
+        self.have_unplugged_mb = False
+        """Never: in this mode a block that cannot be removed gets its pages back."""
 
     def blocks(self, state: BbState) -> list[int]:
         """Return the big blocks in a state, ascending."""
@@ -90,10 +92,13 @@ class BigBlocks:
 
     # ---- unplug ------------------------------------------------------------------------------
 
-    def unplug_request(self, nr_pages: int) -> None:
-        """Unplug big blocks: offline ones first, then movable ones, then any; highest first."""
+    def cleanup_pending(self) -> None:
+        """Unplug what stayed plugged when adding it to Linux failed."""
         for bb in self.blocks(BbState.PLUGGED):
             self.unplug(bb)
+
+    def unplug_request(self, nr_pages: int) -> None:
+        """Unplug big blocks: offline ones first, then movable ones, then any; highest first."""
         left = nr_pages // self.bb_pages
         for wanted in (self.is_offline, self.is_movable, lambda _: True):
             for bb in reversed(self.blocks(BbState.ADDED)):

@@ -16,7 +16,9 @@ from memsim.include.layout import hex_range
 
 ANSWERS = ("NACK", "BUSY", "ERROR")
 _PLUG_ERRNO = {"NACK": "EAGAIN", "BUSY": "ETXTBSY", "ERROR": "EINVAL"}
-_UNPLUG_ERRNO = {"BUSY": "ETXTBSY", "ERROR": "EINVAL", "NACK": "EAGAIN"}
+_UNPLUG_ERRNO = {"NACK": "ENOMEM", "BUSY": "ETXTBSY", "ERROR": "EINVAL"}
+_UNPLUG_ALL_ERRNO = {"NACK": "ENOMEM", "BUSY": "ETXTBSY", "ERROR": "ENOMEM"}
+"""An answer that a request does not know counts as want of memory."""
 
 
 class VirtioMemHost:
@@ -78,7 +80,8 @@ class VirtioMemHost:
 
     def unplug_all(self) -> None:
         """Request UNPLUG_ALL, as a driver does that finds memory plugged by the kernel before it."""
-        self._request("virtio_mem_send_unplug_all_request", self.start_pfn, self.region_pages, _UNPLUG_ERRNO)
+        stage = "virtio_mem_send_unplug_all_request"
+        self._request(stage, self.start_pfn, self.region_pages, _UNPLUG_ALL_ERRNO)
         self.plugged[:] = False
 
     def state(self, pfn: int, nr_pages: int) -> str:

@@ -74,6 +74,8 @@ class SubBlocks:
         self.first_mb = -(-vm.host.start_pfn // self.mb_pages)
         self.state: dict[int, MbState] = {}
         self.plugged: dict[int, npt.NDArray[np.bool_]] = {}
+        self.have_unplugged_mb = False
+        """Whether removing a block in which nothing is plugged is to be tried again."""
 
     # ---- small questions ---------------------------------------------------------------------
 
@@ -172,7 +174,6 @@ class SubBlocks:
             EBUSY: some could not be unplugged. Else what the host answers.
         """
         left = nr_pages // self.sb_pages
-        self.unplug_pending()
         for state in _UNPLUG_ORDER:
             for mb in reversed(self.blocks(state)):
                 offline = state in _OFFLINE
@@ -182,11 +183,16 @@ class SubBlocks:
         message = f"{left} sub-blocks are in use and cannot be unplugged"
         raise KernelError("EBUSY", "virtio_mem_sbm_unplug_request", message)
 
-    def unplug_pending(self) -> None:
-        """Unplug what stayed plugged on the host when adding it to Linux failed."""
+    def cleanup_pending(self) -> None:
+        """Unplug what stayed plugged when adding it failed; try again to remove blocks that are empty."""
         for mb in self.blocks(MbState.PLUGGED):
             self.unplug_any_raw(mb, self.sbs_per_mb)
             self.state[mb] = MbState.UNUSED
+        if self.have_unplugged_mb:
+            self.have_unplugged_mb = False
+            for state in (MbState.MOVABLE_PARTIAL, MbState.KERNEL_PARTIAL, MbState.OFFLINE_PARTIAL):
+                for mb in self.blocks(state):
+                    self.try_remove(mb)
 
     def unplug_any_raw(self, mb: int, wanted: int) -> int:
         """Unplug sub-blocks that Linux does not use, highest first, runs at once; returns how many."""
@@ -223,8 +229,7 @@ class SubBlocks:
                 break
             if self.plugged[mb][sb] and self.unplug_unless_busy(mb, sb, 1):
                 done += 1
-        if not self.plugged[mb].any():
-            self.try_remove(mb)
+        self.try_remove(mb)
         return done
 
     def unplug_unless_busy(self, mb: int, sb: int, count: int) -> bool:
@@ -246,11 +251,14 @@ class SubBlocks:
         return True
 
     def try_remove(self, mb: int) -> None:
-        """Take a block offline and away in which nothing is plugged any more; failing is not fatal."""
+        """Take a block offline and away if nothing is plugged in it any more; failing is not fatal."""
+        if self.plugged[mb].any():
+            return
         try:
             offline_and_remove_memory(self.kernel, self.pfn(mb), self.mb_pages)
         except KernelError as error:
             self.kernel.state.printk(f"virtio_mem {self.vm.name}: memory{mb} stays: {error}")
+            self.have_unplugged_mb = self.kernel.release.retries_removing_blocks
             return
         self.state[mb] = MbState.UNUSED
         self.vm.offline_pages -= self.mb_pages
@@ -313,4 +321,5 @@ class SubBlocks:
         """Remove partially plugged offline blocks from Linux; online ones must stay, for ever."""
         for mb in self.blocks(MbState.OFFLINE_PARTIAL):
             remove_memory(self.kernel, self.pfn(mb), self.mb_pages)
-            self.state[mb] = MbState.PLUGGED
+            self.vm.offline_pages -= self.mb_pages
+            self.state[mb] = MbState.UNUSED

@@ -8,6 +8,7 @@ from memsim.drivers.virtio_mem_sbm import MbState
 from memsim.errors import KernelError, MemsimError
 from memsim.include.page_flags import PageFlag
 from memsim.mm.memory_hotplug import set_online_page_callback
+from memsim.mm.notifier import NOTIFY_BAD
 
 from .state_table import columns, rows
 
@@ -268,6 +269,115 @@ def test_no_page_is_lost_when_unplugging_goes_wrong(patch, answer):
     assert zone.managed_pages + offline == BLOCK
     assert zone.managed_pages == vm.device.plugged_pages()
     assert not vm.machine.check()
+
+
+@pytest.mark.parametrize(("answer", "errno"), [("NACK", "ENOMEM"), ("BUSY", "ETXTBSY"), ("ERROR", "EINVAL")])
+def test_a_refused_unplug_request_has_an_errno_of_its_own(answer, errno):
+    # virtio_mem_send_unplug_request(): a host that may not refuse (NACK) and does is like one without memory.
+    vm = Vm().request(2 * SB)
+    vm.device.host_will(answer, 1)
+    vm.request(0)
+
+    assert vm.device.last_error.name == errno
+    assert vm.device.plugged_pages() == 2 * SB
+
+
+@pytest.mark.parametrize(("answer", "errno"), [("NACK", "ENOMEM"), ("BUSY", "ETXTBSY"), ("ERROR", "ENOMEM")])
+def test_a_refused_request_to_unplug_all_is_repeated_later_whatever_the_answer(answer, errno):
+    # virtio_mem_send_unplug_all_request() knows ACK and BUSY.
+    spec = {"kind": "virtio-mem", "name": "vm0", "start_pfn": START, "region_pages": BLOCK}
+    vm = Machine(devices=[spec | {"device_block_pages": SB}]).devices["vm0"]
+    vm.host.leave_plugged(SB)
+    vm.unplug_all_required = True
+    vm.host_will(answer, 1)
+    vm.request(0)
+    assert (vm.last_error.name, vm.retry_in, vm.broken) == (errno, 50, False)
+
+    vm.wait(50)
+    assert vm.plugged_pages() == 0
+
+
+def test_the_retry_timer_doubles_when_it_fires_not_when_the_host_asks_in_between():
+    # virtio_mem_timer_expired() doubles it.
+    vm = Vm()
+    vm.device.host_will("BUSY", 3)
+    vm.request(SB)
+    vm.request(2 * SB)
+    assert vm.device.retry_in == 50
+
+    vm.device.wait(50)
+    assert vm.device.retry_in == 100
+
+
+def refuse(*_):
+    raise KernelError("ETXTBSY", "virtio_mem_send_unplug_request", "the host is busy")
+
+
+@pytest.mark.parametrize("device_block", [SB, BLOCK])
+def test_what_is_plugged_but_could_not_be_added_is_given_back_before_anything_is_plugged(
+    device_block, monkeypatch
+):
+    # virtio_mem_cleanup_pending_mb() comes before plugging, too.
+    vm = Vm(device_block=device_block)
+    dimm = (START, BLOCK)
+    vm.act("add_memory", *dimm)  # in the device's region: whatever the driver adds there is refused
+    monkeypatch.setattr(vm.device.host, "unplug", refuse)
+    vm.request(BLOCK)
+    monkeypatch.undo()
+    states = MbState if device_block == SB else BbState
+    assert vm.device.mode.state == {32: states.PLUGGED}
+    assert vm.device.plugged_pages() == BLOCK
+
+    vm.device.broken = False  # as if adding it had failed for want of memory, which is tried again
+    vm.act("remove_memory", *dimm)
+    vm.request(BLOCK + device_block)
+
+    assert vm.device.mode.state[32] == (MbState.OFFLINE if device_block == SB else BbState.ADDED)
+    assert vm.device.plugged_pages() == BLOCK + device_block
+    assert vm.machine.block(32).state == "offline"
+
+
+def empty_but_online(release):
+    """A block in which nothing is plugged any more, but that somebody keeps from going offline."""
+    vm = Vm(release=release).request(SB).act("online", 32, "online_movable")
+    vm.machine.register_memory_notifier(lambda action, *_: NOTIFY_BAD if action == vm.veto else None)
+    vm.veto = "MEM_GOING_OFFLINE"
+    return vm.request(0)
+
+
+def test_612_keeps_trying_to_remove_an_empty_block_and_61_does_not():
+    vm = empty_but_online("6.1")
+    assert (vm.device.mode.state[32], vm.device.retry_in) == (MbState.MOVABLE_PARTIAL, None)
+
+    vm = empty_but_online("6.12")
+    assert (vm.device.last_error.name, vm.device.retry_in) == ("EBUSY", 50)
+    vm.device.wait(50)
+    assert vm.device.retry_in == 100
+    vm.veto = None
+    vm.device.wait(100)
+    assert (vm.device.mode.state[32], vm.device.retry_in) == (MbState.UNUSED, None)
+    assert 32 not in vm.machine.kernel.memory_blocks
+
+
+def test_memory_that_comes_online_wakes_the_driver():
+    # MEM_ONLINE in virtio_mem_memory_notifier_cb(): there is room for more, whatever it waits for.
+    vm = Vm().request(2 * BLOCK)
+    vm.device.host_will("BUSY", 1)
+    vm.request(2 * BLOCK + SB)
+    assert vm.device.retry_in == 50
+
+    vm.act("online", 32)
+
+    assert vm.device.plugged_pages() == 2 * BLOCK + SB
+    assert vm.device.retry_in is None
+
+
+def test_an_unbound_driver_takes_its_partial_offline_blocks_from_linux():
+    vm = Vm().request(SB)
+    vm.device.remove()
+
+    assert vm.device.mode.state == {32: MbState.UNUSED}
+    assert 32 not in vm.machine.kernel.memory_blocks
 
 
 def test_too_much_offline_memory_makes_the_driver_wait_until_half_of_it_is_online():
