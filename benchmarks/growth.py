@@ -32,7 +32,7 @@ def growth(*, smoke: bool) -> dict[str, list[list[float]]]:
     for gib in sizes:
         cost = measure("online", str(gib))
         curves["seconds"].append([gib, cost["processor"]])
-        curves["MiB"].append([gib, max(cost["mib"], 0.01)])
+        curves["MiB"].append([gib, max(cost["MiB add"] + cost["MiB online"], 0.01)])
     for count in steps:
         curves["mixed"].append([count, mixed_seconds(count)])
         curves["bulk"].append([count, bulk_seconds(count)])

@@ -47,16 +47,15 @@ def min_free_kbytes(kernel: Kernel) -> int:
 def init_per_zone_wmark_min(kernel: Kernel) -> None:
     """Compute the watermarks of all zones anew, as every onlining and offlining does."""
     pages_min = min_free_kbytes(kernel) >> _KBYTES_PER_PAGE_SHIFT
-    apart = {ZoneType.MOVABLE} if kernel.release.movable_has_own_watermark else set()
-    sharing = [zone for zone in kernel.state.zones if zone.type not in apart]
-    lowmem_pages = sum(zone.managed_pages for zone in sharing) or 1
-    for zone in kernel.state.zones:
+    apart = ZoneType.MOVABLE if kernel.release.movable_has_own_watermark else None
+    lowmem_pages = sum([zone.managed_pages for zone in kernel.zones if zone.type is not apart]) or 1
+    for zone in kernel.zones:
         share = pages_min * zone.managed_pages // lowmem_pages
         minimum = share
-        if zone.type in apart:
+        if zone.type is apart:
             minimum = clamp(zone.managed_pages // 1024, *_MOVABLE_MIN)
         step = max(share >> 2, zone.managed_pages * _SCALE_FACTOR // 10000)
-        zone.set_watermark(tuple(minimum + step * mark for mark in range(4)))
+        zone.set_watermark((minimum, minimum + step, minimum + 2 * step, minimum + 3 * step))
 
 
 def lowmem_reserve(kernel: Kernel, zone: Zone, highest: ZoneType) -> int:
