@@ -7,6 +7,7 @@ online page callback). Models of kernel functions take the kernel as their first
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right, insort
 from typing import TYPE_CHECKING, Any
 
 from memsim.include.layout import PAGES_PER_SECTION
@@ -87,6 +88,33 @@ class State:
         self.log.append(line)
 
 
+class Resources(dict[int, tuple[int, str]]):
+    """System RAM resources: start pfn -> (pages, name). They do not overlap, and are found by bisection."""
+
+    def __init__(self) -> None:
+        """Start with none."""
+        super().__init__()
+        self._starts: list[int] = []
+
+    def __setitem__(self, start: int, resource: tuple[int, str]) -> None:
+        """Add or change a resource."""
+        if start not in self:
+            insort(self._starts, start)
+        super().__setitem__(start, resource)
+
+    def __delitem__(self, start: int) -> None:
+        """Take a resource away."""
+        super().__delitem__(start)
+        del self._starts[bisect_left(self._starts, start)]
+
+    def overlapping(self, pfn: int, nr_pages: int) -> list[tuple[int, int, str]]:
+        """Return (start, pages, name) of the resources that share a page with a range, ascending."""
+        first = max(0, bisect_right(self._starts, pfn) - 1)
+        last = bisect_left(self._starts, pfn + nr_pages)
+        found = [(start, *self[start]) for start in self._starts[first:last]]
+        return [each for each in found if each[0] + each[1] > pfn]
+
+
 class Kernel:
     """A kernel: release, patch, configuration, state, and who is called back."""
 
@@ -113,8 +141,7 @@ class Kernel:
         self.memory_chain: list[tuple[int, Callable[[str, int, int], int | None]]] = []
         """(priority, listener), highest priority first."""
         self.memory_blocks: dict[int, Any] = {}
-        self.iomem: dict[int, tuple[int, str]] = {}
-        """System RAM resources: start pfn -> (pages, name)."""
+        self.iomem = Resources()
         self.vmemmap: dict[int, int] = {}
         """Section number -> pfn of the block that holds its struct pages, when taken from the buddy."""
         self.owners: dict[int, list[int]] = {}

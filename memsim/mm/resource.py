@@ -36,29 +36,27 @@ def register_memory_resource(kernel: Kernel, pfn: int, nr_pages: int, name: str)
     if pfn + nr_pages > MAX_PHYSMEM_PFN:
         message = f"{hex_range(pfn, nr_pages)} ends beyond pfn {MAX_PHYSMEM_PFN:#x}, the last to be mapped"
         raise KernelError("E2BIG", stage, message)
-    for start, (size, other) in kernel.iomem.items():
-        if pfn < start + size and start < pfn + nr_pages:
-            message = f"{hex_range(pfn, nr_pages)} overlaps {other} {hex_range(start, size)}"
-            raise KernelError("EEXIST", stage, message)
+    for start, size, other in kernel.iomem.overlapping(pfn, nr_pages):
+        message = f"{hex_range(pfn, nr_pages)} overlaps {other} {hex_range(start, size)}"
+        raise KernelError("EEXIST", stage, message)
     kernel.iomem[pfn] = (nr_pages, name)
 
 
 def release_memory_resource(kernel: Kernel, pfn: int, nr_pages: int) -> None:
     """Give a range of physical addresses back, splitting the resource that it is part of."""
     end = pfn + nr_pages
-    for start, (size, name) in list(kernel.iomem.items()):
-        if start < end and pfn < start + size:
-            del kernel.iomem[start]
-            if start < pfn:
-                kernel.iomem[start] = (pfn - start, name)
-            if start + size > end:
-                kernel.iomem[end] = (start + size - end, name)
+    for start, size, name in kernel.iomem.overlapping(pfn, nr_pages):
+        del kernel.iomem[start]
+        if start < pfn:
+            kernel.iomem[start] = (pfn - start, name)
+        if start + size > end:
+            kernel.iomem[end] = (start + size - end, name)
 
 
 def first_hole(kernel: Kernel, pfn: int, nr_pages: int) -> int | None:
     """Return the first pfn of a range that is not System RAM (``walk_system_ram_range()``), or None."""
     at, end = pfn, pfn + nr_pages
-    for start, (size, _) in sorted(kernel.iomem.items()):
-        if start <= at < start + size:
+    for start, size, _ in kernel.iomem.overlapping(pfn, nr_pages):
+        if start <= at:
             at = start + size
     return at if at < end else None
