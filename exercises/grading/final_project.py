@@ -396,13 +396,9 @@ skippable = Question(
 
 # ---- counterexample --------------------------------------------------------------------------------
 
-DEVICE = {
-    "kind": "virtio-mem",
-    "name": "vm0",
-    "start_pfn": 0x100000,
-    "region_pages": 65536,
-    "device_block_pages": 512,
-}
+REGION = {"start_pfn": 0x100000, "region_pages": 65536, "device_block_pages": 512}
+DEVICE = {"kind": "virtio-mem", "name": "vm0"} | REGION
+A_MINUTE = Limits(cpu_seconds=60, wall_seconds=120)
 STEPS = [
     lambda machine: machine.devices["vm0"].request(16384),
     lambda machine: machine.devices["vm0"].request(32768),
@@ -522,7 +518,7 @@ counterexample = Question(
     pattern="design",
     returns=list[int],
     memsim=True,
-    limits=Limits(cpu_seconds=60, wall_seconds=120),
+    limits=A_MINUTE,
     tests={halves_are_told_apart: 2, other_hunks_are_found: 1, nothing_can_be_left_out: 2, no_false_alarm: 2},
     wrong=[
         Wrong(
