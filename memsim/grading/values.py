@@ -14,6 +14,7 @@ Json = Union[int, float, str, bool, None, list["Json"], dict[str, "Json"]]  # no
 
 DEEPEST = 50
 _SHOWN = 120
+_SIMPLE = (int, str, bool)
 _UNIONS = (Union, types.UnionType)
 
 
@@ -57,6 +58,8 @@ def _other_type(value: object, wanted: str, depth: int) -> str:
 
 def _problem_inside(value: object, inner: tuple[Any, ...], depth: int) -> str | None:
     """Look at the items of a list or the entries of a dict."""
+    if isinstance(value, list | dict) and inner and _all_are(value, inner):
+        return None
     if isinstance(value, list) and inner:
         for number, item in enumerate(value):
             wrong = problem(item, inner[0], depth + 1)
@@ -71,6 +74,16 @@ def _problem_inside(value: object, inner: tuple[Any, ...], depth: int) -> str | 
             if wrong:
                 return _within(f"the value of {shown(key)}", wrong)
     return None
+
+
+def _all_are(value: list[Any] | dict[Any, Any], inner: tuple[Any, ...]) -> bool:
+    """Return whether all items are of one simple type, as they are in most answers; that is seen quickly."""
+    parts = (
+        ((value.keys(), inner[0]), (value.values(), inner[1]))
+        if isinstance(value, dict)
+        else ((value, inner[0]),)
+    )
+    return all(kind in _SIMPLE and set(map(type, items)) <= {kind} for items, kind in parts)
 
 
 def _within(where: str, wrong: str) -> str:

@@ -130,7 +130,7 @@ def is_stub(node: ast.FunctionDef) -> bool:
     >>> is_stub(ast.parse("def f(x):\n    'What.'\n    return ...").body[0])
     True
     """
-    body = node.body[1:] if ast.get_docstring(node) is not None else node.body
+    body = node.body[1:] if ast.get_docstring(node, clean=False) is not None else node.body
     return len(body) == 1 and isinstance(body[0], ast.Return | ast.Expr) and _is_dots(body[0].value)
 
 
