@@ -12,7 +12,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from memsim.grading.judge import QuestionResult, TestResult
+    from memsim.grading.judge import QuestionResult, RuleResult
     from memsim.grading.late import Policy
     from memsim.grading.results import Result
 
@@ -86,7 +86,7 @@ def _question(question: QuestionResult) -> str:
     return "\n".join(parts)
 
 
-def _test(test: TestResult) -> str:
+def _test(test: RuleResult) -> str:
     word = _RIGHT if test.passed else _WRONG
     message = f"<br>{_text(test.message)}" if test.message else ""
     got = test.points if test.passed else 0

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from memsim.grading.assignment import title
-from memsim.grading.judge import Examiner, QuestionResult, TestResult
+from memsim.grading.judge import Examiner, QuestionResult, RuleResult
 from memsim.grading.notebook import UnreadableError, sources
 from memsim.grading.results import Result, fingerprint
 from memsim.grading.worker import Submitted
@@ -47,7 +47,7 @@ class Grader:
             QuestionResult(
                 question.name,
                 question.points,
-                [TestResult(title(test), points, passed=False) for test, points in question.tests.items()],
+                [RuleResult(title(test), points, passed=False) for test, points in question.tests.items()],
             )
             for question in self.assignment.questions
         ]

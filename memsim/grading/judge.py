@@ -30,7 +30,7 @@ class JudgingError(Exception):
 
 
 @dataclass
-class TestResult:
+class RuleResult:
     """How one hidden test ended."""
 
     title: str
@@ -46,7 +46,7 @@ class QuestionResult:
 
     name: str
     max_score: int
-    tests: list[TestResult] = field(default_factory=list)
+    tests: list[RuleResult] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     """What could not be executed in the notebook, in the words of the worker."""
     printed: str = ""
@@ -79,7 +79,7 @@ class Examiner:
             for test, points in question.tests.items():
                 rng = fresh(self.key, self.assignment.name, question.name, test, student)
                 message, faulty = _run(test, line.call, rng, mine)
-                result.tests.append(TestResult(title(test), points, not message, message, faulty))
+                result.tests.append(RuleResult(title(test), points, not message, message, faulty))
             result.problems, result.printed = line.problems, line.printed
         return result
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from memsim import __version__
-from memsim.grading.judge import QuestionResult, TestResult
+from memsim.grading.judge import QuestionResult, RuleResult
 
 FORMAT = "memsim-result/1"
 
@@ -63,7 +63,7 @@ class Result:
             QuestionResult(
                 name=question["name"],
                 max_score=question["max_score"],
-                tests=[TestResult(**test) for test in question["tests"]],
+                tests=[RuleResult(**test) for test in question["tests"]],
                 problems=question["problems"],
                 printed=question["printed"],
             )

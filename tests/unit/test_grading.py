@@ -1,0 +1,296 @@
+"""The parts of the grader that need no worker: types, tables, lateness, likeness, copies, grading files."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from memsim.cli import main
+from memsim.grading import Assignment, Question
+from memsim.grading.assignment import AssignmentError
+from memsim.grading.course import STUB, code_of, load, student_copy
+from memsim.grading.judge import QuestionResult, RuleResult
+from memsim.grading.late import LateError, Policy, collected, moment
+from memsim.grading.results import Result, fingerprint, stored, write_json
+from memsim.grading.similarity import alike
+from memsim.grading.submissions import CollectionError, file_name, find
+from memsim.grading.tables import final_score, grades
+from memsim.grading.values import problem
+
+ONE_BLOCK = Path("exercises/source/one-block/one-block.ipynb")
+
+
+def passes(_rng, _mine):
+    """It passes."""
+    yield []
+
+
+# ---- types -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("value", "wanted"),
+    [
+        (1, int),
+        ([], list[int]),
+        ([[1], []], list[list[int]]),
+        ({"a": None}, dict[str, int | None]),
+        (None, None),
+        ("a", int | str),
+        ([True], list[bool]),
+        (0.5, float),
+    ],
+)
+def test_a_value_of_the_right_type_is_taken(value, wanted):
+    assert problem(value, wanted) is None
+
+
+@pytest.mark.parametrize(
+    ("value", "wanted", "told"),
+    [
+        (True, int, "it is a bool (True), not an int"),
+        (1, bool, "it is an int (1), not a bool"),
+        (1, float, "it is an int (1), not a float"),
+        ([1, "2"], list[int], "item 1 is a str ('2'), not an int"),
+        ([[1, None]], list[list[int]], "item 0: item 1 is None (None), not an int"),
+        ({"a": 1.0}, dict[str, int], "the value of 'a' is a float (1.0), not an int"),
+        (None, int | str, "it is None (None), not an int or a str"),
+        ({"a": [0]}, dict[str, list[str]] | None, "the value of 'a': item 0 is an int (0), not a str"),
+    ],
+)
+def test_a_value_of_another_type_is_refused_with_its_place(value, wanted, told):
+    assert problem(value, wanted) == told
+
+
+# ---- grading files -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"name": "two words"}, "no Python name"),
+        ({"difficulty": 6}, "difficulty outside 1..5"),
+        ({"pattern": "guess"}, "pattern that is none of"),
+        ({"tests": {}}, "no tests"),
+        ({"tests": {passes: 0}}, "test without points"),
+        ({"tests": {lambda _rng, _mine: iter(()): 1}}, "without a docstring"),
+    ],
+)
+def test_a_question_that_cannot_be_graded_is_refused(change, told):
+    fields = {"name": "f", "difficulty": 1, "pattern": "trace", "returns": int, "tests": {passes: 1}}
+
+    with pytest.raises(AssignmentError, match=told):
+        Question(**fields | change)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("1 / 0", "ZeroDivisionError"),
+        ("ASSIGNMENT = 7", "makes no Assignment"),
+        ("def (", "SyntaxError"),
+    ],
+)
+def test_a_grading_file_that_makes_no_assignment_is_refused(text, told):
+    with pytest.raises(AssignmentError, match=told):
+        Assignment.parse(text)
+
+
+def test_two_questions_of_one_name_are_refused():
+    question = Question("f", 1, "trace", int, {passes: 1})
+
+    with pytest.raises(AssignmentError, match="two questions of the same name"):
+        Assignment("a", 1, [question, question])
+
+
+# ---- a test that fails itself ------------------------------------------------------------------------
+
+
+def breaks(_rng, _mine):
+    """It breaks on what it did not expect."""
+    answer = yield []
+    return [1, 2][answer]
+
+
+def asks_for_ever(_rng, _mine):
+    """It never ends."""
+    while True:
+        yield []
+
+
+@pytest.mark.parametrize(
+    ("test", "told"),
+    [(breaks, "could not be judged (IndexError)"), (asks_for_ever, "asks without end")],
+)
+def test_a_fault_of_a_test_is_the_teachers_to_see(test, told, monkeypatch):
+    from memsim.grading import judge  # noqa: PLC0415 (its own names)
+
+    monkeypatch.setattr(judge, "_CALLS", 3)
+    message, faulty = judge._run(test, lambda _arguments: 7, None, {})  # noqa: SLF001 (without a worker)
+
+    assert faulty
+    assert told in message
+
+
+def test_a_judgement_without_end_is_interrupted(monkeypatch):
+    from memsim.grading import judge  # noqa: PLC0415 (its own names)
+
+    def loops(_rng, _mine):
+        """It judges without end."""
+        yield []
+        while True:
+            pass
+
+    monkeypatch.setattr(judge, "_JUDGING_SECONDS", 0.2)
+    message, faulty = judge._run(loops, lambda _arguments: 7, None, {})  # noqa: SLF001 (without a worker)
+
+    assert faulty
+    assert "JudgingError" in message
+
+
+# ---- results and tables ------------------------------------------------------------------------------
+
+
+def result(student="ada", score=3):
+    tests = [
+        RuleResult("one rule", score, passed=True),
+        RuleResult("another", 2, passed=False, message="No."),
+    ]
+    return Result(student, "a", "print", "a.ipynb", [QuestionResult("f", score + 2, tests)])
+
+
+def test_a_result_is_read_as_it_was_written(tmp_path):
+    write_json(tmp_path / "r.json", result().document())
+
+    assert stored(tmp_path / "r.json") == result()
+    assert stored(tmp_path / "none.json") is None
+
+
+def test_a_fingerprint_tells_its_parts_apart():
+    prints = {
+        fingerprint(b"ab", "c", b"d", "e"),
+        fingerprint(b"a", "bc", b"d", "e"),
+        fingerprint(b"ab", "c", b"de", ""),
+        fingerprint(b"ab", "c", b"d", "f"),
+    }
+
+    assert len(prints) == 4
+
+
+def test_lateness_never_makes_a_score_negative_nor_better():
+    due = moment("2026-12-01T00:00+00:00", "")
+    times = {"late": moment("2026-12-20T00:00+00:00", ""), "early": moment("2026-11-01T00:00+00:00", "")}
+    policy = Policy(due, 0, 10, times)
+
+    assert [final_score(result(name), policy) for name in ("late", "early", "unknown")] == [0, 3, 3]
+    assert "late,3,5,19,0,3," in grades([result("late")], policy)
+
+
+def test_a_table_of_times_says_what_is_wrong_with_it(tmp_path):
+    (tmp_path / "times.csv").write_text("name,when\nada,2026\n")
+    with pytest.raises(LateError, match="columns student and time"):
+        collected(tmp_path / "times.csv")
+    (tmp_path / "times.csv").write_text("student,time\nada,yesterday\n")
+    with pytest.raises(LateError, match="ada: 'yesterday' is no time"):
+        collected(tmp_path / "times.csv")
+
+
+# ---- finding submissions -----------------------------------------------------------------------------
+
+
+def test_submissions_are_found_however_they_were_collected(tmp_path):
+    flat, folders, nbgrader = tmp_path / "flat", tmp_path / "folders", tmp_path / "submitted"
+    for path in (
+        flat / "ada.ipynb",
+        folders / "bob" / "my work.ipynb",
+        nbgrader / "eve" / "a" / "a.ipynb",
+        nbgrader / "eve" / "a" / "timestamp.txt",
+        nbgrader / "eve" / "b" / "b.ipynb",
+        nbgrader / "fay" / "a" / "other.ipynb",
+        nbgrader / "fay" / "a" / "a.ipynb",
+        folders / "gus" / "one.ipynb",
+        folders / "gus" / "two.ipynb",
+        flat / ".hidden.ipynb",
+    ):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("def f" if path.stem == "two" else "")
+    found = find([flat, folders, nbgrader], "a", ["f"])
+
+    assert [(one.student, one.path.name) for one in found] == [
+        ("ada", "ada.ipynb"),
+        ("bob", "my work.ipynb"),
+        ("eve", "a.ipynb"),
+        ("fay", "a.ipynb"),
+        ("gus", "two.ipynb"),
+    ]
+    assert found[4].remarks == ("two.ipynb was graded; also handed in: one.ipynb",)
+
+
+def test_nothing_to_grade_is_an_error(tmp_path):
+    with pytest.raises(CollectionError, match="no such file or folder"):
+        find([tmp_path / "nowhere"], "a", [])
+    with pytest.raises(CollectionError, match="no submissions"):
+        find([tmp_path], "a", [])
+
+
+def test_different_students_have_different_files():
+    names = ["a", "A", "a b", "a/b", "a%2Fb", "..", ".", "x" * 300, "x" * 301, "\udcff", "\udcfe"]
+
+    assert len({file_name(name) for name in names}) == len(names)
+
+
+# ---- similarity --------------------------------------------------------------------------------------
+
+LONG = """
+def answer(start, pages):
+    total, pfn = 0, start
+    while pfn < start + pages:
+        order = min(10, (pfn & -pfn).bit_length() - 1)
+        total += 1 << order if order > 3 else 2 * order
+        pfn += 1 << order
+    return [total, pfn, start] if total else []
+"""
+RENAMED = LONG.replace("total", "summe").replace("pfn", "frame").replace("# ", "") + "# mine\n"
+OTHER = """
+def answer(start, pages):
+    found = {}
+    for number in range(start, start + pages):
+        kind = "free" if number % 2 else "taken"
+        found.setdefault(kind, []).append(number)
+    return sorted(found.get("free", []), key=lambda value: -value)[:3]
+"""
+
+
+def test_renaming_hides_nothing_and_other_code_is_not_alike():
+    pairs = alike({"ada": [LONG], "bob": [RENAMED], "eve": [OTHER]}, starter=[])
+
+    assert [(pair.one, pair.other) for pair in pairs] == [("ada", "bob")]
+    assert pairs[0].share == 1
+
+
+def test_the_starter_and_what_everybody_writes_is_no_sign():
+    assert alike({"ada": [LONG], "bob": [LONG]}, starter=[LONG]) == []
+    assert alike({str(number): [LONG] for number in range(10)}, starter=[]) == []
+    assert alike({"ada": ["x = 1"], "bob": ["x = 1"]}, starter=[]) == []  # three tokens are nobody's own
+
+
+# ---- hand-outs ---------------------------------------------------------------------------------------
+
+
+def test_handout_writes_what_students_get_and_keeps_the_source(tmp_path, capsys):
+    assert main(["handout", str(ONE_BLOCK), "--out", str(tmp_path)]) == 0
+    made = load(tmp_path / "one-block.ipynb")
+
+    assert made == student_copy(load(ONE_BLOCK))
+    assert sum(STUB in cell for cell in code_of(made)) == 4
+    assert "one-block.ipynb" in capsys.readouterr().out
+    assert main(["handout", str(ONE_BLOCK), "--out", str(ONE_BLOCK.parent)]) == 2
+    assert "the source would be lost" in capsys.readouterr().err
+
+
+def test_handout_writes_solutions_without_marks(tmp_path):
+    main(["handout", str(ONE_BLOCK), "--out", str(tmp_path), "--solutions"])
+    text = json.dumps(load(tmp_path / "one-block.ipynb"))
+
+    assert "SOLUTION" not in text
+    assert "bit_length" in text
