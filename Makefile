@@ -41,8 +41,9 @@ lint: $(VENV)/.ready
 	@$(BIN)/mypy
 
 book: $(VENV)/.ready
-	@echo "Collecting the glossary, and executing the book's notebooks."
+	@echo "Collecting glossary and atlas, and executing the book's notebooks."
 	@$(BIN)/python -m tests.tools.glossary
+	@$(BIN)/python -m tests.tools.atlas
 	@$(IN_VENV) $(OWN_STATE) python tests/tools/execute_book.py
 
 bench: $(VENV)/.ready

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from .reading import CHAPTERS, book_of, calls, code, headings, markdown, put, sections, words
+from .reading import BOOK, CHAPTERS, book_of, calls, code, headings, markdown, put, sections, words
 
 BUDGET_MINUTES = 45
 WORDS_PER_MINUTE = 200
@@ -184,6 +184,14 @@ def test_the_welcome_page_has_its_own_form():
     )
     assert list(keeps_to_its_time(notebook)) == []
     assert list(says_where_to_read_on(notebook)) == []
+
+
+@pytest.mark.parametrize(
+    "rule", [rule for rule in RULES if rule is not makes_claims], ids=lambda r: r.__name__
+)
+def test_the_guide_for_authors_follows_its_own_rules(rule):
+    """It is a chapter that is all form; one claim is enough for an example."""
+    assert list(rule(json.loads((BOOK / "author-guide.ipynb").read_text(encoding="utf-8")))) == []
 
 
 # ---- the rules themselves ----------------------------------------------------------------------------------
