@@ -143,7 +143,7 @@ def in_processes(rounds: int, *, smoke: bool) -> dict[str, dict[str, float]]:
         kept = ", ".join(f"{key} <= {limit:g}" for key, limit in limits.items() if numbers[key] <= limit)
         verdicts = [f"   met: {kept}"] * bool(kept) + [f"   NOT MET: {', '.join(missed)}"] * bool(missed)
         print(f"  {name:<32} {shown}{''.join(verdicts)}")
-    ratio = found["import memsim"]["clock"] / found["import numpy"]["clock"]
+    ratio = found["import memsim"]["processor"] / found["import numpy"]["processor"]
     print(f"  {'import memsim / import numpy':<32} {ratio:.3g}{'' if smoke else verdict(ratio, 1.2)}")
     return found
 

@@ -112,14 +112,17 @@ def write_trace(path: Path, events: int) -> None:
 
 def start(what: str) -> dict[str, float]:
     """Import a module in a fresh interpreter, or let one show the command line's help."""
-    clock = "time.perf_counter()"
-    code = f"import time; start = {clock}; import {what}; print({clock} - start)"
+    now = "(time.perf_counter(), time.process_time())"
+    code = f"import time; a, b = {now}; import {what}; c, d = {now}; print(c - a, d - b)"
     command = [sys.executable, *(["-m", "memsim", "--help"] if what == "--help" else ["-c", code])]
     compiled = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     begin = time.perf_counter()
     done = subprocess.run(command, check=True, capture_output=True, text=True, env=compiled)  # noqa: S603 (ourselves)
-    seconds = time.perf_counter() - begin
-    return {"clock": seconds if what == "--help" else float(done.stdout)}
+    clock, used = time.perf_counter() - begin, resource.getrusage(resource.RUSAGE_CHILDREN)
+    if what == "--help":
+        return {"clock": clock, "processor": used.ru_utime + used.ru_stime}
+    clock, processor = map(float, done.stdout.split())
+    return {"clock": clock, "processor": processor}
 
 
 MEASUREMENTS = {
