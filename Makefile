@@ -85,7 +85,16 @@ $(VENV)/.locked: requirements.lock
 	fi
 	@touch $@
 
-# The project itself on top, and JupyterLab told not to ask for news.
+# JupyterLab's settings here: it asks nobody for news, and cuts no line of code off at the right.
+define LAB_SETTINGS
+{
+  "@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": false},
+  "@jupyterlab/notebook-extension:tracker": {"codeCellConfig": {"lineWrap": true}}
+}
+endef
+export LAB_SETTINGS
+
+# The project itself on top.
 $(VENV)/.ready: $(VENV)/.locked pyproject.toml
 	@echo "Installing memsim in $(VENV), editable."
 	@if command -v uv >/dev/null; then \
@@ -95,8 +104,7 @@ $(VENV)/.ready: $(VENV)/.locked pyproject.toml
 			--no-deps --no-build-isolation --editable .; \
 	fi
 	@mkdir -p $(VENV)/share/jupyter/lab/settings
-	@echo '{"@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": false}}' \
-		> $(VENV)/share/jupyter/lab/settings/overrides.json
+	@echo "$$LAB_SETTINGS" > $(VENV)/share/jupyter/lab/settings/overrides.json
 	@touch $@
 
 chromium: $(VENV)/.ready

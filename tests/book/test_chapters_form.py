@@ -13,7 +13,21 @@ from typing import Any
 
 import pytest
 
-from .reading import BOOK, CHAPTERS, book_of, calls, code, headings, markdown, put, sections, words
+from .reading import (
+    BOOK,
+    CHAPTERS,
+    book_of,
+    called,
+    calls,
+    cells,
+    code,
+    headings,
+    markdown,
+    put,
+    sections,
+    source,
+    words,
+)
 
 BUDGET_MINUTES = 45
 WORDS_PER_MINUTE = 200
@@ -88,6 +102,14 @@ def asks_to_recall(notebook):
         yield f"Recall must ask {RECALLED} questions with quiz(), and asks {asked}"
 
 
+def folds_its_answers(notebook):
+    for cell in cells(notebook, "code"):
+        asked = called(source(cell))
+        folded = cell["metadata"].get("jupyter", {}).get("source_hidden")
+        if (asked["quiz"] or asked["predict"]) and not folded:
+            yield f"the answer shows above its question: hide the source of\n{source(cell)}"
+
+
 def makes_one_predict_twice(notebook):
     if calls(notebook)["predict"] < 2:
         yield "at least two predict() must be in it"
@@ -128,6 +150,7 @@ RULES = (
     says_what_it_needs,
     keeps_to_its_time,
     asks_to_recall,
+    folds_its_answers,
     makes_one_predict_twice,
     shows_a_real_kernel,
     makes_claims,
@@ -199,13 +222,19 @@ def test_the_guide_for_authors_follows_its_own_rules(rule):
 QUIZ = "quiz('Who?', {'I': 'Yes.', 'You': 'No.'}, correct='I')"
 PREDICT = "predict('How many?', 'number', answer=1, explain='One.')"
 CLAIM = "claim('a.b', 'So.', 'f(), 6.12', holds=h, contradicted_by=c)"
+
+
+def folded(text, count):
+    return code(text, count) | {"metadata": {"jupyter": {"source_hidden": True}}}
+
+
 GOOD: dict[str, Any] = book_of(
     markdown("# A chapter\nWhat it is about.\n## Goals\n- say\n- show"),
     markdown("## What you need\n[The first chapter](01-one-block-comes-online.ipynb).\n\nTime: 11 minutes"),
     markdown("## Recall"),
-    code(f"{QUIZ}\n{QUIZ}\n{QUIZ}", 1),
+    folded(f"{QUIZ}\n{QUIZ}\n{QUIZ}", 1),
     markdown("## Why it is so\nFor a reason.\n## Something in between\n## Predict"),
-    code(f"{PREDICT}\n{PREDICT}", 2),
+    folded(f"{PREDICT}\n{PREDICT}", 2),
     markdown("## Run: watch it\n## Explain\n### Before\n### After all of it\n## Another thing"),
     markdown("## On a real kernel"),
     code("on_a_real_kernel('See it.', 'cat /proc/zoneinfo')", 3),
@@ -262,6 +291,7 @@ BREAKS = {
     "too much time": (keeps_to_its_time, change(NEED, "Time: 11", "Time: 46")),
     "too many words": (keeps_to_its_time, change(GOALS, "about.", "about " * 7200)),
     "two questions": (asks_to_recall, in_cell(RECALL, f"{QUIZ}\n{QUIZ}")),
+    "the answer above the question": (folds_its_answers, put({}, "cells", RECALL, "metadata")),
     "one prediction": (makes_one_predict_twice, put(PREDICT, "cells", WHY + 1, "source")),
     "nothing to see": (shows_a_real_kernel, in_cell(REAL, "print('a kernel')")),
     "ten claims": (makes_claims, in_cell(CLAIMS, "\n".join([CLAIM] * (LEAST_CLAIMS - 1)))),

@@ -11,7 +11,7 @@ from memsim import Scenario, compare
 from memsim.view.tables import counters_text
 from memsim.view.walk import Walk
 
-from .notebook import STATIC, stored, widget_cells
+from .notebook import STATIC, stored, widget_cells, write_notebook
 
 pytestmark = pytest.mark.browser
 
@@ -160,6 +160,16 @@ def goes_back_and_to_both_ends(explorer):
     assert explorer.press("ArrowUp", 1) == second
     explorer.press("End", last)
     explorer.press("ArrowRight", last)
+
+
+def test_a_line_of_code_is_wrapped_and_not_cut_off(open_notebook, page, tmp_path):
+    """The book's lines may have 110 columns, and a reader's window fewer: `make` sets JupyterLab so."""
+    long_line = f"print('{'all of it ' * 30}')"
+    open_notebook(write_notebook(tmp_path / "long" / "long.ipynb", long_line))
+    editor = page.locator(".jp-CodeCell .cm-scroller >> visible=true")
+    editor.wait_for()
+    shown, whole = editor.evaluate("editor => [editor.clientWidth, editor.scrollWidth]")
+    assert 0 < whole <= shown
 
 
 def test_a_prediction_is_made_by_keyboard(open_notebook, page, screenshots):
