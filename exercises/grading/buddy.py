@@ -176,8 +176,8 @@ def only_buddies_merge(rng, mine):
 
 def not_across_isolation(rng, mine):
     """A pageblock that is isolated does not merge with one that is not."""
-    for isolated in ([0], [1]):
-        freed = rng.sample(range(1024), rng.choice([1024, 1000]))
+    for isolated, number in zip(rng.sample([[0], [1]], 2), (1024, 1000), strict=True):
+        freed = rng.sample(range(1024), number)
         if (yield [freed, isolated]) != expected(freed, isolated):
             return (
                 f"Pageblock {isolated[0]} is isolated. From order 9 on __free_one_page() looks at the migratetype of the "
@@ -408,8 +408,9 @@ def marks_of(release, normal, movable):
 
 def ask_marks(rng, release, zone, rule):
     """Put the question for some machines."""
-    for movable in (BLOCK, BLOCK * rng.choice([3, 5])):
-        normal = BLOCK * rng.choice([4, 8, 13])
+    small, large = (BLOCK, rng.choice([3, 4, 5])), (BLOCK * rng.choice([3, 5]), rng.choice([8, 13]))
+    for movable, blocks in (small, large):  # in a small machine the step comes from the share
+        normal = BLOCK * blocks
         kbytes, want = marks_of(release, normal, movable)
         answer = yield [release, kbytes, normal, movable]
         if answer.get(zone) != want[zone]:

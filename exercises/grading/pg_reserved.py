@@ -10,7 +10,7 @@ from memsim import AFTER, BEFORE, Machine
 from memsim.grading import Assignment, Question, Wrong
 from memsim.include.page_flags import PageFlag
 from memsim.walkers import WALKERS
-from memsim.walkers.subject import Subject
+from memsim.walkers.subject import RESERVED, Subject
 
 BLOCK, START = 32768, 0x100000
 SIDES = {"before": BEFORE, "after": AFTER}
@@ -85,7 +85,7 @@ def some_pages_are_none_of_these(rng, mine):
         if not kinds_of(side, page)
     ]
     strange += [(patched, dict(collection("before")["hole"], refcount=0)) for patched in (True, False)]
-    for patched, page in rng.sample(strange, 4):
+    for patched, page in rng.sample(strange, len(strange)):
         if (yield [patched, page]) != []:
             return (
                 "A page that has no such words on this kernel is none of the five. All five have refcount 1, none has "
@@ -444,7 +444,10 @@ def ask_readers(rng, wanted, number, rule):
         for zone in ("kernel", "movable")
         if release in walker.releases and verdict_on(walker, zone, release) == wanted
     ]
-    for walker, zone in rng.sample(rows, min(number, len(rows))):
+    asking = [row for row in rows if any(step.question is RESERVED for step in row[0].steps)]
+    others = [row for row in rows if row not in asking]
+    chosen = rng.sample(asking, min(2, len(asking))) + rng.sample(others, min(number, len(others)))
+    for walker, zone in chosen[:number]:
         facts = [described(rng, walker, subject) for subject in subjects(zone, release)]
         if (yield [reader_of(walker, release), *facts]) != wanted:
             return f"{walker.function}, {walker.file}, zone {zone}: wrong. {rule}"
