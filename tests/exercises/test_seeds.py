@@ -1,0 +1,84 @@
+"""Every assignment with many seeds: a test that only mostly tells right from wrong is no test.
+
+Our own answers run in this process here, which is quick enough for many students; the other tests of this
+folder run them as the grader does.
+"""
+
+import json
+from pathlib import Path
+
+import pytest
+
+import memsim.grading
+from memsim.grading import check
+from memsim.grading.assignment import Assignment, fresh
+from memsim.grading.conversation import Failure
+from memsim.grading.course import code_of, load, solution_copy, source_of, with_answer
+from memsim.grading.judge import _run
+from memsim.grading.values import problem
+
+GRADING = [
+    pytest.param(path, id=path.stem.replace("_", "-"))
+    for path in sorted(Path("exercises/grading").glob("*.py"))
+]
+STUDENTS = [f"student-{number}" for number in range(15)]
+every_assignment = pytest.mark.parametrize("grading", GRADING)
+
+
+def function_of(question, cells, student):
+    """Execute a notebook of ours and return the answer to a question."""
+    names = {"__name__": "notebook"}
+    source = "\n".join(cells).replace('STUDENT = ""', f"STUDENT = {student!r}")
+    exec(compile(source, question.name, "exec"), names)  # noqa: S102 (our own notebook)
+    return names[question.name]
+
+
+def judged(assignment, question, cells, student):
+    """Return the score and the messages of a student."""
+    function = function_of(question, cells, student)
+
+    def call(arguments):
+        try:
+            value = function(*json.loads(json.dumps(arguments)))
+        except Exception as error:  # noqa: BLE001 (a wrong solution may fail in any way)
+            return Failure("raised", f"it raised {type(error).__name__}")
+        wrong = problem(value, question.returns)
+        return Failure("answer", f"the answer {wrong}") if wrong else value
+
+    score, messages = 0, []
+    for test, points in question.tests.items():
+        rng = fresh(f"key of {student}", assignment.name, question.name, test, student)
+        message, needs_teacher = _run(test, call, rng, question.variant_of(student))
+        assert not needs_teacher, message
+        score += 0 if message else points
+        messages += [message] if message else []
+    return score, messages
+
+
+@every_assignment
+def test_scores_do_not_depend_on_the_seed(grading, monkeypatch):
+    monkeypatch.setattr(memsim.grading, "check", lambda *_, **__: None)
+    assignment = Assignment.load(grading)
+    solved = solution_copy(load(source_of(grading)))
+    for question in assignment.questions:
+        for student in STUDENTS:
+            assert judged(assignment, question, code_of(solved), student) == (question.points, [])
+            for wrong in question.wrong:
+                cells = code_of(with_answer(solved, question.name, wrong.source))
+                score, messages = judged(assignment, question, cells, student)
+                case = (question.name, wrong.misconception, student)
+
+                assert (*case, score) == (*case, wrong.score), messages
+                assert any(wrong.message in message for message in messages), (case, messages)
+
+
+@every_assignment
+def test_the_solution_passes_its_public_checks(grading, monkeypatch, capsys):
+    cells, executed, names = code_of(solution_copy(load(source_of(grading)))), [], {}
+    monkeypatch.setattr(memsim.grading, "check", lambda name, **how: check(name, **how, cells=executed))
+    for cell in cells:
+        exec(cell, names)  # noqa: S102 (our own notebook; a check that fails raises)
+        executed.append(cell)
+
+    checked = capsys.readouterr().out.count("The tests that give the points run when it is graded.")
+    assert checked == len(Assignment.load(grading).questions)
