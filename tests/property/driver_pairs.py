@@ -48,7 +48,9 @@ class Pair:
             self.alike = False
         if self.alike and (fault := self.difference()):
             return fault
-        wrong = [(side.kernel.patch, side.wrong()) for side in self.sides]
+        # Two that are alike are right or wrong together: to judge one of them is enough, and half as slow.
+        judged = self.sides[1:] if self.alike else self.sides
+        wrong = [(side.kernel.patch, side.wrong()) for side in judged]
         return next((f"{patch}: {faults[0]}" for patch, faults in wrong if faults), None)
 
     def refused_at_another_stage(self, step, ends):
