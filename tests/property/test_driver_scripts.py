@@ -14,6 +14,7 @@ from memsim.include.page_flags import PageFlag
 
 from .driver_pairs import NAMED, Pair, disagreement
 from .driver_scripts import DEVICES, N, configurations, scenario, scenarios
+from .driver_sides import Side
 
 SCRIPTS = 2 * settings.default.max_examples
 """For each kind of device; with the profile ``nightly`` 2,500."""
@@ -31,6 +32,12 @@ def test_before_and_after_differ_only_as_the_specification_names_it(kind):
 
 def request(pages):
     return {"do": "virtio_mem_request", "device": "vm0", "requested_pages": pages}
+
+
+def auto_online(kind, steps):
+    """Return the scenario of a kept script: blocks come online by themselves."""
+    machine = {"ram": [[0, N]], "devices": [DEVICES[kind]], "default_online_type": "online_movable"}
+    return scenario(machine, steps)
 
 
 # ---- what is accepted is met, and nothing else is accepted ---------------------------------------------
@@ -96,6 +103,64 @@ def test_a_page_that_nobody_has_is_lost():
     side.device.mode.plugged[32][1] = True  # the driver forgets that it withholds a sub-block
 
     assert any("neither managed nor kept by anybody" in fault for fault in side.wrong())
+
+
+# ---- nothing is lost, whatever the host answers --------------------------------------------------------
+
+
+def device_step(do, device, **arguments):
+    return {"do": do, "device": device, **arguments}
+
+
+def misbehaving(kind, answer):
+    """Return a script in which the host answers so while the machine shrinks and grows again."""
+    if kind.startswith("virtio-mem"):
+        name, unit = "vm0", DEVICES[kind]["device_block_pages"]
+        grow, shrink, rest = request(2 * N - unit), request(unit), request(N)
+    elif kind == "hv-balloon":
+        name = "hv0"
+        grow = device_step("hv_hot_add", name, start_pfn=32 * N, nr_pages=N + 5000)
+        shrink, rest = (
+            device_step("hv_inflate", name, nr_pages=3000),
+            device_step("hv_deflate", name, nr_pages=900),
+        )
+    else:
+        name = "xen0"
+        grow, shrink, rest = (
+            device_step("xen_balloon_target", name, target_pages=pages)
+            for pages in (N + 3000, N - 700, N + 800)
+        )
+    host = device_step("host_will", name, answer=answer, times=2)
+    offline = [{"do": "offline", "block": block} for block in (2, 32, 33)]
+    return [grow, host, shrink, *offline, host, rest, {"do": "wait", "seconds": 3600}]
+
+
+ANSWERS = {
+    "virtio-mem": ("NACK", "BUSY", "ERROR", f"RESIZE:{N // 2}"),
+    "virtio-mem, big blocks": ("NACK", "BUSY", "ERROR", f"RESIZE:{N}"),
+    "hv-balloon": ("BUSY", "ERROR"),
+    "xen-balloon": ("REFUSE", "HALF"),
+}
+
+
+@pytest.mark.parametrize(
+    ("release", "patch"), [("6.1", BEFORE), ("6.1", AFTER), ("6.12", BEFORE), ("6.12", AFTER)]
+)
+@pytest.mark.parametrize(("kind", "answer"), [(kind, answer) for kind in ANSWERS for answer in ANSWERS[kind]])
+def test_every_page_is_managed_or_withheld_or_gone_with_its_block(kind, answer, release, patch):
+    script = auto_online(kind, misbehaving(kind, answer))
+    side, came, went = Side(script, patch, release), N, 0
+    for number in range(len(script.steps)):
+        blocks = set(side.sections())
+        side.do(number)
+        came += N * len(set(side.sections()) - blocks)
+        went += N * len(blocks - set(side.sections()))
+        assert side.wrong() == []
+        withheld = sum(
+            int(mask.sum()) for nr, one in side.sections().items() for mask in side.books(nr, one).values()
+        )
+        assert side.machine.totalram_pages + withheld + went == came
+    assert came > N
 
 
 # ---- the stage at which offlining is refused -----------------------------------------------------------
@@ -166,12 +231,6 @@ BROKEN = {
 ALL_BROKEN = pytest.mark.parametrize(
     ("kind", "patch", "configuration", "steps", "fault"), BROKEN.values(), ids=BROKEN
 )
-
-
-def auto_online(kind, steps):
-    """Return the scenario of a kept script: blocks come online by themselves."""
-    machine = {"ram": [[0, N]], "devices": [DEVICES[kind]], "default_online_type": "online_movable"}
-    return scenario(machine, steps)
 
 
 @ALL_BROKEN
