@@ -118,6 +118,18 @@ reference_model = Question(
     tests={nobody_comes: 1, too_late_to_get: 2, held_while_going: 3},
     wrong=[
         Wrong(
+            "dropping_the_last_reference_always_frees",
+            MODEL.replace(
+                "refcount -= 1\n            warned",
+                "refcount -= 1\n            freed |= refcount == 0\n            warned",
+            )
+            + "        elif name == 'get' and refcount > 0:\n            refcount += 1\n            holders.add(reader)\n"
+            "        elif name == 'put' and reader in holders:\n            holders.remove(reader)\n            refcount -= 1\n"
+            "            freed |= refcount == 0\n" + OUTCOME,
+            score=3,
+            message="page_ref_dec()",
+        ),
+        Wrong(
             "a_reference_can_always_be_taken",
             MODEL + "        elif name == 'get':\n            refcount += 1\n"
             "        elif name == 'put':\n            refcount -= 1\n            freed |= refcount == 0\n"
@@ -361,6 +373,16 @@ skippable = Question(
     tests={withheld_pages_go: 2, an_extra_reference: 2, who_did_not_agree: 2, all_others: 1},
     wrong=[
         Wrong(
+            "the_scan_refuses_whatever_cannot_move",
+            CHECKS
+            + "        return 'go on' if page['buddy'] or page['hwpoison'] or page['skippable'] else 'busy'\n"
+            "    if stage == 'test':\n"
+            "        return 'fine' if page['buddy'] or page['hwpoison'] or page['skippable'] else 'not yet'\n"
+            "    return 'not managed' if page['offline'] else 'managed'\n",
+            score=6,
+            message="neither movable nor free",
+        ),
+        Wrong(
             "test_pages_isolated_still_wants_refcount_0",
             CHECKS + "        return 'busy' if page['offline'] and not page['skippable'] else 'go on'\n"
             "    if stage == 'test':\n"
@@ -521,6 +543,12 @@ counterexample = Question(
     limits=A_MINUTE,
     tests={halves_are_told_apart: 2, other_hunks_are_found: 1, nothing_can_be_left_out: 2, no_false_alarm: 2},
     wrong=[
+        Wrong(
+            "only_counters_tell",
+            TABLE.replace("[4, 5]", "[]") + "    return []\n",
+            score=4,
+            message="types and references",
+        ),
         Wrong(
             "moments_in_between_count",
             TABLE + "    return [0, 2, 3]\n",

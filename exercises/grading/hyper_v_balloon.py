@@ -167,6 +167,16 @@ offline_partly_backed = Question(
     tests={a_full_block_goes: 1, who_says_no: 3, what_remains: 2},
     wrong=[
         Wrong(
+            "no_block_of_a_balloon_goes_offline",
+            "def offline_partly_backed(patched, backed, used):\n"
+            "    both = ['MEM_GOING_OFFLINE', 'MEM_CANCEL_OFFLINE']\n"
+            "    if patched:\n"
+            "        return {'errno': 'EBUSY', 'stopped_by': 'scan', 'heard': both, 'moved': used}\n"
+            "    return {'errno': 'EBUSY', 'stopped_by': 'isolate', 'heard': [], 'moved': 0}\n",
+            score=5,
+            message="Nothing is withheld",
+        ),
+        Wrong(
             "the_patch_changes_nothing_here",
             FULL + "    return {'errno': 'EBUSY', 'stopped_by': 'isolate', 'heard': [], 'moved': 0}\n",
             score=1,

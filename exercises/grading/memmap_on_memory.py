@@ -297,6 +297,13 @@ left_out = Question(
     tests={ordinary_pages: 2, the_map_is_read: 1, without_the_hunk: 3},
     wrong=[
         Wrong(
+            "kcore_skips_free_pages_too",
+            KINDS.replace("free, offline = ['hibernation', ", "free, offline = ['kcore', 'hibernation', ")
+            + "    return offline if kernel == 'without the hunk' else []\n",
+            score=4,
+            message="asks for the type Offline only",
+        ),
+        Wrong(
             "the_type_is_cleared_because_the_pages_are_free",
             KINDS + "    return free if kernel == 'without the hunk' else []\n",
             score=3,

@@ -225,6 +225,19 @@ one_page = Question(
     },
     wrong=[
         Wrong(
+            "broken_pages_are_unmovable",
+            "def one_page(page, zone):\n"
+            "    if page['reserved']:\n"
+            "        return 'EBUSY isolate'\n"
+            "    if page['offline']:\n"
+            "        return 'EBUSY scan' if page['refcount'] else 'ok'\n"
+            "    if page['lru']:\n"
+            "        return 'ok' if page['refcount'] == 1 else 'EINTR'\n"
+            "    return 'EINTR' if zone == 'Movable' else 'EBUSY isolate'\n",
+            score=8,
+            message="test_pages_isolated() accepts hwpoisoned pages",
+        ),
+        Wrong(
             "a_withheld_page_stops_isolation",
             "def one_page(page, zone):\n"
             "    if page['reserved'] or page['offline'] and page['refcount']:\n"
@@ -466,7 +479,7 @@ def the_memmap_forgets(rng, mine):
     """Coming online again writes all struct pages anew; one release has noted elsewhere what was broken."""
     keys = ["errno", "managed_again", "free_again"]
     rule = (
-        "memmap_init_range() writes every struct page, mark and all. Since 6.2 each block counts its broken pages outside of the memmap, "
+        "memmap_init_range() writes every struct page, mark and all. 6.12 counts the broken pages of each block outside of the memmap, "
         "and memory_block_online() looks at that number."
     )
     return (yield from told_as_recorded(rng, keys, rule, [0, rng.randrange(1, 20)]))

@@ -94,6 +94,14 @@ dropped_hunk = Question(
     tests={nothing_to_notice: 1, checks_keep_the_pages: 2, they_stay_counted: 2},
     wrong=[
         Wrong(
+            "every_kernel_looks_at_what_it_frees",
+            NUMBERS + "    bad = not applied\n"
+            "    return {'managed': pages, 'free': 0 if bad else pages, 'log_lines': int(bad),\n"
+            "            'managed_offline': pages if bad else 0}\n",
+            score=4,
+            message="Where nobody looks at the type",
+        ),
+        Wrong(
             "the_type_is_overwritten_so_nothing_happens",
             NUMBERS + "    return {'managed': pages, 'free': pages, 'log_lines': 0, 'managed_offline': 0}\n",
             score=1,
@@ -188,6 +196,14 @@ halves = Question(
     returns=list[int],
     tests={both_or_none: 2, a_half_alone: 2, a_half_alone_and_a_veto: 1},
     wrong=[
+        Wrong(
+            "managed_never_moves_before_the_end",
+            SUM + "    if fails:\n"
+            "        return [online, online]\n"
+            "    return [online, 0 if core == driver else (-withheld if driver else withheld)]\n",
+            score=0,
+            message="Without 3/3 the driver adds",
+        ),
         Wrong(
             "the_sign_is_the_other_way_round",
             SUM + "    if fails:\n"

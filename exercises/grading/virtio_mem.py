@@ -110,6 +110,13 @@ plug_story = Question(
     tests={present_does_not_ask: 1, managed_follows: 1, dirty_remembers: 3},
     wrong=[
         Wrong(
+            "unplugged_pages_stay_managed",
+            HEAD + "    top = max([plugged, *requests])\n"
+            "    return {'present': 32768, 'managed': top * 512, 'dirty': (64 - top) * 512, 'clean': (top - now) * 512}\n",
+            score=4,
+            message="keep managed at what is plugged",
+        ),
+        Wrong(
             "present_is_what_is_plugged",
             HEAD + "    top = max([plugged, *requests])\n"
             "    return {'present': now * 512, 'managed': now * 512, 'dirty': (64 - top) * 512, 'clean': (top - now) * 512}\n",
@@ -218,6 +225,15 @@ virtio_mem_notifier = Question(
         references_are_counted: 1,
     },
     wrong=[
+        Wrong(
+            "a_cancellation_needs_no_work",
+            DRIVER + "    if action == 'MEM_GOING_OFFLINE':\n"
+            "        active, managed, refs = True, managed + fake, [n - 1 for n in refs]\n"
+            "    else:\n"
+            "        active = False\n" + REST,
+            score=5,
+            message="takes back what MEM_GOING_OFFLINE did",
+        ),
         Wrong(
             "the_sign_is_the_other_way_round",
             DRIVER + "    if action == 'MEM_GOING_OFFLINE':\n"
@@ -674,6 +690,12 @@ remembering_driver = Question(
     returns=dict[str, dict[str, list[int]] | list[int]],
     tests={the_first_time: 1, nothing_leaks: 3, nothing_is_lost: 2, it_lets_go_and_takes_back: 2},
     wrong=[
+        Wrong(
+            "what_comes_online_is_there",
+            NOTES + "    if event == 'online':\n        named = pages\n" + NOTED,
+            score=0,
+            message="the host does not back it",
+        ),
         Wrong(
             "the_memmap_keeps_what_is_withheld",
             NOTES + "    if event == 'plug':\n"
