@@ -30,6 +30,13 @@ ATTACKS = attacks("escape")
 """In them SECRET, STORE, NEIGHBOUR, PORT, GRADER and VICTIM have values."""
 
 
+ONLY_ROOT_CAN = {
+    "own-15-the-clock-is-set",
+    "own-16-becoming-root",
+    "own-18-a-priority-above-everybody",
+}
+
+
 def cells_of(name, scene, victim=1):
     known = {
         "SECRET": str(scene.folder / "solution.py"),
@@ -73,6 +80,9 @@ def test_it_does_harm_without_a_fence(name, scene, victim):
     if name.startswith("row-14"):
         time.sleep(1)
 
+    if name in ONLY_ROOT_CAN and os.geteuid():
+        assert isinstance(value, Failure)  # whoever is not root is refused by the kernel alone
+        return
     answered = not isinstance(value, Failure) and value > 0
     broken = isinstance(value, Failure) and value.kind == "broken"
     assert answered or broken or not scene.untouched(), value

@@ -1,8 +1,8 @@
 """Execute the book's notebooks in place, and keep nothing in them that changes by itself.
 
-Without arguments: every notebook in book/. With arguments: these notebooks. A notebook whose cell
-fails stays as it was. Widget state and times are not stored: state alone can be megabytes, and
-both would make each execution look like a change of the book.
+Without arguments: every notebook in book/, and the guide for instructors. With arguments: these notebooks.
+A notebook whose cell fails stays as it was. Widget state and times are not stored: state alone can be
+megabytes, and both would make each execution look like a change of the book.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
 BOOK = Path(__file__).resolve().parents[2] / "book"
+GUIDE = BOOK.parent / "exercises" / "instructor-guide.ipynb"
 CELL_TIMEOUT_S = 120
 KERNELSPEC = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 LANGUAGE = {"name": "python"}
@@ -26,7 +27,7 @@ CHANGING_METADATA = ("execution", "ExecuteTime", "widgets", "trusted")
 
 def main(arguments: list[str]) -> int:
     """Renew the notebooks; 0 if all of them ran."""
-    paths = [Path(name) for name in arguments] or sorted(BOOK.glob("*.ipynb"))
+    paths = [Path(name) for name in arguments] or [*sorted(BOOK.glob("*.ipynb")), GUIDE]
     if not paths:
         print(f"There is no notebook in {BOOK}.")
         return 1
