@@ -61,6 +61,11 @@ lock:
 		--generate-hashes --no-annotate --custom-compile-command "make lock" \
 		$(if $(UPGRADE),--upgrade) --extra book --group build --group grade --group lint --group test \
 		--output-file requirements.lock pyproject.toml
+	@echo "What a reader on Binder needs of it, in binder/requirements.txt."
+	@uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest \
+		--generate-hashes --no-annotate --custom-compile-command "make lock" \
+		--extra book --group build --constraint requirements.lock \
+		--output-file binder/requirements.txt pyproject.toml
 
 clean:
 	@echo "Removing the environment, caches and builds."

@@ -39,15 +39,18 @@ class ListedClaim:
 
 
 def find_book(folder: str | None = None) -> Path:
-    """Return the folder of the book: the one given, ``book`` here, or the one beside memsim's code.
+    """Return the folder of the book: the one given, ``book`` here, or the one that memsim came with.
+
+    In a checkout that one lies beside memsim's code, in an installed wheel inside of it.
 
     Raises
     ------
     MemsimError
         No notebook is there.
     """
-    beside = Path(memsim.__file__).parents[1] / "book"
-    places = [Path(folder)] if folder is not None else [Path("book"), beside]
+    code = Path(memsim.__file__).parent
+    came_with = [code / "book", code.parent / "book"]
+    places = [Path(folder)] if folder is not None else [Path("book"), *came_with]
     for place in places:
         if chapters(place):
             return place

@@ -63,8 +63,8 @@ class Server:
 
 
 @contextmanager
-def jupyterlab(folder: Path) -> Iterator[Server]:
-    """Run JupyterLab from the environment of this Python, keeping all it writes below ``folder``."""
+def jupyterlab(folder: Path, python: str = sys.executable) -> Iterator[Server]:
+    """Run JupyterLab from the environment of a Python, keeping all it writes below ``folder``."""
     root = folder / ROOT
     environment = _environment(folder)
     token = environment["JUPYTER_TOKEN"]
@@ -73,7 +73,12 @@ def jupyterlab(folder: Path) -> Iterator[Server]:
     log = folder / "jupyterlab.log"
     with log.open("wb") as sink:
         process = subprocess.Popen(  # noqa: S603 (our own command)
-            _command(root), cwd=root, env=environment, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink
+            _command(root, python),
+            cwd=root,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=sink,
+            stderr=sink,
         )
     try:
         yield Server(_wait_until_up(process, Path(environment["JUPYTER_RUNTIME_DIR"]), log), token, folder)
@@ -81,9 +86,9 @@ def jupyterlab(folder: Path) -> Iterator[Server]:
         _stop(process)
 
 
-def _command(root: Path) -> list[str]:
+def _command(root: Path, python: str) -> list[str]:
     command = [
-        *(sys.executable, "-m", "jupyterlab", "--no-browser"),
+        *(python, "-m", "jupyterlab", "--no-browser"),
         f"--ServerApp.root_dir={root}",
         "--ServerApp.ip=127.0.0.1",
         f"--ServerApp.port={_free_port()}",
