@@ -106,7 +106,6 @@ class Batch:
         path = self.out / "key"
         if not path.exists():
             write(path, secrets.token_hex(16) + "\n")
-            path.chmod(0o600)
         return path.read_text(encoding="ascii").strip()
 
     def _note_change(self, before: Result | None, after: Result) -> None:

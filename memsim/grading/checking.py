@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,8 @@ from memsim.errors import MemsimError
 from memsim.grading.assignment import Limits
 from memsim.grading.conversation import Conversation, Failure
 from memsim.grading.fences import Fence, available
-from memsim.grading.values import shown
+from memsim.grading.inside.answer import cannot_travel
+from memsim.grading.values import problem, shown
 from memsim.grading.worker import Submitted, Worker, WorkerError
 
 if TYPE_CHECKING:
@@ -65,28 +67,59 @@ def check(
         Not all examples are right.
     """
     executed = _executed() if cells is None else cells
-    student = _student(executed)
-    lines = problems = list[str]()
-    try:
-        with (
-            Worker(_strongest(), Submitted(student, executed), memsim=memsim) as worker,
-            Conversation(worker, name, limits or Limits()) as conversation,
-        ):
-            problems = conversation.problems
-            lines = [
-                _line(name, arguments, conversation.call(arguments, returns), wanted, rule)
-                for arguments, wanted, rule in examples
-            ]
-    except WorkerError:
-        lines = lines or [f"  wrong  {name}: the process that answers was ended from inside."]
+    submitted = Submitted(_student(executed), executed)
+    calls = [arguments for arguments, _, _ in examples]
+    answers, problems = _answers(name, returns, calls, submitted, memsim=memsim, limits=limits or Limits())
+    lines = [
+        _line(name, arguments, value, wanted, rule)
+        for (arguments, wanted, rule), value in zip(examples, answers, strict=True)
+    ]
     right = sum(line.startswith("  right") for line in lines)
     text = "\n".join([f"{name}: {right} of {len(lines)} examples right.", *lines])
+    if not submitted.student.strip() and any("variant(" in cell for cell in executed):
+        text += "\nSTUDENT is empty: type your id there, or the numbers are not yours."
     if right == len(lines):
         print(f"{text}\nThe tests that give the points run when it is graded.")  # noqa: T201 (for the student)
         return
     if problems:
         text += "\nCells that could not be executed:\n" + "\n".join(f"  {problem}" for problem in problems)
     raise CheckError(text)
+
+
+def _answers(
+    name: str, returns: Any, calls: list[list[Any]], submitted: Submitted, *, memsim: bool, limits: Limits
+) -> tuple[list[Any], list[str]]:
+    """Return what the function returns for each list of arguments, and what is wrong with the notebook."""
+    if not hasattr(os, "fork") or sys.platform == "emscripten":
+        return [_here(name, arguments, returns) for arguments in calls], []
+    gone = Failure("ended", "the process that answers was ended from inside")
+    values: list[Any] = []
+    problems: list[str] = []
+    try:
+        with (
+            Worker(_strongest(), submitted, memsim=memsim) as worker,
+            Conversation(worker, name, limits) as conversation,
+        ):
+            problems = conversation.problems
+            values += [conversation.call(arguments, returns) for arguments in calls]
+    except WorkerError:
+        pass
+    return values or [gone] * len(calls), problems
+
+
+def _here(name: str, arguments: list[Any], returns: Any) -> Any:
+    """Call the function in this process, where systems have no processes to fork: Windows, and browsers."""
+    function = getattr(_shell(), "user_ns", {}).get(name)
+    if not callable(function):
+        return Failure("missing", f"there is no function {name}() in the notebook")
+    try:
+        value = function(*arguments)
+    except Exception as problem_:  # noqa: BLE001 (whatever the student's function raises)
+        return Failure("raised", f"it raised {type(problem_).__name__}: {problem_}")
+    if value is ...:
+        return Failure("unanswered", "it is not answered yet: it still returns the dots of the starter")
+    wrong = cannot_travel(value) or problem(value, returns)
+    return Failure("type", f"it returns another type: {wrong}") if wrong else value
 
 
 def _line(name: str, arguments: list[Any], value: Any, wanted: Any, rule: str) -> str:
@@ -116,9 +149,14 @@ def same(one: object, other: object) -> bool:
     return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
 
 
+def _shell() -> Any:
+    """Return the IPython session, or None."""
+    return getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+
+
 def _executed() -> list[str]:
     """Return the code that this IPython session has executed."""
-    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    shell = _shell()
     if shell is None:
         msg = "check() needs a notebook: it looks at the cells that were executed"
         raise MemsimError(msg)
@@ -127,7 +165,7 @@ def _executed() -> list[str]:
 
 def _student(cells: list[str]) -> str:
     """Return the id that the student has typed."""
-    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    shell = _shell()
     return str(shell.user_ns.get("STUDENT", "")) if shell and cells else ""
 
 

@@ -100,8 +100,12 @@ class _Crew:
     def __init__(self) -> None:
         self._mine = threading.local()
         self._all: list[GraderProcess] = []
+        self._dismissed = False
 
     def process(self, setup: Setup) -> GraderProcess:
+        if self._dismissed:
+            msg = "the batch was stopped"
+            raise ProcessError(msg)
         if getattr(self._mine, "setup", None) != setup:
             self.lose()
             self._mine.setup, self._mine.process = setup, GraderProcess(setup)
@@ -118,8 +122,9 @@ class _Crew:
             self._all.remove(process)
 
     def dismiss(self) -> None:
-        """End all processes."""
-        for process in self._all:
+        """End all processes, for good."""
+        self._dismissed = True
+        for process in list(self._all):
             process.end()
 
 

@@ -78,7 +78,7 @@ class Examiner:
         with _Line(desk, question) as line:
             for test, points in question.tests.items():
                 rng = fresh(self.key, self.assignment.name, question.name, test, student)
-                message, faulty = _run(test, line.call, rng, mine)
+                message, faulty = _run(test, question.name, line.call, rng, mine)
                 result.tests.append(RuleResult(title(test), points, not message, message, faulty))
             result.problems, result.printed = line.problems, line.printed
         return result
@@ -161,8 +161,16 @@ class _Line:
         self._end()
 
 
-def _run(test: Test, call: Callable[[list[Any]], Any], rng: Any, mine: dict[str, Any]) -> tuple[str, bool]:
-    """Run one test; returns the message ("" is a pass) and whether a teacher should look."""
+def _sentence(name: str, failure: Failure) -> str:
+    """Return a failure as a sentence that names the question."""
+    told = failure.told
+    return f"{name}(){told[2:]}" if told.startswith("it ") else f"{told[0].upper()}{told[1:]}"
+
+
+def _run(
+    test: Test, name: str, call: Callable[[list[Any]], Any], rng: Any, mine: dict[str, Any]
+) -> tuple[str, bool]:
+    """Run one test of a question; returns the message ("" is a pass) and whether a teacher should look."""
     try:
         dialogue = test(rng, mine)
         with _judging():
@@ -171,7 +179,7 @@ def _run(test: Test, call: Callable[[list[Any]], Any], rng: Any, mine: dict[str,
             answer = call(arguments)
             if isinstance(answer, Failure):
                 dialogue.close()
-                return f"{answer.told[0].upper()}{answer.told[1:]}.", False
+                return f"{_sentence(name, answer)}.", False
             with _judging():
                 arguments = dialogue.send(answer)
     except StopIteration as end:

@@ -88,7 +88,7 @@ def fingerprint(submission: bytes, student: str, grading: bytes, key: str) -> st
 
 
 def write(path: Path, text: str) -> None:
-    """Write a file whole or not at all, also when the machine stops half-way.
+    """Write a file whole or not at all, also when the machine stops half-way; nobody else may read it.
 
     A name of its own for each writer: two batches on one folder may disturb each other, not each other's
     files.
@@ -98,7 +98,6 @@ def write(path: Path, text: str) -> None:
     try:
         with os.fdopen(fd, "w", encoding="utf-8", errors="backslashreplace") as file:
             file.write(text)
-        os.chmod(name, 0o644)  # noqa: PTH101 (mkstemp gave a name)
         Path(name).replace(path)
     except BaseException:
         Path(name).unlink(missing_ok=True)

@@ -91,7 +91,7 @@ def test_the_untouched_student_copy_gets_nothing(grading):
     }
     for result in results.values():
         assert {test.message for test in result.tests} == {
-            "It is not answered yet: it still returns the dots of the starter."
+            f"{result.name}() is not answered yet: it still returns the dots of the starter."
         }
 
 

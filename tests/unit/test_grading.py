@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 
 from memsim.cli import main
+from memsim.errors import MemsimError
 from memsim.grading import Assignment, Question
 from memsim.grading.assignment import AssignmentError
+from memsim.grading.checking import CheckError, check
 from memsim.grading.course import STUB, code_of, load, student_copy
 from memsim.grading.judge import QuestionResult, RuleResult
 from memsim.grading.late import LateError, Policy, collected, moment
@@ -126,7 +128,7 @@ def test_a_fault_of_a_test_is_the_teachers_to_see(test, told, monkeypatch):
     from memsim.grading import judge  # noqa: PLC0415 (its own names)
 
     monkeypatch.setattr(judge, "_CALLS", 3)
-    message, faulty = judge._run(test, lambda _arguments: 7, None, {})  # noqa: SLF001 (without a worker)
+    message, faulty = judge._run(test, "f", lambda _arguments: 7, None, {})  # noqa: SLF001 (without a worker)
 
     assert faulty
     assert told in message
@@ -142,7 +144,7 @@ def test_a_judgement_without_end_is_interrupted(monkeypatch):
             pass
 
     monkeypatch.setattr(judge, "_JUDGING_SECONDS", 0.2)
-    message, faulty = judge._run(loops, lambda _arguments: 7, None, {})  # noqa: SLF001 (without a worker)
+    message, faulty = judge._run(loops, "f", lambda _arguments: 7, None, {})  # noqa: SLF001 (without a worker)
 
     assert faulty
     assert "JudgingError" in message
@@ -294,3 +296,42 @@ def test_handout_writes_solutions_without_marks(tmp_path):
 
     assert "SOLUTION" not in text
     assert "bit_length" in text
+
+
+# ---- public checks where there are no processes to fork ----------------------------------------------
+
+
+class Session:
+    """What check() sees of IPython."""
+
+    def __init__(self, **names):
+        self.user_ns = {"In": ["", "mine = variant('f', STUDENT)"], "STUDENT": "", **names}
+
+
+@pytest.mark.parametrize(
+    ("function", "told"),
+    [
+        (lambda n: 2 * n, "f: 1 of 1 examples right."),
+        (lambda n: n, "It returns 3; right is 6."),
+        (lambda n: 2.0 * n, "it returns another type: it is a float (6.0), not an int"),
+        (lambda _: ..., "it is not answered yet"),
+        (lambda n: n / 0, "it raised ZeroDivisionError"),
+        (None, "there is no function f()"),
+    ],
+)
+def test_a_check_on_windows_calls_the_function_itself(function, told, monkeypatch, capsys):
+    monkeypatch.delattr("os.fork")
+    monkeypatch.setattr("memsim.grading.checking._shell", lambda: Session(f=function))
+    try:
+        check("f", returns=int, examples=[([3], 6, "Twice three.")])
+        text = capsys.readouterr().out
+    except CheckError as failed:
+        text = str(failed)
+
+    assert told in text
+    assert "STUDENT is empty" in text
+
+
+def test_a_check_outside_a_notebook_says_what_it_needs():
+    with pytest.raises(MemsimError, match="needs a notebook"):
+        check("f", returns=int, examples=[])

@@ -1,4 +1,4 @@
-# The student is told: It raised SystemExit
+# The student is told: double() raised SystemExit
 import atexit, os
 atexit.register(lambda: os.write(1, b'x' * 10**6))
 class Late:

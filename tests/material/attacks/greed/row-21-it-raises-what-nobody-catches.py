@@ -1,3 +1,3 @@
-# The student is told: It raised
+# The student is told: double() raised
 def double(number):
     raise [SystemExit, KeyboardInterrupt, GeneratorExit][number % 3]
