@@ -11,7 +11,7 @@ from memsim import Scenario, compare
 from memsim.view.tables import counters_text
 from memsim.view.walk import Walk
 
-from .notebook import STATIC, stored, widget_cells, write_notebook
+from .notebook import SHOWN_WIDGET, STATIC, stored, widget_cells, write_notebook
 
 pytestmark = pytest.mark.browser
 
@@ -24,6 +24,13 @@ HANDLE = f"{EXPLORER} .widget-slider .noUi-handle >> nth=0"
 TWIN = f"{EXPLORER} pre.memsim-twin"
 NUMBERS = f"{EXPLORER} .memsim-tables"
 SIDES = ("before", "after")
+CONTROLS = (
+    ("input[type=checkbox]", "Space"),
+    (".widget-slider .noUi-handle", "ArrowRight"),
+    (".memsim-option", "Space"),
+    ("button:not([disabled])", "Enter"),
+    ("input", "1"),
+)
 
 
 def test_there_is_a_book():
@@ -40,7 +47,40 @@ def test_a_chapter(path, open_notebook):
     assert notebook.unrun() == []
     assert notebook.widgets() >= widget_cells(stored(path))
     notebook.wait_for_widgets(notebook.widgets())
-    answers_each_prediction(notebook.page)
+    each_widget_heeds_the_keyboard(notebook)
+    answers_each_prediction(notebook)
+
+
+def each_widget_heeds_the_keyboard(notebook):
+    """Use one control of each with a key, and see the widget change."""
+    for number, widget in enumerate(notebook.page.locator(SHOWN_WIDGET).all()):
+        control, key = first_control(widget)
+        before = said_by(widget)
+        notebook.focus(control)
+        notebook.press(key)
+        notebook.wait_until(
+            lambda widget=widget: said_by(widget),
+            lambda now, before=before: now != before,
+            f"widget {number} does not heed {key}",
+        )
+
+
+def first_control(widget):
+    """Return a control of a widget, and a key that must do something to it."""
+    for selector, key in CONTROLS:
+        controls = widget.locator(f"{selector} >> visible=true")
+        if controls.count():
+            return controls.first, key
+    msg = f"no control in: {widget.text_content()[:200]}"
+    raise AssertionError(msg)
+
+
+def said_by(widget):
+    """Return all that a widget says: its text, and what stands in its fields."""
+    fields = widget.locator("input, select, [aria-valuenow]")
+    return widget.text_content(), fields.evaluate_all(
+        "all => all.map(one => [one.value, one.checked, one.getAttribute('aria-valuenow')])"
+    )
 
 
 def shows_what_is_stored(notebook, static):
@@ -50,15 +90,18 @@ def shows_what_is_stored(notebook, static):
     assert notebook.page.get_by_text("Loading widget").count() == 0
 
 
-def answers_each_prediction(page):
-    """Commit each with its first option, or a number, which does for words too."""
-    for prediction in page.locator(".memsim-predict").all():
+def answers_each_prediction(notebook):
+    """Commit each with its first option, or a number, which does for words too: by keyboard alone."""
+    for prediction in notebook.page.locator(".memsim-predict").all():
         options = prediction.locator(".memsim-option")
         if options.count():
-            options.first.click()
+            notebook.focus(options.first)
+            notebook.press("Space")
         else:
-            prediction.locator("input").fill("1")
-        prediction.locator(".mod-primary").click()
+            notebook.focus(prediction.locator("input"))
+            notebook.press("Control+a", "1")
+        notebook.focus(prediction.locator(".mod-primary"))
+        notebook.press("Enter")
         prediction.locator(".memsim-outcome").wait_for()
 
 
