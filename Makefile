@@ -18,7 +18,7 @@ MEMSIM_CHROMIUM ?= $(shell command -v chromium || command -v chromium-browser ||
 help:
 	@echo "make read    open the book in JupyterLab"
 	@echo "make test    lint, then run every test, every doctest and every notebook"
-	@echo "make lint    ruff and mypy only"
+	@echo "make lint    ruff, codespell and mypy only"
 	@echo "make book    execute the notebooks again and store their outputs"
 	@echo "make bench   measure how fast memsim is, beside numpy, C and others (minutes)"
 	@echo "make html    the book as pages that need neither Jupyter nor a network, in build/html"
@@ -35,9 +35,10 @@ test: lint chromium
 	@$(IN_VENV) $(OWN_STATE) MEMSIM_CHROMIUM="$(MEMSIM_CHROMIUM)" pytest
 
 lint: $(VENV)/.ready
-	@echo "Linting: ruff's rules, ruff's layout, and mypy on the simulator."
+	@echo "Linting: ruff's rules, ruff's layout, spelling, and mypy on the simulator."
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
+	@$(BIN)/codespell
 	@$(BIN)/mypy
 
 book: $(VENV)/.ready
