@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
 from memsim.grading.assignment import fresh, title
 from memsim.grading.conversation import Conversation, Failure
-from memsim.grading.worker import Submitted, Worker, WorkerError
+from memsim.grading.worker import StartError, Submitted, Worker, WorkerError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -23,6 +24,8 @@ _PROCESSES = 3
 """So many processes of one question may die before its other tests are not run any more."""
 _JUDGING_SECONDS = 20
 _EXCERPT = 1000
+_PATIENCE = (0.1, 0.5, 2.0)
+"""Seconds to wait before a worker that did not start is started again."""
 
 
 class JudgingError(Exception):
@@ -93,9 +96,16 @@ class _Desk:
         stack.callback(self.end)
 
     def worker(self, *, memsim: bool) -> Worker:
-        if memsim not in self.workers:
-            self.workers[memsim] = Worker(self.fence, self.submitted, memsim=memsim)
-        return self.workers[memsim]
+        for patience in (*_PATIENCE, None):
+            try:
+                if memsim not in self.workers:
+                    self.workers[memsim] = Worker(self.fence, self.submitted, memsim=memsim)
+                return self.workers[memsim]
+            except StartError:
+                if patience is None:
+                    raise
+                time.sleep(patience)
+        raise AssertionError
 
     def replace(self, *, memsim: bool) -> None:
         worker = self.workers.pop(memsim, None)
@@ -132,6 +142,8 @@ class _Line:
             if isinstance(value, Failure) and value.ends_it:
                 self._dead(value)
                 self._end()
+        except StartError:
+            raise  # the machine has no room for it now: nobody's answers are wrong for that
         except WorkerError:
             value = Failure("ended", "the process that answers was ended from inside")
             self._break()
@@ -184,6 +196,8 @@ def _run(
                 arguments = dialogue.send(answer)
     except StopIteration as end:
         return (end.value or ""), False
+    except StartError:
+        raise
     except Exception as error:  # noqa: BLE001 (whatever a test can raise)
         return f"The answer could not be judged ({type(error).__name__}); your teacher has been told.", True
     return "The test asks without end; your teacher has been told.", True

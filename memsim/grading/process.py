@@ -9,6 +9,7 @@ is killed, it ends.
 from __future__ import annotations
 
 import base64
+import compileall
 import contextlib
 import json
 import os
@@ -24,7 +25,7 @@ from typing import Any
 
 from memsim.errors import MemsimError
 from memsim.grading.assignment import Assignment
-from memsim.grading.fences import BUBBLEWRAP, NONE, USER
+from memsim.grading.fences import BUBBLEWRAP, INSIDE, NONE, USER
 from memsim.grading.grade import Grader
 from memsim.grading.results import Result
 
@@ -120,6 +121,7 @@ def main() -> None:
     os.dup2(2, 1)  # whatever a grading file prints must not get between the results
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, resource.getrlimit(resource.RLIMIT_AS)[1]))
     lines = iter(sys.stdin.buffer.readline, b"")
+    compileall.compile_dir(INSIDE, quiet=2)  # workers write nothing, so they would compile it each time
     grader = Setup(**json.loads(next(lines))).grader()
     for line in lines:
         asked = json.loads(line)

@@ -26,6 +26,10 @@ class WorkerError(Exception):
     """The worker itself ended or does not answer; a new one can take the next question."""
 
 
+class StartError(WorkerError):
+    """A worker does not start. That is no fault of a student's, so it must not cost one anything."""
+
+
 @dataclass
 class Submitted:
     """What a worker is given of a submission: the sources of its cells, and whose it is."""
@@ -62,7 +66,7 @@ class Worker:
         if started != {"ready": True}:
             reason = self.end()
             msg = f"the worker did not start: {reason or started}"
-            raise WorkerError(msg)
+            raise StartError(msg)
 
     def put(self, question: dict[str, Any], fds: list[int]) -> None:
         """Let the worker start a process for a question, with a channel and a pipe for what it prints."""

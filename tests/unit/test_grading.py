@@ -11,13 +11,17 @@ from memsim.grading import Assignment, Question
 from memsim.grading.assignment import AssignmentError
 from memsim.grading.checking import CheckError, check
 from memsim.grading.course import STUB, code_of, load, student_copy
-from memsim.grading.judge import QuestionResult, RuleResult
+from memsim.grading.engines import ThisMachine
+from memsim.grading.fences import NONE
+from memsim.grading.judge import Examiner, QuestionResult, RuleResult
 from memsim.grading.late import LateError, Policy, collected, moment
+from memsim.grading.process import ProcessError, Setup
 from memsim.grading.results import Result, fingerprint, stored, write_json
 from memsim.grading.similarity import alike
-from memsim.grading.submissions import CollectionError, file_name, find
+from memsim.grading.submissions import CollectionError, Handed, file_name, find
 from memsim.grading.tables import final_score, grades
 from memsim.grading.values import problem
+from memsim.grading.worker import StartError, Submitted
 
 ONE_BLOCK = Path("exercises/source/one-block/one-block.ipynb")
 
@@ -335,3 +339,44 @@ def test_a_check_on_windows_calls_the_function_itself(function, told, monkeypatc
 def test_a_check_outside_a_notebook_says_what_it_needs():
     with pytest.raises(MemsimError, match="needs a notebook"):
         check("f", returns=int, examples=[])
+
+
+# ---- a machine that has no room ----------------------------------------------------------------------
+
+
+def test_a_worker_that_does_not_start_costs_no_student_anything(monkeypatch):
+    started = []
+
+    def fails(*_, **__):
+        started.append(1)
+        msg = "no room"
+        raise StartError(msg)
+
+    monkeypatch.setattr("memsim.grading.judge.Worker", fails)
+    monkeypatch.setattr("memsim.grading.judge._PATIENCE", (0, 0))
+    question = Question("f", 1, "trace", int, {passes: 1})
+    with pytest.raises(StartError):
+        Examiner(Assignment("a", 1, [question]), NONE, "key").examine(Submitted("ada", []))
+
+    assert len(started) == 3
+
+
+def test_what_could_not_be_graded_is_tried_again_by_the_next_batch(monkeypatch):
+    class Dies:
+        def __init__(self, setup):
+            pass
+
+        def grade(self, *_):
+            msg = "it ended with status -9"
+            raise ProcessError(msg)
+
+        def end(self):
+            pass
+
+    monkeypatch.setattr("memsim.grading.engines.GraderProcess", Dies)
+    setup = Setup(Path("exercises/grading/one_block.py").read_text(encoding="utf-8"), "none", "key")
+    (made,) = ThisMachine(1).grade(setup, [Handed("ada", ONE_BLOCK)])
+
+    assert made.unreadable == "the grader could not grade it: it ended with status -9"
+    assert made.fingerprint == ""
+    assert made.score == 0

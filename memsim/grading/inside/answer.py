@@ -12,15 +12,17 @@ if TYPE_CHECKING:
     import socket
     from types import TracebackType
 
+    from memsim.grading.inside.program import Script
+
 _DEEPEST = 50
 _LARGEST = 1 << 63
 
 
-def answer(channel: socket.socket, question: Any, submission: Any) -> None:
+def answer(channel: socket.socket, question: Any, submission: Any, script: Script) -> None:
     """Say what the notebook is like, then answer calls until the channel ends."""
     name = question["question"]
     lend_modules(memsim=question["memsim"])
-    program = Program(submission["cells"], submission["notes"], submission["student"], name)
+    program = Program(script, submission["notes"], submission["student"], name)
     function = program.names.get(name)
     state = {"found": callable(function), "problems": program.problems}
     channel.sendall(encode(state))

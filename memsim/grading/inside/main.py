@@ -7,8 +7,10 @@ runs as the same user), the grader sees the channel end and starts another for t
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib
 import os
+import resource
 import select
 import signal
 import socket
@@ -19,6 +21,10 @@ from memsim.grading.inside.answer import answer
 from memsim.grading.inside.fence import fence_in
 from memsim.grading.inside.frames import encode, receive
 from memsim.grading.inside.limits import Limited, kill_others, limit
+from memsim.grading.inside.program import Script, read
+
+_READING = 4 << 30
+"""What reading a notebook may take; a question takes less."""
 
 
 def main(control_fd: int, setting: dict[str, Any]) -> None:
@@ -35,13 +41,17 @@ def main(control_fd: int, setting: dict[str, Any]) -> None:
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.set_wakeup_fd(wakes)
     submission = receive(control)
+    with contextlib.suppress(ValueError, OSError):  # a lower limit is in force already
+        resource.setrlimit(resource.RLIMIT_AS, (_READING, resource.getrlimit(resource.RLIMIT_AS)[1]))
+    script = read(submission["cells"])
     _warm_up(submission["cells"])
+    gc.freeze()  # so that the processes to come share the memory that there is
     control.sendall(encode({"ready": True}))
     while True:
         question, fds = _receive_question(control)
         if question is None:
             return
-        child = _start(question, submission, fds, [control_fd, waker, wakes])
+        child = _start((question, submission, script), fds, [control_fd, waker, wakes])
         status = _wait(child, control, waker)
         _end(child, alone=setting["alone"])
         with contextlib.suppress(OSError):
@@ -67,18 +77,19 @@ def _receive_question(control: socket.socket) -> tuple[Any, list[int]]:
         # a "stop" that came too late: the process had ended by itself
 
 
-def _start(question: Any, submission: Any, fds: list[int], not_for_it: list[int]) -> int:
+def _start(what: tuple[Any, Any, Script], fds: list[int], not_for_it: list[int]) -> int:
     """Start the process that answers, and return its pid."""
     child = os.fork()
     if not child:
-        _be_the_child(question, submission, fds, not_for_it)
+        _be_the_child(what, fds, not_for_it)
     for fd in fds:
         os.close(fd)
     return child
 
 
-def _be_the_child(question: Any, submission: Any, fds: list[int], not_for_it: list[int]) -> NoReturn:
+def _be_the_child(what: tuple[Any, Any, Script], fds: list[int], not_for_it: list[int]) -> NoReturn:
     """Answer the question, and end."""
+    question, submission, script = what
     try:
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -90,7 +101,7 @@ def _be_the_child(question: Any, submission: Any, fds: list[int], not_for_it: li
             os.close(fd)
         os.setpgid(0, 0)
         limit(Limited(**question["limits"]))
-        answer(socket.socket(fileno=channel), question, submission)
+        answer(socket.socket(fileno=channel), question, submission, script)
     finally:
         os._exit(0)
 

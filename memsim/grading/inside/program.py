@@ -7,7 +7,7 @@ import signal
 import sys
 import types
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from memsim.grading.inside.cells import Statement, statements
 from memsim.grading.inside.variants import variant
@@ -25,42 +25,91 @@ class TooLong(BaseException):
     """A top-level statement does not end."""
 
 
+class Step(NamedTuple):
+    """One top-level statement, compiled."""
+
+    cell: int
+    line: int
+    code: Any
+    """A code object, or what compile() raised."""
+    is_import: bool
+    stands_for: str
+    """The function that it defines, if that is an untouched one; or nothing."""
+
+    def execute(self, names: dict[str, Any]) -> None:
+        """Execute it, in the process in which the student's code runs."""
+        if isinstance(self.code, BaseException):
+            raise self.code
+        exec(self.code, names)  # noqa: S102 (see above)
+
+
+class Script(NamedTuple):
+    """The cells of a notebook, read but not executed."""
+
+    steps: list[Step]
+    problems: list[str]
+    functions: frozenset[str]
+    """What is defined, answered or not."""
+
+
 class Program:
     """What a notebook defines."""
 
-    def __init__(self, cells: list[str], notes: list[str], student: str, name: str) -> None:
-        """Execute all statements of ``cells``; of ``notes`` only what defines the question ``name``.
+    def __init__(self, script: Script, notes: list[str], student: str, name: str) -> None:
+        """Execute a script; of ``notes`` only what defines the question ``name``.
 
         ``notes`` are cells that are no code cells; many an answer was lost in one of those.
         """
         self.names: dict[str, Any] = {"__name__": "__main__", STUDENT: student}
-        self.problems: list[str] = []
-        found, broken = statements(cells)
-        if not _defines(found, name):
-            found += _hidden(notes, name)
-        self.problems += [f"cell {cell}, line {line}: {problem}" for cell, line, problem in broken]
-        waiting = [statement for statement in _worth_running(found) if not self._run(statement)]
-        for statement in waiting:  # what used a name that a later cell defines
-            self._run(statement, last_time=True)
+        self.problems = list(script.problems)
+        steps = script.steps if name in script.functions else [*script.steps, *_hidden(notes, name)]
+        waiting = [step for step in steps if not self._run(step)]
+        for step in waiting:  # what used a name that a later cell defines
+            self._run(step, last_time=True)
         self.problems = self.problems[:_PROBLEMS_TOLD]
 
-    def _run(self, statement: Statement, *, last_time: bool = False) -> bool:
+    def _run(self, step: Step, *, last_time: bool = False) -> bool:
         """Execute a statement; False if it may work once everything else has been executed."""
-        cell, node = statement
         try:
-            code = compile(ast.Module([node], []), f"<cell {cell}>", "exec")
-            with _at_most(is_import=isinstance(node, ast.Import | ast.ImportFrom)):
-                exec(code, self.names)  # noqa: S102 (this is the process in which the student's code runs)
+            with _at_most(is_import=step.is_import):
+                step.execute(self.names)
         except NameError as problem:
             if last_time:
-                self._note(statement, problem)
+                self._note(step, problem)
             return last_time
         except BaseException as problem:  # noqa: BLE001 (SystemExit too: the next statement may be fine)
-            self._note(statement, problem)
+            self._note(step, problem)
         return True
 
-    def _note(self, statement: Statement, problem: BaseException) -> None:
-        self.problems.append(f"cell {statement.cell}, line {statement.node.lineno}: {told(problem)}")
+    def _note(self, step: Step, problem: BaseException) -> None:
+        self.problems.append(f"cell {step.cell}, line {step.line}: {told(problem)}")
+
+
+def read(cells: list[str]) -> Script:
+    """Read the cells of a notebook. Nothing of them is executed.
+
+    Untouched copies of functions that are answered elsewhere are left out, and so is what sets STUDENT, which
+    is the grader's to know.
+    """
+    found, broken = statements(cells)
+    steps = [_compiled(statement) for statement in found if not _sets_student(statement.node)]
+    answered = {node.name for _, node in found if isinstance(node, ast.FunctionDef) and not is_stub(node)}
+    return Script(
+        steps=[step for step in steps if step.stands_for not in answered],
+        problems=[f"cell {cell}, line {line}: {problem}" for cell, line, problem in broken],
+        functions=frozenset(node.name for _, node in found if isinstance(node, ast.FunctionDef)),
+    )
+
+
+def _compiled(statement: Statement) -> Step:
+    cell, node = statement
+    code: Any
+    try:
+        code = compile(ast.Module([node], []), f"<cell {cell}>", "exec")
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as problem:
+        code = problem
+    stub = node.name if isinstance(node, ast.FunctionDef) and is_stub(node) else ""
+    return Step(cell, node.lineno, code, isinstance(node, ast.Import | ast.ImportFrom), stub)
 
 
 def told(problem: BaseException) -> str:
@@ -94,7 +143,7 @@ def _at_most(*, is_import: bool) -> Iterator[None]:
         signal.setitimer(signal.ITIMER_PROF, 0)
 
 
-def _hidden(notes: list[str], name: str) -> list[Statement]:
+def _hidden(notes: list[str], name: str) -> list[Step]:
     """Return the definition of an answer that stands in a text cell, perhaps in a Markdown fence."""
     texts = [
         "\n".join(line for line in note.split("\n") if not line.startswith("```"))
@@ -102,25 +151,10 @@ def _hidden(notes: list[str], name: str) -> list[Statement]:
         else ""
         for note in notes
     ]
-    return [statement for statement in statements(texts)[0] if _defines([statement], name)]
-
-
-def _defines(found: list[Statement], name: str) -> bool:
-    return any(isinstance(node, ast.FunctionDef) and node.name == name for _, node in found)
-
-
-def _worth_running(found: list[Statement]) -> list[Statement]:
-    """Leave out the untouched copies of functions that are answered elsewhere, and the student's id."""
-    answered = {node.name for _, node in found if isinstance(node, ast.FunctionDef) and not is_stub(node)}
     return [
-        statement
-        for statement in found
-        if not _sets_student(statement.node)
-        and not (
-            isinstance(statement.node, ast.FunctionDef)
-            and is_stub(statement.node)
-            and statement.node.name in answered
-        )
+        _compiled(statement)
+        for statement in statements(texts)[0]
+        if isinstance(statement.node, ast.FunctionDef) and statement.node.name == name
     ]
 
 
