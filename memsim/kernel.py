@@ -190,7 +190,7 @@ class Kernel:
 
     def page_zone(self, pfn: int) -> Zone:
         """Return the zone that the page's flags name (``page_zone()``)."""
-        return self.state.zones[self.memmap.zone_of(pfn)]
+        return self.zones[self.memmap.zone_of(pfn)]
 
     def moved(self, pfn: int, target: int) -> None:
         """Tell the owner of a page (reverse mapping) that its contents are now at ``target``."""

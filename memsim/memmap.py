@@ -39,8 +39,6 @@ from memsim.include.page_flags import (
 from memsim.section import POISON, Page, Pattern, Section, pages_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     import numpy.typing as npt
 
     from memsim.trace import Trace
@@ -175,14 +173,18 @@ class Memmap:
         """Return the type of the pageblock of ``pfn`` (``get_pageblock_migratetype()``)."""
         return self.section(pfn).pageblocks[(pfn & _INDEX) >> pageblock_order]
 
-    def spans(self, pfn: int, nr_pages: int) -> Iterator[tuple[Section, slice]]:
-        """Yield (section, slice into its arrays) for a pfn range."""
-        end = pfn + nr_pages
+    def spans(self, pfn: int, nr_pages: int) -> list[tuple[Section, slice]]:
+        """Return (section, slice into its arrays) for each part of a pfn range."""
+        low, end = pfn & _INDEX, pfn + nr_pages
+        if 0 < nr_pages <= PAGES_PER_SECTION - low:  # by far most ranges
+            return [(self.section(pfn), slice(low, low + nr_pages))]
+        found = []
         while pfn < end:
             low = pfn & _INDEX
             high = min(PAGES_PER_SECTION, low + end - pfn)
-            yield self.section(pfn), slice(low, high)
+            found.append((self.section(pfn), slice(low, high)))
             pfn += high - low
+        return found
 
     # ---- writes ------------------------------------------------------------------------------
 
@@ -394,11 +396,10 @@ class Memmap:
             section.pageblocks[first:last] = bytes([migratetype]) * (last - first)
 
     def set_free_max_order(self, nr: int, zone: int) -> None:
-        """Make a whole section free blocks of order 10: the bulk form of freeing its chunks."""
+        """Make a whole section free blocks of order 10, managed and present: its chunks freed in bulk."""
         if self.trace is not None:
             self.trace.write("memmap", "set_free_max_order", nr, zone)
         if self._owned is not None:
             self._own(self._owned, nr << PFN_SECTION_SHIFT)
-        section = self.sections[nr]
-        flags = zone << ZONE_SHIFT | LIVE | MANAGED | (section.pages.flags_at[0] & PRESENT)
-        section.share(Pattern(flags, NO_TYPE, 0, 0, self.buddy))
+        flags = zone << ZONE_SHIFT | LIVE | MANAGED | PRESENT
+        self.sections[nr].share(Pattern(flags, NO_TYPE, 0, 0, self.buddy))

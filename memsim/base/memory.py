@@ -43,7 +43,7 @@ ONLINE_TYPES = ("offline", "online", "online_kernel", "online_movable")
 """The words of sysfs for MMOP_OFFLINE, MMOP_ONLINE, MMOP_ONLINE_KERNEL, MMOP_ONLINE_MOVABLE."""
 
 
-@dataclass
+@dataclass(slots=True)
 class MemoryBlock:
     """``struct memory_block``: ``zone`` is None while not online, or when it spans several zones."""
 

@@ -188,7 +188,7 @@ def order_of_alike(kernel: Kernel, pfn: int, end: int) -> int:
     order = pageblock_order
     while pfn % (1 << order) or pfn + (1 << order) > end:
         order -= 1
-    section, at = next(kernel.memmap.spans(pfn, 1 << order))
+    section, at = kernel.memmap.spans(pfn, 1 << order)[0]
     for array in (section.pages.flags[at], section.pages.type[at], section.pages.refcount[at]):
         differ = np.flatnonzero(array != array[0])
         while len(differ) and differ[0] < 1 << order:

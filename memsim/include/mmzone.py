@@ -213,9 +213,10 @@ class Zone:
         if self.trace is not None:
             self.trace.write(self.name, "add_run_to_free_list_tail", pfns, order, migratetype)
         blocks = self._own(order, migratetype) if self._lent else self.free_area[order][migratetype]
+        to_end = blocks.move_to_end
         for pfn in pfns:
             blocks[pfn] = None
-            blocks.move_to_end(pfn, last=False)
+            to_end(pfn, last=False)
 
     def del_run_from_free_list(self, pfns: range, order: int, migratetype: int) -> None:
         """Take many blocks off the free list that they are on."""

@@ -144,6 +144,8 @@ class PageType(Enum):
     TABLE = "table"
     GUARD = "guard"
 
+    __hash__ = object.__hash__  # there is one object for each type; Enum hashes its name, which is slower
+
 
 NO_TYPE = 0xFF
 _INVERTED_BIT = {

@@ -19,8 +19,6 @@ import numpy as np
 
 from memsim.errors import KernelError
 from memsim.include.layout import (
-    MAX_ORDER_NR_PAGES,
-    MAX_PAGE_ORDER,
     PAGE_SHIFT,
     PAGES_PER_SECTION,
     SIZEOF_STRUCT_PAGE,
@@ -35,14 +33,14 @@ from memsim.include.layout import (
 )
 from memsim.include.mmzone import MigrateType, Zone, ZoneType
 from memsim.include.page_flags import LIVE, PRESENT, ZONE_MASK, ZONE_SHIFT, PageFlag, PageType
-from memsim.mm.mm_init import MEMINIT_HOTPLUG, first_state, memmap_init_range
+from memsim.mm.memory_hotplug_quick import fresh_pages_at_end, online_fresh_sections
+from memsim.mm.mm_init import MEMINIT_HOTPLUG, memmap_init_range
 from memsim.mm.notifier import memory_notify
 from memsim.mm.page_alloc import __free_pages_core
 from memsim.mm.page_alloc_quick import __free_pages, alloc_pages
 from memsim.mm.page_alloc_wmark import init_per_zone_wmark_min
 from memsim.mm.page_isolation import undo_isolate_page_range
 from memsim.patch import Hunk
-from memsim.section import Pattern
 from memsim.trace import kernel_function
 
 if TYPE_CHECKING:
@@ -175,10 +173,15 @@ def online_pages(kernel: Kernel, pfn: int, nr_pages: int, zone: Zone) -> None:
         memory_notify(kernel, "MEM_CANCEL_ONLINE", pfn, nr_pages)
         remove_pfn_range_from_zone(kernel, zone, pfn, nr_pages)
         raise
-    zone.add("nr_isolate_pageblock", nr_pages // pageblock_nr_pages)
-    online_pages_range(kernel, pfn, nr_pages)
-    adjust_present_page_count(kernel, pfn, nr_pages)
-    undo_isolate_page_range(kernel, pfn, nr_pages, MigrateType.MOVABLE)
+    at_once = fresh_pages_at_end(kernel, zone, pfn, nr_pages)
+    in_steps = nr_pages - at_once
+    if in_steps:
+        zone.add("nr_isolate_pageblock", in_steps // pageblock_nr_pages)
+        online_pages_range(kernel, pfn, in_steps)
+        adjust_present_page_count(kernel, pfn, in_steps)
+        undo_isolate_page_range(kernel, pfn, in_steps, MigrateType.MOVABLE)
+    if at_once:
+        online_fresh_sections(kernel, zone, pfn + in_steps, at_once)
     init_per_zone_wmark_min(kernel)
     memory_notify(kernel, "MEM_ONLINE", pfn, nr_pages)
 
@@ -191,41 +194,11 @@ def online_pages_range(kernel: Kernel, pfn: int, nr_pages: int) -> None:
     """
     callback, chunk, end = kernel.online_page_callback or generic_online_page, pfn, pfn + nr_pages
     while chunk < end:
-        if online_fresh_section(kernel, chunk):
-            chunk += PAGES_PER_SECTION
-            continue
         order = naturally_aligned_order(chunk)
         callback(kernel, chunk, order)
         chunk += 1 << order
     for nr in range(pfn_to_section_nr(pfn), pfn_to_section_nr(pfn + nr_pages - 1) + 1):
         kernel.memmap.set_online(nr, online=True)
-
-
-def online_fresh_section(kernel: Kernel, pfn: int) -> bool:
-    """Give a whole freshly initialised section to the buddy at once, as 32 callbacks would.
-
-    Returns False, with nothing done, unless it comes to the same: nobody watches, no driver, no page
-    checks, and the mark that pages are born with is the one that is taken off.
-    """
-    section = kernel.memmap.sections[pfn_to_section_nr(pfn)]
-    zone = kernel.page_zone(pfn)
-    flags, stored_type = first_state(kernel, zone.type, MEMINIT_HOTPLUG)
-    fresh = Pattern(zone.type << ZONE_SHIFT | LIVE | flags, stored_type, 0, 1)
-    if (
-        kernel.trace is not None
-        or kernel.online_page_callback is not None
-        or kernel.debug_vm
-        or kernel.has(Hunk.MM_INIT) != kernel.has(Hunk.PAGE_ALLOC)
-        or not is_aligned(pfn, PAGES_PER_SECTION)
-        or section.pages.pattern != fresh
-    ):
-        return False
-    kernel.memmap.set_free_max_order(section.nr, zone.type)
-    heads = range(pfn, pfn + PAGES_PER_SECTION, MAX_ORDER_NR_PAGES)
-    zone.add_run_to_free_list_tail(heads, MAX_PAGE_ORDER, MigrateType.ISOLATE)
-    zone.add("managed_pages", PAGES_PER_SECTION)
-    kernel.state.totalram_pages_add(PAGES_PER_SECTION)
-    return True
 
 
 @kernel_function

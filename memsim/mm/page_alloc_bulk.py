@@ -106,7 +106,7 @@ def take_pages(kernel: Kernel, zone: Zone, order: int, migratetype: int, wanted:
     """Take pages from the start of a zone's next block of ``order``; the rest goes back in aligned pieces."""
     pfn = zone.free_area[order][migratetype].popitem()[0]
     count, end = min(wanted, 1 << order), pfn + (1 << order)
-    section, at = next(kernel.memmap.spans(pfn, count))
+    section, at = kernel.memmap.spans(pfn, count)[0]
     pages = section.own()
     pages.type[at], pages.order[at], pages.refcount[at] = NO_TYPE, 0, 1
     zone.nr_free_pages -= count
@@ -164,7 +164,7 @@ def are_ordinary(kernel: Kernel, pfn: int, nr_pages: int) -> bool:
     """Return whether all pages of a range in one section have one reference and nothing else."""
     if not kernel.memmap.pfn_valid(pfn):
         return False
-    section, at = next(kernel.memmap.spans(pfn, nr_pages))
+    section, at = kernel.memmap.spans(pfn, nr_pages)[0]
     pages = section.pages
     return bool(
         (pages.refcount[at] == 1).all()

@@ -104,7 +104,7 @@ def compatible_pages(kernel: Kernel, start: int, migratetype: int) -> tuple[int,
     other request; pageblocks of other types hold nobody knows what, and nothing of it counts.
     """
     free = sum(1 << o for _, o in free_blocks_in(kernel, start, pageblock_nr_pages))
-    section, at = next(kernel.memmap.spans(start, pageblock_nr_pages))
+    section, at = kernel.memmap.spans(start, pageblock_nr_pages)[0]
     movable = int((section.pages.flags[at] & np.uint32(PageFlag.LRU) != 0).sum())
     if migratetype == MigrateType.MOVABLE:
         return free, movable

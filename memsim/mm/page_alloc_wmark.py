@@ -34,8 +34,11 @@ def clamp(value: int, low: int, high: int) -> int:
 
 def nr_free_buffer_pages(kernel: Kernel) -> int:
     """Return the pages above the high watermark in the zones that kernel memory may come from."""
-    zones = [kernel.zone(kind) for kind in _LOWMEM]
-    return sum(max(0, zone.managed_pages - zone.watermark[WMARK_HIGH]) for zone in zones)
+    pages = 0
+    for kind in _LOWMEM:
+        zone = kernel.zones[kind]
+        pages += max(0, zone.managed_pages - zone.watermark[WMARK_HIGH])
+    return pages
 
 
 def min_free_kbytes(kernel: Kernel) -> int:
@@ -47,14 +50,14 @@ def min_free_kbytes(kernel: Kernel) -> int:
 def init_per_zone_wmark_min(kernel: Kernel) -> None:
     """Compute the watermarks of all zones anew, as every onlining and offlining does."""
     pages_min = min_free_kbytes(kernel) >> _KBYTES_PER_PAGE_SHIFT
-    apart = ZoneType.MOVABLE if kernel.release.movable_has_own_watermark else None
-    lowmem_pages = sum([zone.managed_pages for zone in kernel.zones if zone.type is not apart]) or 1
+    apart = kernel.zones[ZoneType.MOVABLE] if kernel.release.movable_has_own_watermark else None
+    lowmem_pages = sum([zone.managed_pages for zone in kernel.zones if zone is not apart]) or 1
     for zone in kernel.zones:
-        share = pages_min * zone.managed_pages // lowmem_pages
-        minimum = share
-        if zone.type is apart:
-            minimum = clamp(zone.managed_pages // 1024, *_MOVABLE_MIN)
-        step = max(share >> 2, zone.managed_pages * _SCALE_FACTOR // 10000)
+        managed = zone.managed_pages
+        minimum = share = pages_min * managed // lowmem_pages
+        if zone is apart:
+            minimum = clamp(managed // 1024, *_MOVABLE_MIN)
+        step = max(share >> 2, managed * _SCALE_FACTOR // 10000)
         zone.set_watermark((minimum, minimum + step, minimum + 2 * step, minimum + 3 * step))
 
 

@@ -17,16 +17,13 @@ from memsim.errors import KernelError
 from memsim.include.layout import (
     MAX_PAGE_ORDER,
     NR_PAGE_ORDERS,
-    PAGES_PER_SECTION,
     hex_range,
-    is_aligned,
     pageblock_nr_pages,
     pageblock_order,
     pageblock_start_pfn,
-    pfn_to_section_nr,
 )
 from memsim.include.mmzone import MigrateType, Zone, ZoneType
-from memsim.include.page_flags import NO_TYPE, ZONE_SHIFT, PageFlag, PageType
+from memsim.include.page_flags import ZONE_SHIFT, PageFlag, PageType
 from memsim.mm.page_alloc import (
     __free_one_page,
     account_freepages,
@@ -195,33 +192,8 @@ def undo_isolate_page_range(kernel: Kernel, pfn: int, nr_pages: int, migratetype
     """Give every isolated pageblock of a range to ``migratetype``, whatever type it had before."""
     pfn, end = pageblock_start_pfn(pfn), pfn + nr_pages
     while pfn < end:
-        if end - pfn >= PAGES_PER_SECTION and unset_free_section(kernel, pfn, migratetype):
-            pfn += PAGES_PER_SECTION
-            continue
         unset_migratetype_isolate(kernel, pfn, migratetype)
         pfn += pageblock_nr_pages
-
-
-def unset_free_section(kernel: Kernel, pfn: int, migratetype: int) -> bool:
-    """Do for a section of untouched free blocks of order 10 at once what the loop would do.
-
-    Returns False, with nothing done, when the section is anything else or somebody watches.
-    """
-    if kernel.trace is not None or not is_aligned(pfn, PAGES_PER_SECTION):
-        return False
-    section = kernel.memmap.sections[pfn_to_section_nr(pfn)]
-    pattern = section.pages.pattern
-    isolated = section.pageblocks.count(MigrateType.ISOLATE) == len(section.pageblocks)
-    if not isolated or pattern is None or pattern.buddy == NO_TYPE:
-        return False
-    zone = kernel.page_zone(pfn)
-    heads = range(pfn, pfn + PAGES_PER_SECTION, 1 << MAX_PAGE_ORDER)
-    zone.del_run_from_free_list(heads, MAX_PAGE_ORDER, MigrateType.ISOLATE)
-    zone.add_run_to_free_list_tail(heads, MAX_PAGE_ORDER, migratetype)
-    kernel.memmap.set_migratetype(pfn, PAGES_PER_SECTION, migratetype)
-    account_freepages(zone, PAGES_PER_SECTION, migratetype)
-    zone.add("nr_isolate_pageblock", -len(section.pageblocks))
-    return True
 
 
 @kernel_function

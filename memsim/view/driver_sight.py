@@ -151,7 +151,7 @@ def kernel_words(state: State, pfn: int, classes: Classes) -> str:
     """Return what the kernel believes of a pageblock: pages by class with refcount, flags of all, type."""
     if not classes.any():
         return "no struct pages that mean anything"
-    section, at = next(state.memmap.spans(pfn, len(classes)))
+    section, at = state.memmap.spans(pfn, len(classes))[0]
     flags, refcounts = section.pages.flags[at].tobytes(), section.pages.refcount[at].tobytes()
     migratetype = migratetype_name(state.memmap.migratetype(pfn))
     return f"{_pages_words(classes.tobytes(), flags, refcounts)}; pageblock {migratetype}"

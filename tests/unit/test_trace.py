@@ -11,7 +11,7 @@ from memsim.errors import KernelError
 from memsim.include.mmzone import MigrateType, ZoneType
 from memsim.include.page_flags import MANAGED, PageFlag, PageType
 from memsim.machine import Machine
-from memsim.mm import memory_hotplug, page_isolation
+from memsim.mm import memory_hotplug
 from memsim.mm.notifier import NOTIFY_BAD
 from memsim.trace import KEYFRAME_EVENTS, Event, Probe, matches
 
@@ -338,26 +338,42 @@ def test_a_boot_without_a_tape_keeps_whole_free_sections_as_one_pattern():
 def test_the_bulk_forms_are_taken_without_a_tape_and_never_with_one(monkeypatch):
     taken = []
 
-    def watch(module, name):
-        bulk = getattr(module, name)
+    def watch(name):
+        bulk = getattr(memory_hotplug, name)
+        monkeypatch.setattr(memory_hotplug, name, lambda *args: taken.append(name) or bulk(*args))
 
-        def spy(*args):
-            taken.append((name, bulk(*args)))
-            return taken[-1][1]
-
-        monkeypatch.setattr(module, name, spy)
-
-    watch(memory_hotplug, "online_fresh_section")
-    watch(page_isolation, "unset_free_section")
+    watch("online_fresh_sections")
+    watch("generic_online_page")
     machine = Machine(ram=SMALL)
     machine.add_memory(BLOCK, 65536)
     machine.online(32)
-    assert taken == [("online_fresh_section", True), ("unset_free_section", True)]
+    assert taken == ["online_fresh_sections"]
     taken.clear()
     machine.record()
     machine.online(33)
-    assert {name for name, _ in taken} == {"online_fresh_section", "unset_free_section"}
-    assert not any(done for _, done in taken)
+    assert taken == ["generic_online_page"] * 32
+
+
+def test_only_the_sections_behind_the_last_that_a_listener_touched_are_given_at_once(snapshot, monkeypatch):
+    # Pages at the start, as those that hold the block's own memmap, and pages that a listener changed.
+    at_once, ends = [], []
+    bulk = memory_hotplug.online_fresh_sections
+    monkeypatch.setattr(
+        memory_hotplug, "online_fresh_sections", lambda *args: at_once.append(args[2:]) or bulk(*args)
+    )
+    for tape in (False, True):
+        machine = Machine(SMALL, block_pages=4 * 32768, memmap_on_memory=True, record=tape)
+        machine.add_memory(BLOCK, 4 * 32768)
+        touch = lambda action, *_, machine=machine: (  # noqa: E731 (a listener)
+            machine.kernel.memmap.set_flags(BLOCK + 40000, 1, PageFlag.DIRTY)
+            if action == "MEM_GOING_ONLINE"
+            else None
+        )
+        machine.register_memory_notifier(touch)
+        machine.online(BLOCK // (4 * 32768))
+        ends.append(snapshot(machine.kernel.state))
+    assert ends[0] == ends[1]
+    assert at_once == [(BLOCK + 2 * 32768, 2 * 32768)]
 
 
 def test_a_tape_that_was_put_in_after_onlining_sees_every_pageblock_given_back():
