@@ -16,7 +16,8 @@ from memsim.errors import MemsimError
 from memsim.patch import Patch
 from memsim.view.buddy_script import BuddyScript
 from memsim.view.buddy_sight import lists_of, look, sight_text
-from memsim.view.decode_words import KINDS, read_word
+from memsim.view.decode_parts import KINDS
+from memsim.view.decode_words import read_word
 from memsim.view.driver_script import DriverScript
 from memsim.view.driver_sight import blocks_of
 from memsim.view.driver_sight import look as look_at_driver

@@ -13,7 +13,8 @@ import ipywidgets
 
 from memsim.errors import MemsimError
 from memsim.view.board import LABEL, WIDE, Board, row
-from memsim.view.decode_words import KIND_LABELS, WIDTHS, Part, Word, empty_word, read_word
+from memsim.view.decode_parts import KIND_LABELS, WIDTHS, Part
+from memsim.view.decode_words import Word, empty_word, read_word
 
 if TYPE_CHECKING:
     from typing import SupportsIndex

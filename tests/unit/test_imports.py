@@ -16,7 +16,7 @@ ROOT = Path(memsim.__file__).parent
 # From the ground up. A name stands for a module or for a package with all that is in it.
 FLOORS = (
     {"errors", "include"},
-    {"patch", "section", "memmap", "trace", "kernel"},
+    {"patch", "section", "memmap_reads", "memmap", "trace", "kernel"},
     {"mm"},
     {"base"},
     {"drivers", "fs", "walkers"},

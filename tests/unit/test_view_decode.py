@@ -19,7 +19,8 @@ from memsim.include.page_flag_names import (
 )
 from memsim.include.page_flags import FLAG_BITS, KPF, NO_TYPE, PageType, PageTypeEncoding, flags_word
 from memsim.view.decode import decode_page
-from memsim.view.decode_words import KINDS, WIDTHS, Word, empty_word, parts_of, read_word
+from memsim.view.decode_parts import KINDS, WIDTHS, parts_of
+from memsim.view.decode_words import Word, empty_word, read_word
 
 REACHED_ANYWAY = (BoundedIntText, IntSlider, IntText)
 
