@@ -22,6 +22,10 @@ def test_every_model_of_a_kernel_function_is_in_it():
     assert {each.function for each in tool.entries()} >= set(FUNCTIONS)
 
 
+def test_what_only_code_of_the_book_calls_is_no_kernel_function():
+    assert {each.function for each in tool.entries()}.isdisjoint({"boot", "make", "ask_both"})
+
+
 def test_it_finds_what_is_there():
     (found,) = [each for each in tool.entries() if each.function == "memmap_init_range"]
     assert found.module == "memsim/mm/mm_init.py"

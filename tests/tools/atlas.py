@@ -3,8 +3,8 @@
     python -m tests.tools.atlas        (part of `make book`)
 
 The functions are the models that carry @kernel_function, and every other function of the kernel's rooms that
-a chapter mentions with its parentheses. A chapter or a test that names a function counts, as `git grep -w`
-would find it.
+a sentence of a chapter mentions with its parentheses. A chapter or a test that names a function counts, as
+`git grep -w` would find it.
 """
 
 from __future__ import annotations
@@ -26,16 +26,17 @@ if TYPE_CHECKING:
 
 PATH = BOOK / "atlas.ipynb"
 ROOT = Path(__file__).parents[2]
-ROOMS = ("mm", "base", "drivers", "fs", "walkers")
+ROOMS = ("mm", "base", "drivers", "fs")
 TESTS = ("unit", "property", "fidelity")
 TITLE = """# Atlas
 
-Where each function of the kernel is in this project: the file of its model, which has the name of the kernel
-function, the chapters that name it, and the tests that do. (A function that no test names is still run by
-others.) `make book` collects this page from the sources.
+Where each function of the kernel is in this project: the file with its model, which has the same name, the
+chapters that name it, and the tests that do. (A function that no test names is still run by others.)
+`make book` collects this page from the sources.
 
 To find a function in the kernel, look for its name: in the kernel's source, `git grep -n 'online_pages('`.
 """
+_STRING = re.compile(r'"([^"\n]*)"')
 _HEAD = "| kernel function | chapters | tests |\n|---|---|---|"
 
 
@@ -77,8 +78,16 @@ def text_of(path: Path) -> str:
     return "\n".join(source(cell) for cell in read(path)["cells"])
 
 
+def sentences_of(path: Path) -> str:
+    """Return the prose of a notebook, and the strings in its code: there `boot()` is no helper of a cell."""
+    return "\n".join(
+        source(cell) if cell["cell_type"] == "markdown" else "\n".join(_STRING.findall(source(cell)))
+        for cell in read(path)["cells"]
+    )
+
+
 def entries() -> list[Entry]:
-    """Return the atlas: every marked model, and every other that a chapter mentions with parentheses."""
+    """Return the atlas: every marked model, and every other that a sentence mentions with parentheses."""
     chapters = {path.name: text_of(path) for path in CHAPTERS}
     named = {name: words_of(text) for name, text in chapters.items()}
     tests = {
@@ -86,7 +95,7 @@ def entries() -> list[Entry]:
         for kind in TESTS
         for path in sorted((ROOT / "tests" / kind).glob("test_*.py"))
     }
-    called = {name for text in chapters.values() for name in re.findall(r"(\w+)\(\)", text)}
+    called = {name for path in CHAPTERS for name in re.findall(r"(\w+)\(\)", sentences_of(path))}
     return [
         Entry(
             each.function,
