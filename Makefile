@@ -60,7 +60,7 @@ lock:
 	@echo "Locking what pyproject.toml asks for, for every platform and Python, in requirements.lock."
 	@uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest \
 		--generate-hashes --no-annotate --custom-compile-command "make lock" \
-		$(if $(UPGRADE),--upgrade) --extra book --group build --group grade --group lint --group test \
+		$(if $(UPGRADE),--upgrade) --extra book --group build --group grade --group hub --group lint --group test \
 		--output-file requirements.lock pyproject.toml
 	@echo "What a reader on Binder needs of it, in binder/requirements.txt."
 	@uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest \
