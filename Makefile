@@ -13,7 +13,7 @@ OWN_STATE := IPYTHONDIR="$(CURDIR)/$(VENV)/ipython" JUPYTER_CONFIG_DIR="$(CURDIR
 MEMSIM_CHROMIUM ?= $(shell command -v chromium || command -v chromium-browser || \
 	command -v google-chrome || command -v google-chrome-stable)
 
-.PHONY: help read test lint book html bench lock clean chromium
+.PHONY: help read test lint book html bench lock bump links clean chromium
 
 help:
 	@echo "make read    open the book in JupyterLab"
@@ -23,6 +23,8 @@ help:
 	@echo "make bench   measure how fast memsim is, beside numpy, C and others (minutes)"
 	@echo "make html    the book as pages that need neither Jupyter nor a network, in build/html"
 	@echo "make lock    renew requirements.lock (UPGRADE=1: with newer versions; needs uv)"
+	@echo "make bump    newer versions, the book executed with them, and what that changed in it"
+	@echo "make links   ask every page in the web that memsim links to whether it is there"
 	@echo "make clean   remove all that these made, the environment too"
 
 read: $(VENV)/.ready
@@ -60,13 +62,24 @@ lock:
 	@echo "Locking what pyproject.toml asks for, for every platform and Python, in requirements.lock."
 	@uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest \
 		--generate-hashes --no-annotate --custom-compile-command "make lock" \
-		$(if $(UPGRADE),--upgrade) --extra book --group build --group grade --group hub --group lint --group test \
+		$(if $(UPGRADE),--upgrade) $(if $(LOWEST),--upgrade --resolution lowest-direct) \
+		$(if $(PRERELEASE),--upgrade --prerelease allow) \
+		--extra book --group build --group grade --group hub --group lint --group test \
 		--output-file requirements.lock pyproject.toml
 	@echo "What a reader on Binder needs of it, in binder/requirements.txt."
 	@uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest \
 		--generate-hashes --no-annotate --custom-compile-command "make lock" \
-		--extra book --group build --constraint requirements.lock \
+		$(if $(PRERELEASE),--prerelease allow) --extra book --group build --constraint requirements.lock \
 		--output-file binder/requirements.txt pyproject.toml
+
+# The commands call make again, since the new lock makes a new environment.
+bump:
+	@$(MAKE) lock UPGRADE=1
+	@$(MAKE) book; ran=$$?; $(BIN)/python -m tests.tools.output_changes && exit $$ran
+
+links:
+	@echo "Asking for every page in the web that the book or a text beside it links to."
+	@$(PYTHON) -m tests.tools.web_links
 
 clean:
 	@echo "Removing the environment, caches and builds."
