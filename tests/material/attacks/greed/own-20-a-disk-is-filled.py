@@ -1,3 +1,4 @@
+# The student is told: File too large
 import os
 def double(number):
     os.ftruncate(os.memfd_create('disk'), 10**9)
