@@ -6,8 +6,7 @@ state came about, so it also judges kernels with half a patch.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -33,8 +32,7 @@ if TYPE_CHECKING:
     from memsim.section import Section
 
 
-@dataclass(frozen=True)
-class Violation:
+class Violation(NamedTuple):
     """An invariant that does not hold: its name, the rule, where, and what was found."""
 
     name: str

@@ -13,7 +13,6 @@ True
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, cast
 
@@ -79,14 +78,15 @@ free_pages = __free_pages
 DEFAULT_PATIENCE = 50
 
 
-@dataclass
 class Users:
     """What the steps of a scenario hold, so that later steps can give it back."""
 
-    allocated: list[list[int]] = field(default_factory=list)
-    """The pfns of each ``allocate`` step; migration keeps them true."""
-    lent: list[int] = field(default_factory=list)
-    """The pfns that a Xen balloon lent."""
+    def __init__(self) -> None:
+        """Hold nothing."""
+        self.allocated: list[list[int]] = []
+        """The pfns of each ``allocate`` step; migration keeps them true."""
+        self.lent: list[int] = []
+        """The pfns that a Xen balloon lent."""
 
 
 class Machine:

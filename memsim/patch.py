@@ -7,9 +7,8 @@ branch: ``git grep Hunk.MM_INIT`` finds where it acts.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from memsim.errors import MemsimError
 from memsim.include.page_flags import PageTypeEncoding
@@ -82,8 +81,7 @@ BEFORE = Patch()
 AFTER = Patch(Hunk)
 
 
-@dataclass(frozen=True)
-class Release:
+class Release(NamedTuple):
     """What differs between the two recorded kernels for reasons other than the series.
 
     Each attribute is used at one place in ``memsim.mm``.

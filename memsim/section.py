@@ -7,7 +7,6 @@ points to. Left out: sub-section maps, ``mapping``, ``index``, ``lru`` and memcg
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -138,8 +137,7 @@ class Section:
         return twin
 
 
-@dataclass(frozen=True)
-class Page:
+class Page(NamedTuple):
     """What one ``struct page`` says, decoded; ``managed`` and ``present`` are ghost state."""
 
     pfn: int

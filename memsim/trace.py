@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import FunctionType
+    from types import CodeType, FrameType, FunctionType
 
     from memsim.kernel import Kernel, State
 
@@ -160,12 +160,14 @@ class Tape(_Points):
     def __init__(self, state: State) -> None:
         """Start from ``state``, of which a copy is kept."""
         super().__init__()
-        self._rows: list[tuple[tuple[Any, ...], int]] = []
-        """What is recorded: the fields of an event but for the line, and the instruction."""
+        self._rows: list[tuple[Any, ...]] = []
+        """What is recorded: the fields of an event, with the instruction in place of the line."""
         self._events: list[Event] = []
         """What was made of them so far: whoever records need not wait for that."""
         self.labels: list[str] = []
-        self._stack: list[str] = []
+        self._step = -1
+        self._stack: list[tuple[str, CodeType]] = []
+        """The kernel functions that were entered, and their code."""
         start = state.copy()
         self._frames: dict[int, State] = {0: start}
         self._cursor: tuple[int, State] = (0, start.share())
@@ -177,7 +179,7 @@ class Tape(_Points):
     @property
     def events(self) -> list[Event]:
         """All events, in time order."""
-        for row, instruction in self._rows[len(self._events) :]:
+        for *row, instruction in self._rows[len(self._events) :]:
             line = _lines_of(row[1])[instruction] if instruction >= 0 else 0
             self._events.append(Event(*(*row, line)))
         return self._events
@@ -186,25 +188,25 @@ class Tape(_Points):
         """Begin the next step."""
         super().action(label)
         self.labels.append(label)
+        self._step += 1
 
     def _add(self, point: str, args: tuple[Any, ...], target: str = "", primitive: str = "") -> None:
         stack, function, instruction = self._stack, "", -1
         if stack:
             # The instruction of the innermost call of the function. The three innermost frames are this one,
             # the method below, and the primitive or kernel_function(): not worth a look.
-            function = stack[-1]
-            code, frame = FUNCTIONS[function].__code__, sys._getframe(3)  # noqa: SLF001 (f_back is slow)
-            while frame.f_code is not code and frame.f_back is not None:
+            function, code = stack[-1]
+            frame: FrameType | None = sys._getframe(3)  # noqa: SLF001 (f_back is slow)
+            while frame is not None and frame.f_code is not code:
                 frame = frame.f_back
-            if frame.f_code is code:
+            if frame is not None:
                 instruction = frame.f_lasti // 2
-        row = (len(self.labels) - 1, function, len(stack), point, args, target, primitive)
-        self._rows.append((row, instruction))
+        self._rows.append((self._step, function, len(stack), point, args, target, primitive, instruction))
 
     def enter(self, function: str, args: tuple[Any, ...]) -> None:
         """Record the entry."""
         self._add(self._point(f"enter:{function}"), args)
-        self._stack.append(function)
+        self._stack.append((function, FUNCTIONS[function].__code__))
 
     def leave(self, function: str) -> None:
         """Record the return."""

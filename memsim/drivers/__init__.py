@@ -6,9 +6,8 @@ makes it (``make(kernel, spec)``). The module is imported when a machine has suc
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 
 if TYPE_CHECKING:
     from memsim.kernel import Kernel
@@ -30,8 +29,7 @@ class Device(Protocol):
         """Let the driver's own thread work until it has nothing to do; most drivers have none."""
 
 
-@dataclass(frozen=True)
-class DeviceKind:
+class DeviceKind(NamedTuple):
     """A kind of device: the whole numbers that a scenario must and may give, and its module."""
 
     required: tuple[str, ...]
