@@ -13,7 +13,7 @@ OWN_STATE := IPYTHONDIR="$(CURDIR)/$(VENV)/ipython" JUPYTER_CONFIG_DIR="$(CURDIR
 MEMSIM_CHROMIUM ?= $(shell command -v chromium || command -v chromium-browser || \
 	command -v google-chrome || command -v google-chrome-stable)
 
-.PHONY: help read test lint book html bench lock bump links clean chromium
+.PHONY: help read test lint book html bench dist lock bump links clean chromium
 
 help:
 	@echo "make read    open the book in JupyterLab"
@@ -22,6 +22,7 @@ help:
 	@echo "make book    execute the notebooks again and store their outputs"
 	@echo "make bench   measure how fast memsim is, beside numpy, C and others (minutes)"
 	@echo "make html    the book as pages that need neither Jupyter nor a network, in build/html"
+	@echo "make dist    what a release is made of: the wheel and the source archive, in dist"
 	@echo "make lock    renew requirements.lock (UPGRADE=1: with newer versions; needs uv)"
 	@echo "make bump    newer versions, the book executed with them, and what that changed in it"
 	@echo "make links   ask every page in the web that memsim links to whether it is there"
@@ -56,6 +57,11 @@ bench: $(VENV)/.ready
 html: $(VENV)/.ready
 	@echo "Writing the book as HTML in build/html."
 	@$(IN_VENV) $(OWN_STATE) python -m tests.tools.export_html build/html
+
+dist: $(VENV)/.ready
+	@echo "Building the wheel and the source archive in dist."
+	@rm -rf dist
+	@$(BIN)/python -m hatchling build
 
 lock:
 	@command -v uv >/dev/null || { echo "make lock needs uv: $(PYTHON) -m pip install uv" >&2; exit 1; }

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from memsim.scenario import Scenario, run
 
 __all__ = ["AFTER", "BEFORE", "Hunk", "Machine", "Patch", "Scenario", "compare", "run"]
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _FOUND_IN = {"Scenario": "memsim.scenario", "compare": "memsim.comparison", "run": "memsim.scenario"}
 
