@@ -13,7 +13,7 @@ OWN_STATE := IPYTHONDIR="$(CURDIR)/$(VENV)/ipython" JUPYTER_CONFIG_DIR="$(CURDIR
 MEMSIM_CHROMIUM ?= $(shell command -v chromium || command -v chromium-browser || \
 	command -v google-chrome || command -v google-chrome-stable)
 
-.PHONY: help read test lint book html bench dist lock bump links clean chromium
+.PHONY: help read test lint book html lite bench dist lock bump links clean chromium
 
 help:
 	@echo "make read    open the book in JupyterLab"
@@ -23,6 +23,7 @@ help:
 	@echo "make bench   measure how fast memsim is, beside numpy, C and others (minutes)"
 	@echo "make html    the book as pages that need neither Jupyter nor a network, in build/html"
 	@echo "make dist    what a release is made of: the wheel and the source archive, in dist"
+	@echo "make lite    the book as a site that computes in the browser alone, in build/lite"
 	@echo "make lock    renew requirements.lock (UPGRADE=1: with newer versions; needs uv)"
 	@echo "make bump    newer versions, the book executed with them, and what that changed in it"
 	@echo "make links   ask every page in the web that memsim links to whether it is there"
@@ -63,6 +64,20 @@ dist: $(VENV)/.ready
 	@rm -rf dist
 	@$(BIN)/python -m hatchling build
 
+lite:
+	@echo "Writing the book as a site that computes in the browser, in build/lite."
+	@rm -rf build/lite build/lite-env
+	@if command -v uv >/dev/null; then \
+		uv venv --quiet --python $(PYTHON) build/lite-env && \
+		uv pip sync --quiet --require-hashes --python build/lite-env/bin/python requirements-lite.lock; \
+	else \
+		$(PYTHON) -m venv build/lite-env && \
+		build/lite-env/bin/python -m pip -qq --disable-pip-version-check install \
+			--require-hashes --no-deps --requirement requirements-lite.lock; \
+	fi
+	@build/lite-env/bin/python tests/tools/lite.py build/lite
+	@rm -rf build/lite-env
+
 lock:
 	@command -v uv >/dev/null || { echo "make lock needs uv: $(PYTHON) -m pip install uv" >&2; exit 1; }
 	@echo "Locking what pyproject.toml asks for, for every platform and Python, in requirements.lock."
@@ -77,6 +92,11 @@ lock:
 		--generate-hashes --no-annotate --custom-compile-command "make lock" \
 		$(if $(PRERELEASE),--prerelease allow) --extra book --group build --constraint requirements.lock \
 		--output-file binder/requirements.txt pyproject.toml
+	@echo "What builds the book for the browser alone, in requirements-lite.lock."
+	@uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest \
+		--generate-hashes --no-annotate --custom-compile-command "make lock" \
+		$(if $(PRERELEASE),--prerelease allow) --group lite --constraint requirements.lock \
+		--output-file requirements-lite.lock
 
 # The commands call make again, since the new lock makes a new environment.
 bump:

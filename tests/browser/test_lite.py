@@ -1,0 +1,85 @@
+"""The book for the browser alone, as far as it goes without Pyodide's own servers."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import threading
+import zipfile
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from .notebook import outputs, stored
+
+pytestmark = pytest.mark.browser
+
+PROJECT = Path(__file__).parents[2]
+WELCOME = PROJECT / "book" / "00-welcome.ipynb"
+PYODIDE = re.compile(r"https://cdn\.jsdelivr\.net/pyodide/v[0-9.]+/full/")
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    """Serves files and says nothing."""
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture(scope="module")
+def site():
+    """The folder that ``make lite`` makes, and its address on a local server."""
+    made = subprocess.run(  # noqa: S603 (our own command)
+        ["make", "lite", f"PYTHON={sys.executable}"],  # noqa: S607 (the reader's make)
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert made.returncode == 0, made.stdout + made.stderr
+    folder = PROJECT / "build" / "lite"
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield folder, f"http://127.0.0.1:{server.server_port}/"
+    server.shutdown()
+    server.server_close()
+
+
+def test_every_notebook_is_there_with_its_outputs_and_a_cell_that_installs_memsim(site):
+    for path in sorted((PROJECT / "book").glob("*.ipynb")):
+        ours = stored(site[0] / "files" / path.name)
+        setup = ours["cells"].pop(1)
+
+        assert "%pip install -q memsim" in "".join(setup["source"])
+        assert ours == stored(path)
+
+
+def test_all_that_is_pure_python_comes_along(site):
+    index = json.loads((site[0] / "pypi" / "all.json").read_text(encoding="utf-8"))
+    (wheel,) = (site[0] / "pypi").glob("memsim-*.whl")
+
+    assert {"memsim", "anywidget", "ipywidgets", "plotly", "psygnal"} <= set(index)
+    assert all(path.name.endswith("-none-any.whl") for path in (site[0] / "pypi").glob("*.whl"))
+    assert "memsim/book/scenarios/one-block.json" in zipfile.ZipFile(wheel).namelist()
+
+
+def test_the_book_opens_with_what_is_stored_and_asks_nobody_but_pyodide(site, page):
+    _, url = site
+    asked = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.route(PYODIDE, lambda route: route.abort())
+    page.goto(f"{url}lab/index.html?path={WELCOME.name}")
+    page.locator(".jp-DirListing-itemText", has_text="01-one-block").wait_for(timeout=60_000)
+    printed = outputs(stored(WELCOME), "stream")[0]["text"]
+    line = "".join(printed).splitlines()[0]
+    page.locator(".jp-OutputArea-output", has_text=line).first.wait_for(timeout=60_000)
+
+    assert page.get_by_text("%pip install -q memsim").count() == 1
+    page.wait_for_timeout(3000)  # the kernel is asked for
+    others = [address for address in asked if not address.startswith((url, "data:", "blob:"))]
+    assert [address for address in others if not PYODIDE.match(address)] == []
+    assert others, "the kernel did not ask for Pyodide"
