@@ -297,7 +297,7 @@ def initialised(patched, context, zone, nr_pages, altmap_pages):
     kernel = kernel_with_a_section(patched)
     kernel.memmap.poison(START, BLOCK)
     memmap_init_range(kernel, START, nr_pages, ZONES[zone], context, MigrateType.MOVABLE, altmap_pages)
-    section, at = next(kernel.memmap.spans(START, BLOCK))
+    ((section, at),) = kernel.memmap.spans(START, BLOCK)
     number = int(np.count_nonzero(section.pages.refcount[at] == 1))
     page = kernel.memmap.raw(START)
     if not number:
