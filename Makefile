@@ -13,7 +13,7 @@ OWN_STATE := IPYTHONDIR="$(CURDIR)/$(VENV)/ipython" JUPYTER_CONFIG_DIR="$(CURDIR
 MEMSIM_CHROMIUM ?= $(shell command -v chromium || command -v chromium-browser || \
 	command -v google-chrome || command -v google-chrome-stable)
 
-.PHONY: help read test lint book html lite bench dist lock bump links clean chromium
+.PHONY: help read test lint book html site lite bench dist lock bump links clean chromium
 
 help:
 	@echo "make read    open the book in JupyterLab"
@@ -22,6 +22,7 @@ help:
 	@echo "make book    execute the notebooks again and store their outputs"
 	@echo "make bench   measure how fast memsim is, beside numpy, C and others (minutes)"
 	@echo "make html    the book as pages that need neither Jupyter nor a network, in build/html"
+	@echo "make site    the book as a web site with search and players, in build/site"
 	@echo "make dist    what a release is made of: the wheel and the source archive, in dist"
 	@echo "make lite    the book as a site that computes in the browser alone, in build/lite"
 	@echo "make lock    renew requirements.lock (UPGRADE=1: with newer versions; needs uv)"
@@ -59,6 +60,10 @@ html: $(VENV)/.ready
 	@echo "Writing the book as HTML in build/html."
 	@$(IN_VENV) $(OWN_STATE) python -m tests.tools.export_html build/html
 
+site: $(VENV)/.ready
+	@echo "Building the book's web site in build/site."
+	@$(BIN)/python -m book.site.build build/site
+
 dist: $(VENV)/.ready
 	@echo "Building the wheel and the source archive in dist."
 	@rm -rf dist
@@ -85,7 +90,7 @@ lock:
 		--generate-hashes --no-annotate --custom-compile-command "make lock" \
 		$(if $(UPGRADE),--upgrade) $(if $(LOWEST),--upgrade --resolution lowest-direct) \
 		$(if $(PRERELEASE),--upgrade --prerelease allow) \
-		--extra book --group build --group grade --group hub --group lint --group test \
+		--extra book --group build --group grade --group hub --group lint --group site --group test \
 		--output-file requirements.lock pyproject.toml
 	@echo "What a reader on Binder needs of it, in binder/requirements.txt."
 	@uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest \

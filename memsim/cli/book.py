@@ -48,5 +48,6 @@ def command_book(arguments: argparse.Namespace) -> int:
 
 
 def hidden(path: Path, book: Path) -> bool:
-    """Return whether a file is a checkpoint or the like, and not of the book."""
-    return any(part.startswith((".", "__")) for part in path.relative_to(book).parts)
+    """Return whether a file is a checkpoint or the like, or makes the web site, and is not of the book."""
+    parts = path.relative_to(book).parts
+    return parts[0] == "site" or any(part.startswith((".", "__")) for part in parts)

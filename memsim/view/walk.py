@@ -188,9 +188,10 @@ class Walk:
         moment = self.moments[index]
         return moment.before if side == next(iter(self.runs)) else moment.after
 
-    def written(self, index: int, side: str, longest: int = 8) -> tuple[str, ...]:
-        """Return what one side wrote since the moment before, and in which function."""
-        first = self.place(index - 1, side) + 1 if index else 0
+    def written(self, index: int, side: str, longest: int = 8, since: int | None = None) -> tuple[str, ...]:
+        """Return what one side wrote since the moment before, or since another, and in which function."""
+        previous = index - 1 if since is None else since
+        first = self.place(previous, side) + 1 if index else 0
         events = self.tapes[side].events[first : self.place(index, side) + 1]
         lines = [f"{e.function or OUTSIDE}: {write_text(e)}" for e in events if e.primitive]
         more = [f"and {len(lines) - longest} more"] if len(lines) > longest else []

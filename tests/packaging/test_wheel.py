@@ -98,6 +98,7 @@ def test_the_wheel_holds_the_whole_book_and_nothing_hidden(wheel):
     assert {path.name for path in names if path.parent == Path("memsim/book")} == NOTEBOOKS
     assert {path.parts[0].split("-")[0] for path in names} == {"memsim"}
     assert [path for path in names if any(part.startswith((".", "__py")) for part in path.parts)] == []
+    assert [path for path in names if "site" in path.parts] == []
 
 
 def test_all_that_is_there_is_memsim_numpy_and_pip(bare, tmp_path):

@@ -1,0 +1,64 @@
+"""Build the book's web site from the notebooks with their stored outputs; nothing is executed again.
+
+    python -m book.site.build FOLDER
+
+Sphinx and MyST-NB make the pages. What they get are copies of the notebooks (:mod:`book.site.pages`), and
+beside each explorer's stored output the tape of a player (:mod:`book.site.players`).
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+from sphinx.cmd.build import build_main
+
+from book.site.pages import FIRST, contents, page_of, targets
+from book.site.players import PLAYER, explorers, placeholder, tape_script
+from memsim.view.panels import STYLE
+
+HERE = Path(__file__).parent
+BOOK = HERE.parent
+EXTRAS = ("images", "scenarios")
+
+
+def main(arguments: list[str]) -> int:
+    """Build the site in a folder; Sphinx's warnings are errors."""
+    (name,) = arguments
+    folder = Path(name)
+    sources, doctrees = (folder.with_name(f"{folder.name}-{what}") for what in ("sources", "doctrees"))
+    for old in (folder, sources):
+        shutil.rmtree(old, ignore_errors=True)
+    prepare(sources)
+    quiet = ["--quiet", "--fail-on-warning", "--keep-going"]
+    static = f"html_static_path={HERE / 'static'},{sources.resolve() / 'static'}"
+    return build_main([*quiet, "-D", static, "-c", str(HERE), "-d", str(doctrees), str(sources), str(folder)])
+
+
+def prepare(folder: Path) -> None:
+    """Write what Sphinx reads: a copy of each notebook, its pictures, and the tapes of the players."""
+    notebooks = {path: json.loads(path.read_text(encoding="utf-8")) for path in sorted(BOOK.glob("*.ipynb"))}
+    for extra in EXTRAS:
+        shutil.copytree(BOOK / extra, folder / extra)
+    tapes = folder / "static" / "tapes"
+    tapes.mkdir(parents=True)
+    style = STYLE.removeprefix("<style>\n").removesuffix("</style>")
+    (folder / "static" / "explorer.css").write_text(style, encoding="utf-8")
+    linked = targets({path.name: notebook for path, notebook in notebooks.items()})
+    for path, notebook in notebooks.items():
+        for cell, explorer in explorers(notebook, path):
+            tape = f"{path.stem}--{cell['id']}"
+            (tapes / f"{tape}.js").write_text(tape_script(tape, explorer), encoding="utf-8")
+            placeholder(cell, tape, explorer)
+        page = page_of(notebook, path.name, linked)
+        if path.name == FIRST:
+            page["cells"].append(contents([each.name for each in notebooks]))
+        target = folder / ("index.ipynb" if path.name == FIRST else path.name)
+        target.write_text(json.dumps(page, ensure_ascii=False), encoding="utf-8")
+    assert any(tapes.iterdir()), f"{BOOK} has no {PLAYER}"  # noqa: S101 (a site without players is broken)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,79 @@
+"""From a notebook to what MyST-NB makes a page of.
+
+Links between notebooks name cells, as JupyterLab wants it (``02-x.ipynb#cell-id=words``); pages have labels
+in their place. The welcome page becomes ``index``, and has the contents.
+"""
+
+from __future__ import annotations
+
+import copy
+import re
+from typing import Any
+
+FIRST = "00-welcome.ipynb"
+PARTS = {"Chapters": r"\d\d-", "Appendices": r"\D"}
+_LINK = re.compile(r"\]\((?P<file>[\w.-]*)#cell-id=(?P<cell>[^)\s]+)\)")
+_TO_FIRST = f"]({FIRST})"
+
+
+def label(name: str, cell: str) -> str:
+    """Return the label of a cell.
+
+    >>> label("02-the-memmap.ipynb", "words")
+    '02-the-memmap--words'
+    """
+    return f"{name.removesuffix('.ipynb')}--{cell}"
+
+
+def source(cell: dict[str, Any]) -> str:
+    """Return the text of a cell, which is stored whole or as lines."""
+    return "".join(cell["source"])
+
+
+def targets(notebooks: dict[str, dict[str, Any]]) -> set[str]:
+    """Return the labels of all cells that a link leads to."""
+    return {
+        label(match["file"] or name, match["cell"])
+        for name, notebook in notebooks.items()
+        for cell in notebook["cells"]
+        if cell["cell_type"] == "markdown"
+        for match in _LINK.finditer(source(cell))
+    }
+
+
+def page_of(notebook: dict[str, Any], name: str, linked: set[str]) -> dict[str, Any]:
+    """Return a copy of a notebook with labels and links of pages; code that is folded stays so."""
+    page = copy.deepcopy(notebook)
+    for cell in page["cells"]:
+        if cell["metadata"].get("jupyter", {}).get("source_hidden"):
+            # In JupyterLab such a cell is folded, for what stands in it gives the answer away.
+            cell["metadata"]["tags"] = [*cell["metadata"].get("tags", []), "hide-input"]
+        if cell["cell_type"] == "markdown":
+            cell["source"] = links(source(cell), name)
+            here = label(name, cell["id"])
+            if here in linked:
+                cell["source"] = f"({here})=\n{cell['source']}"
+    return page
+
+
+def links(text: str, name: str) -> str:
+    """Return the text of a cell with the links of pages.
+
+    >>> links("[a](02-b.ipynb#cell-id=words), [c](#cell-id=d), [e](00-welcome.ipynb)", "01-f.ipynb")
+    '[a](#02-b--words), [c](#01-f--d), [e](index.ipynb)'
+    """
+    text = _LINK.sub(lambda match: f"](#{label(match['file'] or name, match['cell'])})", text)
+    return text.replace(_TO_FIRST, "](index.ipynb)")
+
+
+def contents(names: list[str]) -> dict[str, Any]:
+    """Return a cell that puts pages in the contents, chapters and appendices apart."""
+    trees = [
+        "\n".join([f"```{{toctree}}\n:caption: {caption}\n:hidden:\n", *_matching(names, pattern), "```"])
+        for caption, pattern in PARTS.items()
+    ]
+    return {"cell_type": "markdown", "id": "contents", "metadata": {}, "source": "\n\n".join(trees)}
+
+
+def _matching(names: list[str], pattern: str) -> list[str]:
+    return [name.removesuffix(".ipynb") for name in names if re.match(pattern, name) and name != FIRST]
