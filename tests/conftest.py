@@ -7,12 +7,18 @@ from typing import Any
 
 import pytest
 from hypothesis import settings
+from hypothesis.database import DirectoryBasedExampleDatabase
 
 from memsim.include.mmzone import COUNTERS
 from memsim.patch import AFTER, BEFORE
 
 settings.register_profile("memsim", derandomize=True, deadline=None, max_examples=25)
-settings.register_profile("nightly", settings.get_profile("memsim"), derandomize=False, max_examples=1250)
+settings.register_profile(
+    "nightly",
+    deadline=None,
+    max_examples=1250,
+    database=DirectoryBasedExampleDatabase(".hypothesis/examples"),  # what failed is tried again first
+)
 settings.load_profile("memsim")
 
 KERNELS = {

@@ -88,12 +88,20 @@ class Side:
     # ---- what must be alike ----------------------------------------------------------------------
 
     def figures(self):
-        """Return what is alike on both sides even after one refused to offline a block earlier."""
+        """Return what is alike even where one side migrated pages before it refused to offline a block.
+
+        Migration may move free pages from zone to zone, but not from or to anywhere else.
+        """
         state = self.kernel.state
+        names = [name for name in COUNTERS if name != "nr_free_pages"]
         return {
-            "zones": [{name: getattr(zone, name) for name in COUNTERS} for zone in state.zones],
+            "zones": [{name: getattr(zone, name) for name in names} for zone in state.zones],
+            "free": sum(zone.nr_free_pages for zone in state.zones),
             "totalram": state.totalram_pages,
-            "blocks": {number: str(block) for number, block in self.kernel.memory_blocks.items()},
+            "blocks": {
+                number: (block.state, block.zone and block.zone.name, block.nr_vmemmap_pages)
+                for number, block in self.kernel.memory_blocks.items()
+            },
             "iomem": self.kernel.iomem,
             "plugged": self.device.plugged_pages(),
         }
@@ -102,6 +110,7 @@ class Side:
         """Return which page is where: free lists in order, pageblocks, who has what, and the device."""
         zones = self.kernel.state.zones
         return {
+            "free": [zone.nr_free_pages for zone in zones],
             "free lists": [[[list(blocks) for blocks in area] for area in zone.free_area] for zone in zones],
             "watermarks": [zone.watermark for zone in zones],
             "pageblocks": {nr: bytes(section.pageblocks) for nr, section in self.sections().items()},

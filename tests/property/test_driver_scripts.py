@@ -179,6 +179,24 @@ def test_a_stage_that_the_patch_moves_is_accepted_and_no_other_end_is():
         assert not pair(kind, steps).refused_at_another_stage(other, ["EBUSY", "EBUSY"])
 
 
+MIGRATED = [
+    device_step("hv_hot_add", "hv0", start_pfn=32 * N, nr_pages=1),
+    {"do": "allocate", "block": 32, "nr_pages": 1, "migratetype": "movable"},
+    {"do": "offline", "block": 32},
+]
+
+
+def test_a_page_that_is_migrated_before_the_refusal_may_be_free_in_another_zone():
+    # The only backed page of the block goes to ZONE_NORMAL, but only where the block is scanned.
+    both = Pair(auto_online("hv-balloon", MIGRATED), (BEFORE, AFTER), "6.12")
+    assert both.disagreement() is None
+
+    free = [[zone.nr_free_pages for zone in side.kernel.state.zones] for side in both.sides]
+    assert free[0] != free[1]
+    assert sum(free[0]) == sum(free[1])
+    assert not both.alike
+
+
 # ---- three broken kernels, and the shortest scripts that show it ---------------------------------------
 
 
