@@ -48,7 +48,7 @@ def judged(assignment, question, cells, student):
     score, messages = 0, []
     for test, points in question.tests.items():
         rng = fresh(f"key of {student}", assignment.name, question.name, test, student)
-        message, needs_teacher = _run(test, call, rng, question.variant_of(student))
+        message, needs_teacher = _run(test, question.name, call, rng, question.variant_of(student))
         assert not needs_teacher, message
         score += 0 if message else points
         messages += [message] if message else []
