@@ -173,8 +173,8 @@ def test_every_page_is_light_and_soon_there(page, visit, site, address):
         files = [site / urlsplit(url).path[1:] for url in asked if url.startswith(address)]
         weight = sum(len(gzip.compress(path.read_bytes())) for path in files)
         assert weight < MOST_COMPRESSED, name
-        timing = "performance.getEntriesByName('first-contentful-paint')[0].startTime"
-        page.wait_for_function(f"{timing} > 0")
+        timing = "performance.getEntriesByName('first-contentful-paint')[0]?.startTime"
+        page.wait_for_function(f"{timing} > 0")  # the entry comes after the first frame, maybe after "load"
         # The goal is a second; this machine may be doing much else.
         assert page.evaluate(timing) < 4000, name
 
