@@ -13,7 +13,7 @@ review's claim about it, and what comes of the claim when it is executed; all of
 >>> before, after = (machine.kernel for machine in machines)
 >>> WALKERS["isolate_contig"].decide(before, 0x100000)[:2]
 ('unmovable', 'pfn 0x100000: PG_reserved is set')
->>> [str(walker) for walker in ask_both(before, after, 0x100000, met=True)]
+>>> [str(walker) for walker in disagreeing(before, after, 0x100000, met=True)]
 ['contig_valid', 'isolate_contig', 'kpageflags', 'ioremap']
 
 Left out: readers in drivers and on other architectures, movable_ops and huge pages, the zero page, kexec
@@ -36,19 +36,19 @@ WALKERS: dict[str, Walker] = {
 }
 
 
-def ask(kernel: Kernel, pfn: int) -> dict[str, Verdict]:
+def verdicts(kernel: Kernel, pfn: int) -> dict[str, Verdict]:
     """Return what every walker of this kernel's release does with a page."""
     subject, release = Subject(kernel, pfn), kernel.release.name
     return {name: w.judge(subject) for name, w in WALKERS.items() if release in w.releases}
 
 
-def ask_both(before: Kernel, after: Kernel, pfn: int, *, met: bool = False) -> list[Walker]:
+def disagreeing(before: Kernel, after: Kernel, pfn: int, *, met: bool = False) -> list[Walker]:
     """Return the walkers whose action differs between two kernels.
 
     With ``met`` only those that come across such a page on one of the two, so that the difference is real;
     without it also those that would answer differently on paper.
     """
-    old, new = ask(before, pfn), ask(after, pfn)
+    old, new = verdicts(before, pfn), verdicts(after, pfn)
     return [
         WALKERS[name]
         for name in old
@@ -58,4 +58,4 @@ def ask_both(before: Kernel, after: Kernel, pfn: int, *, met: bool = False) -> l
     ]
 
 
-__all__ = ["WALKERS", "Finding", "Step", "Verdict", "Walker", "ask", "ask_both", "vmcoreinfo"]
+__all__ = ["WALKERS", "Finding", "Step", "Verdict", "Walker", "disagreeing", "verdicts", "vmcoreinfo"]

@@ -23,7 +23,7 @@ def test_every_model_of_a_kernel_function_is_in_it():
 
 
 def test_what_only_code_of_the_book_calls_is_no_kernel_function():
-    assert {each.function for each in tool.entries()}.isdisjoint({"boot", "make", "ask_both"})
+    assert {each.function for each in tool.entries()}.isdisjoint({"boot", "make", "disagreeing"})
 
 
 def test_it_finds_what_is_there():

@@ -21,7 +21,7 @@ from memsim.mm.memory_hotplug import (
 from memsim.mm.offline_pages import scan_movable_pages
 from memsim.mm.page_alloc import PAGE_FLAGS_CHECK_AT_FREE, find_bad_pages
 from memsim.mm.page_alloc_contig import alloc_contig_range
-from memsim.walkers import WALKERS, ask, ask_both, vmcoreinfo
+from memsim.walkers import WALKERS, disagreeing, verdicts, vmcoreinfo
 
 SIZE = 32768
 RELEASES = ("6.1", "6.12")
@@ -389,7 +389,7 @@ def cells():
 def differing(kind, release="6.12", *, met=False):
     """Return the names of walkers whose action on a page kind the patch changes."""
     (before, kinds), (after, _) = zoo(BEFORE, release), zoo(AFTER, release)
-    return {walker.name for walker in ask_both(before.kernel, after.kernel, kinds[kind], met=met)}
+    return {walker.name for walker in disagreeing(before.kernel, after.kernel, kinds[kind], met=met)}
 
 
 # ---- the table -------------------------------------------------------------------------------------
@@ -419,9 +419,9 @@ def test_walker_does_what_its_rule_says(name, release):
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_verdict_is_one_of_the_walkers_own_and_names_the_page(kind, patch):
     machine, kinds = zoo(patch, "6.12")
-    verdicts = ask(machine.kernel, kinds[kind])
-    assert list(verdicts) == list(WALKERS)
-    for name, verdict in verdicts.items():
+    said = verdicts(machine.kernel, kinds[kind])
+    assert list(said) == list(WALKERS)
+    for name, verdict in said.items():
         assert verdict.action in WALKERS[name].actions
         assert verdict.why.startswith(f"pfn {kinds[kind]:#x}: ")
 
@@ -481,8 +481,8 @@ def test_the_contents_of_self_hosted_vmemmap_stay_in_dumps_images_and_kcore():
     # 5.2: it holds live struct pages, so losing it would be worse than any flag.
     for patch in (BEFORE, AFTER):
         machine, kinds = zoo(patch, "6.12")
-        verdicts = ask(machine.kernel, kinds["self"])
-        actions = [verdicts[name].action for name in ("kcore", "makedumpfile", "hibernation")]
+        said = verdicts(machine.kernel, kinds["self"])
+        actions = [said[name].action for name in ("kcore", "makedumpfile", "hibernation")]
         assert actions == ["read", "dump", "save"]
 
 
@@ -491,8 +491,8 @@ def test_without_the_hunk_memory_hotplug_they_are_lost(release):
     patch = Patch.without({Hunk.MEMORY_HOTPLUG})
     machine = Machine(patch=patch, release=release, memmap_on_memory=True)
     add_block(machine, 32, "online_kernel")
-    verdicts = ask(machine.kernel, 0x100000)
-    actions = [verdicts[name].action for name in ("kcore", "makedumpfile", "hibernation", "kpageflags")]
+    said = verdicts(machine.kernel, 0x100000)
+    actions = [said[name].action for name in ("kcore", "makedumpfile", "hibernation", "kpageflags")]
     assert actions == ["zeros", "exclude: offline", "skip", "OFFLINE"]
 
 
@@ -511,7 +511,7 @@ def test_ordinary_vmemmap_is_the_same_on_both():
     # The consistency argument of the review: taken from the buddy, it never was reserved.
     assert differing("vmemmap") == set()
     machine, kinds = zoo(AFTER, "6.12")
-    ordinary, own = ask(machine.kernel, kinds["vmemmap"]), ask(machine.kernel, kinds["self"])
+    ordinary, own = verdicts(machine.kernel, kinds["vmemmap"]), verdicts(machine.kernel, kinds["self"])
     unlike = {name for name in WALKERS if ordinary[name].action != own[name].action}
     # Self-hosted vmemmap is not the buddy's: no record of an owner, and hugetlb leaves it alone.
     assert unlike == {"vmemmap_split", "page_owner_mixed"}
@@ -661,8 +661,8 @@ def test_a_page_can_be_reserved_and_offline_even_after():
     # 12: Xen's extra regions are reserved at boot and ballooned all the same.
     machine = Machine(reserved=[(0x1000, 16)])
     machine.kernel.memmap.set_type(0x1000, 16, PageType.OFFLINE)
-    verdicts = ask(machine.kernel, 0x1000)
-    actions = [verdicts[name].action for name in ("kpageflags", "kcore", "hibernation", "isolate_offline")]
+    said = verdicts(machine.kernel, 0x1000)
+    actions = [said[name].action for name in ("kpageflags", "kcore", "hibernation", "isolate_offline")]
     assert actions == ["RESERVED+OFFLINE", "zeros", "skip", "unmovable"]
 
 
@@ -678,14 +678,14 @@ def test_walkers_agree_with_the_models_of_their_functions(patch, release):
         pfn = kinds[kind]
         if kernel.memmap.pfn_to_online_page(pfn) is None:
             continue
-        verdicts = ask(kernel, pfn)
+        said = verdicts(kernel, pfn)
         for name, offline in (("isolate_offline", True), ("isolate_contig", False)):
             unmovable = page_isolation.has_unmovable_pages(kernel, pfn, 1, memory_offline=offline)
-            assert (verdicts[name].action == "unmovable") == (unmovable == pfn), (kind, name)
-        assert verdicts["scan_movable"].action == outcome(scan_movable_pages, kernel, pfn, "pass", "migrate")
+            assert (said[name].action == "unmovable") == (unmovable == pfn), (kind, name)
+        assert said["scan_movable"].action == outcome(scan_movable_pages, kernel, pfn, "pass", "migrate")
         if kind != "interior":  # the model finds a free block by its head
             tested = outcome(fully_isolated, kernel, pfn, "pass", "")
-            assert verdicts["test_isolated"].action == tested, kind
+            assert said["test_isolated"].action == tested, kind
 
 
 def fully_isolated(kernel, pfn, nr_pages):
@@ -784,7 +784,7 @@ def test_a_walker_without_pg_reserved_does_not_care_about_self_hosted_vmemmap():
 def test_stale_struct_pages_are_called_stale():
     machine, kinds = zoo(AFTER, "6.12")
     pfn = kinds["stale"]
-    assert ask(machine.kernel, pfn)["kcore"].why == f"pfn {pfn:#x}: its section is not online"
+    assert verdicts(machine.kernel, pfn)["kcore"].why == f"pfn {pfn:#x}: its section is not online"
     offlined = Machine(patch=AFTER)
     data = add_block(offlined, 32, "online_kernel", lend)
     offlined.offline(32)
