@@ -35,7 +35,7 @@ def problem(value: object, wanted: Any, depth: int = 0) -> str | None:
         kind = type(None)
     if type(value) is not kind:
         return _other_type(value, _a(name_of(wanted)), depth)
-    if kind is float and not math.isfinite(value):  # type: ignore[arg-type] # a float by now
+    if isinstance(value, float) and not math.isfinite(value):
         return f"is {value}, not a number"
     return _problem_inside(value, get_args(wanted), depth)
 

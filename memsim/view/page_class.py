@@ -174,7 +174,8 @@ def inside_free_blocks(heads: npt.NDArray[np.int8]) -> Mask:
     sizes = 1 << np.minimum(heads[starts], MAX_PAGE_ORDER).astype(np.int64)
     ends = np.minimum(starts + sizes, len(heads))
     edges = np.bincount(starts, minlength=len(heads) + 1) - np.bincount(ends, minlength=len(heads) + 1)
-    return np.cumsum(edges[:-1]) > 0
+    inside: Mask = np.cumsum(edges[:-1]) > 0
+    return inside
 
 
 def choose(flags: npt.NDArray[Any], *, offline: Mask, free: Mask) -> Classes:

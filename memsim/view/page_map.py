@@ -136,7 +136,7 @@ def _tile(kinds: bytes, scale: int) -> Image:
     pages = np.frombuffer(kinds, np.uint8).reshape(TILE_ROWS, TILE_COLUMNS)
     rows, columns = np.ogrid[:TILE_ROWS, :TILE_COLUMNS]
     pixels = _tile_of_each_kind(scale)[pages, rows, columns].transpose(0, 2, 1, 3)
-    tile = pixels.reshape(TILE_ROWS * scale, TILE_COLUMNS * scale)
+    tile: Image = pixels.reshape(TILE_ROWS * scale, TILE_COLUMNS * scale)
     classes = np.where(pages == _FREE_HEAD, np.uint8(PageClass.FREE), pages)
     ink, rim = stamp(letters_of(classes), *tile.shape)
     tile[rim], tile[ink] = _WHITE, _BLACK
