@@ -84,13 +84,23 @@ def compare(
     *,
     debug_vm: bool = False,
     from_boot: bool = False,
+    most_of_step: int | None = None,
 ) -> Comparison:
     """Run a scenario on two kernels of one release and line up their tapes.
 
-    With ``from_boot`` the tapes begin at power-on; the moments of boot belong to step -1.
+    With ``from_boot`` the tapes begin at power-on; the moments of boot belong to step -1. With
+    ``most_of_step`` tapes that begin after boot leave out the most of long steps.
     """
     runs = [
-        run(scenario, patch, release, debug_vm=debug_vm, record=True, from_boot=from_boot)
+        run(
+            scenario,
+            patch,
+            release,
+            debug_vm=debug_vm,
+            record=True,
+            from_boot=from_boot,
+            most_of_step=most_of_step,
+        )
         for patch in (before, after)
     ]
     return Comparison(runs[0], runs[1], shared_moments(runs[0], runs[1]))

@@ -189,14 +189,19 @@ class Machine:
         """Return the invariants that do not hold now, each with the first page that breaks it."""
         return check(self.kernel)
 
-    def record(self) -> Tape:
-        """Start a tape and return it; it runs until :meth:`stop_recording`."""
-        tape = Tape(self.kernel.state)
+    def record(self, most_of_step: int | None = None) -> Tape:
+        """Start a tape and return it; it runs until :meth:`stop_recording`.
+
+        With ``most_of_step`` it shortens the steps that have more events: see :class:`~memsim.trace.Tape`.
+        """
+        tape = Tape(self.kernel.state, most_of_step)
         self.kernel.put_trace(tape)
         return tape
 
     def stop_recording(self) -> None:
         """Stop whatever trace is running."""
+        if isinstance(self.kernel.trace, Tape):
+            self.kernel.trace.fill_gap()
         self.kernel.put_trace(None)
 
     def export(self, directory: Path | str) -> None:

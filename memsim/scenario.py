@@ -319,17 +319,19 @@ def run(
     debug_vm: bool = False,
     record: bool = False,
     from_boot: bool = False,
+    most_of_step: int | None = None,
     trace: Trace | None = None,
 ) -> Run:
     """Run a scenario to its end, whatever its steps end with, or until the machine dies.
 
-    With ``record`` the run has a tape that starts after boot, or ``from_boot`` at power-on. ``trace`` watches
+    With ``record`` the run has a tape that starts after boot, or ``from_boot`` at power-on; one that starts
+    after boot can shorten long steps (``most_of_step``, see :class:`~memsim.trace.Tape`). ``trace`` watches
     instead of a tape.
     """
     machine = scenario.boot(patch, release, debug_vm=debug_vm, record=record and from_boot)
     result = Run(scenario, machine)
     if record:
-        result.tape = machine.record() if machine.tape is None else machine.tape
+        result.tape = machine.record(most_of_step) if machine.tape is None else machine.tape
         trace = result.tape
     machine.kernel.put_trace(trace)
     for number, step in enumerate(scenario.steps):

@@ -8,7 +8,8 @@ Kernel functions that are worth naming carry :func:`kernel_function`; the state 
   time within the current action (``enter:generic_online_page#3``).
 * :class:`Tape` records all events. A write event holds the primitive that was called and its
   arguments, so that the state after event *i* is got by calling the primitives again: the tape plays
-  forwards and backwards without knowing what any of them does.
+  forwards and backwards without knowing what any of them does. Of long steps it can be told to keep only
+  the beginning and then what happens for the first time; in place of what is left out it keeps the state.
 """
 
 from __future__ import annotations
@@ -30,6 +31,11 @@ if TYPE_CHECKING:
 
 KEYFRAME_EVENTS = 256
 MOST_KEYFRAMES = 64
+LEFT_OUT = "left_out"
+"""In place of a primitive: here a tape left out as many events as the argument says."""
+MOST_LONG_STEPS = 20
+"""A tape that keeps at most so many events of a step ends after the step that makes them this many times as
+many in all."""
 FUNCTIONS: dict[str, FunctionType] = {}
 """The models of kernel functions by name, as they are written: without what :func:`kernel_function` adds."""
 
@@ -157,9 +163,18 @@ def _lines_of(function: str) -> list[int]:
 class Tape(_Points):
     """Records every event of a machine from the moment it is put in."""
 
-    def __init__(self, state: State) -> None:
-        """Start from ``state``, of which a copy is kept."""
+    def __init__(self, state: State, most_of_step: int | None = None) -> None:
+        """Start from ``state``, of which a copy is kept.
+
+        Of a step of more than ``most_of_step`` events what comes later is left out, but for probe points of a
+        name that is new in the step.
+        """
         super().__init__()
+        self._live = state
+        self.most_of_step = most_of_step or sys.maxsize
+        self._full = self.most_of_step
+        """With so many events no more are kept, but for those of a new name; 0: the tape has ended."""
+        self._missing = 0
         self._rows: list[tuple[Any, ...]] = []
         """What is recorded: the fields of an event, with the instruction in place of the line."""
         self._events: list[Event] = []
@@ -186,11 +201,33 @@ class Tape(_Points):
 
     def action(self, label: str) -> None:
         """Begin the next step."""
+        self.fill_gap()
         super().action(label)
-        self.labels.append(label)
         self._step += 1
+        kept = len(self._rows) < MOST_LONG_STEPS * self.most_of_step
+        self.labels += [label] * kept
+        self._full = len(self._rows) + self.most_of_step if kept else 0
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the last steps are not on it: those that have a label are."""
+        return self._full == 0
+
+    def fill_gap(self) -> None:
+        """Put the state as it is now in place of the events that were left out up to here, if any were."""
+        if self._missing and not self.has_ended:
+            function = self._stack[-1][0] if self._stack else ""
+            row = (self._step, function, len(self._stack), "", (self._missing,), "tape", LEFT_OUT, -1)
+            self._rows.append(row)
+            self._frames[len(self._rows)] = self._live.copy()
+        self._missing = 0
 
     def _add(self, point: str, args: tuple[Any, ...], target: str = "", primitive: str = "") -> None:
+        if len(self._rows) >= self._full:
+            if self.has_ended or not point.endswith("#1"):
+                self._missing += 1
+                return
+            self.fill_gap()
         stack, function, instruction = self._stack, "", -1
         if stack:
             # The instruction of the innermost call of the function. The three innermost frames are this one,
@@ -251,7 +288,9 @@ class Tape(_Points):
             if done % spacing == 0 and done not in self._frames:
                 self._frames[done] = state.share()
             event = events[done]
-            if event.primitive:
+            if event.primitive == LEFT_OUT:
+                state = self._frames[done + 1].share()
+            elif event.primitive:
                 getattr(state.target(event.target), event.primitive)(*event.args)
             done += 1
         self._cursor = (done, state)

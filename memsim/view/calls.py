@@ -50,8 +50,10 @@ class Calls:
         found = [Frame(entered_function(event), 0)] if event.point.startswith("enter:") else []
         while event.function:
             found.append(Frame(event.function, event.line))
-            event = self._events[self._around[index]]
             index = self._around[index]
+            event = self._events[index]
+            if entered_function(event) != found[-1].function:
+                break  # where this one was entered is left out
         return tuple(found)
 
 

@@ -22,7 +22,7 @@ from memsim.view.controls import ELSEWHERE, Controls, SideView
 from memsim.view.machine_map import kind_label, machine_png, machine_sentence
 from memsim.view.markup import classes_in, legend_html, map_source, static_html
 from memsim.view.material import comparison_of, default_block, recordings_of
-from memsim.view.moments import BOOT, DONE, SIDES, moment_name
+from memsim.view.moments import BOOT, DONE, SIDES, moment_name, shortened
 from memsim.view.page_class import CLASSES, PageClass
 from memsim.view.panels import (
     STYLE,
@@ -66,6 +66,7 @@ class Explorer(Stored):
         """Show the moment ``start`` first; it is also what a notebook without a kernel shows."""
         self.walk = walk
         self.title = title or default_title(walk)
+        self.shortened = shortened(walk.comparison)
         self.start = start
         self.controls = Controls(walk, start)
         self.storyteller = Storyteller(walk)
@@ -86,7 +87,7 @@ class Explorer(Stored):
             layout={"flex_flow": "row wrap", "grid_gap": "16px", "overflow": "visible"},
         )
         return [
-            ipywidgets.HTML(f"{STYLE}<h3>{escape(self.title)}</h3>"),
+            ipywidgets.HTML(f"{STYLE}<h3>{escape(self.title)}</h3><p>{escape(self.shortened)}</p>"),
             *self.controls.rows,
             self.happening,
             sides,
@@ -251,8 +252,8 @@ class Explorer(Stored):
             side.title: (side.page_map.classes, side.page_map.heads, map_alt(side)) for side in sight.sides
         }
         twin = sight.twin(self.walk.zone_of_block())
-        note = "Run this notebook to move through the moments."
-        self.stored_text = f"{self.title}\n{twin}"
+        note = f"{self.shortened} Run this notebook to move through the moments.".lstrip()
+        self.stored_text = "\n".join(filter(None, (self.title, self.shortened, twin)))
         self.stored_html = static_html(maps, twin, self.title, note=note)
 
 

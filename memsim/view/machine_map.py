@@ -23,7 +23,7 @@ from memsim.view.glyphs import LIGHT_INK, dots, pattern, stamp, tiled
 from memsim.view.page_class import CLASSES, PageClass, class_counts, page_classes
 from memsim.view.page_map import Geometry, in_grid
 from memsim.view.png import png
-from memsim.view.touch import touched
+from memsim.view.touch import EVERY_PAGE, touched
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -86,6 +86,8 @@ class BlockWatch:
             return self._blocks
         low, high = sorted((index, self._index))
         spans = {touched(event, self._block_pages) for event in self._tape.events[low + 1 : high + 1]}
+        if EVERY_PAGE in spans:
+            return self._blocks
         found = {
             block
             for pfn, nr_pages in spans

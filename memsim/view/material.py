@@ -13,14 +13,20 @@ from memsim.comparison import Comparison, compare
 from memsim.errors import BadScenario, MemsimError
 from memsim.observation import bundled, bundled_names
 from memsim.scenario import Scenario
+from memsim.trace import LEFT_OUT
 from memsim.view.moments import BOOT, last_event, tapes
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from memsim.observation import Observation
     from memsim.scenario import Run
+    from memsim.trace import Tape
 
 Given = Scenario | Comparison | str | Path | dict[str, Any]
 """A scenario, a file of one, the dict that such a file holds, or a comparison that was made already."""
+MOST_OF_STEP = 20_000
+"""So many events of a step are kept: some thousand moments, and a few times what a memory block needs."""
 
 
 def scenario_of(what: Given) -> Scenario:
@@ -54,7 +60,7 @@ def comparison_of(what: Given) -> Comparison:
         return what
     scenario = scenario_of(what)
     try:
-        return compare(scenario)
+        return compare(scenario, most_of_step=MOST_OF_STEP)
     except MemsimError as problem:
         msg = f"{scenario.title or 'scenario'}: {problem}"
         raise BadScenario(msg) from problem
@@ -74,13 +80,17 @@ def boot_blocks(comparison: Comparison) -> list[int]:
 def added_blocks(comparison: Comparison) -> list[int]:
     """Return the memory blocks that were added later on either kernel, the first one first."""
     there = set(boot_blocks(comparison))
-    named = [
-        event.args[0]
-        for tape in tapes(comparison)
-        for event in tape.events
-        if event.primitive == "set_block_state" and event.args[0] not in there
-    ]
+    named = [block for tape in tapes(comparison) for block in _named_blocks(tape) if block not in there]
     return list(dict.fromkeys(named))
+
+
+def _named_blocks(tape: Tape) -> Iterator[int]:
+    """Give the memory blocks that a tape tells of, again and again."""
+    for index, event in enumerate(tape.events):
+        if event.primitive == "set_block_state":
+            yield event.args[0]
+        elif event.primitive == LEFT_OUT:
+            yield from tape.at(index).blocks
 
 
 def default_block(comparison: Comparison) -> int:

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING
 from memsim.comparison import Comparison, Moment
 from memsim.patch import Patch
 from memsim.steps import tell_step
+from memsim.trace import LEFT_OUT
+from memsim.view.text import plural
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -61,6 +63,20 @@ def tapes(comparison: Comparison) -> tuple[Tape, Tape]:
     assert before is not None  # noqa: S101 (compare() made the tapes)
     assert after is not None  # noqa: S101
     return before, after
+
+
+def shortened(comparison: Comparison) -> str:
+    """Return which steps the tapes have only in part or not at all; nothing if they are whole."""
+    both = tapes(comparison)
+    parts = sorted({e.step for tape in both for e in tape.events if e.primitive == LEFT_OUT})
+    told = (
+        f"Shortened: of {plural(len(parts), 'step')} {', '.join(map(str, parts))} the first "
+        f"{both[0].most_of_step:,} events are shown, then only what happens for the first time in the step, "
+        "and its end. The state at each moment shown is whole."
+    )
+    end = min(len(tape.labels) for tape in both)
+    gone = f" The steps from {end} on are left out." * any(tape.has_ended for tape in both)
+    return (told if parts else "") + gone
 
 
 def last_event(tape: Tape, step: int) -> int:

@@ -14,6 +14,7 @@ import numpy as np
 from memsim.include.layout import PAGES_PER_SECTION
 from memsim.include.mmzone import ZoneType
 from memsim.include.page_flags import MANAGED, PRESENT, PageFlag
+from memsim.trace import LEFT_OUT
 from memsim.view.moments import argument_text
 from memsim.view.tables import migratetype_name
 
@@ -35,6 +36,8 @@ SECTIONS = ("add_section", "remove_section", "set_online", "set_free_max_order")
 """Writes to a whole section, whose number comes first."""
 NO_PAGES = ("totalram_pages_add", "printk", "add", "set_span", "set_watermark")
 """Writes that are not about any page."""
+EVERY_PAGE = (0, 1 << 52)
+"""Where a tape left out events, they may have touched any page."""
 
 SPANS: dict[str, Callable[[tuple[Any, ...], int], tuple[int, int]]] = {
     **dict.fromkeys((*RANGES, "set_migratetype"), lambda args, _: (args[0], args[1])),
@@ -43,6 +46,7 @@ SPANS: dict[str, Callable[[tuple[Any, ...], int], tuple[int, int]]] = {
     **dict.fromkeys(RUNS, lambda args, _: (args[0].start, len(args[0]) << args[1])),
     **dict.fromkeys(SECTIONS, lambda args, _: (args[0] * PAGES_PER_SECTION, PAGES_PER_SECTION)),
     "set_block_state": lambda args, block_pages: (args[0] * block_pages, block_pages),
+    LEFT_OUT: lambda *_: EVERY_PAGE,
 }
 """What a write of each name is about, given its arguments and the pages of a memory block."""
 
@@ -102,6 +106,8 @@ def write_text(event: Event) -> str:
     >>> write_text(Event(0, "", 0, target="Normal", primitive="add_to_free_list", args=(1024, 9, 1)))
     'Normal.add_to_free_list(0x400, order 9, movable)'
     """
+    if event.primitive == LEFT_OUT:
+        return f"left out here: {events_text(event.args[0])}"
     arguments = [argument_text(argument) for argument in event.args]
     if event.primitive in _FLAG_WRITES:
         arguments[2] = flags_text(event.args[2])
@@ -115,6 +121,15 @@ def write_text(event: Event) -> str:
     elif event.primitive in FREE_BLOCKS + PCP_BLOCKS + RUNS:
         arguments[1:] = [f"order {event.args[1]}", migratetype_name(event.args[2])]
     return f"{event.target}.{event.primitive}({', '.join(arguments)})"
+
+
+def events_text(number: int) -> str:
+    """Return how many events.
+
+    >>> events_text(1), events_text(20_000)
+    ('1 event', '20,000 events')
+    """
+    return f"{number:,} event{'s' * (number != 1)}"
 
 
 _FLAG_WRITES = frozenset({"set_flags", "clear_flags"})

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from memsim.compare_probe import Comparable, compare_probe
 from memsim.errors import MemsimError
+from memsim.trace import LEFT_OUT
 from memsim.view.calls import Calls, Steps
 from memsim.view.differences import LONGEST_SEARCH
 from memsim.view.machine_map import BlockWatch, block_ranges
@@ -30,7 +31,7 @@ from memsim.view.recorded import recorded_classes, recorded_heads
 from memsim.view.sight import PageMap, Recorded, Side, Sight
 from memsim.view.tables import Numbers
 from memsim.view.text import block_sentence, log_tail
-from memsim.view.touch import OUTSIDE, write_text
+from memsim.view.touch import OUTSIDE, events_text, write_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from memsim.kernel import State
     from memsim.observation import Observation
     from memsim.scenario import Run
+    from memsim.trace import Event
 
 
 class Walk:
@@ -124,7 +126,8 @@ class Walk:
 
     def zones(self) -> list[str]:
         """Return the zones that have pages at any moment."""
-        used = set(self.numbers(0).used_zones())
+        ends = {side: run.machine.kernel.state for side, run in self.runs.items()}
+        used = {*self.numbers(0).used_zones(), *Numbers.of(ends).used_zones()}
         used |= {e.target for tape in self.tapes.values() for e in tape.events if e.primitive == "set_span"}
         zones = self.comparison.after.machine.kernel.state.zones
         return [zone.name for zone in zones if zone.name in used]
@@ -158,7 +161,7 @@ class Walk:
         return Sight(
             index,
             heading(self.comparison, self.moments, index),
-            happening(self.comparison, self.moments[index]),
+            happening(self.comparison, self.moments[index]) + self._left_out(index),
             tuple(self._side(index, side, state, block) for side, state in states.items()),
             numbers,
             previous,
@@ -190,12 +193,24 @@ class Walk:
 
     def written(self, index: int, side: str, longest: int = 8, since: int | None = None) -> tuple[str, ...]:
         """Return what one side wrote since the moment before, or since another, and in which function."""
-        previous = index - 1 if since is None else since
-        first = self.place(previous, side) + 1 if index else 0
-        events = self.tapes[side].events[first : self.place(index, side) + 1]
+        events = self._events(index, side, index - 1 if since is None else since)
         lines = [f"{e.function or OUTSIDE}: {write_text(e)}" for e in events if e.primitive]
         more = [f"and {len(lines) - longest} more"] if len(lines) > longest else []
         return tuple(lines[:longest] + more)
+
+    def _events(self, index: int, side: str, since: int) -> list[Event]:
+        """Return what came on one side after a moment, up to another."""
+        first = self.place(since, side) + 1 if index else 0
+        return self.tapes[side].events[first : self.place(index, side) + 1]
+
+    def _left_out(self, index: int) -> str:
+        """Return how many events the tapes left out since the moment before, if any."""
+        numbers = {
+            side: sum(e.args[0] for e in self._events(index, side, index - 1) if e.primitive == LEFT_OUT)
+            for side in self.runs
+        }
+        told = ", ".join(f"{events_text(number)} ({side})" for side, number in numbers.items())
+        return f"; left out up to here: {told}" if any(numbers.values()) else ""
 
     def next_difference(self, index: int) -> int | None:
         """Return the next moment at which the two kernels differ in a way that they did not just before.
