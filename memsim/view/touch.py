@@ -36,9 +36,6 @@ SECTIONS = ("add_section", "remove_section", "set_online", "set_free_max_order")
 """Writes to a whole section, whose number comes first."""
 NO_PAGES = ("totalram_pages_add", "printk", "add", "set_span", "set_watermark")
 """Writes that are not about any page."""
-EVERY_PAGE = (0, 1 << 52)
-"""Where a tape left out events, they may have touched any page."""
-
 SPANS: dict[str, Callable[[tuple[Any, ...], int], tuple[int, int]]] = {
     **dict.fromkeys((*RANGES, "set_migratetype"), lambda args, _: (args[0], args[1])),
     **dict.fromkeys(PAGES, lambda args, _: (args[0], 1)),
@@ -46,9 +43,11 @@ SPANS: dict[str, Callable[[tuple[Any, ...], int], tuple[int, int]]] = {
     **dict.fromkeys(RUNS, lambda args, _: (args[0].start, len(args[0]) << args[1])),
     **dict.fromkeys(SECTIONS, lambda args, _: (args[0] * PAGES_PER_SECTION, PAGES_PER_SECTION)),
     "set_block_state": lambda args, block_pages: (args[0] * block_pages, block_pages),
-    LEFT_OUT: lambda *_: EVERY_PAGE,
 }
 """What a write of each name is about, given its arguments and the pages of a memory block."""
+
+EVERY_PAGE = (0, 1 << 52)
+"""Where a tape left out events, they may have touched any page."""
 
 
 def touched(event: Event, block_pages: int) -> tuple[int, int]:
@@ -58,6 +57,8 @@ def touched(event: Event, block_pages: int) -> tuple[int, int]:
     >>> touched(Event(0, "", 0, target="Normal", primitive="del_from_free_list", args=(1024, 3, 0)), 32768)
     (1024, 8)
     """
+    if event.primitive == LEFT_OUT:
+        return EVERY_PAGE
     span = SPANS.get(event.primitive)
     return span(event.args, block_pages) if span else (0, 0)
 
