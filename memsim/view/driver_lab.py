@@ -12,7 +12,7 @@ import ipywidgets
 
 from memsim.base.memory import ONLINE_TYPES
 from memsim.errors import MemsimError
-from memsim.view.board import Board, button, choice, number, row, text_field
+from memsim.view.board import Board, button, choice, number, offer_blocks, row, text_field
 from memsim.view.driver_script import ANSWERS, FIRST_PFN, PAGES_PER_MIB, RAM_PAGES, DriverScript, lab_scenario
 from memsim.view.driver_sight import blocks_of, look, numbers_of, sight_html, sight_text
 
@@ -99,7 +99,8 @@ class DriverLab(Board):
         )
         self.undo = button("Undo", "Take the last step back")
         self.restart = button("Start again", "Boot again: nothing is added")
-        self.host, host_row = HOST_CONTROLS[script.kind](self._do, script.device)
+        self._host_rows, self._host_steps = HOST_CONTROLS[script.kind](script.device)
+        self.host = {name: control for part in self._host_rows for name, control in part.items()}
         self.answer_kind = choice("Host answers", list(ANSWERS[script.kind]), "What the host will answer")
         self.times = number("Times", 1, "How many requests the host will answer so")
         self.will = button("Tell the host", "Let the host answer its next requests so")
@@ -117,12 +118,11 @@ class DriverLab(Board):
         self.free = button("Free", "Free all pages that were allocated in the block")
         self.line = text_field("Or type a step", "", "A step of a scenario in JSON, then Enter", "28em")
         self.line.placeholder = '{"do": "wait", "seconds": 1}'
-        self._host_row = host_row
 
     def _rows(self) -> list[ipywidgets.Widget]:
         return [
             row(self.release, self.new_blocks, self.undo, self.restart),
-            row(*self._host_row),
+            *(row(*part.values()) for part in self._host_rows),
             row(self.answer_kind, self.times, self.will, self.seconds, self.wait),
             row(self.block, self.online_type, self.online, self.offline),
             row(self.pages, self.migratetype, self.allocate, self.free),
@@ -130,34 +130,17 @@ class DriverLab(Board):
         ]
 
     def _connect(self) -> None:
-        device = self.script.device
-        for control, make in (
-            (
-                self.will,
-                lambda: {
-                    "do": "host_will",
-                    "device": device,
-                    "answer": self.answer_kind.value,
-                    "times": self.times.value,
-                },
-            ),
-            (self.wait, lambda: {"do": "wait", "seconds": self.seconds.value}),
-            (
-                self.online,
-                lambda: {"do": "online", "block": self.block.value, "type": self.online_type.value},
-            ),
-            (self.offline, lambda: {"do": "offline", "block": self.block.value}),
-            (
-                self.allocate,
-                lambda: {
-                    "do": "allocate",
-                    "block": self.block.value,
-                    "nr_pages": self.pages.value,
-                    "migratetype": self.migratetype.value,
-                },
-            ),
-            (self.free, lambda: {"do": "free", "block": self.block.value}),
-        ):
+        device, block = self.script.device, self.block
+        steps = {
+            **self._host_steps,
+            self.will: _step("host_will", device=device, answer=self.answer_kind, times=self.times),
+            self.wait: _step("wait", seconds=self.seconds),
+            self.online: _step("online", block=block, type=self.online_type),
+            self.offline: _step("offline", block=block),
+            self.allocate: _step("allocate", block=block, nr_pages=self.pages, migratetype=self.migratetype),
+            self.free: _step("free", block=block),
+        }
+        for control, make in steps.items():
             control.on_click(partial(self._do, make))
         self.undo.on_click(lambda _: self._act(self.script.undo))
         self.restart.on_click(lambda _: self._act(self.script.restart))
@@ -204,10 +187,7 @@ class DriverLab(Board):
     def _offer_blocks(self) -> None:
         self._busy = True
         blocks = blocks_of(self.script)
-        wanted = self.block.value or self._wanted_block
-        self.block.options = [(str(block), block) for block in blocks]
-        if blocks:
-            self.block.value = wanted if wanted in blocks else blocks[0]
+        offer_blocks(self.block, blocks, self._wanted_block)
         for control in (self.online, self.offline, self.allocate, self.free):
             control.disabled = not blocks
         self.undo.disabled = not self.script.scenario.steps
@@ -216,84 +196,76 @@ class DriverLab(Board):
 
 # ---- the host's side, for each kind ----------------------------------------------------------------
 
-Do = "Callable[[Callable[[], Step], object], None]"
-Host = tuple[dict[str, ipywidgets.Widget], list[ipywidgets.Widget]]
+Steps = dict[ipywidgets.Button, "Callable[[], Step]"]
+Host = tuple[list[dict[str, ipywidgets.Widget]], Steps]
+"""Rows of controls by name, and the step that each button does."""
 
 
-def _virtio_host(do: Any, device: str) -> Host:  # noqa: ANN401 (DriverLab._do)
+def _step(verb: str, **parts: Any) -> Callable[[], Step]:  # noqa: ANN401 (values, and where they come from)
+    """Return a function that makes a step; controls and functions are asked for their values then."""
+    return lambda: {"do": verb, **{key: _value(part) for key, part in parts.items()}}
+
+
+def _value(part: Any) -> Any:  # noqa: ANN401 (as above)
+    if isinstance(part, ipywidgets.Widget):
+        return part.value
+    return part() if callable(part) else part
+
+
+def _virtio_host(device: str) -> Host:
     size = number("Requested size in MiB", 64, "The size that the host asks the driver to reach")
     request = button("Request", "Change the requested size; the driver plugs or unplugs sub-blocks")
     unbind = button("Unbind the driver", "Remove the driver from the device, as rmmod does")
-    request.on_click(
-        partial(
-            do,
-            lambda: {
-                "do": "virtio_mem_request",
-                "device": device,
-                "requested_pages": size.value * PAGES_PER_MIB,
-            },
-        )
-    )
-    unbind.on_click(partial(do, lambda: {"do": "virtio_mem_remove", "device": device}))
-    return {"size": size, "request": request, "unbind": unbind}, [size, request, unbind]
+    pages = partial(_pages, size)
+    return [{"size": size, "request": request, "unbind": unbind}], {
+        request: _step("virtio_mem_request", device=device, requested_pages=pages),
+        unbind: _step("virtio_mem_remove", device=device),
+    }
 
 
-def _hv_host(do: Any, device: str) -> Host:  # noqa: ANN401 (DriverLab._do)
+def _hv_host(device: str) -> Host:
     start = text_field("Hot-add at page", f"{FIRST_PFN:#x}", "The first pfn that the host backs", "18em")
     pages = number("Pages that the host backs", 20000, "How many pages from there on")
     add = button("Hot-add", "Send a hot-add request: whole memory blocks are added, some pages backed")
     amount = number("Balloon pages", 1024, "How many pages to take out of use, or to give back")
     inflate = button("Inflate", "Let the host ask for pages")
     deflate = button("Deflate", "Let the host give pages back")
-    add.on_click(
-        partial(
-            do,
-            lambda: {
-                "do": "hv_hot_add",
-                "device": device,
-                "start_pfn": _pfn(start.value),
-                "nr_pages": pages.value,
-            },
-        )
-    )
-    for control, verb in ((inflate, "hv_inflate"), (deflate, "hv_deflate")):
-        control.on_click(
-            partial(do, lambda verb=verb: {"do": verb, "device": device, "nr_pages": amount.value})
-        )
-    names = {"start": start, "pages": pages, "add": add, "amount": amount}
-    return {**names, "inflate": inflate, "deflate": deflate}, [start, pages, add, amount, inflate, deflate]
+    rows = [
+        {"start": start, "pages": pages, "add": add},
+        {"amount": amount, "inflate": inflate, "deflate": deflate},
+    ]
+    return rows, {
+        add: _step("hv_hot_add", device=device, start_pfn=partial(_pfn, start), nr_pages=pages),
+        inflate: _step("hv_inflate", device=device, nr_pages=amount),
+        deflate: _step("hv_deflate", device=device, nr_pages=amount),
+    }
 
 
-def _xen_host(do: Any, device: str) -> Host:  # noqa: ANN401 (DriverLab._do)
+def _xen_host(device: str) -> Host:
     target = number("Target in MiB", _RAM_MIB + 4, f"The size of the machine; it boots with {_RAM_MIB} MiB")
     set_target = button("Set target", "Let the toolstack set the target; the balloon works towards it")
     amount = number("Lend pages", 8, "How many pages to lend, or to take back")
     lend = button("Lend", "Lend pages without memory to map foreign memory (grants) into")
     back = button("Take back", "Take the oldest lent pages back")
-    set_target.on_click(
-        partial(
-            do,
-            lambda: {
-                "do": "xen_balloon_target",
-                "device": device,
-                "target_pages": target.value * PAGES_PER_MIB,
-            },
-        )
-    )
-    for control, verb in ((lend, "xen_balloon_lend"), (back, "xen_balloon_take_back")):
-        control.on_click(
-            partial(do, lambda verb=verb: {"do": verb, "device": device, "nr_pages": amount.value})
-        )
-    names = {"target": target, "set_target": set_target, "amount": amount}
-    return {**names, "lend": lend, "back": back}, [target, set_target, amount, lend, back]
+    rows = [{"target": target, "set_target": set_target}, {"amount": amount, "lend": lend, "back": back}]
+    return rows, {
+        set_target: _step("xen_balloon_target", device=device, target_pages=partial(_pages, target)),
+        lend: _step("xen_balloon_lend", device=device, nr_pages=amount),
+        back: _step("xen_balloon_take_back", device=device, nr_pages=amount),
+    }
 
 
-def _pfn(text: str) -> int | str:
+def _pages(control: ipywidgets.IntText) -> int:
+    """Return the pages of a size in MiB."""
+    return int(control.value) * PAGES_PER_MIB
+
+
+def _pfn(control: ipywidgets.Text) -> int | str:
     """Return a pfn, or the text as it is: the scenario's own rule answers what is wrong with it."""
     try:
-        return int(text, 0)
+        return int(control.value, 0)
     except ValueError:
-        return text
+        return str(control.value)
 
 
 HOST_CONTROLS = {"virtio-mem": _virtio_host, "hv-balloon": _hv_host, "xen-balloon": _xen_host}
