@@ -137,3 +137,11 @@ def choice(
     if value is not None:
         control.value = value
     return control
+
+
+def offer_blocks(control: ipywidgets.Dropdown, blocks: Sequence[int], wanted: int | None) -> None:
+    """Offer the memory blocks that there are now: the one that is shown stays, or ``wanted`` is chosen."""
+    wanted = control.value or wanted
+    control.options = [(str(block), block) for block in blocks] or [("none", None)]
+    control.value = wanted if wanted in blocks else (*blocks, None)[0]
+    control.disabled = not blocks

@@ -19,9 +19,9 @@ from memsim.view.decode_words import Word, empty_word, read_word
 if TYPE_CHECKING:
     from typing import SupportsIndex
 
-_CELLS = 16
+_CELLS = 8
 _CELL = "border: 1px solid var(--jp-border-color1, #8a8a8a); text-align: center; padding: 1px 3px"
-_NAME = "font: 0.65em sans-serif; overflow-wrap: anywhere"
+_NAME = "font: 0.8em sans-serif; overflow-wrap: anywhere"
 _LOUD = "background: repeating-linear-gradient(45deg, #56B4E9 0 6px, #7CC6F0 6px 12px); color: #000"
 
 
@@ -188,12 +188,12 @@ class Decoder(Board):
 
 
 def bits_html(word: Word) -> str:
-    """Return all bits of a word as a table of 16 to a row, and what the parts that are set say."""
+    """Return all bits of a word as a table of 8 to a row, and what the parts that are set say."""
     rows = "".join(_row_html(word, high) for high in range(word.width - 1, 0, -_CELLS))
     caption = f"{escape(word.title)}. <b>{escape(word.sentence())}</b>"
     return (
         '<table style="border-collapse: collapse; font-family: monospace; table-layout: fixed; width: 100%; '
-        'min-width: 56em"><colgroup><col style="width: 4em"></colgroup>'
+        'min-width: 48em"><colgroup><col style="width: 4em"></colgroup>'
         f'<caption style="text-align: left">{caption}</caption><tbody>{rows}</tbody></table>'
         '<p style="margin: 2px 0 8px; font-size: 0.85em">■ striped: says something; □ plain: does not.</p>'
     )

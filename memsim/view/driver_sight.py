@@ -27,7 +27,14 @@ from memsim.view.markup import (
 from memsim.view.page_class import class_counts, free_heads, page_classes
 from memsim.view.sight import PageMap
 from memsim.view.tables import Numbers, counters_text, migratetype_name
-from memsim.view.text import block_sentence, counts_phrase, hotplugged_blocks, log_tail, uniform_refcount
+from memsim.view.text import (
+    NO_BLOCK,
+    block_sentence,
+    counts_phrase,
+    hotplugged_blocks,
+    log_tail,
+    uniform_refcount,
+)
 
 if TYPE_CHECKING:
     from memsim.kernel import State
@@ -163,8 +170,9 @@ def _pages_words(kinds: bytes, flags: bytes, refs: bytes) -> str:
     classes, refcounts = np.frombuffer(kinds, np.uint8), np.frombuffer(refs, np.int16)
     extra = {kind: uniform_refcount(refcounts[classes == kind]) for kind in class_counts(classes)}
     common = int(np.bitwise_and.reduce(np.frombuffer(flags, np.uint32))) & ALL_FLAGS
-    names = [f"PG_{flag.name.lower()}" for flag in PageFlag(common) if flag.name]
-    return ", ".join([counts_phrase(class_counts(classes), extra), *names])
+    phrase = counts_phrase(class_counts(classes), extra)
+    names = [str(flag.name).lower() for flag in PageFlag(common)]
+    return ", ".join([phrase, *(f"PG_{name}" for name in names if name not in phrase)])
 
 
 # ---- text ------------------------------------------------------------------------------------------
@@ -188,7 +196,9 @@ def _side_text(side: Side, unit: str, *, book: bool) -> str:
     lines = [side.title.upper()]
     if book:
         lines += ["  The driver's book:", *(f"    {line}" for line in side.book)]
-    if side.block is not None:
+    if side.block is None:
+        lines.append(f"  {NO_BLOCK}")
+    else:
         state = f" In the driver's book: {side.block.state}." if side.block.state else ""
         lines += [
             f"  {side.block.sentence}{state}",
@@ -231,7 +241,9 @@ def sight_html(sight: DriverSight, *, reproducible: bool = False) -> str:
 
 
 def _side_html(side: Side, unit: str, *, reproducible: bool) -> str:
-    block = "" if side.block is None else _block_html(side, side.block, unit, reproducible=reproducible)
+    block = f'<p style="margin: 4px 0">{NO_BLOCK}</p>'
+    if side.block is not None:
+        block = _block_html(side, side.block, unit, reproducible=reproducible)
     checks = "; ".join(side.violations) or "all hold"
     return (
         f'<div role="group" aria-label="{escape(side.title)}" style="flex: 1 1 380px; min-width: 0">'
@@ -265,12 +277,13 @@ def _book_html(block: Block, unit: str) -> str:
     rows = ""
     for start in range(0, len(block.words), 8):
         rows += f"<tr>{''.join(map(_cell, block.words[start : start + 8]))}</tr>"
-    said = sorted({(_letter(word), word) for word in block.words if not word[0].isdigit()})
+    said = sorted({(_letter(word), word if not word[0].isdigit() else "in part") for word in block.words})
     legend = ", ".join(f"<b>{letter}</b> {escape(word)}" for letter, word in said)
     return (
-        f'<div><table style="border-collapse: collapse; font-family: monospace">'
+        f'<div><table style="border-collapse: collapse">'
         f'<caption style="text-align: left; white-space: nowrap"><b>The driver\'s {unit}</b></caption>'
-        f'<tbody>{rows}</tbody></table><span style="font-size: 0.85em">{legend or "+ in part"}</span></div>'
+        f'<tbody style="font-family: monospace">{rows}</tbody></table>'
+        f'<span style="font-size: 0.85em">{legend}</span></div>'
     )
 
 
@@ -286,14 +299,15 @@ def _cell(word: str) -> str:
 
 def _runs_html(block: Block, unit: str) -> str:
     left = "padding: 1px 8px; text-align: left; vertical-align: top"
+    short = f"{left}; white-space: nowrap"
     rows = "".join(
-        f'<tr><th scope="row" style="{left}">{run.where}</th><td style="{left}">{escape(run.driver)}</td>'
+        f'<tr><th scope="row" style="{short}">{run.where}</th><td style="{short}">{escape(run.driver)}</td>'
         f'<td style="{left}">{escape(run.kernel)}</td></tr>'
         for run in block.runs[:16]
     )
     more = len(block.runs) - 16
     heads = "".join(
-        f'<th scope="col" style="{left}">{name}</th>'
+        f'<th scope="col" style="{short}">{name}</th>'
         for name in (unit, "the driver says", "the kernel believes")
     )
     return (

@@ -87,7 +87,7 @@ class Explorer(Stored):
             layout={"flex_flow": "row wrap", "grid_gap": "16px", "overflow": "visible"},
         )
         return [
-            ipywidgets.HTML(f"{STYLE}<h3>{escape(self.title)}</h3><p>{escape(self.shortened)}</p>"),
+            ipywidgets.HTML(f"{STYLE}<h3>{escape(self.title)}</h3>{escape(self.shortened)}"),
             *self.controls.rows,
             self.happening,
             sides,

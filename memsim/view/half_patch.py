@@ -12,11 +12,12 @@ import ipywidgets
 
 from memsim.errors import BadScenario
 from memsim.patch import AFTER, RELEASES, Hunk, Patch
-from memsim.view.board import LABEL, WIDE, Board, row
+from memsim.view.board import LABEL, WIDE, Board, offer_blocks, row
 from memsim.view.half_run import HalfRuns, cut
 from memsim.view.markup import classes_in, counters_html, legend_html, map_image, totals_html
 from memsim.view.material import scenario_of
 from memsim.view.refusal import Refusal
+from memsim.view.text import NO_BLOCK
 
 if TYPE_CHECKING:
     from memsim.scenario import Scenario
@@ -184,10 +185,7 @@ class HalfPatch(Board):
     def _offer_blocks(self) -> None:
         """Offer the blocks that there are now, keeping the one that is shown if it still is there."""
         self._busy = True
-        wanted, blocks = self.block.value or self._wanted_block, self.result.blocks
-        self.block.options = [(str(block), block) for block in blocks]
-        if blocks:
-            self.block.value = wanted if wanted in blocks else blocks[0]
+        offer_blocks(self.block, self.result.blocks, self._wanted_block)
         self._busy = False
 
 
@@ -210,7 +208,7 @@ def sight_html(result: HalfRun, block: int | None, *, reproducible: bool = False
 
 def _side_html(result: HalfRun, side: int, block: int | None, *, reproducible: bool) -> str:
     this: Side = (result.half, result.whole)[side]
-    image = ""
+    image = f'<p style="margin: 4px 0">{NO_BLOCK}</p>'
     if block is not None:
         shown = result.page_map(side, block)
         alt = f"Page map of block {block}, {this.title}: {shown.sentence}"

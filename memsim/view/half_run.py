@@ -22,7 +22,7 @@ from memsim.view.moments import patch_name
 from memsim.view.page_class import free_heads, page_classes
 from memsim.view.sight import PageMap
 from memsim.view.tables import Numbers, plain_table
-from memsim.view.text import block_sentence, hotplugged_blocks, plural
+from memsim.view.text import NO_BLOCK, block_sentence, hotplugged_blocks, plural
 
 if TYPE_CHECKING:
     from memsim.kernel import State
@@ -195,7 +195,9 @@ class HalfRun:
     def _side_text(self, side: int, block: int | None) -> str:
         this = (self.half, self.whole)[side]
         lines = [f"{this.title.upper()}", *(f"  {outcome}" for outcome in this.outcomes)]
-        if block is not None:
+        if block is None:
+            lines.append(f"  {NO_BLOCK}")
+        else:
             lines += [
                 f"  {self.block_sentence(side, block)}",
                 f"  Map: {self.page_map(side, block).sentence}.",

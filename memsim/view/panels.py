@@ -27,6 +27,11 @@ STYLE = """<style>
 .memsim-explorer.memsim-explorer :focus-visible { /* twice: ipywidgets takes it from text fields */
   outline: 3px solid var(--jp-brand-color1, #1976d2) !important; outline-offset: 2px;
 }
+/* The arrow of a list to choose from: ipywidgets has a dark one in dark themes, too. */
+.memsim-explorer {
+  --jp-widgets-dropdown-arrow: url("data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' \
+viewBox='0 0 9 9'%3E%3Cpath d='M2 3l3 3 3-3' fill='none' stroke='%23808080' stroke-width='1'/%3E%3C/svg%3E");
+}
 .memsim-sides { display: flex; flex-wrap: wrap; gap: 16px; }
 .memsim-sides > div { flex: 1 1 380px; min-width: 0; }
 .memsim-sides h4 { margin: 4px 0; font-size: 1.05em; }
@@ -36,7 +41,8 @@ STYLE = """<style>
 .memsim-side p { margin: 4px 0; }
 .memsim-side p.memsim-sentence { min-height: 4.05em; }
 .memsim-side pre.memsim-lines {
-  min-height: 11em; margin: 0; padding: 4px 8px; font-size: 0.85em; line-height: 1.25; white-space: pre-wrap;
+  min-height: 11em; margin: 0; padding: 4px 8px; font-size: 0.85em; line-height: 1.25;
+  white-space: pre-wrap; word-break: normal; overflow-wrap: anywhere;
   color: inherit; background: transparent; border: 1px solid var(--jp-border-color1, #8a8a8a);
 }
 .memsim-picture {

@@ -82,6 +82,9 @@ def counts_phrase(counts: Mapping[PageClass, int], extra: Mapping[PageClass, str
     )
 
 
+NO_BLOCK = "No memory block is hot-added now."
+
+
 def plural(number: int, noun: str) -> str:
     """Return ``noun``, with an s unless there is one of it."""
     return noun if number == 1 else f"{noun}s"

@@ -132,10 +132,14 @@ def test_steps_and_blocks():
     widget = half_patch(SCENARIO)
     assert "after 3 of 3 steps" in widget.twin.text
     widget.steps.value = 0
-    assert widget.block.options == ()
+    assert widget.block.options == (("none", None),)
+    assert widget.block.disabled
+    assert widget.twin.text.count("No memory block is hot-added now.") == 2
+    assert widget.sight.value.count("No memory block is hot-added now.") == 2
     assert "<img" not in widget.sight.value
     widget.steps.value = 2
     assert widget.block.value == 32
+    assert not widget.block.disabled
 
 
 def test_a_wrong_scenario_is_answered_in_its_place():
