@@ -33,7 +33,14 @@ from memsim.include.mmzone import ZONE_NAMES, MigrateType, Zone
 from memsim.include.page_flags import PageFlag
 from memsim.invariants import Violation, check
 from memsim.kernel import Kernel
-from memsim.machine_checks import check_block_pages, check_online_type, check_ram, parse_migratetype
+from memsim.machine_checks import (
+    check_block_pages,
+    check_devices,
+    check_memory,
+    check_online_type,
+    check_order,
+    parse_migratetype,
+)
 from memsim.mm.memory_failure import memory_failure
 from memsim.mm.memory_hotplug import mhp_supports_memmap_on_memory
 from memsim.mm.memremap import memremap_pages
@@ -137,18 +144,17 @@ class Machine:
         record: bool = False,
     ) -> None:
         """Boot."""
-        devices = list(devices)
+        devices = check_devices(devices)
         ram = sorted((int(start), int(size)) for start, size in ram)
-        check_ram(ram)
-        self.kernel = Kernel(release_named(release), patch, debug_vm=debug_vm)
+        reserved = check_memory(ram, reserved, devices)
+        self.kernel = Kernel(release_named(release), Patch(patch), debug_vm=debug_vm)
         self.kernel.block_pages = check_block_pages(block_pages or probe_memory_block_size(sum(ram[-1])))
         self.kernel.default_online_type = check_online_type(default_online_type)
         self.memmap_on_memory = memmap_on_memory
         self.kernel.per_cpu_lists = per_cpu_lists
         self.kernel.watermarks = watermarks
         self.tape = self.record() if record else None
-        extra = [(spec["extra_start_pfn"], spec["extra_pages"]) for spec in devices if "extra_pages" in spec]
-        boot(self.kernel, ram, [*reserved, *extra])
+        boot(self.kernel, ram, reserved)
         boot_memory_blocks(self.kernel)
         self.devices: dict[str, Any] = {
             spec["name"]: DEVICE_KINDS[spec["kind"]].make(self.kernel, dict(spec)) for spec in devices
@@ -303,6 +309,7 @@ class Machine:
         KernelError
             ENOMEM: not enough free pages; what was already allocated is freed again.
         """
+        check_order(order)
         kind = parse_migratetype(migratetype)
         within = None
         if block is not None:

@@ -8,7 +8,7 @@ branch: ``git grep Hunk.MM_INIT`` finds where it acts.
 from __future__ import annotations
 
 from enum import Enum
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 from memsim.errors import MemsimError
 from memsim.include.page_flags import PageTypeEncoding
@@ -41,6 +41,15 @@ class Patch(frozenset[Hunk]):
     >>> Patch.parse("OFFLINE_MANAGED") == Patch({Hunk.OFFLINE_CORE, Hunk.OFFLINE_DRIVER})
     True
     """
+
+    def __new__(cls, hunks: Iterable[Hunk] = ()) -> Self:
+        """Make a set of hunks; MemsimError for what is none, such as the name of one."""
+        hunks = tuple(hunks)
+        others = [each for each in hunks if not isinstance(each, Hunk)]
+        if others:
+            msg = f"a Patch is made of hunks, and {others[0]!r} is none; Patch.parse('MM_INIT') reads names"
+            raise MemsimError(msg)
+        return super().__new__(cls, hunks)
 
     @classmethod
     def parse(cls, text: str) -> Patch:

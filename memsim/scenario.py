@@ -12,10 +12,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from memsim.drivers import DEVICE_KINDS
 from memsim.errors import BadScenario, KernelBug, KernelError, MemsimError, errno_number
 from memsim.machine import Machine
-from memsim.machine_checks import check_block_pages, check_online_type, check_ram, parse_migratetype
+from memsim.machine_checks import (
+    WHOLE,
+    check_block_pages,
+    check_devices,
+    check_memory,
+    check_online_type,
+    is_whole,
+    parse_migratetype,
+)
 from memsim.patch import AFTER, Patch
 from memsim.steps import STEPS, tell_step
 
@@ -28,7 +35,7 @@ _MACHINE = {"ram", "reserved", "block_pages", "memmap_on_memory", "default_onlin
 
 
 _NOUNS = {
-    int: "a whole number, not negative",
+    int: WHOLE,
     str: "a string",
     list: "a list of whole numbers",
 }
@@ -139,8 +146,8 @@ def _is(value: object, kind: type) -> bool:
 
 def _is_argument(value: Any, kind: type) -> bool:  # noqa: ANN401 (any JSON)
     if kind is list:
-        return isinstance(value, list) and all(_is_argument(item, int) for item in value)
-    return _is(value, kind) and (kind is not int or value >= 0)
+        return isinstance(value, list) and all(map(is_whole, value))
+    return is_whole(value) if kind is int else isinstance(value, kind)
 
 
 def _is_ranges(value: object) -> bool:
@@ -158,13 +165,6 @@ def _check_machine(machine: dict[str, Any], where: str) -> dict[str, Any]:
         if not _is_ranges(ranges):
             msg = f"{where}: {key!r} must be a list of [start_pfn, nr_pages]"
             raise BadScenario(msg)
-    try:
-        check_ram(sorted(map(tuple, ram)))
-        check_block_pages(machine.get("block_pages", 1 << 15))
-        check_online_type(machine.get("default_online_type", "offline"))
-    except (MemsimError, TypeError) as problem:
-        msg = f"{where}: {problem}"
-        raise BadScenario(msg) from None
     if not isinstance(machine.get("memmap_on_memory", False), bool):
         msg = f"{where}: 'memmap_on_memory' must be true or false"
         raise BadScenario(msg)
@@ -172,33 +172,14 @@ def _check_machine(machine: dict[str, Any], where: str) -> dict[str, Any]:
     if not isinstance(devices, list):
         msg = f"{where}: 'devices' must be a list"
         raise BadScenario(msg)
-    names: set[str] = set()
-    for number, device in enumerate(devices):
-        names.add(_check_device(device, names, f"{where}: device {number}"))
+    try:
+        check_memory(sorted(map(tuple, ram)), map(tuple, reserved), check_devices(devices))
+        check_block_pages(machine.get("block_pages", 1 << 15))
+        check_online_type(machine.get("default_online_type", "offline"))
+    except MemsimError as problem:
+        msg = f"{where}: {problem}"
+        raise BadScenario(msg) from None
     return machine
-
-
-def _check_device(device: object, names: set[str], where: str) -> str:
-    """Refuse a device of an unknown kind, with missing or unknown keys, or with a name given twice."""
-    device = _mapping(device, where)
-    kind = DEVICE_KINDS.get(str(device.get("kind")))
-    if kind is None:
-        msg = f"{where}: 'kind' is {device.get('kind')!r}; known are {', '.join(DEVICE_KINDS)}"
-        raise BadScenario(msg)
-    _only_keys(device, {"kind", "name", *kind.required, *kind.optional}, where)
-    name = device.get("name")
-    if not isinstance(name, str) or name in names:
-        msg = f"{where}: 'name' is {name!r}, must be a string that no other device has"
-        raise BadScenario(msg)
-    for key in kind.required:
-        if key not in device:
-            msg = f"{where} ({name}): {key!r} is missing"
-            raise BadScenario(msg)
-    for key in set(device) - {"kind", "name"}:
-        if not _is_argument(device[key], int):
-            msg = f"{where} ({name}): {key!r} is {device[key]!r}, must be {_NOUNS[int]}"
-            raise BadScenario(msg)
-    return name
 
 
 def _check_step(step: object, where: str) -> None:

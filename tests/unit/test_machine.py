@@ -10,6 +10,8 @@ from memsim.machine import Machine
 from memsim.patch import AFTER
 
 P, N = 0x100000, 32768
+BALLOON = {"kind": "hv-balloon", "name": "hv0"}
+XEN = {"kind": "xen-balloon", "name": "xen0", "hotplug_start_pfn": P}
 KINDS = ("unmovable", "movable", "reclaimable")
 
 
@@ -35,6 +37,23 @@ def test_a_machine_runs_the_whole_series_on_6_12_with_512_mib_unless_told_otherw
         ({"ram": [(0, 0)]}, r"range \(0, 0\) is empty"),
         ({"ram": [(-512, 1024)]}, "negative"),
         ({"ram": [(0, 1024), (512, 1024)]}, "overlaps the one before it"),
+        (
+            {"ram": [(0, N)], "reserved": [(N - 1, 2)]},
+            r"reserved: range \(32767, 2\) is negative, or not within",
+        ),
+        ({"ram": [(N, N)], "reserved": [(N - 1, 1)]}, "not within the sections of boot memory"),
+        ({"reserved": [(5, -1)]}, r"reserved: range \(5, -1\) is negative"),
+        ({"reserved": [(0, 1 << 70)]}, "not within the sections of boot memory"),
+        ({"patch": {"MM_INIT"}}, "a Patch is made of hunks, and 'MM_INIT' is none"),
+        ({"block_pages": "large"}, "block_pages is 'large', must be a whole number"),
+        ({"devices": [7]}, "device 0 must be a JSON object"),
+        ({"devices": [{"kind": "hv-balloon"}]}, "device 0: 'name' is None, must be a string"),
+        ({"devices": [BALLOON, {"kind": "scsi"}]}, "device 1: 'kind' is 'scsi'; known are virtio-mem, hv-"),
+        ({"devices": [BALLOON, BALLOON]}, "device 1: 'name' is 'hv0', must be a string that no other"),
+        ({"devices": [BALLOON | {"size": 1}]}, r"device 0 \(hv0\): unknown key 'size'; known are kind, name"),
+        ({"devices": [{"kind": "xen-balloon", "name": "x"}]}, r"\(x\): 'hotplug_start_pfn' is missing"),
+        ({"devices": [XEN | {"hotplug_start_pfn": -1}]}, r"\(xen0\): 'hotplug_start_pfn' is -1, must be a w"),
+        ({"devices": [XEN | {"extra_start_pfn": 131071, "extra_pages": 2}]}, r"range \(131071, 2\)"),
         ({"release": "6.6"}, "release '6.6' is not modelled"),
         ({"default_online_type": "on"}, "online type 'on' must be one of offline, online, online_kernel"),
     ],
@@ -59,6 +78,18 @@ def test_an_unknown_online_type_is_refused(word):
 def test_a_migratetype_that_nobody_can_ask_for_is_refused():
     with pytest.raises(MemsimError, match="migratetype 'isolate' must be one of unmovable, movable, recl"):
         Machine().allocate(1, "isolate")
+
+
+@pytest.mark.parametrize("order", [-1, 11])
+def test_an_order_that_no_free_list_has_is_refused(order):
+    with pytest.raises(MemsimError, match=rf"order {order}: blocks have the orders 0 \(1 page\) to 10"):
+        Machine().allocate(order=order)
+
+
+def test_what_boot_code_keeps_may_overlap_lie_in_a_hole_of_a_section_and_be_empty():
+    # memblock_reserve() merges what overlaps; pages of a section that are no RAM have a struct page, too.
+    machine = Machine([(0, 512), (1024, 512)], reserved=[(0, 8), (4, 8), (512, 512), (99, 0)])
+    assert machine.totalram_pages == 1024 - 12
 
 
 def test_the_memory_block_size_follows_the_end_of_ram_unless_it_is_given():

@@ -50,3 +50,9 @@ def test_an_unknown_release_is_refused_with_the_names_of_the_known_ones():
 def test_the_releases_store_page_types_as_their_kernels_do():
     assert RELEASES["6.1"].encoding.inverted
     assert not RELEASES["6.12"].encoding.inverted
+
+
+@pytest.mark.parametrize("hunks", [{"MM_INIT"}, "before", [Hunk.MM_INIT, None]])
+def test_a_patch_of_anything_but_hunks_is_refused(hunks):
+    with pytest.raises(MemsimError, match=r"made of hunks, and .* is none; Patch.parse\('MM_INIT'\) reads"):
+        Patch(hunks)
