@@ -8,6 +8,7 @@ scenario says, an invariant is broken), 2 the command or a file is wrong.
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 from typing import TYPE_CHECKING
@@ -27,20 +28,33 @@ _INTERRUPTED = 130
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # What the terminal's encoding lacks (a middle dot in ASCII) is told by its number, and is no error.
+        sys.stdout.reconfigure(errors="backslashreplace")
     arguments = parser().parse_args(argv)
     try:
         status: int = arguments.command(arguments)
-        sys.stdout.flush()
+        print(end="", flush=True)
     except MemsimError as problem:
         print(f"memsim: {problem}", file=sys.stderr)
         return WRONG
     except BrokenPipeError:
         # The reader of our output (head, less) has gone; nobody is left to tell.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _print_no_more()
         return NOT_OK
+    except OSError as problem:
+        if problem.filename is None:
+            _print_no_more()
+        print(f"memsim: {problem.filename or 'standard output'}: {problem.strerror}", file=sys.stderr)
+        return WRONG
     except KeyboardInterrupt:
         return _INTERRUPTED
     return status
+
+
+def _print_no_more() -> None:
+    """Send nowhere what is still to be printed, or Python would complain as it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def parser() -> argparse.ArgumentParser:

@@ -39,7 +39,11 @@ def command_handout(arguments: argparse.Namespace) -> int:
         if target.exists() and target.samefile(source):
             msg = f"{source}: --out must be another folder, or the source would be lost"
             raise MemsimError(msg)
-        made = make(course.load(source))
+        try:
+            made = make(course.load(source))
+        except (KeyError, TypeError):
+            msg = f"{source}: is JSON, but no notebook"
+            raise MemsimError(msg) from None
         arguments.out.mkdir(parents=True, exist_ok=True)
         target.write_text(json.dumps(made, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
         print(f"{target}: {len(made['cells'])} cells")

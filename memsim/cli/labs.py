@@ -66,11 +66,15 @@ def chosen_view(arguments: argparse.Namespace) -> View | None:
 
 
 def scenario_for(arguments: argparse.Namespace) -> Scenario:
-    """Return the scenario; a command without one is wrong."""
+    """Return the scenario; a command without one is wrong, and so is a ``--step`` that it does not have."""
     if arguments.scenario is None:
         msg = "show: name a SCENARIO; only --decode and --buddy do without"
         raise MemsimError(msg)
-    return load_scenario(arguments.scenario)
+    scenario = load_scenario(arguments.scenario)
+    if arguments.step is not None and not 0 <= arguments.step < len(scenario.steps):
+        msg = f"--step {arguments.step}: {arguments.scenario} has {len(scenario.steps)} steps, counted from 0"
+        raise MemsimError(msg)
+    return scenario
 
 
 # ---- the views -------------------------------------------------------------------------------------
@@ -117,7 +121,11 @@ def script_lines(text: str) -> list[str]:
     """
     path = Path(text)
     if ";" not in text and path.is_file():
-        text = path.read_text(encoding="utf-8").replace("\n", ";")
+        try:
+            text = path.read_text(encoding="utf-8").replace("\n", ";")
+        except UnicodeDecodeError:
+            msg = f"{path}: is not UTF-8 text"
+            raise MemsimError(msg) from None
     lines = (line.partition("#")[0].strip() for line in text.split(";"))
     return [line for line in lines if line]
 

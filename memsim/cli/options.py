@@ -65,9 +65,19 @@ def chosen_patch(arguments: argparse.Namespace) -> Patch:
     return BEFORE if arguments.before else AFTER
 
 
+def is_bundled(path: str) -> bool:
+    """Return whether a bundled recording goes by this name here: a file of the name comes first."""
+    return path in bundled_names() and not Path(path).exists()
+
+
+def load_observation(path: str) -> Observation:
+    """Read a recording; bundled ones go by their name."""
+    return bundled(path) if is_bundled(path) else Observation.load(path)
+
+
 def load_scenario(path: str) -> Scenario:
     """Read a scenario, or the scenario of a recording; bundled recordings go by their name."""
-    if path in bundled_names() and not Path(path).exists():
+    if is_bundled(path):
         return bundled(path).scenario
     document = read_json(path, BadScenario)
     if isinstance(document, dict) and document.get("format") == OBSERVATION_FORMAT:

@@ -33,14 +33,22 @@ def add_to(commands: Commands) -> None:
         metavar="POINT",
         help="stop at a probe point, such as enter:generic_online_page#3 or notifier:MEM_GOING_ONLINE",
     )
-    show.add_argument("--step", type=int, metavar="N", help="the step that POINT is in (from 0)")
+    show.add_argument(
+        "--step",
+        type=int,
+        metavar="N",
+        help="the step that POINT is in (from 0), or the last for --half-patch",
+    )
     show.add_argument("--points", action="store_true", help="list the probe points there are")
     show.add_argument("--block", type=int, action="append", help="show this memory block only")
-    show.add_argument(
-        "--pfn", type=lambda text: int(text, 0), action="append", help="show this struct page too"
-    )
+    show.add_argument("--pfn", type=number, action="append", help="show this struct page too")
     add_views(show)
     show.set_defaults(command=command_show)
+
+
+def number(text: str) -> int:
+    """Read a number as Python and C write it, so that a pfn may be hexadecimal."""
+    return int(text, 0)
 
 
 def command_show(arguments: argparse.Namespace) -> int:
@@ -50,6 +58,9 @@ def command_show(arguments: argparse.Namespace) -> int:
         return view.show(arguments)
     scenario, release = scenario_for(arguments), chosen_release(arguments)
     patch = chosen_patch(arguments)
+    if arguments.step is not None and arguments.at is None:
+        msg = f"--step {arguments.step}: name a POINT in this step with --at; --points lists them"
+        raise MemsimError(msg)
     result = run(scenario, patch, release, debug_vm=arguments.debug_vm, record=True)
     if arguments.points:
         print_points(result)

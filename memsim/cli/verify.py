@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from memsim.cli.options import NOT_OK, OK
-from memsim.observation import Observation, bundled, bundled_names
+from memsim.cli.options import NOT_OK, OK, load_observation
+from memsim.observation import bundled, bundled_names
 from memsim.replay import replay
 
 if TYPE_CHECKING:
     import argparse
 
     from memsim.cli.options import Commands
+    from memsim.observation import Observation
 
 
 def add_to(commands: Commands) -> None:
@@ -26,7 +27,7 @@ def add_to(commands: Commands) -> None:
         "files",
         nargs="*",
         metavar="OBSERVATION",
-        help="recordings (JSON); without any, those that come with memsim",
+        help="recordings (JSON), or names of bundled ones; without any, all that come with memsim",
     )
     verify.add_argument("-q", "--quiet", action="store_true", help="show only probes that differ")
     verify.set_defaults(command=command_verify)
@@ -35,7 +36,7 @@ def add_to(commands: Commands) -> None:
 def command_verify(arguments: argparse.Namespace) -> int:
     """``memsim verify``."""
     observations = (
-        [Observation.load(path) for path in arguments.files]
+        [load_observation(path) for path in arguments.files]
         if arguments.files
         else [bundled(name) for name in bundled_names()]
     )

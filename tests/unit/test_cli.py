@@ -1,6 +1,9 @@
 """The command line: what it prints, and the exit status that a script can rely on."""
 
+import errno
+import io
 import json
+import os
 import re
 import subprocess
 import sys
@@ -118,6 +121,14 @@ def test_verify_without_files_takes_the_bundled_recordings(capsys):
     assert probes > len(bundled_names())
 
 
+def test_verify_takes_the_name_of_a_bundled_recording(capsys):
+    status, out, _ = said(capsys, "verify", "6.1-zone-device")
+
+    assert status == 0
+    assert "6.1-zone-device" in out.splitlines()[0]
+    assert re.search(r"^[1-9]\d* pages compared, 0 differ", out, re.MULTILINE)
+
+
 def test_verify_fails_and_names_step_probe_and_page_when_a_recording_says_otherwise(capsys, tmp_path):
     name = "6.12base-after-dimm"
     path = ROOT / "memsim" / "observed" / f"{name}.json"
@@ -192,6 +203,10 @@ def test_a_bad_file_gets_one_clear_line_and_status_2(capsys, tmp_path, command, 
         (["show", "--buddy", "free all", "--mib", "3"], "must be one of 4, 8"),
         (["show", ONE_BLOCK, "--driver"], "has no device"),
         (["show", ONE_BLOCK, "--half-patch", "MM"], "not a hunk of the series"),
+        (["show", ONE_BLOCK, "--step", "1"], "--step 1: name a POINT in this step with --at"),
+        (["show", ONE_BLOCK, "--at", "enter:online_pages", "--step", "2"], "has 2 steps, counted from 0"),
+        (["show", ONE_BLOCK, "--half-patch", "MM_INIT", "--step", "-1"], "has 2 steps, counted from 0"),
+        (["verify", "6.1-nothing"], "6.1-nothing: cannot be read"),
     ],
 )
 def test_a_wrong_argument_gets_one_clear_line_and_status_2(capsys, arguments, rule):
@@ -200,6 +215,68 @@ def test_a_wrong_argument_gets_one_clear_line_and_status_2(capsys, arguments, ru
     assert status == 2
     assert rule in err
     assert len(err.splitlines()) == 1
+
+
+def test_a_number_that_is_none_is_named_with_its_option(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["show", ONE_BLOCK, "--pfn", "first"])
+
+    assert ended.value.code == 2
+    assert "argument --pfn: invalid number value: 'first'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("content", "arguments", "rule"),
+    [
+        (b"", ["book"], ""),  # the system says in its own words that a file is no folder
+        (b"\xff", ["show", "--buddy"], "is not UTF-8 text"),
+        (b"[]", ["handout", "--out", "out"], "is JSON, but no notebook"),
+        (b'{"cells": [{}]}', ["handout", "--out", "out"], "is JSON, but no notebook"),
+    ],
+)
+def test_a_file_of_another_kind_is_named_in_one_line(capsys, tmp_path, content, arguments, rule):
+    path = tmp_path / "other"
+    path.write_bytes(content)
+
+    status, out, err = said(capsys, *arguments, str(path))
+
+    assert (status, out) == (2, "")
+    assert err.startswith(f"memsim: {path}")
+    assert rule in err
+    assert len(err.splitlines()) == 1
+
+
+class Full(io.FileIO):
+    """A file on a disk that is full."""
+
+    full = True
+
+    def write(self, data):
+        """Write, or fail as a full disk does."""
+        if self.full:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return super().write(data)
+
+
+def test_output_that_cannot_be_written_is_told_and_not_a_python_error(capsys, monkeypatch, tmp_path):
+    disk = Full(tmp_path / "out", "w")
+    with monkeypatch.context() as patched, io.TextIOWrapper(io.BufferedWriter(disk)) as out:
+        patched.setattr(sys, "stdout", out)
+
+        assert main(["show", "--decode", "0x2000"]) == 2
+        disk.full = False
+
+    assert capsys.readouterr().err == f"memsim: standard output: {os.strerror(errno.ENOSPC)}\n"
+    assert (tmp_path / "out").read_bytes() == b""  # nor is anything written as Python ends
+
+
+def test_what_an_encoding_lacks_is_told_by_its_number():
+    command = [sys.executable, "-m", "memsim", "show", ONE_BLOCK]
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(command, capture_output=True, check=False, cwd=ROOT, env=environment)  # noqa: S603 (our own code)
+
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert rb"32768 pages not there (\xb7)." in done.stdout
 
 
 @pytest.mark.parametrize(
