@@ -222,8 +222,8 @@ def free_fresh_section(kernel: Kernel, pfn: int) -> bool:
     ):
         return False
     kernel.memmap.set_free_max_order(section.nr, zone.type)
-    for head in range(pfn, pfn + PAGES_PER_SECTION, MAX_ORDER_NR_PAGES):
-        zone.add_to_free_list_tail(head, MAX_PAGE_ORDER, MigrateType.MOVABLE)
+    heads = range(pfn, pfn + PAGES_PER_SECTION, MAX_ORDER_NR_PAGES)
+    zone.add_run_to_free_list_tail(heads, MAX_PAGE_ORDER, MigrateType.MOVABLE)
     zone.add("managed_pages", PAGES_PER_SECTION)
     zone.add("nr_free_pages", PAGES_PER_SECTION)
     return True

@@ -9,6 +9,7 @@ Left out: watermark boosting, highatomic and CMA reserves, khugepaged raising th
 
 from __future__ import annotations
 
+from functools import lru_cache
 from math import isqrt
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from memsim.kernel import Kernel
 
 WMARK_MIN, WMARK_LOW, WMARK_HIGH, WMARK_PROMO = range(4)
-_LOWMEM = (ZoneType.DMA, ZoneType.DMA32, ZoneType.NORMAL)
 _RESERVE_RATIO = {ZoneType.DMA: 256, ZoneType.DMA32: 256, ZoneType.NORMAL: 32}
 _MIN_FREE_KBYTES = (128, 262144)
 _MOVABLE_MIN = (32, 128)
@@ -35,9 +35,10 @@ def clamp(value: int, low: int, high: int) -> int:
 def nr_free_buffer_pages(kernel: Kernel) -> int:
     """Return the pages above the high watermark in the zones that kernel memory may come from."""
     pages = 0
-    for kind in _LOWMEM:
-        zone = kernel.zones[kind]
-        pages += max(0, zone.managed_pages - zone.watermark[WMARK_HIGH])
+    for zone in kernel.zones[: ZoneType.MOVABLE]:
+        high = zone.watermark[WMARK_HIGH]
+        if zone.managed_pages > high:
+            pages += zone.managed_pages - high
     return pages
 
 
@@ -54,11 +55,19 @@ def init_per_zone_wmark_min(kernel: Kernel) -> None:
     lowmem_pages = sum([zone.managed_pages for zone in kernel.zones if zone is not apart]) or 1
     for zone in kernel.zones:
         managed = zone.managed_pages
-        minimum = share = pages_min * managed // lowmem_pages
-        if zone is apart:
-            minimum = clamp(managed // 1024, *_MOVABLE_MIN)
-        step = max(share >> 2, managed * _SCALE_FACTOR // 10000)
-        zone.set_watermark((minimum, minimum + step, minimum + 2 * step, minimum + 3 * step))
+        zone.set_watermark(watermarks_of(managed, pages_min * managed // lowmem_pages, zone is apart))
+
+
+@lru_cache(maxsize=64)
+def watermarks_of(managed: int, share: int, apart: bool) -> tuple[int, int, int, int]:  # noqa: FBT001 (quicker)
+    """Return min, low, high and promo of a zone: what ``__setup_per_zone_wmarks()`` computes for each.
+
+    ``share`` is the zone's part of ``pages_min``; a zone that stands ``apart`` does not take its minimum from
+    it. Cached, for a block that comes online leaves most zones as they were.
+    """
+    minimum = clamp(managed // 1024, *_MOVABLE_MIN) if apart else share
+    step = max(share >> 2, managed * _SCALE_FACTOR // 10000)
+    return minimum, minimum + step, minimum + 2 * step, minimum + 3 * step
 
 
 def lowmem_reserve(kernel: Kernel, zone: Zone, highest: ZoneType) -> int:
