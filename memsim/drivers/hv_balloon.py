@@ -30,7 +30,8 @@ from memsim.include.page_flags import PageType
 from memsim.mm.memory_hotplug import set_online_page_callback
 from memsim.mm.notifier import register_memory_notifier
 from memsim.mm.page_alloc import adjust_managed_page_count
-from memsim.mm.page_alloc_entry import __free_pages, alloc_pages, pcp_enabled
+from memsim.mm.page_alloc_entry import pcp_enabled
+from memsim.mm.page_alloc_quick import __free_pages, alloc_pages
 from memsim.mm.show_mem import lru_sizes, si_mem_available
 from memsim.trace import kernel_function
 

@@ -182,6 +182,8 @@ def order_of_alike(kernel: Kernel, pfn: int, end: int) -> int:
 
     A block of at most a pageblock whose pages are alike: with one reference, and no flag but PG_reserved.
     """
+    if end - pfn == 1:
+        return 0
     strange = kernel.memmap.flags(pfn) & ALL_FLAGS & ~PageFlag.RESERVED
     if kernel.trace is not None or kernel.debug_vm or strange or kernel.memmap.refcount(pfn) != 1:
         return 0

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from memsim.base.memory import add_memory
+from memsim.drivers.xen_balloon_quick import populate_at_once, take_at_once
 from memsim.errors import KernelError, MemsimError
 from memsim.include.layout import PAGES_PER_SECTION, hex_range
 from memsim.include.mmzone import MigrateType
@@ -143,8 +144,11 @@ def increase_reservation(kernel: Kernel, nr_pages: int) -> str:
     populated = balloon.xenmem_reservation_increase(min(nr_pages, FRAME_LIST, balloon.balloon_low))
     if populated <= 0:
         return BP_EAGAIN
-    for _ in range(populated):
-        free_reserved_page(kernel, balloon_retrieve(kernel))
+    if kernel.quick:
+        populate_at_once(kernel, balloon.ballooned_pages, populated)
+    else:
+        for _ in range(populated):
+            free_reserved_page(kernel, balloon_retrieve(kernel))
     balloon.current_pages += populated
     return BP_DONE
 
@@ -155,9 +159,14 @@ def decrease_reservation(kernel: Kernel, nr_pages: int) -> str:
 
     The page that was allocated first is the first of the list afterwards.
     """
+    balloon, wanted = balloon_of(kernel), min(nr_pages, FRAME_LIST)
+    if kernel.quick:
+        taken = take_at_once(kernel, balloon.ballooned_pages, wanted)
+        balloon.current_pages -= taken
+        return BP_DONE if taken == wanted else BP_EAGAIN
     pages: list[int] = []
     state = BP_DONE
-    for _ in range(min(nr_pages, FRAME_LIST)):
+    for _ in range(wanted):
         try:
             pfn = alloc_pages(kernel, 0, MigrateType.UNMOVABLE)
         except KernelError:
@@ -167,7 +176,7 @@ def decrease_reservation(kernel: Kernel, nr_pages: int) -> str:
         pages.append(pfn)
     for pfn in reversed(pages):
         balloon_append(kernel, pfn)
-    balloon_of(kernel).current_pages -= len(pages)
+    balloon.current_pages -= len(pages)
     return state
 
 

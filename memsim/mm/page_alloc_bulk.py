@@ -128,13 +128,15 @@ def free_pages_bulk(kernel: Kernel, pfns: Sequence[int] | Pfns) -> None:
         free_range(kernel, pfn, nr_pages)
 
 
-def runs(pfns: Pfns) -> Iterator[tuple[int, int]]:
-    """Yield (first pfn, pages) of every stretch in which each pfn follows the one before.
+def runs(pfns: Pfns, unit: int = PAGES_PER_SECTION) -> Iterator[Range]:
+    """Yield (first pfn, pages) of every stretch in which each pfn follows the one before, cut at units.
 
     >>> list(runs(np.array([7, 8, 9, 4, 3])))
     [(7, 3), (4, 1), (3, 1)]
+    >>> list(runs(np.arange(510, 515), 512))
+    [(510, 2), (512, 3)]
     """
-    starts = np.flatnonzero(np.diff(pfns, prepend=-2) != 1)
+    starts = np.flatnonzero((np.diff(pfns, prepend=-2) != 1) | (pfns % unit == 0))
     lengths = np.diff(starts, append=len(pfns))
     yield from zip(pfns[starts].tolist(), lengths.tolist(), strict=True)
 

@@ -174,6 +174,8 @@ def alloc_pages(kernel: Kernel, order: int, migratetype: int, within: Range | No
     """
     for mark in (WMARK_LOW, WMARK_MIN) if kernel.watermarks else (None,):
         for zone in kernel.zonelists.get(migratetype, kernel.zonelists[MigrateType.UNMOVABLE]):
+            if not zone.populated:
+                continue  # build_zonerefs_node() leaves it out
             if mark is not None and not zone_watermark_ok(kernel, zone, order, mark, migratetype):
                 continue
             pfn = take_from_zone(kernel, zone, order, migratetype, within)
