@@ -15,7 +15,8 @@ from pathlib import Path
 
 from sphinx.cmd.build import build_main
 
-from book.site.pages import FIRST, contents, page_of, targets
+from book.site.address import binder, repository
+from book.site.pages import FIRST, contents, page_of, runs_at, targets
 from book.site.players import PLAYER, explorers, placeholder, tape_script
 from memsim.view.panels import STYLE
 
@@ -53,6 +54,7 @@ def prepare(folder: Path) -> None:
             (tapes / f"{tape}.js").write_text(tape_script(tape, explorer), encoding="utf-8")
             placeholder(cell, tape, explorer)
         page = page_of(notebook, path.name, linked)
+        runs_at(page, binder(path.name, repository()))
         if path.name == FIRST:
             page["cells"].append(contents([each.name for each in notebooks]))
         target = folder / ("index.ipynb" if path.name == FIRST else path.name)

@@ -11,7 +11,8 @@ import re
 from typing import Any
 
 FIRST = "00-welcome.ipynb"
-PARTS = {"Chapters": r"\d\d-", "Appendices": r"\D"}
+PARTS = {"Chapters": (r"\d\d-", ":numbered: 1\n"), "Appendices": (r"\D", "")}
+"""What the file names of a part begin with, and how its pages stand in the contents."""
 _LINK = re.compile(r"\]\((?P<file>[\w.-]*)#cell-id=(?P<cell>[^)\s]+)\)")
 _TO_FIRST = f"]({FIRST})"
 
@@ -56,6 +57,15 @@ def page_of(notebook: dict[str, Any], name: str, linked: set[str]) -> dict[str, 
     return page
 
 
+def runs_at(page: dict[str, Any], address: str) -> None:
+    """Say below the title of a page where its cells can be run, for here they cannot."""
+    if all(cell["cell_type"] == "markdown" for cell in page["cells"]):
+        return
+    first = page["cells"][0]
+    link = f'<a href="{address}">Run the cells on Binder</a>'
+    first["source"] = f'{source(first)}\n\n<p class="memsim-run">The outputs here are stored. {link}</p>'
+
+
 def links(text: str, name: str) -> str:
     """Return the text of a cell with the links of pages.
 
@@ -68,10 +78,10 @@ def links(text: str, name: str) -> str:
 
 def contents(names: list[str]) -> dict[str, Any]:
     """Return a cell that puts pages in the contents, chapters and appendices apart."""
-    trees = [
-        "\n".join([f"```{{toctree}}\n:caption: {caption}\n:hidden:\n", *_matching(names, pattern), "```"])
-        for caption, pattern in PARTS.items()
-    ]
+    trees = []
+    for caption, (pattern, how) in PARTS.items():
+        options = f":caption: {caption}\n:hidden:\n{how}"
+        trees.append("\n".join(["```{toctree}", options, *_matching(names, pattern), "```"]))
     return {"cell_type": "markdown", "id": "contents", "metadata": {}, "source": "\n\n".join(trees)}
 
 

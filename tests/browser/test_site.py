@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 import subprocess
 import sys
 import threading
@@ -16,7 +17,8 @@ from urllib.parse import unquote, urlsplit
 import html5lib
 import pytest
 
-from tests.book.reading import BOOK, NOTEBOOKS
+from book.site.address import binder, repository
+from tests.book.reading import BOOK, NOTEBOOKS, cells
 
 from .test_export import violations
 
@@ -128,6 +130,22 @@ def test_every_notebook_is_a_page_with_its_outputs(site):
     assert len(list((site / "_static" / "tapes").glob("*.js"))) == "".join(files.values()).count("data-tape=")
 
 
+def test_a_page_with_code_says_where_it_can_be_run(site):
+    pages = {name.removesuffix(".html"): read(text).links for name, text in page_files(site).items()}
+    run = {name: [link for link in links if "mybinder.org" in link] for name, links in pages.items()}
+    with_code = {path.stem for path in NOTEBOOKS if cells(json.loads(path.read_text("utf-8")), "code")}
+
+    assert {name.replace("index", "00-welcome") for name, links in run.items() if links} == with_code
+    assert run["index"] == [binder("00-welcome.ipynb", repository())]
+
+
+def test_the_contents_number_the_chapters_as_the_book_does(site):
+    text = (site / "index.html").read_text(encoding="utf-8")
+    found = re.findall(r'href="(\d\d)-[^"]*">(\d+)\. ', text)
+
+    assert [int(file) for file, _ in found] == [int(number) for _, number in found] == [*range(1, 15)]
+
+
 def test_every_link_and_every_source_leads_somewhere_here(site):
     pages = {name: read(text) for name, text in page_files(site).items()}
     assert list(dead_links(pages, site)) == []
@@ -229,7 +247,8 @@ def test_a_player_plays_jumps_and_can_be_printed(scheme, page, visit, screenshot
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
     page.screenshot(path=screenshots / f"site-phone-{scheme}.png")
     page.emulate_media(media="print")
-    assert not page.locator(".memsim-controls").is_visible()
+    for of_no_use_on_paper in (".memsim-controls", ".skip-to-content", ".memsim-run"):
+        assert not page.locator(of_no_use_on_paper).is_visible()
     assert page.locator(".memsim-pages").first.is_visible()
 
 

@@ -1,0 +1,28 @@
+"""The README's table of folders names what is there, and its list of tests all of them."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+ROWS = re.findall(r"^\| (`.*?) \| (.*) \|$", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
+NAMED = re.findall(r"`([\w/]+/)`", " ".join(" ".join(row) for row in ROWS))
+
+
+def test_every_folder_that_is_named_is_there():
+    assert len(NAMED) > 8
+    assert [name for name in NAMED if not (ROOT / name).is_dir()] == []
+
+
+def test_every_folder_of_the_project_is_named():
+    here = {f"{path.parent.name}/" for path in [*ROOT.glob("[a-z]*/*.py"), *ROOT.glob("[a-z]*/*.txt")]}
+
+    assert here >= {"memsim/", "tests/"}
+    assert here - set(NAMED) == set()
+
+
+def test_every_kind_of_test_is_named():
+    (tests,) = (what for folder, what in ROWS if folder == "`tests/`")
+
+    assert set(re.findall("`(.*?)`", tests)) == {path.parent.name for path in ROOT.glob("tests/*/test_*.py")}
