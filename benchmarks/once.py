@@ -60,6 +60,17 @@ def online(gib: int, *, distinct: bool = False, block_pages: int = BLOCK) -> dic
     }
 
 
+def first_touch(gib: int) -> dict[str, float]:
+    """Let numpy write as many bytes as the pages of so many GiB have in memsim, a piece for each section."""
+    import numpy as np  # noqa: PLC0415 (this module is for whoever has nothing but memsim)
+
+    before, start = resident_mib(), time.thread_time()
+    pieces = [np.ones(8 * BLOCK, np.uint8) for _ in range(gib * GIB // BLOCK)]
+    taken, mib = time.thread_time() - start, resident_mib() - before
+    del pieces
+    return {"processor": taken, "MiB": mib}
+
+
 def users(pages: int) -> dict[str, float]:
     """Allocate and free so many pages as users do."""
     from memsim import Machine  # noqa: PLC0415 (the one under measurement)
@@ -129,6 +140,7 @@ MEASUREMENTS = {
     "online": lambda gib: online(int(gib)),
     "online-2gib-blocks": lambda gib: online(int(gib), block_pages=16 * BLOCK),
     "online-distinct": lambda gib: online(int(gib), distinct=True),
+    "first-touch": lambda gib: first_touch(int(gib)),
     "users": lambda pages: users(int(pages)),
     "replay": lambda events: replay(int(events)),
     "start": start,

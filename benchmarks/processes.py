@@ -29,10 +29,17 @@ def measure(name: str, size: str, tree: Path = ROOT) -> dict[str, float]:
     return result
 
 
-def best(name: str, size: str, rounds: int, tree: Path = ROOT) -> dict[str, float]:
+def best(name: str, size: str, rounds: int) -> dict[str, float]:
     """Return the least of each number over some rounds."""
-    results = [measure(name, size, tree) for _ in range(rounds)]
-    return {key: min(result[key] for result in results) for key in results[0]}
+    return best_in_turn((name,), size, rounds)[0]
+
+
+def best_in_turn(names: tuple[str, ...], size: str, rounds: int) -> list[dict[str, float]]:
+    """Return the least of each number over some rounds, for measurements that are done in turn."""
+    results = [[measure(name, size) for name in names] for _ in range(rounds)]
+    return [
+        {key: min(result[key] for result in each) for key in each[0]} for each in zip(*results, strict=True)
+    ]
 
 
 def git(*arguments: str) -> bytes:

@@ -2,8 +2,8 @@
 
     python benchmarks/slider_latency.py [--presses 60] [--screenshots FOLDER]
 
-Starts a JupyterLab of its own and opens two notebooks in headless Chromium (``MEMSIM_CHROMIUM``, else
-Playwright's own), one after the other:
+Starts a JupyterLab of its own and opens two notebooks in headless Chromium (``MEMSIM_CHROMIUM``, else one on
+the PATH, else Playwright's own), one after the other:
 
 * *block map*: the explorer of chapter 1; arrow keys on the slider, forwards and back;
 * *machine map*: a machine of 1 TiB, 8,192 memory blocks, of which 64 are hot-added and come online one after
@@ -22,6 +22,7 @@ import contextlib
 import json
 import os
 import secrets
+import shutil
 import socket
 import statistics
 import subprocess
@@ -57,6 +58,7 @@ machine = {"ram": [[0, (blocks - hot) * pages]], "block_pages": pages}
 scenario = {"format": "memsim-scenario/1", "title": "1 TiB", "machine": machine, "steps": [add, *online]}
 explorer = explore(scenario, start=(0, "done"))
 """
+CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 TWIN = "pre.memsim-twin"
 HANDLE = ".memsim-explorer .widget-slider [role=slider]"
 OVER = ".memsim-explorer button:has-text('Step over')"
@@ -215,7 +217,7 @@ class Measured:
 def browser_share(address: str, case: Case, presses: int, screenshots: Path | None) -> Measured:
     """Press keys, and return what was measured."""
     with sync_playwright() as playwright:
-        path = os.environ.get("MEMSIM_CHROMIUM") or None
+        path = os.environ.get("MEMSIM_CHROMIUM") or next(filter(None, map(shutil.which, CHROMIUM)), None)
         browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": 1400, "height": 1700})
         messages = Messages(page)
