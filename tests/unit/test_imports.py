@@ -159,3 +159,13 @@ def test_the_face_of_memsim_gives_all_that_it_promises():
         assert getattr(memsim, name) is not None
     with pytest.raises(AttributeError, match="no attribute 'Mashine'"):
         _ = memsim.Mashine
+
+
+def test_no_package_takes_the_name_of_a_module_of_python():
+    """pytest imports a package by its own name; book/site was once `site` for all that ran after it."""
+    ours = ("memsim", "book", "tests", "benchmarks", "exercises")
+    folders = [path.parent for name in ours for path in (ROOT.parent / name).rglob("__init__.py")]
+    packages = {folder.name for folder in folders if not (folder.parent / "__init__.py").exists()}
+
+    assert "memsim" in packages
+    assert packages & sys.stdlib_module_names == set()
