@@ -143,6 +143,8 @@ class Pane(anywidget.AnyWidget):
       box.tabIndex = 0;
       box.setAttribute("role", "region");
       box.setAttribute("aria-label", model.get("label"));
+      // JupyterLab would take the arrow keys, which scroll it, for moves between cells.
+      box.setAttribute("data-lm-suppress-shortcuts", "true");
       el.append(box);
       const put = () => {
         box.innerHTML = model.get("html");

@@ -32,6 +32,8 @@ WRONG = (
 ROOT = ".memsim-explorer"
 HANDLE = f"{ROOT} .widget-slider .noUi-handle >> nth=0"
 TWIN = f"{ROOT} pre.memsim-twin"
+NAME = """e => e.getAttribute('aria-label') || e.labels?.[0]?.textContent || e.textContent.trim()
+  || e.title || e.className"""
 MOST_KIB = 100
 MOST_MS = 1500
 """Far above what one press takes; ``benchmarks/slider_latency.py`` measures that on a quiet machine."""
@@ -53,15 +55,20 @@ class Keyboard:
     def wait(self, wanted):
         self.notebook.wait_until(self.text, lambda text: wanted in text, f"the twin does not say: {wanted}")
 
+    def frame(self, name):
+        return self.page.locator(f"{ROOT} .memsim-frame[aria-label='{name}']").get_attribute("style")
+
+    def stops(self):
+        """Return the names of all that can have the focus, in the order of the page."""
+        stops = self.page.locator(f"{ROOT} :is(button, input, select, [tabindex='0']) >> visible=true")
+        return [stop.evaluate(NAME) for stop in stops.all()]
+
     def tab_to(self, name):
         """Press Tab until the control with this name has the focus; the focus can be seen."""
         for _ in range(40):
             self.notebook.press("Tab")
             focused = self.page.locator(":focus")
-            label = focused.evaluate(
-                "e => e.getAttribute('aria-label') || e.labels?.[0]?.textContent || e.title || e.textContent"
-            )
-            if name in f"{focused.text_content()} {label}":
+            if name in f"{focused.text_content()} {focused.evaluate(NAME)}":
                 style = focused.evaluate("e => getComputedStyle(e).outlineStyle")
                 assert style != "none", f"the focus on {name} cannot be seen"
                 return
@@ -81,8 +88,8 @@ def keyboard(open_notebook, page, tmp_path):
     return Keyboard(notebook, page)
 
 
-def test_every_control_by_keyboard(keyboard):
-    """Tab comes to each in the order of the page; what it does is seen in the twin and in the pictures."""
+def test_moving_by_keyboard(keyboard):
+    """What each control does is seen in the twin and in the pictures."""
     walk, notebook = keyboard.walk, keyboard.notebook
     start = walk.find(1, "enter:online_pages_range")
     keyboard.wait(keyboard.heading(start))
@@ -111,9 +118,22 @@ def test_every_control_by_keyboard(keyboard):
     keyboard.wait(keyboard.heading(0))
     notebook.press("Shift+Tab", "Shift+Tab", "Shift+Tab", "Space")  # back over Play to Next difference
     keyboard.wait(keyboard.heading(walk.next_difference(0)))
+    keyboard.tab_to("Moment")
+    notebook.press("Tab", "Control+a", "7", "Enter")  # the number beside the slider
+    keyboard.wait(keyboard.heading(7))
     keyboard.tab_to("Jump to")
     notebook.press("s")  # the first moment whose name begins with "step"
     keyboard.wait("step 0 of 1")
+    keyboard.tab_to("Free lists of zone")
+    assert "Free lists of zone DMA32" not in keyboard.text()
+    notebook.press("ArrowUp")
+    keyboard.wait("Free lists of zone DMA32")
+    keyboard.page.locator(f"{ROOT} .memsim-tables").get_by_text("Free lists of zone DMA32").wait_for()
+
+
+def test_blocks_and_pages_are_chosen_by_keyboard(keyboard):
+    """By number, and on each of the four maps."""
+    notebook = keyboard.notebook
     keyboard.tab_to("Memory block")
     notebook.press("ArrowUp")
     keyboard.wait("Block 33")
@@ -122,12 +142,40 @@ def test_every_control_by_keyboard(keyboard):
     keyboard.page.keyboard.type("0x108003")
     notebook.press("Enter")
     keyboard.wait("Page 0x108003")
-    keyboard.tab_to("Memory block, before the patch")
-    notebook.press("Home")
-    keyboard.wait("Page 0x0\n")
-    keyboard.tab_to("Page, before the patch")
-    notebook.press("ArrowRight", "ArrowDown")  # one page, and one row of 32
-    keyboard.wait("Page 0x21\n")
+    for side, key, first in (("before", "Home", 0), ("after", "End", 33 * 32768)):
+        old = keyboard.picture(f"Page map {side}")
+        keyboard.tab_to(f"Memory block, {side} the patch")
+        notebook.press(key)
+        keyboard.wait(f"Page {first:#x}\n")
+        notebook.wait_until(
+            lambda side=side: keyboard.picture(f"Page map {side}"),
+            lambda now, old=old: now != old,
+            "the map does not change",
+        )
+        keyboard.tab_to(f"Page, {side} the patch")
+        old = keyboard.frame(f"Page, {side} the patch")
+        notebook.press("ArrowRight", "ArrowDown")  # one page, and one row of 32
+        keyboard.wait(f"Page {first + 33:#x}\n")
+        assert keyboard.frame(f"Page, {side} the patch") != old
+
+
+def test_the_story_of_a_page_is_scrolled_by_keyboard(keyboard):
+    keyboard.tab_to("The story of one page")
+    keyboard.notebook.press("ArrowDown")
+    keyboard.notebook.wait_until(
+        lambda: keyboard.page.locator(":focus").evaluate("pane => pane.scrollTop"),
+        lambda top: top > 0,
+        "the story does not move",
+    )
+
+
+def test_tab_comes_to_all_there_is_in_its_order(keyboard):
+    keyboard.wait(keyboard.heading(keyboard.walk.find(1, "enter:online_pages_range")))
+    for name in keyboard.stops()[1:]:
+        keyboard.notebook.press("Tab")
+        if keyboard.page.locator(":focus").get_attribute("contenteditable"):
+            keyboard.notebook.press("Tab")  # the number beside the slider
+        assert keyboard.page.locator(":focus").evaluate(NAME) == name
 
 
 def test_it_plays_and_pauses(keyboard):
@@ -142,6 +190,9 @@ def test_it_plays_and_pauses(keyboard):
     paused = keyboard.text()
     keyboard.page.wait_for_timeout(2000)
     assert keyboard.text() == paused
+    keyboard.tab_to("Stop, and back to the beginning")
+    notebook.press("Space")
+    keyboard.wait(keyboard.heading(0))
 
 
 def test_a_click_on_a_map_chooses_the_page(keyboard):

@@ -32,6 +32,7 @@ class Lab:
 
     def __init__(self, notebook, page):
         self.notebook, self.page = notebook, page
+        self.seen, self.used = set(), set()
         self.board = page.locator(BOARD)
         self.board.wait_for()
         self.twin = self.board.locator("pre.memsim-twin")
@@ -39,7 +40,9 @@ class Lab:
 
     def names(self):
         """Return the names of all controls that are enabled."""
-        return [control.evaluate(NAME) for control in self.board.locator(ENABLED).all()]
+        names = [control.evaluate(NAME) for control in self.board.locator(ENABLED).all()]
+        self.seen.update(names)
+        return names
 
     def focus_first(self):
         self.notebook.focus(self.board.locator(ENABLED).first)
@@ -62,6 +65,7 @@ class Lab:
 
     def go_to(self, name):
         """Press Tab until the control of this name has the focus."""
+        self.used.add(name)
         self.focus_first()
         for _ in range(MOST_TABS):
             focus = self.focused()
@@ -102,19 +106,27 @@ class Lab:
         self.page.keyboard.type(text)
         self.page.keyboard.press("Tab")
 
+    def pick(self, name, key="ArrowDown"):
+        """Choose another entry of a list that takes effect only with a button."""
+        self.go_to(name)
+        self.page.keyboard.press(key)
+
 
 @pytest.fixture
 def lab(open_notebook, page, tmp_path):
-    """A function that shows the widget of a cell."""
+    """A function that shows the widget of a cell; at the end every control of it must have been used."""
+    shown = []
 
     def show(*lines):
         notebook = open_notebook(write_notebook(tmp_path / "labs" / "lab.ipynb", "\n".join(lines)))
         notebook.run_all()
         assert notebook.errors() == []
         notebook.wait_for_widgets(1)
-        return Lab(notebook, page)
+        shown.append(Lab(notebook, page))
+        return shown[-1]
 
-    return show
+    yield show
+    assert [lab.seen - lab.used for lab in shown] == [set()]
 
 
 def reaches_everything(lab, picture):
@@ -158,6 +170,11 @@ def test_decode_page(lab, screenshots):
     shown.use("Word", "Enter", text="-257", says="Type Offline.")
     shown.use("Kernel", "ArrowUp", says="corrupt")
     shown.use("type", "ArrowUp", says="Type Unaccepted.")
+    shown.use("owner's", "ArrowDown", says="0xfffefe")
+    shown.use("It is a word of", "ArrowUp", says="64 bits of /proc/kpageflags")
+    for name in shown.names():
+        if name.startswith("KPF_"):
+            shown.use(name, "Space", says=name)
 
 
 def test_buddy_lab(lab, screenshots):
@@ -219,40 +236,70 @@ def test_half_patch(lab, screenshots):
     shown.use("Linux", "ArrowDown", says="Linux 6.1")
     shown.use("Memory block", "ArrowDown", says="Block 33")
     shown.use("Steps", "ArrowLeft", says="after 2 of 3 steps")
+    # The second stop of a slider is the number beside it.
+    shown.go_to("Steps")
+    shown.notebook.press("Tab", "Control+a", "1", "Enter")
+    shown.notebook.wait_until(
+        shown.twin.text_content, lambda text: "after 1 of 3 steps" in text, "the number is not heeded"
+    )
 
 
 HOSTS = {
     "virtio-mem": [
-        ("Request", "virtio_mem_request 16384 pages of vm0: ok"),
-        ("Unbind the driver", "unbound"),
+        ({"Requested size in MiB": "160"}, "Request", "virtio_mem_request 40960 pages of vm0: ok"),
+        ({}, "Unbind the driver", "unbound"),
     ],
     "hv-balloon": [
-        ("Hot-add", "hv_hot_add 20000"),
-        ("Inflate", "hv_inflate 1024"),
-        ("Deflate", "hv_deflate 1024"),
+        (
+            {"Hot-add at page": "0x100200", "Pages that the host backs": "40000"},
+            "Hot-add",
+            "hv_hot_add 40000 pages at pfn 0x100200",
+        ),
+        ({"Balloon pages": "512"}, "Inflate", "hv_inflate 512"),
+        ({}, "Deflate", "hv_deflate 512"),
     ],
-    "xen-balloon": [("Set target", "132096"), ("Lend", "lent 8"), ("Take back", "lent 0")],
+    "xen-balloon": [
+        ({"Target in MiB": "700"}, "Set target", "179200"),
+        ({"Lend pages": "4"}, "Lend", "lent 4"),
+        ({}, "Take back", "lent 0"),
+    ],
 }
 
 
 @pytest.mark.parametrize("kind", HOSTS)
 def test_driver_lab(kind, lab, screenshots):
     shown = lab("from memsim.view.driver_lab import driver_lab", f"driver_lab({kind!r})")
-    (first, says), *others = HOSTS[kind]
-    before, after = shown.use(first, "Space", says=says)
+    add, *others = HOSTS[kind]
+    before, after = tell_the_host(shown, *add)
     assert before[2] != after[2]
     reaches_everything(shown, screenshots / f"driver-{kind}.png")
-    shown.use("Allocate", "Space", says="allocate 16 movable pages in block 32")
+    shown.set("Pages", "8")
+    shown.pick("Migratetype")
+    shown.use("Allocate", "Space", says="allocate 8 unmovable pages in block 32")
     shown.use("Free", "Space", says="free all pages in block 32")
     shown.use("Undo", "Space", says="took back: free")
-    for name, text in others:
-        shown.use(name, "Space", says=text)
-    shown.use("Offline", "Enter", says="offline block 32")
-    shown.use("Online", "Enter", says="online block 32")
+    for what in others:
+        tell_the_host(shown, *what)
+    shown.use("Memory block", "ArrowDown", says="Block 33")
+    shown.use("Offline", "Enter", says="offline block 33")
+    shown.pick("as", "End")
+    shown.use("Online", "Enter", says="online block 33 (online_movable)")
+    shown.pick("Host answers")
+    shown.set("Times", "2")
     shown.use("Tell the host", "Space", says="will answer")
     shown.set("Seconds", "7")
     shown.use("Wait", "Space", says="wait 7 s: ok")
     shown.use("Or type a step", "Enter", text='{"do": "wait"}', says="'seconds' is missing")
+    shown.go_to("All steps, as a scenario")
+    shown.notebook.press("Enter")
+    shown.board.locator("details[open]").get_by_text('"seconds": 7').wait_for()
     shown.use("Linux", "ArrowDown", says="Linux 6.1")
     shown.use("New memory blocks", "o", says="start: Linux 6.1")
     shown.use("Start again", "Space", says="start: Linux 6.1")
+
+
+def tell_the_host(shown, fields, button, says):
+    """Fill in some fields and press a button."""
+    for name, text in fields.items():
+        shown.set(name, text)
+    return shown.use(button, "Space", says=says)
