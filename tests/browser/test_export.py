@@ -8,8 +8,10 @@ import axe_playwright_python
 import pytest
 from nbconvert import MarkdownExporter
 
-from tests.book.reading import NOTEBOOKS
-from tests.tools.export_html import export
+from tests.book.reading import BOOK, NOTEBOOKS
+from tests.tools.export_html import FOLDED, export
+
+from .notebook import code_cells, stored
 
 pytestmark = pytest.mark.browser
 
@@ -39,6 +41,18 @@ def test_an_exported_notebook_keeps_nobody_out(path, page, tmp_path):
     assert [url for url in asked if not url.startswith(("file:", "data:", "blob:"))] == []
     images = page.locator("main img")
     assert all(image.evaluate("image => image.naturalWidth") > 0 for image in images.all())
+
+
+def test_no_exported_page_shows_an_answer_before_it_is_asked_for(page):
+    path = BOOK / "01-one-block-comes-online.ipynb"
+    hidden = [c for c in code_cells(stored(path)) if c["metadata"].get("jupyter", {}).get("source_hidden")]
+    page.set_content(export(path))
+    folded = page.locator(f"details:has(> summary:text-is('{FOLDED}'))")
+    shown = [each.locator(".highlight").is_visible() for each in folded.all()]
+    assert shown == [False] * len(hidden)
+    assert hidden
+    folded.first.locator("summary").press("Enter")
+    assert folded.first.locator(".highlight").is_visible()
 
 
 def test_what_keeps_a_reader_out_is_noticed(page):
