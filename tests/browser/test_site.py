@@ -146,6 +146,14 @@ def test_the_contents_number_the_chapters_as_the_book_does(site):
     assert [int(file) for file, _ in found] == [int(number) for _, number in found] == [*range(1, 15)]
 
 
+def test_code_that_gives_an_answer_away_is_folded(site):
+    files = page_files(site)
+    for path in NOTEBOOKS[1:]:
+        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+        hidden = sum(bool(cell["metadata"].get("jupyter", {}).get("source_hidden")) for cell in cells)
+        assert files[f"{path.stem}.html"].count('<details class="admonition hide above-input">') == hidden
+
+
 def test_every_link_and_every_source_leads_somewhere_here(site):
     pages = {name: read(text) for name, text in page_files(site).items()}
     assert list(dead_links(pages, site)) == []
