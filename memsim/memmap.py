@@ -19,6 +19,7 @@ import numpy as np
 
 from memsim.errors import KernelBug
 from memsim.include.layout import (
+    PAGEBLOCKS_PER_SECTION,
     PAGES_PER_SECTION,
     PFN_SECTION_SHIFT,
     pageblock_order,
@@ -290,11 +291,13 @@ class Memmap(MemmapReads):
             last = (at.stop + (1 << pageblock_order) - 1) >> pageblock_order
             section.pageblocks[first:last] = bytes([migratetype]) * (last - first)
 
-    def set_free_max_order(self, nr: int, zone: int) -> None:
-        """Make a whole section free blocks of order 10, managed and present: its chunks freed in bulk."""
+    def set_free_max_order(self, nr: int, zone: int, migratetype: int) -> None:
+        """Make a whole section free blocks of order 10 and of one type, managed and present, in bulk."""
         if self.trace is not None:
-            self.trace.write("memmap", "set_free_max_order", nr, zone)
+            self.trace.write("memmap", "set_free_max_order", nr, zone, migratetype)
         if self._owned is not None:
             self._own(self._owned, nr << PFN_SECTION_SHIFT)
         flags = zone << ZONE_SHIFT | LIVE | MANAGED | PRESENT
-        self.sections[nr].share(Pattern(flags, NO_TYPE, 0, 0, self.buddy))
+        section = self.sections[nr]
+        section.share(Pattern(flags, NO_TYPE, 0, 0, self.buddy))
+        section.pageblocks[:] = bytes([migratetype]) * PAGEBLOCKS_PER_SECTION

@@ -60,9 +60,8 @@ def online_fresh_sections(kernel: Kernel, zone: Zone, pfn: int, nr_pages: int) -
     """Give whole sections that were just initialised to the buddy, and count them."""
     memmap = kernel.memmap
     for nr in range(pfn_to_section_nr(pfn), pfn_to_section_nr(pfn + nr_pages)):
-        memmap.set_free_max_order(nr, zone.type)
+        memmap.set_free_max_order(nr, zone.type, MigrateType.MOVABLE)
         memmap.set_online(nr, online=True)
-    memmap.set_migratetype(pfn, nr_pages, MigrateType.MOVABLE)
     heads = range(pfn, pfn + nr_pages, MAX_ORDER_NR_PAGES)
     zone.add_run_to_free_list_tail(heads, MAX_PAGE_ORDER, MigrateType.MOVABLE)
     for counter in ("managed_pages", "nr_free_pages", "present_pages"):

@@ -221,7 +221,7 @@ def free_fresh_section(kernel: Kernel, pfn: int) -> bool:
         or any(kind != MigrateType.MOVABLE for kind in section.pageblocks)
     ):
         return False
-    kernel.memmap.set_free_max_order(section.nr, zone.type)
+    kernel.memmap.set_free_max_order(section.nr, zone.type, MigrateType.MOVABLE)
     heads = range(pfn, pfn + PAGES_PER_SECTION, MAX_ORDER_NR_PAGES)
     zone.add_run_to_free_list_tail(heads, MAX_PAGE_ORDER, MigrateType.MOVABLE)
     zone.add("managed_pages", PAGES_PER_SECTION)

@@ -200,7 +200,7 @@ WRITES = {
         "clear_buddy": (Q,),
         "set_order": (Q + 5, 4),
         "set_migratetype": (Q, 1024, MigrateType.ISOLATE),
-        "set_free_max_order": (64, ZoneType.MOVABLE),
+        "set_free_max_order": (64, ZoneType.MOVABLE, MigrateType.RECLAIMABLE),
     },
     "Normal": {
         "add": ("managed_pages", 5),
