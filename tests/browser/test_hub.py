@@ -69,12 +69,14 @@ class Student:
         return told["value"]
 
 
-def log_in(page, course, name):
-    """Log in as a user does; the user's server is started."""
-    page.goto(course.url)
-    enter(page, name, PASSWORD)
-    page.wait_for_url(f"{course.url}/user/{name}/lab/**", timeout=120_000)
-    return Student(name, page, f"{course.url}/user/{name}/")
+def log_in(course, pages):
+    """Log in as users do, on a page each; their servers start at the same time."""
+    for name, page in pages.items():
+        page.goto(course.url)
+        enter(page, name, PASSWORD)
+    for name, page in pages.items():
+        page.wait_for_url(f"{course.url}/user/{name}/lab/**", timeout=120_000)
+    return [Student(name, page, f"{course.url}/user/{name}/") for name, page in pages.items()]
 
 
 def enter(page, name, password):
@@ -132,7 +134,7 @@ def test_from_an_assignment_handed_out_to_feedback_returned(course, page, chromi
     other = chromium.new_context(service_workers="block").new_page()
     with ThreadPoolExecutor() as pool:
         released = pool.submit(teacher, course, RELEASE)
-        ada, bob = log_in(page, course, "ada"), log_in(other, course, "bob")
+        ada, bob = log_in(course, {"ada": page, "bob": other})
         moves_a_slider(ada, screenshots)
         released.result()
     hand_in(ada, solution_copy(load(source_of(GRADING))))
