@@ -17,8 +17,8 @@ from memsim.memmap import Memmap
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from memsim.include.tracepoint import Trace
     from memsim.patch import Hunk, Patch, Release
-    from memsim.trace import Trace
 
 
 class State:

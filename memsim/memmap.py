@@ -40,7 +40,7 @@ from memsim.section import POISON, Pattern, Section, pages_of
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from memsim.trace import Trace
+    from memsim.include.tracepoint import Trace
 
 _INDEX = PAGES_PER_SECTION - 1
 

@@ -27,7 +27,8 @@ from memsim.patch import AFTER, Patch
 from memsim.steps import STEPS, tell_step
 
 if TYPE_CHECKING:
-    from memsim.trace import Tape, Trace
+    from memsim.include.tracepoint import Trace
+    from memsim.trace import Tape
 
 FORMAT = "memsim-scenario/1"
 _TOP = {"format", "title", "machine", "steps"}

@@ -1,7 +1,8 @@
 """Tracepoints and the tape.
 
 Kernel functions that are worth naming carry :func:`kernel_function`; the state objects (memmap, zones,
-:class:`~memsim.kernel.State`) report every write. With no trace the cost is one test for each.
+:class:`~memsim.kernel.State`) report every write to a :class:`~memsim.include.tracepoint.Trace`. With none
+the cost is one test for each.
 
 * :class:`Probe` calls a function at every probe point: ``enter:<function>``, ``return:<function>``,
   ``notifier:<ACTION>``. :func:`matches` says whether a point has a given name; ``#n`` means the n-th
@@ -18,7 +19,7 @@ import functools
 import sys
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, cast
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,25 +39,6 @@ MOST_LONG_STEPS = 20
 many in all."""
 FUNCTIONS: dict[str, FunctionType] = {}
 """The models of kernel functions by name, as they are written: without what :func:`kernel_function` adds."""
-
-
-class Trace(Protocol):
-    """What a running trace is told."""
-
-    def action(self, label: str) -> None:
-        """Note that a new action (a step of a scenario) begins; probe counts start again."""
-
-    def enter(self, function: str, args: tuple[Any, ...]) -> None:
-        """Note that a kernel function is entered."""
-
-    def leave(self, function: str) -> None:
-        """Note that a kernel function returns or fails."""
-
-    def notify(self, action: str) -> None:
-        """Note that the memory notifier chain is about to be called."""
-
-    def write(self, target: str, primitive: str, *args: Any) -> None:  # noqa: ANN401 (any argument)
-        """Note a write to ``target``, about to happen."""
 
 
 def kernel_function(

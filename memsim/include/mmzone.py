@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from memsim.include.layout import NR_PAGE_ORDERS
 
 if TYPE_CHECKING:
-    from memsim.trace import Trace
+    from memsim.include.tracepoint import Trace
 
 
 class ZoneType(IntEnum):
