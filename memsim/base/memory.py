@@ -117,11 +117,10 @@ def add_memory(
     nr_pages: int,
     *,
     name: str = "System RAM",
-    online_type: str | None = None,
     memmap_on_memory: bool = False,
     nid: int = 0,
 ) -> None:
-    """Make a range of memory known, and its blocks online if ``online_type`` (or the system) says so.
+    """Make a range of memory known, and its blocks online if ``auto_online_blocks`` says so.
 
     Struct pages exist afterwards but are not initialised; no zone counter moves. A driver that manages
     the memory itself gives it a ``name`` of its own, as with ``add_memory_driver_managed()``. What
@@ -148,10 +147,8 @@ def add_memory(
     for block_id in range(first, first + nr_pages // kernel.block_pages):
         block = create_memory_block(kernel, block_id)
         block.nr_vmemmap_pages = vmemmap_pages(block.nr_pages) if altmap else 0
-        if online_type is None:
-            online_type = kernel.default_online_type
-        if online_type != "offline":
-            auto_online(kernel, block, online_type)
+        if kernel.default_online_type != "offline":
+            auto_online(kernel, block, kernel.default_online_type)
 
 
 def check_node(nid: int) -> None:

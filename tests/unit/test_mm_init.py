@@ -8,7 +8,14 @@ from memsim.include.mmzone import MigrateType, ZoneType
 from memsim.include.page_flags import NO_TYPE, PageFlag
 from memsim.kernel import Kernel
 from memsim.machine import Machine
-from memsim.mm.mm_init import MEMINIT_EARLY, MEMINIT_HOTPLUG, boot, first_state, memmap_init_range
+from memsim.mm.mm_init import (
+    MEMINIT_EARLY,
+    MEMINIT_HOTPLUG,
+    boot,
+    first_state,
+    memmap_init_range,
+    memmap_init_zone_device,
+)
 from memsim.patch import AFTER, BEFORE, RELEASES, Hunk, Patch
 from memsim.trace import Tape
 
@@ -55,6 +62,18 @@ def test_hunk_mm_init_alone_decides_what_they_are_born_with(release):
 def test_device_memory_stays_reserved(patch):
     state = first_state(kernel_of(patch=patch), ZoneType.DEVICE, MEMINIT_HOTPLUG)
     assert state == (int(PageFlag.RESERVED), NO_TYPE)
+
+
+@pytest.mark.parametrize("refcount", [0, 1])
+@pytest.mark.parametrize("patch", [BEFORE, AFTER], ids=["before", "after"])
+def test_pages_of_a_device_are_reserved_movable_and_held_as_their_kind_wants(patch, refcount):
+    # __init_zone_device_page(), mm/mm_init.c: private and coherent memory starts without a reference.
+    kernel = kernel_of(patch=patch)
+    memmap_init_zone_device(kernel, P + 512, 1024, refcount)
+    for page in (kernel.memmap.raw(P + 512), kernel.memmap.raw(P + 1535)):
+        assert (page.flags, page.types, page.refcount) == (PageFlag.RESERVED, frozenset(), refcount)
+        assert (page.zone, page.migratetype) == (ZoneType.DEVICE, MigrateType.MOVABLE)
+    assert [kernel.memmap.raw(pfn).refcount for pfn in (P + 511, P + 1536)] == [-1, -1]  # poison still
 
 
 @pytest.mark.parametrize("patch", [BEFORE, AFTER], ids=["before", "after"])
@@ -153,3 +172,18 @@ def test_pages_are_reserved_before_the_first_is_freed_inside_memblock_free_all()
     assert inside[1:6] == ["enter:reserve_bootmem_region", "return:reserve_bootmem_region"] * 2 + [
         "enter:__free_pages_core"
     ]
+
+
+def test_memory_that_boot_code_kept_is_freed_late_page_by_page_and_memtotal_grows_with_each(kernel_kind):
+    # memblock_free_late(), mm/memblock.c: __free_pages_core() of order 0, and totalram_pages_inc().
+    release, patch = kernel_kind
+    machine = Machine([(P, 1024)], patch, release, reserved=[(P + 100, 50)])
+    tape = machine.record()
+    machine.memblock_free_late(P + 100, 40)
+    assert [event.args for event in tape.events if event.primitive == "totalram_pages_add"] == [(1,)] * 40
+    zone = machine.zone("Normal")
+    assert zone.managed_pages == zone.nr_free_pages == machine.totalram_pages == 1024 - 10
+    assert [machine.page(pfn).reserved for pfn in range(P + 99, P + 151)] == [False] * 41 + [True] * 10 + [
+        False
+    ]
+    assert machine.check() == []

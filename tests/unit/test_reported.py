@@ -79,7 +79,7 @@ def test_boot_memory_need_not_start_where_a_memory_block_starts():
 
 
 def test_boot_memory_beyond_what_the_kernel_can_address_is_refused():
-    with pytest.raises(MemsimError):
+    with pytest.raises(MemsimError, match="ends at pfn 0x20000000008000, beyond 0x400000000"):
         Machine([(1 << 53, N)])
 
 
@@ -186,5 +186,5 @@ def test_a_recording_whose_hunks_are_no_names_is_refused(key, hunks):
 def test_a_device_region_beyond_what_the_kernel_can_address_is_refused():
     device = {"kind": "virtio-mem", "name": "vm0", "start_pfn": P, "region_pages": 1 << 70}
     machine = {"ram": [[0, N]], "devices": [device | {"device_block_pages": 512}]}
-    with pytest.raises(MemsimError):
+    with pytest.raises(MemsimError, match="vm0: the region ends beyond pfn 0x400000000"):
         Scenario.parse({"format": FORMAT, "machine": machine, "steps": []}).boot()
