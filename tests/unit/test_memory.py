@@ -230,6 +230,57 @@ def test_boot_memory_of_one_zone_can_go_offline():
     assert machine.check() == []
 
 
+# ---- self-hosted vmemmap ---------------------------------------------------------------------------
+
+
+def hosting(patch, release, blocks=1, **options):
+    """Return a machine with offline blocks that will hold their own struct pages: 512 pages of each."""
+    machine = booted(patch=patch, release=release, memmap_on_memory=True, **options)
+    for block in range(blocks):
+        machine.add_memory(P + block * N, N)
+    return machine
+
+
+def movable(machine):
+    """Return where ZONE_MOVABLE starts, and its spanned, present and managed pages."""
+    zone = machine.zone("Movable")
+    return zone.zone_start_pfn, zone.spanned_pages, zone.present_pages, zone.managed_pages
+
+
+def test_vmemmap_comes_into_the_zone_with_its_block_and_leaves_with_it(kernel_kind):
+    # memory_block_online() and memory_block_offline(), drivers/base/memory.c: present, and never managed.
+    release, patch = kernel_kind
+    machine = hosting(patch, release, blocks=2)
+    total = machine.totalram_pages
+    machine.online(32, "online_movable")
+    machine.online(33, "online_movable")
+    assert movable(machine) == (P, 2 * N, 2 * N, 2 * (N - 512))
+    machine.offline(32)
+    assert movable(machine) == (P + N, N, N, N - 512)  # vmemmap, too, is no longer inside
+    machine.offline(33)
+    assert movable(machine) == (0, 0, 0, 0)
+    assert machine.totalram_pages == total
+
+
+def test_vmemmap_leaves_the_zone_when_its_block_does_not_come_online(kernel_kind):
+    release, patch = kernel_kind
+    machine = hosting(patch, release)
+    machine.register_memory_notifier(lambda action, *_: NOTIFY_BAD if action == "MEM_GOING_ONLINE" else None)
+    assert "vetoed MEM_GOING_ONLINE" in refused("EPERM", machine.online, 32, "online_movable")
+    assert movable(machine) == (0, 0, 0, 0)
+    assert not machine.kernel.memmap.section(P).online
+
+
+def test_a_section_that_is_all_vmemmap_is_online_as_long_as_its_block():
+    # mhp_init_memmap_on_memory(): struct pages for 64 sections fill one, which online_pages() never sees.
+    machine = Machine([(0, N)], block_pages=64 * N, memmap_on_memory=True)
+    machine.add_memory(64 * N, 64 * N)
+    sections = machine.kernel.memmap.sections
+    for change, online in ((machine.online, True), (machine.offline, False)):
+        change(1)
+        assert [sections[nr].online for nr in (64, 65, 127)] == [online] * 3
+
+
 # ---- which zone ------------------------------------------------------------------------------------
 
 

@@ -10,7 +10,7 @@ from memsim.include.page_flags import PageFlag
 from memsim.machine import Machine
 from memsim.mm.memory_hotplug import generic_online_page, set_online_page_callback
 from memsim.mm.notifier import NOTIFY_BAD
-from memsim.mm.offline_pages import offline_pages
+from memsim.mm.offline_pages import do_migrate_range, offline_pages
 from memsim.patch import AFTER, BEFORE, Hunk, Patch
 
 P, N = 0x100000, 32768
@@ -146,6 +146,20 @@ def test_used_movable_pages_are_migrated_and_their_owner_knows_where(kernel_kind
     assert machine.check() == []
     machine.free(pages)
     assert machine.kernel.zone(ZoneType.DMA32).nr_free_pages + machine.zone("DMA").nr_free_pages == N - 1024
+
+
+def test_movable_pages_of_every_section_are_migrated_in_one_round():
+    machine = Machine([(0, N)], block_pages=2 * N)
+    machine.add_memory(P, 2 * N)
+    machine.online(16, "online_movable")
+    huge = [machine.allocate(1, order=9, block=16) for _ in range(65)]
+    first, *others, last = huge
+    for each in others:
+        machine.free(each, order=9)
+    assert [first, last] == [[P], [P + N]]
+    do_migrate_range(machine.kernel, P, 2 * N)
+    assert first != [P]
+    assert last != [P + N]
 
 
 def test_a_dirty_page_is_migrated_with_its_dirt():

@@ -69,7 +69,10 @@ def replugged(vm):
 
 
 def failed_offline(vm):
-    vm.half_block("online_kernel")
+    return pinned_offline(vm.half_block("online_kernel"))
+
+
+def pinned_offline(vm):
     pfn = vm.machine.allocate(1, "unmovable", block=32)[0]
     # An owner who claims that it could be moved gets the offlining as far as the notifier.
     vm.machine.kernel.memmap.set_flags(pfn, 1, PageFlag.LRU)
@@ -110,6 +113,30 @@ def test_row(row, version, release):
         assert columns(state, pfn)[5:] == expected[5:]
     else:
         assert columns(state, pfn) == expected
+
+
+@pytest.mark.parametrize("release", ["6.1", "6.12"])
+@pytest.mark.parametrize("patch", [BEFORE, AFTER], ids=["before", "after"])
+def test_a_block_that_cannot_go_offline_has_the_counters_that_it_had(patch, release):
+    # virtio_mem_fake_offline_cancel_offline() takes back what ..._going_offline() did: 3/3 changed both.
+    vm = Vm(patch, release).half_block("online_kernel")
+    zone = vm.machine.zone("Normal")
+    before = (zone.managed_pages, zone.present_pages, vm.machine.totalram_pages)
+    assert before[:2] == (BLOCK // 2, BLOCK)
+    pinned_offline(vm)
+    assert (zone.managed_pages, zone.present_pages, vm.machine.totalram_pages) == before
+    assert {vm.machine.page(pfn).refcount for pfn in (HALF, START + BLOCK - 1)} == {1}
+
+
+@pytest.mark.parametrize("release", ["6.1", "6.12"])
+@pytest.mark.parametrize("patch", [BEFORE, AFTER], ids=["before", "after"])
+def test_plugging_a_sub_block_leaves_the_mark_of_the_next_one(patch, release):
+    # PG_dirty says that a page was never with the buddy: the next plug must know.
+    vm = Vm(patch, release).half_block().request(BLOCK // 2 + SB)
+    dirty = [
+        bool(vm.machine.page(HALF + offset).flags & PageFlag.DIRTY) for offset in (0, SB - 1, SB, 2 * SB)
+    ]
+    assert dirty == [False, False, True, True]
 
 
 @pytest.mark.parametrize("release", ["6.1", "6.12"])
