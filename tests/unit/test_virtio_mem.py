@@ -128,6 +128,14 @@ def test_a_block_that_cannot_go_offline_has_the_counters_that_it_had(patch, rele
     assert {vm.machine.page(pfn).refcount for pfn in (HALF, START + BLOCK - 1)} == {1}
 
 
+def test_the_last_chunk_of_the_region_is_the_devices_and_what_comes_after_it_is_not():
+    vm = Vm(blocks=1).half_block()  # nothing is plugged in the last chunk
+    assert vm.machine.page(START + BLOCK - 1).offline
+    vm.machine.add_memory(START + BLOCK, BLOCK)  # a DIMM
+    vm.machine.online(33, "online_movable")
+    assert vm.machine.zone("Movable").managed_pages == BLOCK // 2 + BLOCK
+
+
 @pytest.mark.parametrize("release", ["6.1", "6.12"])
 @pytest.mark.parametrize("patch", [BEFORE, AFTER], ids=["before", "after"])
 def test_plugging_a_sub_block_leaves_the_mark_of_the_next_one(patch, release):
