@@ -18,6 +18,7 @@ from memsim.include.layout import (
     NR_PAGE_ORDERS,
     PAGE_SHIFT,
     PAGES_PER_SECTION,
+    PAGES_PER_SUBSECTION,
     pageblock_nr_pages,
     pageblock_order,
     pfn_to_section_nr,
@@ -47,7 +48,6 @@ KPF_COPIED = {
 }
 """Flags that a word of kpageflags shows as they are: flag -> number of its bit."""
 NOPAGE = 1 << KPF.NOPAGE.value
-PAGES_PER_SUBSECTION = 512
 MIGRATETYPE_NAMES = ("Unmovable", "Movable", "Reclaimable", "HighAtomic", "Isolate")
 PAGETYPEINFO_HEAD = "Free pages count per migrate type at order"
 PAGETYPEINFO_CAP = 100000

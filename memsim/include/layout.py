@@ -15,6 +15,9 @@ PFN_SECTION_SHIFT = SECTION_SIZE_BITS - PAGE_SHIFT
 PAGES_PER_SECTION = 1 << PFN_SECTION_SHIFT
 """32768 pages of 4 KiB: 128 MiB, the unit in which memmap comes and goes."""
 
+PAGES_PER_SUBSECTION = 512
+"""2 MiB: of boot memory, sub-sections without any RAM count as not there (``subsection_map``)."""
+
 pageblock_order = 9
 pageblock_nr_pages = 1 << pageblock_order
 """512 pages: 2 MiB, the unit that has a migratetype."""

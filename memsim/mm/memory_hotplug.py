@@ -21,6 +21,7 @@ from memsim.errors import KernelError
 from memsim.include.layout import (
     PAGE_SHIFT,
     PAGES_PER_SECTION,
+    PAGES_PER_SUBSECTION,
     SIZEOF_STRUCT_PAGE,
     VMEMMAP_PAGES_PER_SECTION,
     count_trailing_zeros,
@@ -88,7 +89,7 @@ def outermost_page(kernel: Kernel, zone: Zone, low: int, high: int, *, from_star
     """Return the first (or last) page in [low, high) that is online and in the zone, or None.
 
     ``find_smallest_section_pfn()`` and ``find_biggest_section_pfn()``; they look at one page for each
-    2 MiB sub-section.
+    2 MiB sub-section, and pass over sub-sections of boot memory without RAM.
     """
     numbers = range(pfn_to_section_nr(low), pfn_to_section_nr(high - 1) + 1 if high > low else 0)
     for nr in numbers if from_start else reversed(numbers):
@@ -97,12 +98,19 @@ def outermost_page(kernel: Kernel, zone: Zone, low: int, high: int, *, from_star
             continue
         start = max(low, section_nr_to_pfn(nr))
         stop = min(high, section_nr_to_pfn(nr + 1))
-        looked_at = np.arange(start, stop, pageblock_nr_pages)
+        step = PAGES_PER_SUBSECTION
+        looked_at = np.arange(start, stop, step) if from_start else np.arange(stop - 1, start - 1, -step)
         flags = section.pages.flags[looked_at % PAGES_PER_SECTION]
-        mine = looked_at[flags & np.uint32(ZONE_MASK) == np.uint32(zone.type << ZONE_SHIFT)]
-        if len(mine):
-            return int(mine[0]) if from_start else int(mine[-1]) + pageblock_nr_pages - 1
+        for pfn in looked_at[flags & np.uint32(ZONE_MASK) == np.uint32(zone.type << ZONE_SHIFT)].tolist():
+            if pfn_section_valid(kernel, pfn):
+                return int(pfn)
     return None
+
+
+def pfn_section_valid(kernel: Kernel, pfn: int) -> bool:
+    """Return whether the sub-section of a page has RAM: holes in boot memory are found only near RAM."""
+    start = pfn - pfn % PAGES_PER_SUBSECTION
+    return bool(kernel.iomem.overlapping(start, PAGES_PER_SUBSECTION))
 
 
 # ---- the online page callback ----------------------------------------------------------------------

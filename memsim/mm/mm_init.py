@@ -100,13 +100,11 @@ def boot(
     ram, reserved = sorted(ram), sorted(reserved)
     add_boot_sections(kernel, ram)
     for zone_type, low, high in BOOT_ZONES:
-        parts = list(clip(ram, low, high))
-        if not parts:
-            continue
         zone = kernel.zone(zone_type)
-        start, end = parts[0][0], parts[-1][0] + parts[-1][1]
-        zone.set_span(start, end - start)
-        for pfn, nr_pages in parts:
+        start, end = max(low, ram[0][0]), min(high, sum(ram[-1]))
+        if start < end:  # zone_spanned_pages_in_node(): holes at the edge of a zone are part of its span
+            zone.set_span(start, end - start)
+        for pfn, nr_pages in clip(ram, low, high):
             zone.add("present_pages", nr_pages)
             zone.add("present_early_pages", nr_pages)
             memmap_init_range(kernel, pfn, nr_pages, zone_type, MEMINIT_EARLY, MigrateType.MOVABLE)

@@ -364,3 +364,17 @@ def test_the_end_of_a_span_shrinks_over_blocks_of_other_zones():
     machine.offline(34)
     zone = machine.zone("Movable")
     assert (zone.zone_start_pfn, zone.spanned_pages) == (P, N)
+
+
+@pytest.mark.parametrize(("ram", "last"), [(16384, 16384), (16384 + 100, 16384 + 512)])
+def test_a_span_shrinks_back_over_a_hole_at_the_end_of_boot_memory(kernel_kind, ram, last):
+    # find_biggest_section_pfn() asks pfn_to_online_page() for the last page of each sub-section, and
+    # sub-sections without RAM are not there.
+    release, patch = kernel_kind
+    machine = Machine([(0, N), (P, ram)], patch, release)
+    zone = machine.zone("Normal")
+    assert (zone.zone_start_pfn, zone.spanned_pages) == (P, ram)
+    machine.add_memory(P + N, N)
+    machine.online(33, "online_kernel")
+    machine.offline(33)
+    assert (zone.zone_start_pfn, zone.spanned_pages) == (P, last)

@@ -98,6 +98,25 @@ def test_memory_is_divided_between_the_zones_at_16_mib_and_4_gib():
     assert spans == {"DMA": (0, 4096), "DMA32": (4096, P), "Normal": (P, P + 32768)}
 
 
+def test_a_hole_at_the_edge_of_a_zone_is_part_of_its_span():
+    # zone_spanned_pages_in_node(): a zone is cut off at the ends of all memory, not at those of its own.
+    # A PC with memory above 4 GiB shows "spanned 1044480" for DMA32 in /proc/zoneinfo.
+    machine = Machine([(0, 131072), (P + 2048, 32768)])
+    spans = {name: (machine.zone(name).zone_start_pfn, machine.zone(name).spanned_pages) for name in ZONES}
+    assert spans == {"DMA": (0, 4096), "DMA32": (4096, 1044480), "Normal": (P, 2048 + 32768)}
+    assert machine.zone("DMA32").present_pages == 131072 - 4096
+    assert machine.check() == []
+
+
+def test_memory_added_in_the_hole_of_a_zone_joins_that_zone():
+    machine = Machine([(0, 131072), (P, 32768)])  # default_kernel_zone_for_pfn(): DMA32 spans block 16
+    machine.add_memory(16 * 32768, 32768)
+    machine.online(16)
+    assert machine.block(16).zone is machine.zone("DMA32")
+    machine.offline(16)
+    assert machine.zone("DMA32").spanned_pages == 1044480
+
+
 def test_all_ram_that_is_not_reserved_is_free_managed_and_movable(kernel_kind):
     release, patch = kernel_kind
     machine = Machine([(P, 32768)], patch, release, reserved=[(P, 1024)])
