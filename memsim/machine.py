@@ -13,6 +13,7 @@ True
 from __future__ import annotations
 
 import functools
+from contextlib import contextmanager
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, cast
 
@@ -53,7 +54,7 @@ from memsim.patch import AFTER, Patch, release_named
 from memsim.trace import Tape
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
     from memsim.mm.notifier import Listener
@@ -254,20 +255,25 @@ class Machine:
         ``patience`` is after how many rounds of scanning and migrating the user presses Ctrl-C; the
         kernel itself would try for ever.
         """
-        self._lose_patience_after(patience)
-        return device_offline(self.kernel, self.block(block_id))
+        with self._losing_patience_after(patience):
+            return device_offline(self.kernel, self.block(block_id))
 
     @_then_devices_run
     def offline_and_remove_memory(
         self, start_pfn: int, nr_pages: int, *, patience: int = DEFAULT_PATIENCE
     ) -> None:
         """Take a DIMM offline and unplug it, or leave it as it was."""
-        self._lose_patience_after(patience)
-        offline_and_remove_memory(self.kernel, start_pfn, nr_pages)
+        with self._losing_patience_after(patience):
+            offline_and_remove_memory(self.kernel, start_pfn, nr_pages)
 
-    def _lose_patience_after(self, rounds: int) -> None:
-        left = iter(range(rounds))
+    @contextmanager
+    def _losing_patience_after(self, rounds: int) -> Iterator[None]:
+        left, nobody = iter(range(rounds)), self.kernel.signal_pending
         self.kernel.signal_pending = lambda: next(left, None) is None
+        try:
+            yield
+        finally:
+            self.kernel.signal_pending = nobody
 
     def memremap_pages(
         self, start_pfn: int, nr_pages: int, kind: str = "generic", *, altmap: bool = False

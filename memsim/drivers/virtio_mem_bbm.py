@@ -128,10 +128,12 @@ class BigBlocks:
                     virtio_mem_fake_offline(self.kernel, section, PAGES_PER_SECTION)
                     taken.append(section)
             offline_and_remove_memory(self.kernel, pfn, self.bb_pages)
-        except KernelError:
+        except KernelError as error:
             self.state[bb] = BbState.ADDED
             for section in taken:
                 virtio_mem_fake_online(self.kernel, section, PAGES_PER_SECTION)
+            if error.name != "EBUSY":
+                raise
             return False
         self.vm.offline_pages -= self.bb_pages
         self.state[bb] = BbState.PLUGGED

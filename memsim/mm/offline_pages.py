@@ -4,12 +4,14 @@
 rest only when every page is free, hwpoisoned, or Offline with refcount 0. What it then subtracts from the
 managed counter is the hunk OFFLINE_CORE.
 
-Left out: hugetlb dissolving, movable_ops pages other than those on the LRU, the per-cpu LRU batches
-that ``lru_cache_disable()`` empties, node states.
+Left out: hugetlb dissolving, pages that are movable without being on the LRU (``movable_ops``: the virtio
+balloon's Offline pages are migrated, whatever their refcount), splitting of huge pages for which there is no
+place, the per-cpu LRU batches that ``lru_cache_disable()`` empties, node states.
 """
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,7 +26,7 @@ from memsim.include.layout import (
     pageblock_nr_pages,
     pfn_to_section_nr,
 )
-from memsim.include.mmzone import MigrateType, Zone
+from memsim.include.mmzone import MigrateType, Zone, ZoneType
 from memsim.include.page_flags import LIVE, MANAGED, NO_TYPE, PRESENT, ZONE_MASK, PageFlag, PageType
 from memsim.mm.memory_hotplug import (
     adjust_present_page_count,
@@ -213,28 +215,52 @@ def scan_movable_pages(kernel: Kernel, pfn: int, nr_pages: int) -> int | None:
 @kernel_function
 def do_migrate_range(kernel: Kernel, pfn: int, nr_pages: int) -> None:
     """Try to migrate every movable page of a range; what fails is tried again by the caller."""
-    at_pfn, lru = pfn, np.uint32(PageFlag.LRU)
+    with suppress(KernelError):
+        migrate_pages(kernel, lru_pages(kernel, pfn, nr_pages))
+
+
+def lru_pages(kernel: Kernel, pfn: int, nr_pages: int) -> list[int]:
+    """Return the pages of a range that are on the LRU, ascending."""
+    found: list[int] = []
     for section, at in kernel.memmap.spans(pfn, nr_pages):
-        for index in np.flatnonzero(section.pages.flags[at] & lru).tolist():
-            migrate_page(kernel, at_pfn + index)
-        at_pfn += at.stop - at.start
+        found += (np.flatnonzero(section.pages.flags[at] & np.uint32(PageFlag.LRU)) + pfn).tolist()
+        pfn += at.stop - at.start
+    return found
 
 
-def migrate_page(kernel: Kernel, pfn: int) -> bool:
-    """Move a page, or a compound page by its head; False if it is pinned or there is no place."""
-    if kernel.memmap.refcount(pfn) != 1:
-        return False
+def migrate_pages(kernel: Kernel, pfns: list[int]) -> None:
+    """Migrate pages, one after the other; pinned ones stay.
+
+    Raises
+    ------
+    KernelError
+        ENOMEM: there is no free page for a single page. The others are not tried then.
+    """
+    for pfn in pfns:
+        if kernel.memmap.refcount(pfn) != 1:
+            continue
+        try:
+            migrate_page(kernel, pfn)
+        except KernelError:
+            if compound_order(kernel, pfn) == 0:
+                raise
+
+
+def migrate_page(kernel: Kernel, pfn: int) -> None:
+    """Move a page, or a compound page by its head; ENOMEM if there is no place.
+
+    A single page of a kernel zone stays in kernel zones: ``alloc_migration_target()`` allows what is above
+    ZONE_NORMAL only to pages that come from there, and to huge pages.
+    """
     order = compound_order(kernel, pfn)
-    try:
-        target = alloc_pages(kernel, order, MigrateType.MOVABLE)
-    except KernelError:
-        return False
+    anywhere = order > 0 or kernel.page_zone(pfn).type == ZoneType.MOVABLE
+    highest = ZoneType.MOVABLE if anywhere else ZoneType.NORMAL
+    target = alloc_pages(kernel, order, MigrateType.MOVABLE, highest=highest)
     flags = kernel.memmap.flags(pfn) & ~(ZONE_MASK | LIVE | MANAGED | PRESENT)
     kernel.memmap.set_flags(target, 1, flags)
     kernel.memmap.set_order(target, order)
     kernel.moved(pfn, target)
     free_lru_page(kernel, pfn)
-    return True
 
 
 def prep_lru_page(kernel: Kernel, pfn: int, order: int = 0) -> None:

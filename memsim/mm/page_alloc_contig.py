@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from memsim.errors import KernelError
 from memsim.include.layout import hex_range
 from memsim.include.mmzone import MigrateType
-from memsim.mm.offline_pages import do_migrate_range, scan_movable_pages
+from memsim.mm.offline_pages import lru_pages, migrate_pages
 from memsim.mm.page_alloc import del_page_from_free_list, free_blocks_in
 from memsim.mm.page_alloc_bulk import free_range
 from memsim.mm.page_alloc_entry import drain_all_pages
@@ -42,7 +42,8 @@ def alloc_contig_range(
     Raises
     ------
     KernelError
-        EBUSY: a page cannot be moved, or somebody else isolates the range. EINTR: a signal arrived.
+        EBUSY: a page cannot be moved, or somebody else isolates the range. ENOMEM: there is no free page
+        elsewhere to move a page to. EINTR: a signal arrived.
     """
     start_isolate_page_range(kernel, pfn, nr_pages, memory_offline=False, report_failure=False)
     drain_all_pages(kernel)
@@ -64,18 +65,10 @@ def migrate_away(kernel: Kernel, pfn: int, nr_pages: int) -> None:
         if kernel.signal_pending():
             message = f"a signal arrived while {hex_range(pfn, nr_pages)} was being emptied"
             raise KernelError("EINTR", "alloc_contig_range", message)
-        movable = first_movable(kernel, pfn, nr_pages)
-        if movable is None:
+        pfns = lru_pages(kernel, pfn, nr_pages)
+        if not pfns:
             return
-        do_migrate_range(kernel, movable, pfn + nr_pages - movable)
-
-
-def first_movable(kernel: Kernel, pfn: int, nr_pages: int) -> int | None:
-    """Return the first page on the LRU; a page that is Offline and held is no reason to stop here."""
-    try:
-        return scan_movable_pages(kernel, pfn, nr_pages)
-    except KernelError:
-        return None
+        migrate_pages(kernel, pfns)
 
 
 def isolate_freepages_range(kernel: Kernel, pfn: int, end: int) -> int:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from memsim.errors import BadPage, KernelError
 from memsim.include.layout import pageblock_order
-from memsim.include.mmzone import MIGRATE_PCPTYPES, MigrateType, Zone
+from memsim.include.mmzone import MIGRATE_PCPTYPES, MigrateType, Zone, ZoneType
 from memsim.include.page_flags import PageFlag
 from memsim.mm.page_alloc import (
     __free_one_page,
@@ -164,8 +164,16 @@ def free_reserved_page(kernel: Kernel, pfn: int) -> None:
 
 
 @kernel_function
-def alloc_pages(kernel: Kernel, order: int, migratetype: int, within: Range | None = None) -> int:
+def alloc_pages(
+    kernel: Kernel,
+    order: int,
+    migratetype: int,
+    within: Range | None = None,
+    highest: ZoneType = ZoneType.MOVABLE,
+) -> int:
     """Allocate a block of ``2**order`` pages and return its first pfn; its refcount is 1.
+
+    ``highest`` is the highest zone that the request may use (``gfp_zone()``), if its migratetype may.
 
     Raises
     ------
@@ -174,9 +182,9 @@ def alloc_pages(kernel: Kernel, order: int, migratetype: int, within: Range | No
     """
     for mark in (WMARK_LOW, WMARK_MIN) if kernel.watermarks else (None,):
         for zone in kernel.zonelists.get(migratetype, kernel.zonelists[MigrateType.UNMOVABLE]):
-            if not zone.populated:
-                continue  # build_zonerefs_node() leaves it out
-            if mark is not None and not zone_watermark_ok(kernel, zone, order, mark, migratetype):
+            if zone.type > highest or not zone.populated:
+                continue  # build_zonerefs_node() leaves empty zones out
+            if mark is not None and not zone_watermark_ok(kernel, zone, order, mark, migratetype, highest):
                 continue
             pfn = take_from_zone(kernel, zone, order, migratetype, within)
             if pfn is not None:

@@ -90,9 +90,12 @@ def totalreserve_pages(kernel: Kernel) -> int:
     )
 
 
-def zone_watermark_ok(kernel: Kernel, zone: Zone, order: int, mark: int, migratetype: int) -> bool:
+def zone_watermark_ok(
+    kernel: Kernel, zone: Zone, order: int, mark: int, migratetype: int, highest: ZoneType = ZoneType.MOVABLE
+) -> bool:
     """Return whether a request leaves enough in a zone, and whether a suitable block exists."""
-    highest = ZoneType.MOVABLE if migratetype == MigrateType.MOVABLE else ZoneType.NORMAL
+    if migratetype != MigrateType.MOVABLE:
+        highest = min(highest, ZoneType.NORMAL)
     free = zone.nr_free_pages - ((1 << order) - 1)
     if free <= zone.watermark[mark] + lowmem_reserve(kernel, zone, highest):
         return False

@@ -108,6 +108,13 @@ def interrupted():
     alloc_contig_range(machine.kernel, START, 512)
 
 
+def without_room_elsewhere():
+    machine = online()
+    machine.allocate(PAGES, block=32)
+    machine.allocate(sum(zone.nr_free_pages for zone in machine.kernel.zones), "unmovable")
+    alloc_contig_range(machine.kernel, START, 512)
+
+
 def asked_for_too_much():
     add_memory(Machine(release="6.1").kernel, START, 2 * PAGES, memmap_on_memory=True)
 
@@ -318,6 +325,7 @@ ROWS = {
         "0x100000",
     ),
     "a signal while a range is emptied": (interrupted, "EINTR", "alloc_contig_range", "signal"),
+    "no free page to migrate to": (without_room_elsewhere, "ENOMEM", "alloc_pages", "order 0"),
 }
 
 

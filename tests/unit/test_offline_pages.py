@@ -11,6 +11,7 @@ from memsim.machine import Machine
 from memsim.mm.memory_hotplug import generic_online_page, set_online_page_callback
 from memsim.mm.notifier import NOTIFY_BAD
 from memsim.mm.offline_pages import do_migrate_range, offline_pages
+from memsim.mm.page_alloc_contig import alloc_contig_range
 from memsim.patch import AFTER, BEFORE, Hunk, Patch
 
 P, N = 0x100000, 32768
@@ -160,6 +161,41 @@ def test_movable_pages_of_every_section_are_migrated_in_one_round():
     do_migrate_range(machine.kernel, P, 2 * N)
     assert first != [P]
     assert last != [P + N]
+
+
+def test_a_page_of_a_kernel_zone_moves_to_a_kernel_zone_and_a_huge_page_anywhere(kernel_kind):
+    # alloc_migration_target(), mm/migrate.c: GFP_USER | __GFP_MOVABLE is a request for ZONE_NORMAL;
+    # __GFP_HIGHMEM, which makes it one for ZONE_MOVABLE, is added for pages from there, and is part of
+    # GFP_TRANSHUGE.
+    release, patch = kernel_kind
+    machine = onlined(release, patch, "online_kernel")
+    machine.online(33, "online_movable")
+    small, huge = machine.allocate(3, block=32), machine.allocate(2, order=9, block=32)
+    machine.offline(32)
+    assert all(pfn < N for pfn in small)
+    assert {pfn // N for pfn in huge} == {33}
+    assert machine.check() == []
+
+
+def test_a_page_of_a_kernel_zone_stays_when_only_zone_movable_has_room():
+    machine = onlined(online_type="online_kernel")
+    machine.online(33, "online_movable")
+    machine.allocate(1, block=32)
+    machine.allocate(machine.zone("DMA32").nr_free_pages + machine.zone("DMA").nr_free_pages, block=0)
+    with pytest.raises(KernelError, match="EINTR"):
+        machine.offline(32, patience=2)
+    assert machine.zone("Movable").nr_free_pages == N
+
+
+def test_impatience_ends_with_the_operation():
+    machine = onlined()
+    (pfn,) = machine.allocate(1, block=32)
+    machine.kernel.memmap.set_refcount(pfn, 1, 2)
+    with pytest.raises(KernelError, match="EINTR"):
+        machine.offline(32, patience=2)
+    machine.kernel.memmap.set_refcount(pfn, 1, 1)
+    alloc_contig_range(machine.kernel, P, 512)  # who calls this was sent no signal
+    assert machine.page(P).refcount == 1
 
 
 def test_a_dirty_page_is_migrated_with_its_dirt():

@@ -226,6 +226,26 @@ def test_a_pinned_page_keeps_its_sub_block_and_the_driver_tries_again_later():
     assert vm.device.plugged_pages() == 0  # the page could be moved to boot memory
 
 
+@pytest.mark.parametrize("device_block", [SB, BLOCK])
+def test_without_a_free_page_to_migrate_to_unplugging_stops_with_enomem(device_block):
+    # __alloc_contig_migrate_range() ends with -ENOMEM at once, and so do the callers up to the main loop.
+    vm = Vm(device_block=device_block).request(2 * BLOCK)
+    vm.act("online", 32, "online_movable").act("online", 33, "online_movable")
+    vm.machine.stop_recording()
+    machine = vm.machine
+    for kind in ("unmovable", "movable"):
+        machine.allocate(
+            sum(zone.nr_free_pages for zone in machine.kernel.zones[: 3 + (kind == "movable")]), kind
+        )
+    machine.free([START + BLOCK])  # sub-block 0 of block 33: migrate one page, not two
+    tape = machine.record()
+    tape.action("unplug")
+    vm.device.request(BLOCK)
+    assert (vm.device.last_error.name, vm.device.retry_in, vm.device.broken) == ("ENOMEM", 50, False)
+    assert sum(event.point.startswith("enter:alloc_contig_range#") for _, event in tape.points()) == 1
+    assert machine.zone("Movable").managed_pages == 2 * BLOCK
+
+
 def test_reonlining_makes_the_same_pages_offline_again():
     vm = Vm().half_block()
     offline = {pfn for pfn in range(START, START + BLOCK, 64) if vm.machine.page(pfn).offline}
