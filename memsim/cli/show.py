@@ -61,7 +61,8 @@ def command_show(arguments: argparse.Namespace) -> int:
     if arguments.step is not None and arguments.at is None:
         msg = f"--step {arguments.step}: name a POINT in this step with --at; --points lists them"
         raise MemsimError(msg)
-    result = run(scenario, patch, release, debug_vm=arguments.debug_vm, record=True)
+    record = arguments.points or arguments.at is not None
+    result = run(scenario, patch, release, debug_vm=arguments.debug_vm, record=record)
     if arguments.points:
         print_points(result)
         return OK
