@@ -143,5 +143,5 @@ def offer_blocks(control: ipywidgets.Dropdown, blocks: Sequence[int], wanted: in
     """Offer the memory blocks that there are now: the one that is shown stays, or ``wanted`` is chosen."""
     wanted = control.value or wanted
     control.options = [(str(block), block) for block in blocks] or [("none", None)]
-    control.value = wanted if wanted in blocks else (*blocks, None)[0]
+    control.index = blocks.index(wanted) if wanted in blocks else 0
     control.disabled = not blocks

@@ -96,6 +96,10 @@ def _button(description: str, tooltip: str) -> ipywidgets.Button:
     return ipywidgets.Button(description=description, tooltip=tooltip, layout={"width": "auto"})
 
 
+def _caption(words: str) -> ipywidgets.HTML:
+    return ipywidgets.HTML(f'<p class="memsim-caption">{words}</p>')
+
+
 class SideView:
     """What is shown of one kernel: maps of its machine and of one block, and what there is to say."""
 
@@ -105,8 +109,9 @@ class SideView:
         self.machine = PictureMap(machine_geometry(len(walk.blocks)), f"Memory block, {where}")
         self.pages = PictureMap(page_geometry(walk.block_pages), f"Page, {where}")
         self.heading, self.says = ipywidgets.HTML(f"<h4>{title}</h4>"), ipywidgets.HTML()
+        machine, block = map(_caption, ("The machine, by memory block", "The memory block, by page"))
         self.box = ipywidgets.VBox(
-            [self.heading, self.machine, self.pages, self.says],
+            [self.heading, machine, self.machine, block, self.pages, self.says],
             layout={"flex": "1 1 380px", "min_width": "0", "overflow": "visible"},
         )
         self.box.add_class("memsim-side")

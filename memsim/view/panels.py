@@ -30,7 +30,7 @@ STYLE = """<style>
 /* The arrow of a list to choose from: ipywidgets has a dark one in dark themes, too. */
 .memsim-explorer {
   --jp-widgets-dropdown-arrow: url("data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' \
-viewBox='0 0 9 9'%3E%3Cpath d='M2 3l3 3 3-3' fill='none' stroke='%23808080' stroke-width='1'/%3E%3C/svg%3E");
+viewBox='-2 -2 13 13'%3E%3Cpath d='M2 3l3 3 3-3' fill='none' stroke='%23808080'/%3E%3C/svg%3E");
 }
 .memsim-sides { display: flex; flex-wrap: wrap; gap: 16px; }
 .memsim-sides > div { flex: 1 1 380px; min-width: 0; }
@@ -39,6 +39,7 @@ viewBox='0 0 9 9'%3E%3Cpath d='M2 3l3 3 3-3' fill='none' stroke='%23808080' stro
 .memsim-sides p.memsim-sentence { min-height: 4.05em; }
 .memsim-side h4, .memsim-pane h4 { margin: 4px 0; font-size: 1.05em; }
 .memsim-side p { margin: 4px 0; }
+.memsim-side p.memsim-caption { margin: 2px 0 0; font-size: 0.85em; }
 .memsim-side p.memsim-sentence { min-height: 4.05em; }
 .memsim-side pre.memsim-lines {
   min-height: 11em; margin: 0; padding: 4px 8px; font-size: 0.85em; line-height: 1.25;

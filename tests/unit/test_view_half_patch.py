@@ -133,7 +133,7 @@ def test_steps_and_blocks():
     assert "after 3 of 3 steps" in widget.twin.text
     widget.steps.value = 0
     assert widget.block.options == (("none", None),)
-    assert widget.block.disabled
+    assert (widget.block.label, widget.block.index, widget.block.disabled) == ("none", 0, True)
     assert widget.twin.text.count("No memory block is hot-added now.") == 2
     assert widget.sight.value.count("No memory block is hot-added now.") == 2
     assert "<img" not in widget.sight.value
