@@ -13,8 +13,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from memsim.errors import KernelError
-from memsim.include.layout import PAGES_PER_SECTION, hex_range, is_aligned, pfn_to_section_nr
+from memsim.errors import KernelError, MemsimError
+from memsim.include.layout import (
+    MAX_PHYSMEM_PFN,
+    PAGES_PER_SECTION,
+    hex_range,
+    is_aligned,
+    pfn_to_section_nr,
+)
 from memsim.include.mmzone import MigrateType, ZoneType
 from memsim.mm.memory_hotplug import (
     arch_add_memory,
@@ -29,7 +35,7 @@ from memsim.trace import kernel_function
 if TYPE_CHECKING:
     from memsim.kernel import Kernel
 
-DEVICE_KINDS = ("generic", "fs_dax", "private", "coherent")
+MEMORY_KINDS = ("generic", "fs_dax", "private", "coherent")
 
 
 @kernel_function
@@ -44,9 +50,14 @@ def memremap_pages(
     Raises
     ------
     KernelError
-        EINVAL: not whole sections. ENXIO: the range overlaps System RAM. ENOMEM: it is mapped already,
-        or there is no memory for the memmap.
+        EINVAL: not whole sections, or beyond the addresses that the kernel maps. ENXIO: the range overlaps
+        System RAM. ENOMEM: it is mapped already, or there is no memory for the memmap.
+    MemsimError
+        There is no such kind of device memory.
     """
+    if kind not in MEMORY_KINDS:
+        msg = f"kind {kind!r} of device memory must be one of {', '.join(MEMORY_KINDS)}"
+        raise MemsimError(msg)
     check_device_range(kernel, pfn, nr_pages)
     arch_add_memory(kernel, pfn, nr_pages, altmap=altmap)
     reserved = vmemmap_pages(nr_pages) if altmap else 0
@@ -66,6 +77,9 @@ def check_device_range(kernel: Kernel, pfn: int, nr_pages: int) -> None:
     for start, (size, name) in kernel.iomem.items():
         if pfn < start + size and start < pfn + nr_pages:
             raise KernelError("ENXIO", stage, f"{where} overlaps {name} {hex_range(start, size)}")
+    if pfn + nr_pages > MAX_PHYSMEM_PFN:
+        message = f"{where} ends beyond pfn {MAX_PHYSMEM_PFN:#x}, the last to be mapped"
+        raise KernelError("EINVAL", stage, message)
     sections = range(pfn_to_section_nr(pfn), pfn_to_section_nr(pfn + nr_pages))
     if any(nr in kernel.memmap.sections for nr in sections):
         raise KernelError("ENOMEM", stage, f"{where} has a conflicting mapping")

@@ -284,6 +284,12 @@ ROWS = {
         "memremap_pages",
         "System RAM",
     ),
+    "device memory that the kernel cannot map": (
+        lambda: Machine().memremap_pages(START, 1 << 60),
+        "EINVAL",
+        "memremap_pages",
+        "ends beyond pfn 0x400000000",
+    ),
     "device memory that is mapped": (
         lambda: device().memremap_pages(START, PAGES),
         "ENOMEM",

@@ -68,6 +68,11 @@ def test_an_unknown_zone_is_refused_with_the_names_there_are():
         Machine().zone("HighMem")
 
 
+def test_an_unknown_kind_of_device_memory_is_refused_with_the_kinds_there_are():
+    with pytest.raises(MemsimError, match="kind 'dax' of device memory must be one of generic, fs_dax, priv"):
+        Machine().memremap_pages(P, N, "dax")
+
+
 @pytest.mark.parametrize("word", ["on", "Online", ""])
 def test_an_unknown_online_type_is_refused(word):
     machine = with_block()
