@@ -19,7 +19,7 @@ _KERNEL_ONLY = {"ENOTSUPP": ENOTSUPP, "EHWPOISON": EHWPOISON}
 
 
 def errno_number(name: str) -> int:
-    """Return the number of an errno name as Linux counts it.
+    """Return the number of an errno name as Linux counts it; MemsimError for any other word.
 
     >>> errno_number("EBUSY")
     16

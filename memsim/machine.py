@@ -178,7 +178,7 @@ class Machine:
         return self.kernel.state.totalram_pages
 
     def zone(self, name: str) -> Zone:
-        """Return a zone by the name that /proc/zoneinfo uses."""
+        """Return a zone by the name that /proc/zoneinfo uses; MemsimError if there is none."""
         if name not in _ZONE_TYPES:
             msg = f"there is no zone {name!r}; the zones are {', '.join(_ZONE_TYPES)}"
             raise MemsimError(msg)
@@ -239,12 +239,15 @@ class Machine:
 
     @_then_devices_run
     def remove_memory(self, start_pfn: int, nr_pages: int) -> None:
-        """Unplug a DIMM whose blocks are offline."""
+        """Unplug a DIMM whose blocks are offline; KernelError if one is not."""
         remove_memory(self.kernel, start_pfn, nr_pages)
 
     @_then_devices_run
     def online(self, block_id: int, online_type: str = "online") -> bool:
-        """Write ``online_type`` to a block's state; False if it was online already."""
+        """Write ``online_type`` to a block's state; False if it was online already.
+
+        KernelError: what :func:`memsim.base.memory.memory_block_online` fails with.
+        """
         check_online_type(online_type)
         return device_online(self.kernel, self.block(block_id), online_type)
 

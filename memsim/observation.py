@@ -58,7 +58,7 @@ class Observation:
 
     @classmethod
     def parse(cls, document: object, where: str) -> Observation:
-        """Check a parsed JSON document as far as a replay needs it."""
+        """Check a parsed JSON document as far as a replay needs it, or raise BadObservation."""
         if not isinstance(document, dict) or document.get("format") != FORMAT:
             msg = f"{where}: is not a {FORMAT} object"
             raise BadObservation(msg)
@@ -99,7 +99,7 @@ class Observation:
 
     @property
     def patch(self) -> Patch:
-        """The hunks that the recorded kernel had."""
+        """The hunks that the recorded kernel had; BadObservation if the file does not say."""
         kind = self.series["series"]
         if kind in {"before", "after"}:
             return BEFORE if kind == "before" else AFTER

@@ -53,7 +53,7 @@ class Patch(frozenset[Hunk]):
 
     @classmethod
     def parse(cls, text: str) -> Patch:
-        """Read ``before``, ``after``, or hunk names with commas between them."""
+        """Read ``before``, ``after``, or hunk names with commas between them; MemsimError for other names."""
         named = {"before": BEFORE, "after": AFTER}
         if text.lower() in named:
             return named[text.lower()]
@@ -162,7 +162,7 @@ RELEASES = {
 
 
 def release_named(name: str) -> Release:
-    """Return the release ``"6.1"`` or ``"6.12"``."""
+    """Return the release ``"6.1"`` or ``"6.12"``; MemsimError for any other."""
     if name not in RELEASES:
         msg = f"release {name!r} is not modelled; known are {', '.join(RELEASES)}"
         raise MemsimError(msg)

@@ -63,7 +63,7 @@ class Scenario:
 
     @classmethod
     def parse(cls, document: object, where: str = "scenario") -> Scenario:
-        """Check a parsed JSON document; ``where`` is what messages call it."""
+        """Check a parsed JSON document, or raise BadScenario; ``where`` is what messages call it."""
         top = _mapping(document, where)
         _only_keys(top, _TOP, where)
         if top.get("format") != FORMAT:

@@ -252,7 +252,7 @@ class Tape(_Points):
         return None
 
     def at(self, index: int) -> State:
-        """Return the state after event ``index`` (-1: before the first).
+        """Return the state after event ``index`` (-1: before the first); IndexError beyond the last.
 
         Not to be written to, and good until the next call, which moves the same object: ``copy()`` what is
         to be kept beside another moment.
