@@ -249,6 +249,7 @@ def movable(machine):
 
 def test_vmemmap_comes_into_the_zone_with_its_block_and_leaves_with_it(kernel_kind):
     # memory_block_online() and memory_block_offline(), drivers/base/memory.c: present, and never managed.
+    # mhp_deinit_memmap_on_memory() takes it out; arch_remove_memory() finds no memmap of the buddy's.
     release, patch = kernel_kind
     machine = hosting(patch, release, blocks=2)
     total = machine.totalram_pages

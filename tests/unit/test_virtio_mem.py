@@ -129,6 +129,7 @@ def test_a_block_that_cannot_go_offline_has_the_counters_that_it_had(patch, rele
 
 
 def test_the_last_chunk_of_the_region_is_the_devices_and_what_comes_after_it_is_not():
+    # virtio_mem_online_page_cb() asks virtio_mem_contains_range().
     vm = Vm(blocks=1).half_block()  # nothing is plugged in the last chunk
     assert vm.machine.page(START + BLOCK - 1).offline
     vm.machine.add_memory(START + BLOCK, BLOCK)  # a DIMM
@@ -139,7 +140,7 @@ def test_the_last_chunk_of_the_region_is_the_devices_and_what_comes_after_it_is_
 @pytest.mark.parametrize("release", ["6.1", "6.12"])
 @pytest.mark.parametrize("patch", [BEFORE, AFTER], ids=["before", "after"])
 def test_plugging_a_sub_block_leaves_the_mark_of_the_next_one(patch, release):
-    # PG_dirty says that a page was never with the buddy: the next plug must know.
+    # virtio_mem_fake_online(): PG_dirty says that a page was never with the buddy; the next plug asks.
     vm = Vm(patch, release).half_block().request(BLOCK // 2 + SB)
     dirty = [
         bool(vm.machine.page(HALF + offset).flags & PageFlag.DIRTY) for offset in (0, SB - 1, SB, 2 * SB)
