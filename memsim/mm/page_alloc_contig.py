@@ -36,8 +36,8 @@ def alloc_contig_range(
     """Allocate exactly this range: isolate it, move away what is in it, take it off the free lists.
 
     Afterwards every page has refcount 1 and no type. The managed counter does not move: who wants the
-    pages to be gone must say so. The isolation ends in any case, and all pageblocks of the range are of
-    ``migratetype`` then.
+    pages to be gone must say so. The isolation ends in any case, even that of somebody else who was there
+    first, and pageblocks of the range that were isolated are of ``migratetype`` then.
 
     Raises
     ------
@@ -45,9 +45,9 @@ def alloc_contig_range(
         EBUSY: a page cannot be moved, or somebody else isolates the range. ENOMEM: there is no free page
         elsewhere to move a page to. EINTR: a signal arrived.
     """
-    start_isolate_page_range(kernel, pfn, nr_pages, memory_offline=False, report_failure=False)
-    drain_all_pages(kernel)
     try:
+        start_isolate_page_range(kernel, pfn, nr_pages, memory_offline=False, report_failure=False)
+        drain_all_pages(kernel)
         migrate_away(kernel, pfn, nr_pages)
         larger = find_large_buddy(kernel, pfn, kernel.page_zone(pfn))
         start = larger[0] if larger is not None else pfn

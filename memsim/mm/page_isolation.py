@@ -93,16 +93,13 @@ def move_freepages_block_isolate(kernel: Kernel, zone: Zone, pfn: int, migratety
     memmap.set_migratetype(pfn, pageblock_nr_pages, migratetype)
 
 
-def set_migratetype_isolate(
-    kernel: Kernel, pfn: int, within: tuple[int, int], *, memory_offline: bool, report_failure: bool
-) -> None:
+def set_migratetype_isolate(kernel: Kernel, pfn: int, *, memory_offline: bool, report_failure: bool) -> None:
     """Isolate one pageblock; EBUSY if it is isolated already or holds an unmovable page."""
     stage = "set_migratetype_isolate"
     if kernel.memmap.migratetype(pfn) == MigrateType.ISOLATE:
         message = f"pageblock {pfn:#x} is already isolated by somebody else"
         raise KernelError("EBUSY", stage, message)
-    low, high = max(pfn, within[0]), min(pfn + pageblock_nr_pages, within[1])
-    unmovable = has_unmovable_pages(kernel, low, high - low, memory_offline=memory_offline)
+    unmovable = has_unmovable_pages(kernel, pfn, pageblock_nr_pages, memory_offline=memory_offline)
     if unmovable is not None:
         if report_failure:
             kernel.state.printk(f"page: pfn:{unmovable:#x} page dumped because: unmovable page")
@@ -150,22 +147,21 @@ def start_isolate_page_range(
 ) -> None:
     """Isolate every pageblock that a range touches: first, last, then the middle; all or nothing.
 
-    Only pages of the range itself are asked whether they can be moved. 6.1, which does not split larger
-    free blocks as it isolates, then splits those that stick out of the range.
+    All pages of a pageblock are asked whether they can be moved, even those beside the range. 6.1, which does
+    not split larger free blocks as it isolates, then splits those that stick out of the range.
 
     Raises
     ------
     KernelError
         EBUSY, after everything isolated so far is given back as MOVABLE.
     """
-    within = (pfn, pfn + nr_pages)
     first, last = pageblock_start_pfn(pfn), pageblock_start_pfn(pfn + nr_pages - 1)
     middle = range(first + pageblock_nr_pages, last, pageblock_nr_pages)
     done: list[int] = []
     for block in dict.fromkeys((first, last, *middle)):
         try:
             set_migratetype_isolate(
-                kernel, block, within, memory_offline=memory_offline, report_failure=report_failure
+                kernel, block, memory_offline=memory_offline, report_failure=report_failure
             )
         except KernelError:
             for isolated in done:

@@ -12,6 +12,7 @@ from memsim.include.mmzone import MigrateType
 from memsim.include.page_flags import PageFlag, PageType
 from memsim.machine import Machine
 from memsim.mm import page_isolation
+from memsim.mm.page_alloc_contig import alloc_contig_range
 from memsim.mm.page_alloc_entry import alloc_pages
 from memsim.patch import AFTER
 
@@ -153,11 +154,26 @@ def test_an_unmovable_page_is_ebusy_that_names_page_and_pageblock_and_is_dumped(
 
 
 @RELEASES
-def test_only_pages_of_the_range_itself_are_asked_whether_they_can_move(release):
+@pytest.mark.parametrize("used", [P + 3, P + 1023])
+def test_pages_beside_the_range_in_its_first_or_last_pageblock_are_asked_too(release, used):
+    # isolate_single_pageblock() passes the whole pageblock at either end to set_migratetype_isolate().
     machine = booted(release)
-    occupy(machine, P + 3)
-    isolate(machine, P + 4, 1020)
-    assert types(machine, P, P + 512) == [ISOLATE, ISOLATE]  # pageblocks are isolated whole
+    occupy(machine, used)
+    with pytest.raises(KernelError, match=f"page {used:#x} in pageblock"):
+        isolate(machine, P + 4, 1016)
+    assert types(machine, P, P + 512) == [MOVABLE, MOVABLE]
+
+
+@RELEASES
+def test_an_allocation_that_finds_its_range_isolated_ends_the_isolation_of_others(release):
+    # alloc_contig_range() goes to "done" when isolation fails, and there undoes it for its whole range.
+    machine = booted(release)
+    isolate(machine, P, 2048)
+    with pytest.raises(KernelError, match="isolated by somebody else"):
+        alloc_contig_range(machine.kernel, P, 1024)
+    assert types(machine, P, P + 512, P + 1024, P + 1536) == [MOVABLE, MOVABLE, ISOLATE, ISOLATE]
+    undo(machine, P, 2048)
+    assert machine.check() == []
 
 
 # ---- what counts as unmovable ----------------------------------------------------------------------
