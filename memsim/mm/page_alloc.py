@@ -121,11 +121,12 @@ def check_pages_enabled(kernel: Kernel) -> bool:
     return kernel.debug_vm or kernel.release.always_checks_freed_pages
 
 
-def free_pages_prepare(kernel: Kernel, pfn: int, order: int) -> bool:
+def free_pages_prepare(kernel: Kernel, pfn: int, order: int, *, check_free: bool = True) -> bool:
     """Check and clean pages that are about to be freed; False: they are leaked, not freed.
 
     PG_dirty is cleaned silently. A page that still has a type is bad where pages are checked at all,
-    and goes into the buddy with its type where they are not.
+    and goes into the buddy with its type where they are not. Without ``check_free`` the flags of the first
+    page are cleaned before anybody looks (:func:`memsim.mm.page_alloc_entry.free_unref_page`).
     """
     nr_pages = 1 << order
     if order == 0 and kernel.memmap.flags(pfn) & PG_HWPOISON:
@@ -133,6 +134,8 @@ def free_pages_prepare(kernel: Kernel, pfn: int, order: int) -> bool:
     bad: list[int] = []
     if check_pages_enabled(kernel):
         bad = find_bad_pages(kernel, pfn, nr_pages, PAGE_FLAGS_CHECK_AT_FREE)
+    if bad[:1] == [pfn] and not check_free and not find_bad_pages(kernel, pfn, 1, 0):
+        del bad[0]
     if not bad:
         kernel.memmap.clear_flags(pfn, nr_pages, PAGE_FLAGS_CHECK_AT_PREP)
         return True

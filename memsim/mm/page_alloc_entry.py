@@ -21,7 +21,6 @@ from memsim.include.mmzone import MIGRATE_PCPTYPES, MigrateType, Zone, ZoneType
 from memsim.include.page_flags import PageFlag
 from memsim.mm.page_alloc import (
     __free_one_page,
-    __free_pages_ok,
     adjust_managed_page_count,
     free_one_page,
     free_pages_prepare,
@@ -121,12 +120,16 @@ def rmqueue_pcplist(kernel: Kernel, zone: Zone, order: int, migratetype: int) ->
 
 
 def free_unref_page(kernel: Kernel, pfn: int, order: int = 0) -> None:
-    """Free a block without references: to a per-cpu list, or to the buddy if its pageblock is isolated."""
-    zone = kernel.page_zone(pfn)
-    if not pcp_enabled(kernel, zone) or not pcp_allowed_order(order):
-        __free_pages_ok(kernel, pfn, order)
+    """Free a block without references: to a per-cpu list, or to the buddy if its pageblock is isolated.
+
+    A 6.1 without CONFIG_DEBUG_VM checks what goes to a per-cpu list only when it leaves the list
+    (``bulkfree_pcp_prepare()``; here at once), and by then has cleared its flags.
+    """
+    zone, on_list = kernel.page_zone(pfn), pcp_allowed_order(order)
+    if not free_pages_prepare(kernel, pfn, order, check_free=kernel.debug_vm or not on_list):
         return
-    if not free_pages_prepare(kernel, pfn, order):
+    if not on_list or not pcp_enabled(kernel, zone):
+        free_one_page(kernel, pfn, order)
         return
     migratetype = kernel.memmap.migratetype(pfn)
     if migratetype == MigrateType.ISOLATE:

@@ -217,12 +217,14 @@ def rmqueue(
 
 
 def check_new_pages(kernel: Kernel, pfn: int, order: int) -> bool:
-    """Return whether a block that was just taken is bad, and report its bad pages."""
+    """Return whether a block that was just taken is bad, and report its bad pages, but no poisoned ones."""
     if not check_pages_enabled(kernel):
         return False
     flags = PAGE_FLAGS_CHECK_AT_PREP | PageFlag.HWPOISON
     bad = find_bad_pages(kernel, pfn, 1 << order, flags)
     for wrong in bad:
+        if kernel.memmap.flags(wrong) & PageFlag.HWPOISON:
+            continue
         reason = page_bad_reason(kernel, wrong, flags, "PAGE_FLAGS_CHECK_AT_PREP")
         bad_page(kernel, wrong, reason or "nonzero mapcount")
     return bool(bad)

@@ -157,14 +157,15 @@ BAD_PAGE = Walker(
         Step(q.NO_PAGE, "nothing"),
         Step(q.CHECKS_OFF, "free"),
         Step(q.HAS_TYPE, "bad page"),
+        Step(q.FLAGS_UNCHECKED, "free"),
         Step(q.RESERVED, "bad page"),
     ),
     otherwise=("free", "it has neither PG_reserved nor a page type"),
     claim=CONSISTENT,
     finding=Finding(
         "refined",
-        "Where freed pages are checked, a stray put_page() of self-hosted vmemmap was caught and the page "
-        "leaked; now it goes to the buddy unnoticed, as ordinary vmemmap does.",
+        "Where the flags of freed pages are checked, a stray put_page() of self-hosted vmemmap was caught "
+        "and the page leaked; now it goes to the buddy unnoticed, as ordinary vmemmap does.",
     ),
 )
 

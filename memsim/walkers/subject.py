@@ -240,6 +240,10 @@ RESERVED_DEBUG = Question(
 CHECKS_OFF = Question(
     "this kernel does not check pages that are freed", lambda s: not check_pages_enabled(s.kernel)
 )
+FLAGS_UNCHECKED = Question(
+    "this kernel clears the flags of single pages before it checks them (6.1 without CONFIG_DEBUG_VM)",
+    lambda s: not s.kernel.debug_vm,
+)
 OFFLINE_SPARED = Question(
     "it is of type Offline, which is not counted as managed (hunk OFFLINE_CORE)",
     lambda s: s.offline and s.kernel.has(Hunk.OFFLINE_CORE),

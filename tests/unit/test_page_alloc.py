@@ -477,6 +477,18 @@ def test_a_reserved_page_that_is_freed_is_bad():
     assert "PAGE_FLAGS_CHECK_AT_FREE flag(s) set" in bad_reports(machine)[0]
 
 
+@pytest.mark.parametrize(("order", "bad"), [(0, 0), (3, 0), (4, 1), (9, 0), (10, 1)])
+def test_6_1_cleans_the_flags_of_what_may_go_to_a_per_cpu_list_before_it_looks(order, bad):
+    # free_pcp_prepare(), mm/page_alloc.c, 6.1 without CONFIG_DEBUG_VM: check_free is false. The type is
+    # looked at later, in bulkfree_pcp_prepare().
+    machine = booted("6.1")
+    pfn = take(machine, order)
+    machine.kernel.memmap.set_flags(pfn, 1, PageFlag.RESERVED)
+    __free_pages(machine.kernel, pfn, order)
+    assert len(bad_reports(machine)) == bad
+    assert machine.page(pfn).reserved == bool(bad)
+
+
 def test_a_bad_page_loses_its_type_in_6_1_and_keeps_it_in_6_12():
     # bad_page() of 6.1 resets _mapcount; that of 6.12 only clears Buddy.
     offline = {}
@@ -512,6 +524,19 @@ def test_a_bad_page_is_not_handed_out():
     machine.kernel.memmap.set_flags(P, 1, PageFlag.DIRTY)  # set while the page was free
     assert take(machine) != P
     assert f"pfn:{P:05x}" in bad_reports(machine)[0]
+
+
+@pytest.mark.parametrize(("release", "debug_vm"), [("6.1", False), ("6.12", True)])
+def test_a_poisoned_page_inside_a_freed_block_is_not_handed_out_and_nobody_says_so(release, debug_vm):
+    # check_new_page_bad(), mm/page_alloc.c: no report for a page that is known to be broken.
+    machine = booted(release, debug_vm=debug_vm)
+    head = take(machine, 10)
+    machine.kernel.memmap.set_flags(head + 5, 1, PageFlag.HWPOISON)
+    __free_pages(machine.kernel, head, 10)
+    got = [take(machine) for _ in range(8)]
+    assert head + 5 not in got
+    assert len(got) == 8
+    assert machine.log == []
 
 
 def test_without_page_checks_a_bad_page_is_handed_out():
