@@ -45,10 +45,11 @@ def pcp_allowed_order(order: int) -> bool:
 
 
 def pcp_list_of(order: int, migratetype: int) -> tuple[int, int]:
-    """Return which per-cpu list a block belongs to: (order, migratetype)."""
-    if order == pageblock_order:
-        return order, min(migratetype, MigrateType.MOVABLE)
-    return order, migratetype if migratetype < MIGRATE_PCPTYPES else MigrateType.MOVABLE
+    """Return which per-cpu list a block belongs to: (order, migratetype). Huge pages are movable or not."""
+    kind = migratetype if migratetype < MIGRATE_PCPTYPES else MigrateType.MOVABLE
+    if order == pageblock_order and kind != MigrateType.MOVABLE:
+        kind = MigrateType.UNMOVABLE
+    return order, kind
 
 
 def zone_batchsize(managed_pages: int) -> int:
@@ -101,10 +102,15 @@ def zone_pcp_enable(kernel: Kernel, zone: Zone) -> None:
 
 
 def rmqueue_pcplist(kernel: Kernel, zone: Zone, order: int, migratetype: int) -> int | None:
-    """Take a block from a per-cpu list, which is first refilled with a batch if it is empty."""
+    """Take a block from a per-cpu list, which is first refilled with a batch if it is empty.
+
+    A batch is of as many pages as :func:`zone_batchsize` says, but of two blocks at least where it says more
+    than one.
+    """
     key = pcp_list_of(order, migratetype)
     if not zone.pcp.get(key):
-        for _ in range(max(1, zone_batchsize(zone.managed_pages) >> order)):
+        batch = zone_batchsize(zone.managed_pages)
+        for _ in range(max(batch >> order, 2) if batch > 1 else 1):
             pfn = rmqueue(kernel, zone, order, migratetype)
             if pfn is None:
                 break

@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 
 from memsim.errors import BadPage, KernelError, MemsimError
+from memsim.include.layout import MAX_PHYSMEM_PFN
 from memsim.include.page_flags import PageFlag
 from memsim.machine import Machine
+from memsim.machine_checks import check_memory
 from memsim.patch import AFTER
 
 P, N = 0x100000, 32768
@@ -95,6 +97,31 @@ def test_what_boot_code_keeps_may_overlap_lie_in_a_hole_of_a_section_and_be_empt
     # memblock_reserve() merges what overlaps; pages of a section that are no RAM have a struct page, too.
     machine = Machine([(0, 512), (1024, 512)], reserved=[(0, 8), (4, 8), (512, 512), (99, 0)])
     assert machine.totalram_pages == 1024 - 12
+
+
+@pytest.mark.parametrize(
+    ("ram", "reserved"),
+    [
+        ([(P, 1)], []),  # one page is memory, too
+        ([(0, N + 1)], [(2 * N - 1, 1)]),  # a section that begins with RAM has struct pages to its end
+        ([(N - 1, 1)], [(0, N)]),
+        ([(MAX_PHYSMEM_PFN - 1, 1)], []),
+    ],
+)
+def test_memory_may_reach_to_the_bounds(ram, reserved):
+    assert check_memory(ram, reserved) == reserved
+
+
+@pytest.mark.parametrize(
+    ("ram", "reserved"), [([(N, N)], (2 * N, 1)), ([(N, N)], (N - 1, 2)), ([(0, N), (2 * N, N)], (N - 1, 2))]
+)
+def test_memory_beyond_the_sections_of_ram_cannot_be_reserved(ram, reserved):
+    with pytest.raises(MemsimError, match="not within the sections of boot memory"):
+        check_memory(ram, [reserved])
+
+
+def test_what_a_device_keeps_of_boot_memory_starts_at_0_unless_it_says_where():
+    assert check_memory([(0, N)], [(9, 1)], [XEN | {"extra_pages": 5}]) == [(9, 1), (0, 5)]
 
 
 def test_the_memory_block_size_follows_the_end_of_ram_unless_it_is_given():
