@@ -95,6 +95,8 @@ class Resources(dict[int, tuple[int, str]]):
         """Start with none."""
         super().__init__()
         self._starts: list[int] = []
+        self.mergeable: set[int] = set()
+        """Where resources start that may be joined with neighbours (IORESOURCE_SYSRAM_MERGEABLE)."""
 
     def __setitem__(self, start: int, resource: tuple[int, str]) -> None:
         """Add or change a resource."""
@@ -105,6 +107,7 @@ class Resources(dict[int, tuple[int, str]]):
     def __delitem__(self, start: int) -> None:
         """Take a resource away."""
         super().__delitem__(start)
+        self.mergeable.discard(start)
         del self._starts[bisect_left(self._starts, start)]
 
     def overlapping(self, pfn: int, nr_pages: int) -> list[tuple[int, int, str]]:
@@ -134,6 +137,8 @@ class Kernel:
         self.trace: Trace | None = None
         self.block_pages = PAGES_PER_SECTION
         self._per_cpu_lists = self._watermarks = False
+        self.managed_at_setup = [0 for _ in self.zones]
+        """``managed_pages`` of each zone when watermarks and reserves were computed last."""
         self.pcp_disabled: set[Zone] = set()
         """Zones whose per-cpu lists are switched off while they lose memory."""
         self.online_page_callback: Callable[[Kernel, int, int], None] | None = None

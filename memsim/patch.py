@@ -119,7 +119,7 @@ class Release(NamedTuple):
     """6.12's virtio-mem tries again to remove an online block in which nothing is plugged; 6.1 lets it be."""
     claims_before_stealing: bool
     """6.12 takes over a whole pageblock or leaves the rest of a stolen block where it was; 6.1 moves it."""
-    refuses_poisoned_blocks: bool
+    counts_poison_by_block: bool
     """6.12 refuses to online a block in which pages were poisoned; 6.1 forgets that they were."""
 
     def __str__(self) -> str:
@@ -141,7 +141,7 @@ RELEASES = {
         hot_adds_memory_blocks=False,
         retries_removing_blocks=False,
         claims_before_stealing=False,
-        refuses_poisoned_blocks=False,
+        counts_poison_by_block=False,
     ),
     "6.12": Release(
         name="6.12",
@@ -156,7 +156,7 @@ RELEASES = {
         hot_adds_memory_blocks=True,
         retries_removing_blocks=True,
         claims_before_stealing=True,
-        refuses_poisoned_blocks=True,
+        counts_poison_by_block=True,
     ),
 }
 

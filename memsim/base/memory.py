@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 from memsim.errors import KernelError
 from memsim.include.layout import hex_range, section_nr_to_pfn
 from memsim.include.mmzone import Zone, ZoneType
+from memsim.mm.memory_failure import clear_hwpoisoned_pages
 from memsim.mm.memory_hotplug import (
     adjust_present_page_count,
     arch_add_memory,
@@ -33,7 +34,11 @@ from memsim.mm.memory_hotplug import (
     vmemmap_pages,
 )
 from memsim.mm.offline_pages import offline_pages
-from memsim.mm.resource import register_memory_resource, release_memory_resource
+from memsim.mm.resource import (
+    merge_system_ram_resource,
+    register_memory_resource,
+    release_memory_resource,
+)
 from memsim.trace import kernel_function
 
 if TYPE_CHECKING:
@@ -118,13 +123,15 @@ def add_memory(
     *,
     name: str = "System RAM",
     memmap_on_memory: bool = False,
+    merge_resource: bool = False,
     nid: int = 0,
 ) -> None:
     """Make a range of memory known, and its blocks online if ``auto_online_blocks`` says so.
 
     Struct pages exist afterwards but are not initialised; no zone counter moves. A driver that manages
-    the memory itself gives it a ``name`` of its own, as with ``add_memory_driver_managed()``. What
-    auto-onlining fails with is ignored, as the kernel does.
+    the memory itself gives it a ``name`` of its own, as with ``add_memory_driver_managed()``. With
+    ``merge_resource`` its resource joins neighbours that were added so. What auto-onlining fails with is
+    ignored, as the kernel does.
 
     Raises
     ------
@@ -143,6 +150,8 @@ def add_memory(
     except KernelError:
         del kernel.iomem[pfn]
         raise
+    if merge_resource:
+        merge_system_ram_resource(kernel, pfn)
     first = pfn // kernel.block_pages
     for block_id in range(first, first + nr_pages // kernel.block_pages):
         block = create_memory_block(kernel, block_id)
@@ -192,7 +201,7 @@ def remove_memory(kernel: Kernel, pfn: int, nr_pages: int) -> None:
     for block in blocks:
         del kernel.memory_blocks[block.block_id]
         kernel.state.set_block_state(block.block_id, None)
-        kernel.num_poisoned_pages -= block.nr_hwpoison  # clear_hwpoisoned_pages()
+        clear_hwpoisoned_pages(kernel, block.start_pfn, block.nr_pages, block.nr_hwpoison)
     arch_remove_memory(kernel, pfn, nr_pages)
     release_memory_resource(kernel, pfn, nr_pages)
 
@@ -230,7 +239,7 @@ def memory_block_online(kernel: Kernel, block: MemoryBlock, online_type: str) ->
     KernelError
         EHWPOISON (6.12): pages of the block were poisoned. Else what ``online_pages()`` fails with.
     """
-    if block.nr_hwpoison and kernel.release.refuses_poisoned_blocks:
+    if block.nr_hwpoison:
         message = f"memory block {block.block_id} has {block.nr_hwpoison} poisoned pages"
         raise KernelError("EHWPOISON", "memory_block_online", message)
     zone = zone_for_pfn_range(kernel, online_type, block.start_pfn, block.nr_pages)

@@ -123,7 +123,7 @@ def hv_mem_hot_add(
         has.ha_end_pfn += chunk
         has.covered_end_pfn += covered
         try:
-            add_memory(kernel, pfn, chunk)
+            add_memory(kernel, pfn, chunk, merge_resource=True)
         except KernelError as error:
             kernel.state.printk(f"hv_balloon: {hex_range(pfn, chunk)} cannot be added: {error}")
             dm.do_hot_add &= error.name != "EEXIST"

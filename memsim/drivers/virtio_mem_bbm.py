@@ -83,7 +83,9 @@ class BigBlocks:
         self.state[bb] = BbState.ADDED
         self.vm.offline_pages += self.bb_pages
         try:
-            add_memory(self.kernel, bb * self.bb_pages, self.bb_pages, name=RESOURCE_NAME)
+            add_memory(
+                self.kernel, bb * self.bb_pages, self.bb_pages, name=RESOURCE_NAME, merge_resource=True
+            )
         except KernelError:
             self.vm.offline_pages -= self.bb_pages
             self.state[bb] = BbState.PLUGGED

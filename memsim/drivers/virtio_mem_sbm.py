@@ -151,7 +151,7 @@ class SubBlocks:
         self.state[mb] = MbState.OFFLINE if count == self.sbs_per_mb else MbState.OFFLINE_PARTIAL
         self.vm.offline_pages += self.mb_pages
         try:
-            add_memory(self.kernel, self.pfn(mb), self.mb_pages, name=RESOURCE_NAME)
+            add_memory(self.kernel, self.pfn(mb), self.mb_pages, name=RESOURCE_NAME, merge_resource=True)
         except KernelError:
             self.vm.offline_pages -= self.mb_pages
             self.state[mb] = MbState.UNUSED if self.try_unplug_sb(mb, 0, count) else MbState.PLUGGED

@@ -8,7 +8,7 @@ lent to those who map foreign memory. Time is simulated: see :meth:`XenBalloon.r
 callback that is set already is an error here. Calls of ``balloon_append()`` for neighbouring pages are one.
 
 Left out: high memory, the p2m table and page mappings, scrubbing, the wait at boot for the first inflation,
-the sysctl hotplug_unpopulated, MHP_MERGE_RESOURCE, reclaim. Nobody tells the balloon that a block went
+the sysctl hotplug_unpopulated, reclaim. Nobody tells the balloon that a block went
 offline, in the kernel neither: ``current_pages`` stays, and pages that come back are in the balloon.
 """
 

@@ -123,7 +123,8 @@ def reserve_additional_memory(kernel: Kernel) -> str:
         return BP_WAIT
     balloon_hotplug = round_up(credit, PAGES_PER_SECTION)
     try:
-        add_memory(kernel, additional_memory_resource(kernel, balloon_hotplug), balloon_hotplug)
+        start = additional_memory_resource(kernel, balloon_hotplug)
+        add_memory(kernel, start, balloon_hotplug, merge_resource=True)
     except KernelError as error:
         kernel.state.printk(f"xen:balloon: Cannot add additional memory ({-error.errno})")
         return BP_ECANCELED

@@ -142,8 +142,8 @@ def kpagecount(_kernel: Kernel, _pfn: int, nr_pages: int) -> Words:
 
 
 def protection(kernel: Kernel, zone: Zone) -> list[int]:
-    """Return ``lowmem_reserve`` of a zone, by the highest zone of a request; 0 for an empty zone."""
-    return [lowmem_reserve(kernel, zone, kind) if zone.managed_pages else 0 for kind in ZoneType]
+    """Return ``lowmem_reserve`` of a zone, by the highest zone of a request."""
+    return [lowmem_reserve(kernel, zone, kind) for kind in ZoneType]
 
 
 def zoneinfo(kernel: Kernel) -> str:

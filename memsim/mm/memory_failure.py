@@ -10,10 +10,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from memsim.errors import KernelError
 from memsim.include.page_flags import PageFlag
 from memsim.mm.page_alloc import account_freepages, del_page_from_free_list
 from memsim.mm.page_isolation import find_large_buddy
+from memsim.section import POISON_FLAGS
 from memsim.trace import kernel_function
 
 if TYPE_CHECKING:
@@ -49,11 +52,25 @@ def memory_failure(kernel: Kernel, pfn: int) -> None:
 
 
 def count_poisoned(kernel: Kernel, pfn: int) -> None:
-    """Count a poisoned page, in its memory block too (``memblk_nr_poison_inc()``)."""
+    """Count a poisoned page, on 6.12 in its memory block too (``memblk_nr_poison_inc()``)."""
     kernel.num_poisoned_pages += 1
     block = kernel.memory_blocks.get(pfn // kernel.block_pages)
-    if block is not None:
+    if block is not None and kernel.release.counts_poison_by_block:
         block.nr_hwpoison += 1
+
+
+def clear_hwpoisoned_pages(kernel: Kernel, pfn: int, nr_pages: int, counted: int) -> None:
+    """Count the poisoned pages of a block that goes away no longer; 6.12 has ``counted`` them.
+
+    6.1 goes by the marks in its memmap, and does not find those that were lost when it came online again.
+    """
+    if kernel.release.counts_poison_by_block:
+        kernel.num_poisoned_pages -= counted
+        return
+    for section, at in kernel.memmap.spans(pfn, nr_pages):
+        flags = section.pages.flags[at]
+        marked = (flags & np.uint32(PageFlag.HWPOISON) != 0) & (flags != np.uint32(POISON_FLAGS))
+        kernel.num_poisoned_pages -= int(marked.sum())
 
 
 def take_page_off_buddy(kernel: Kernel, pfn: int) -> bool:

@@ -49,7 +49,8 @@ def min_free_kbytes(kernel: Kernel) -> int:
 
 
 def init_per_zone_wmark_min(kernel: Kernel) -> None:
-    """Compute the watermarks of all zones anew, as every onlining and offlining does."""
+    """Compute watermarks and reserves of all zones anew, as every onlining and offlining does."""
+    kernel.managed_at_setup = [zone.managed_pages for zone in kernel.zones]
     pages_min = min_free_kbytes(kernel) >> _KBYTES_PER_PAGE_SHIFT
     apart = kernel.zones[ZoneType.MOVABLE] if kernel.release.movable_has_own_watermark else None
     lowmem_pages = sum([zone.managed_pages for zone in kernel.zones if zone is not apart]) or 1
@@ -71,21 +72,26 @@ def watermarks_of(managed: int, share: int, apart: bool) -> tuple[int, int, int,
 
 
 def lowmem_reserve(kernel: Kernel, zone: Zone, highest: ZoneType) -> int:
-    """Return how many pages of ``zone`` are not for requests that could also use zones up to ``highest``."""
-    ratio = _RESERVE_RATIO.get(zone.type)
-    if ratio is None or highest <= zone.type:
+    """Return how many pages of ``zone`` are not for requests that could also use zones up to ``highest``.
+
+    As ``setup_per_zone_lowmem_reserve()`` found the zones: ballooning since then does not count.
+    """
+    ratio, managed = _RESERVE_RATIO.get(zone.type), kernel.managed_at_setup
+    if ratio is None or managed[zone.type] == 0:
         return 0
-    above = kernel.state.zones[zone.type + 1 : highest + 1]
-    return sum(each.managed_pages for each in above) // ratio
+    return sum(managed[zone.type + 1 : highest + 1]) // ratio
 
 
 def totalreserve_pages(kernel: Kernel) -> int:
     """Return how many pages the zones keep back: the high watermark and the lowmem reserve.
 
-    ``calculate_totalreserve_pages()``, mm/page_alloc.c.
+    ``calculate_totalreserve_pages()``, mm/page_alloc.c, which runs when those are computed.
     """
     return sum(
-        min(zone.managed_pages, lowmem_reserve(kernel, zone, ZoneType.DEVICE) + zone.watermark[WMARK_HIGH])
+        min(
+            kernel.managed_at_setup[zone.type],
+            lowmem_reserve(kernel, zone, ZoneType.DEVICE) + zone.watermark[WMARK_HIGH],
+        )
         for zone in kernel.state.zones
     )
 

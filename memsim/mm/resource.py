@@ -42,15 +42,30 @@ def register_memory_resource(kernel: Kernel, pfn: int, nr_pages: int, name: str)
     kernel.iomem[pfn] = (nr_pages, name)
 
 
+def merge_system_ram_resource(kernel: Kernel, pfn: int) -> None:
+    """Join a resource with its neighbours of the same name that may be joined, too (MHP_MERGE_RESOURCE)."""
+    iomem = kernel.iomem
+    iomem.mergeable.add(pfn)
+    nr_pages, name = iomem[pfn]
+    near = iomem.overlapping(pfn - 1, nr_pages + 2)
+    parts = [(start, size) for start, size, other in near if other == name and start in iomem.mergeable]
+    for start, _ in parts:
+        del iomem[start]
+    iomem[parts[0][0]] = (sum(size for _, size in parts), name)
+    iomem.mergeable.add(parts[0][0])
+
+
 def release_memory_resource(kernel: Kernel, pfn: int, nr_pages: int) -> None:
     """Give a range of physical addresses back, splitting the resource that it is part of."""
     end = pfn + nr_pages
     for start, size, name in kernel.iomem.overlapping(pfn, nr_pages):
+        mergeable = {start, end} if start in kernel.iomem.mergeable else set()
         del kernel.iomem[start]
         if start < pfn:
             kernel.iomem[start] = (pfn - start, name)
         if start + size > end:
             kernel.iomem[end] = (start + size - end, name)
+        kernel.iomem.mergeable |= mergeable & kernel.iomem.keys()
 
 
 def first_hole(kernel: Kernel, pfn: int, nr_pages: int) -> int | None:

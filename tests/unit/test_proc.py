@@ -21,6 +21,8 @@ from memsim.fs.proc import (
     zoneinfo,
 )
 from memsim.include.page_flags import PageFlag, PageType
+from memsim.mm.page_alloc import adjust_managed_page_count
+from memsim.mm.show_mem import si_mem_available
 
 START, PAGES = 0x100000, 32768
 RAM = 131072
@@ -513,6 +515,60 @@ def test_half_of_the_page_cache_or_the_low_watermark_of_it_is_not_available(boot
     stays = min(page_cache // 2, dma.watermark[1] + dma32.watermark[1] + empty_movable)
     assert 100 // 2 < dma32.watermark[1] < 20000 // 2
     assert field_of(meminfo(machine.kernel), "MemAvailable") == 4 * (RAM - kept - stays)
+
+
+def test_what_zones_keep_back_moves_with_the_watermarks_and_not_with_every_page(boot):
+    # setup_per_zone_lowmem_reserve() and calculate_totalreserve_pages() run when memory comes online or goes
+    # offline; adjust_managed_page_count(), which ballooning calls, does not run them.
+    machine = boot()
+    machine.add_memory(START, PAGES)
+    machine.online(32, "online_kernel")
+    free, available = machine.zone("Normal").nr_free_pages, si_mem_available(machine.kernel)
+    assert parse_zoneinfo(zoneinfo(machine.kernel))["DMA32"]["protection"][2] == PAGES // 256
+    pfns = machine.allocate(20000, "unmovable", block=32)
+    for pfn in pfns:
+        adjust_managed_page_count(machine.kernel, pfn, 1, -1)
+    assert parse_zoneinfo(zoneinfo(machine.kernel))["DMA32"]["protection"][2] == PAGES // 256
+    assert (
+        available - si_mem_available(machine.kernel) == free - machine.zone("Normal").nr_free_pages == 20000
+    )
+    machine.add_memory(START + PAGES, PAGES)
+    machine.online(33, "online_kernel")
+    kept = parse_zoneinfo(zoneinfo(machine.kernel))["DMA32"]["protection"][2]
+    assert kept == (2 * PAGES - 20000) // 256
+
+
+def test_memory_of_one_driver_is_one_resource_and_memory_of_a_dimm_is_not():
+    # MHP_MERGE_RESOURCE: merge_system_ram_resource(), kernel/resource.c. Both sides must have asked for it.
+    device = {"kind": "virtio-mem", "name": "vm0", "start_pfn": START, "region_pages": 4 * PAGES}
+    device |= {"device_block_pages": 512, "requested_pages": 3 * PAGES}
+    machine = Machine(devices=[device])
+    rest = "00000000-1fffffff : System RAM\n"
+    assert iomem(machine.kernel) == rest + "100000000-117ffffff : System RAM (virtio_mem)\n"
+    for start in (START + 4 * PAGES, START + 5 * PAGES):
+        machine.add_memory(start, PAGES)
+    dimms = "120000000-127ffffff : System RAM\n128000000-12fffffff : System RAM\n"
+    machine.devices["vm0"].request(2 * PAGES)
+    assert iomem(machine.kernel) == rest + "100000000-10fffffff : System RAM (virtio_mem)\n" + dimms
+    machine.devices["vm0"].request(3 * PAGES)
+    assert iomem(machine.kernel) == rest + "100000000-117ffffff : System RAM (virtio_mem)\n" + dimms
+
+
+@pytest.mark.parametrize(("release", "left"), [("6.1", 1), ("6.12", 0)])
+def test_6_1_forgets_a_poisoned_page_but_not_that_there_was_one(release, left):
+    # clear_hwpoisoned_pages(), mm/memory-failure.c, 6.1, counts the marks in the memmap that goes away; this
+    # one was lost when the block came online again. 6.12 counts by memory block, and refuses to online it.
+    machine = Machine(release=release)
+    machine.add_memory(START, PAGES)
+    machine.online(32, "online_movable")
+    machine.poison(START + 5)
+    machine.offline(32)
+    if release == "6.1":
+        machine.online(32, "online_movable")
+        machine.poison(START + 6)
+        machine.offline(32)
+    machine.remove_memory(START, PAGES)
+    assert field_of(meminfo(machine.kernel), "HardwareCorrupted") == 4 * left
 
 
 def test_iomem_lists_ranges_with_their_last_byte(boot):
