@@ -154,7 +154,9 @@ class Machine:
         self.memmap_on_memory = memmap_on_memory
         self.kernel.per_cpu_lists = per_cpu_lists
         self.kernel.watermarks = watermarks
-        self.tape = self.record() if record else None
+        self.tape: Tape | None = None
+        if record:
+            self.record()
         boot(self.kernel, ram, reserved)
         boot_memory_blocks(self.kernel)
         self.devices: dict[str, Any] = {
@@ -201,14 +203,14 @@ class Machine:
 
         With ``most_of_step`` it shortens the steps that have more events: see :class:`~memsim.trace.Tape`.
         """
-        tape = Tape(self.kernel.state, most_of_step)
-        self.kernel.put_trace(tape)
-        return tape
+        self.tape = Tape(self.kernel.state, most_of_step, self.kernel.put_trace)
+        self.kernel.put_trace(self.tape)
+        return self.tape
 
     def stop_recording(self) -> None:
         """Stop whatever trace is running."""
-        if isinstance(self.kernel.trace, Tape):
-            self.kernel.trace.fill_gap()
+        if self.tape is not None:
+            self.tape.fill_gap()
         self.kernel.put_trace(None)
 
     def export(self, directory: Path | str) -> None:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import CodeType, FrameType, FunctionType
 
+    from memsim.include.tracepoint import Trace
     from memsim.kernel import Kernel, State
 
     P = ParamSpec("P")
@@ -33,7 +34,10 @@ if TYPE_CHECKING:
 KEYFRAME_EVENTS = 256
 MOST_KEYFRAMES = 64
 LEFT_OUT = "left_out"
-"""In place of a primitive: here a tape left out as many events as the argument says."""
+"""In place of a primitive: here a tape left out as many events as the first argument says, or more if the
+second is true."""
+MOST_LEFT_OUT = 50
+"""A tape that has left out this many times as many events does not even watch the rest of a long step."""
 MOST_LONG_STEPS = 20
 """A tape that keeps at most so many events of a step ends after the step that makes them this many times as
 many in all."""
@@ -145,11 +149,17 @@ def _lines_of(function: str) -> list[int]:
 class Tape(_Points):
     """Records every event of a machine from the moment it is put in."""
 
-    def __init__(self, state: State, most_of_step: int | None = None) -> None:
+    def __init__(
+        self,
+        state: State,
+        most_of_step: int | None = None,
+        put_trace: Callable[[Trace | None], None] = lambda _: None,
+    ) -> None:
         """Start from ``state``, of which a copy is kept.
 
         Of a step of more than ``most_of_step`` events what comes later is left out, but for probe points of a
-        name that is new in the step.
+        name that is new in the step. With ``put_trace`` the tape takes itself out of the kernel where a step
+        is too long to be watched, and puts itself in again with the next.
         """
         super().__init__()
         self._live = state
@@ -157,6 +167,8 @@ class Tape(_Points):
         self._full = self.most_of_step
         """With so many events no more are kept, but for those of a new name; 0: the tape has ended."""
         self._missing = 0
+        self._patience = MOST_LEFT_OUT * self.most_of_step
+        self._put_trace, self._is_away = put_trace, False
         self._rows: list[tuple[Any, ...]] = []
         """What is recorded: the fields of an event, with the instruction in place of the line."""
         self._events: list[Event] = []
@@ -189,6 +201,7 @@ class Tape(_Points):
         kept = len(self._rows) < MOST_LONG_STEPS * self.most_of_step
         self.labels += [label] * kept
         self._full = len(self._rows) + self.most_of_step if kept else 0
+        self._go_away(away=not kept)
 
     @property
     def has_ended(self) -> bool:
@@ -197,17 +210,26 @@ class Tape(_Points):
 
     def fill_gap(self) -> None:
         """Put the state as it is now in place of the events that were left out up to here, if any were."""
-        if self._missing and not self.has_ended:
+        if (self._missing or self._is_away) and not self.has_ended:
             function = self._stack[-1][0] if self._stack else ""
-            row = (self._step, function, len(self._stack), "", (self._missing,), "tape", LEFT_OUT, -1)
-            self._rows.append(row)
+            args = (self._missing, self._is_away)
+            self._rows.append((self._step, function, len(self._stack), "", args, "tape", LEFT_OUT, -1))
             self._frames[len(self._rows)] = self._live.copy()
         self._missing = 0
+
+    def _go_away(self, *, away: bool) -> None:
+        """Leave the kernel alone, which then does in bulk what it can; or come back."""
+        if away != self._is_away:
+            self._is_away = away
+            self._put_trace(None if away else self)
 
     def _add(self, point: str, args: tuple[Any, ...], target: str = "", primitive: str = "") -> None:
         if len(self._rows) >= self._full:
             if self.has_ended or not point.endswith("#1"):
                 self._missing += 1
+                self._patience -= 1
+                if self._patience < 0:
+                    self._go_away(away=True)
                 return
             self.fill_gap()
         stack, function, instruction = self._stack, "", -1

@@ -68,15 +68,21 @@ def tapes(comparison: Comparison) -> tuple[Tape, Tape]:
 def shortened(comparison: Comparison) -> str:
     """Return which steps the tapes have only in part or not at all; nothing if they are whole."""
     both = tapes(comparison)
-    parts = sorted({e.step for tape in both for e in tape.events if e.primitive == LEFT_OUT})
+    gaps = [event for tape in both for event in tape.events if event.primitive == LEFT_OUT]
     told = (
-        f"Shortened: of {plural(len(parts), 'step')} {', '.join(map(str, parts))} the first "
-        f"{both[0].most_of_step:,} events are shown, then only what happens for the first time in the step, "
-        "and its end. The state at each moment shown is whole."
+        f"Shortened: of {_steps(gaps)} the first {both[0].most_of_step:,} events are shown, then only what "
+        "happens for the first time in the step, and its end. The state at each moment shown is whole."
     )
+    unseen = [event for event in gaps if event.args[1]]
+    told += f" What came last in {_steps(unseen)} was not watched." if unseen else ""
     end = min(len(tape.labels) for tape in both)
     gone = f" The steps from {end} on are left out." * any(tape.has_ended for tape in both)
-    return (told if parts else "") + gone
+    return (told if gaps else "") + gone
+
+
+def _steps(events: Sequence[Event]) -> str:
+    numbers = sorted({event.step for event in events})
+    return f"{plural(len(numbers), 'step')} {', '.join(map(str, numbers))}"
 
 
 def last_event(tape: Tape, step: int) -> int:

@@ -19,7 +19,7 @@ from memsim.view.moments import argument_text
 from memsim.view.tables import migratetype_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from memsim.trace import Event, Tape
 
@@ -108,7 +108,7 @@ def write_text(event: Event) -> str:
     'Normal.add_to_free_list(0x400, order 9, movable)'
     """
     if event.primitive == LEFT_OUT:
-        return f"left out here: {events_text(event.args[0])}"
+        return f"left out here: {left_out_text([event])}"
     arguments = [argument_text(argument) for argument in event.args]
     if event.primitive in _FLAG_WRITES:
         arguments[2] = flags_text(event.args[2])
@@ -124,13 +124,17 @@ def write_text(event: Event) -> str:
     return f"{event.target}.{event.primitive}({', '.join(arguments)})"
 
 
-def events_text(number: int) -> str:
-    """Return how many events.
+def left_out_text(events: Iterable[Event]) -> str:
+    """Return how many events a tape left out, or nothing if none.
 
-    >>> events_text(1), events_text(20_000)
-    ('1 event', '20,000 events')
+    >>> from memsim.trace import Event
+    >>> left_out_text([Event(0, "", 0, primitive="left_out", args=(20_000, True))])
+    '20,000 events or more'
     """
-    return f"{number:,} event{'s' * (number != 1)}"
+    gaps = [event.args for event in events if event.primitive == LEFT_OUT]
+    number = sum(count for count, _ in gaps)
+    told = f"{number:,} event{'s' * (number != 1)}{' or more' * any(more for _, more in gaps)}"
+    return told if gaps else ""
 
 
 _FLAG_WRITES = frozenset({"set_flags", "clear_flags"})

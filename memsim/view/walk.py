@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from memsim.compare_probe import Comparable, compare_probe
 from memsim.errors import MemsimError
-from memsim.trace import LEFT_OUT
 from memsim.view.calls import Calls, Steps
 from memsim.view.differences import LONGEST_SEARCH
 from memsim.view.machine_map import BlockWatch, block_ranges
@@ -31,7 +30,7 @@ from memsim.view.recorded import recorded_classes, recorded_heads
 from memsim.view.sight import PageMap, Recorded, Side, Sight
 from memsim.view.tables import Numbers
 from memsim.view.text import block_sentence, log_tail
-from memsim.view.touch import OUTSIDE, events_text, write_text
+from memsim.view.touch import OUTSIDE, left_out_text, write_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -205,12 +204,9 @@ class Walk:
 
     def _left_out(self, index: int) -> str:
         """Return how many events the tapes left out since the moment before, if any."""
-        numbers = {
-            side: sum(e.args[0] for e in self._events(index, side, index - 1) if e.primitive == LEFT_OUT)
-            for side in self.runs
-        }
-        told = ", ".join(f"{events_text(number)} ({side})" for side, number in numbers.items())
-        return f"; left out up to here: {told}" if any(numbers.values()) else ""
+        gaps = {side: left_out_text(self._events(index, side, index - 1)) for side in self.runs}
+        told = ", ".join(f"{gap} ({side})" for side, gap in gaps.items() if gap)
+        return f"; left out up to here: {told}" if told else ""
 
     def next_difference(self, index: int) -> int | None:
         """Return the next moment at which the two kernels differ in a way that they did not just before.

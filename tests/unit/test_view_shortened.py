@@ -39,6 +39,14 @@ def short():
     return Walk(compare(SCENARIO, most_of_step=MOST), 32)
 
 
+@pytest.fixture(scope="module")
+def hasty():
+    """A walk whose tapes do not watch the end of long steps."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("memsim.trace.MOST_LEFT_OUT", 1)
+        return Walk(compare(SCENARIO, most_of_step=MOST), 32)
+
+
 def names(tape, step):
     return [event.point or event.primitive for event in tape.events if event.step == step]
 
@@ -60,7 +68,9 @@ def test_what_is_left_out_is_counted(whole, short):
         assert missing > MOST
 
 
-def test_every_moment_is_as_true_as_without_gaps_in_whatever_order_it_is_looked_at(whole, short):
+@pytest.mark.parametrize("kind", ["short", "hasty"])
+def test_every_moment_is_as_true_as_without_gaps_in_whatever_order_it_is_looked_at(whole, kind, request):
+    short = request.getfixturevalue(kind)
     for index in [*range(len(short.moments)), *range(len(short.moments) - 1, -1, -5)]:
         moment = short.moments[index]
         mine, true = short.look(index), whole.look(whole.find(moment.step, moment.point))
@@ -73,6 +83,16 @@ def test_every_moment_is_as_true_as_without_gaps_in_whatever_order_it_is_looked_
             # Who called may be left out; who is named is right.
             assert one.frames == other.frames[: len(one.frames)]
             assert bool(one.frames) is bool(other.frames)
+
+
+def test_without_watching_the_kernel_takes_its_quick_ways(hasty, short):
+    """The bulk forms, which no tape sees; the next step is watched again."""
+    assert all(len(hasty.tapes[side]) < len(short.tapes[side]) for side in hasty.runs)
+    for step in (1, 2, 3):
+        hasty.find(step, "enter:online_pages" if step < 3 else "enter:offline_pages")
+        ends = hasty.look(hasty.find(step, "done")).happening
+        assert ends.count("events or more") == 2
+    assert shortened(hasty.comparison).endswith("What came last in steps 1, 2, 3 was not watched.")
 
 
 def test_no_caller_is_named_whose_call_is_left_out():
@@ -102,6 +122,7 @@ def test_blocks_that_are_added_among_what_is_left_out_are_found():
 
 def test_it_says_what_is_left_out_and_where(short):
     assert "of steps 1, 2, 3 the first 100 events are shown" in shortened(short.comparison)
+    assert "not watched" not in shortened(short.comparison)
     assert "The steps from" not in shortened(short.comparison)
     end = short.look(short.find(1, "done"))
     before, after = (short.tapes[side].events[short.place(end.index, side)].args[0] for side in short.tapes)
