@@ -4,7 +4,7 @@ They are compared whenever a step is done, and accepted is what the specificatio
 
 * pages that look like rows M3, Y2, Y4, X1 and X6 of the state table, before the patch on one side and after
   it on the other, when the driver has them in its books as such;
-* the stage at which offlining a block with such pages is refused (table 15.2, invariant 30). What remains
+* the stage at which offlining a block with such pages is refused. What remains
   after it differs too: which pages were migrated, and the types and free lists of isolated pageblocks. From
   then on the two are no longer in one state, and each is only judged by itself.
 """

@@ -111,7 +111,7 @@ def in_ascending_order(steps):
     """Let each hot-add begin so many pages behind the end of the one before it, inside the region.
 
     A host does not back a page twice. One that does (``host_will REPEAT``) makes the kernel before the patch
-    free pages twice (invariant 24); that has tests of its own.
+    free pages twice; that has tests of its own.
     """
     end, result = REGION, []
     for one in steps:

@@ -162,7 +162,7 @@ class Side:
         if self.kind == "xen-balloon" and device.target_unpopulated != len(self.machine.users.lent):
             return [f"{device.target_unpopulated} pages are counted as lent"]
         if self.kind == "hv-balloon":
-            if device.num_pages_onlined > device.num_pages_added:  # invariant 25
+            if device.num_pages_onlined > device.num_pages_added:
                 return [f"{device.num_pages_onlined} pages onlined, {device.num_pages_added} added"]
             if device.num_pages_ballooned != device.held_pages():
                 return [f"{device.num_pages_ballooned} pages ballooned, the host has {device.held_pages()}"]

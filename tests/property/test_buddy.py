@@ -1,4 +1,4 @@
-"""The buddy allocator under any order of allocating and freeing (kernel-paths.md 9, invariants 4 to 8)."""
+"""The buddy allocator under any order of allocating and freeing (mm/page_alloc.c)."""
 
 from __future__ import annotations
 

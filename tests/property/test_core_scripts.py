@@ -1,6 +1,6 @@
 """Random scripts over everything the core can do, poison and vetoes included, on both sides of the patch.
 
-After every step the invariants hold; before and after the patch end each step alike (invariant 30), and
+After every step the invariants hold; before and after the patch end each step alike, and
 hold the same counters whenever nothing is in flight. Each invariant was seen to fail once: the last tests
 break the model on purpose and expect the script to notice.
 """

@@ -1,4 +1,4 @@
-"""Whatever a file holds, it is read, or refused in one line (architecture.md, section 5)."""
+"""Whatever a file holds, it is read, or refused in one line."""
 
 from __future__ import annotations
 

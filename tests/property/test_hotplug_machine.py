@@ -1,8 +1,7 @@
-"""Any script of adding, onlining, using, offlining and removing memory (kernel-paths.md, section 16).
+"""Any script of adding, onlining, using, offlining and removing memory (mm/memory_hotplug.c).
 
 Two kernels of one release, before and after the patch, go through it side by side. Nothing withholds pages
-here, so between two steps nothing at all may tell them apart (the list of permitted differences at the end
-of section 16 is empty for plain DIMMs), and every invariant holds on both.
+here, so between two steps nothing at all may tell them apart, and every invariant holds on both.
 """
 
 from __future__ import annotations

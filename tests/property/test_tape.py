@@ -1,4 +1,4 @@
-"""A tape changes nothing, forgets nothing, and plays in any direction (architecture.md, section 4)."""
+"""A tape changes nothing, forgets nothing, and plays in any direction."""
 
 from __future__ import annotations
 

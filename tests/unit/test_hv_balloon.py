@@ -1,7 +1,7 @@
 """The Hyper-V balloon: what it does to pages, what it answers, and what a host that misbehaves gets.
 
-Rows Y* of the state table, the branches of hv_page_online_one() (kernel-paths.md section 11.2), the
-invariants 24 and 25 of section 16. P is the first page of block 32, N the pages of a block.
+Rows Y* of the state table, the branches of hv_page_online_one(), and what must hold whatever the host does.
+P is the first page of block 32, N the pages of a block.
 """
 
 from __future__ import annotations
@@ -268,7 +268,7 @@ def test_a_whole_block_page_by_page_and_many_at_once(patch, release, snapshot):
     assert looped == at_once
 
 
-# ---- twice for one page (invariant 24) -------------------------------------------------------------
+# ---- twice for one page ----------------------------------------------------------------------------
 
 
 @RELEASES

@@ -1,4 +1,4 @@
-"""Imports go down only, and the simulator needs numpy and nothing else (architecture.md, section 1)."""
+"""Imports go down only, and the simulator needs numpy and nothing else (CONTRIBUTING.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every invariant can be broken, and is then named with the first page that breaks it (section 16)."""
+"""Every invariant can be broken, and is then named with the first page that breaks it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sizes and pfn arithmetic of x86-64 (kernel-paths.md 1.1, 1.2, 4.4)."""
+"""Sizes and pfn arithmetic of x86-64 (include/linux/mmzone.h, pageblock-flags.h)."""
 
 from __future__ import annotations
 

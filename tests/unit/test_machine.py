@@ -87,6 +87,12 @@ def test_a_migratetype_that_nobody_can_ask_for_is_refused():
         Machine().allocate(1, "isolate")
 
 
+def test_the_largest_order_can_be_allocated():
+    machine = Machine()
+    machine.free(machine.allocate(order=10), order=10)
+    assert machine.check() == []
+
+
 @pytest.mark.parametrize("order", [-1, 11])
 def test_an_order_that_no_free_list_has_is_refused(order):
     with pytest.raises(MemsimError, match=rf"order {order}: blocks have the orders 0 \(1 page\) to 10"):

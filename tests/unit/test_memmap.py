@@ -1,4 +1,4 @@
-"""struct pages: who sees a write, what may be read, what debug_vm refuses (kernel-paths.md 1.5, 1.7, 3)."""
+"""struct pages: who sees a write, what may be read, what debug_vm refuses (mm_types.h, page-flags.h)."""
 
 from __future__ import annotations
 

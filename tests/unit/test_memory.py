@@ -1,4 +1,4 @@
-"""Memory blocks: adding, removing, and what sysfs shows (kernel-paths.md 1.2, 3, 4.1, 6.10)."""
+"""Memory blocks: adding, removing, and what sysfs shows (drivers/base/memory.c)."""
 
 from __future__ import annotations
 
@@ -165,6 +165,7 @@ def test_half_of_a_dimm_can_be_removed_and_added_again(stays, goes):
     machine.add_memory(P, 2 * N)
     machine.online(stays, "online_movable")
     machine.remove_memory(goes * N, N)
+    assert machine.kernel.iomem == {0: (N, "System RAM"), stays * N: (N, "System RAM")}
     machine.offline(stays)  # its half of the resource is still there: no hole
     machine.add_memory(goes * N, N)
     machine.online(goes)
@@ -177,6 +178,7 @@ def test_the_middle_of_a_dimm_can_be_removed():
     for block in (32, 34):
         machine.online(block, "online_movable")
     machine.remove_memory(P + N, N)
+    assert machine.kernel.iomem == dict.fromkeys((0, P, P + 2 * N), (N, "System RAM"))
     assert "overlaps System RAM [0x100000-0x107fff]" in refused("EEXIST", machine.add_memory, P, 2 * N)
     assert "overlaps System RAM [0x110000-0x117fff]" in refused("EEXIST", machine.add_memory, P + N, 2 * N)
     machine.add_memory(P + N, N)

@@ -1,4 +1,4 @@
-"""A block comes online (kernel-paths.md, section 4; rows H1 and O1 to O5 of the state table).
+"""A block comes online (mm/memory_hotplug.c; rows H1 and O1 to O5 of the state table).
 
 The block is the first 128 MiB at 4 GiB, memory block 32; boot memory lies elsewhere.
 """

@@ -1,4 +1,4 @@
-"""What pages are born with, and boot (kernel-paths.md 2, 4.3; rows B1 to B5, O1, D1 of the state table)."""
+"""What pages are born with, and boot (mm/mm_init.c; rows B1 to B5, O1, D1 of the state table)."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Half the patch: pages are born Offline (MM_INIT) and nobody takes that from them (no PAGE_ALLOC).
 
 What a real kernel shows then depends on whether freed pages are checked: never on a production 6.12, always
-with CONFIG_DEBUG_VM, and on 6.1 in any case (kernel-paths.md 1.7, 9.4; exercise 8).
+with CONFIG_DEBUG_VM, and on 6.1 in any case.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Zones, their counters and free lists (kernel-paths.md 1.3, 1.4, 9.1)."""
+"""Zones, their counters and free lists (include/linux/mmzone.h)."""
 
 from __future__ import annotations
 

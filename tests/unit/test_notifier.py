@@ -1,4 +1,4 @@
-"""The memory notifier chain (kernel-paths.md 1.9)."""
+"""The memory notifier chain (drivers/base/memory.c, include/linux/memory.h)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Recordings as files, and a judge that notices (architecture.md, section 5; observed/README.md)."""
+"""Recordings as files, and a judge that notices (memsim/observed/README.md)."""
 
 from __future__ import annotations
 

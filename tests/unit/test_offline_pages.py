@@ -1,4 +1,4 @@
-"""A block goes offline (kernel-paths.md, section 6; rows F1 to F6 and table 15.2)."""
+"""A block goes offline (offline_pages(), mm/memory_hotplug.c; rows F1 to F6 of the state table)."""
 
 from __future__ import annotations
 

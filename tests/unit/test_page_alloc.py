@@ -1,4 +1,4 @@
-"""The buddy allocator (kernel-paths.md, section 9).
+"""The buddy allocator (mm/page_alloc.c).
 
 Every machine here has 128 MiB of boot memory at 4 GiB: 32 free blocks of order 10 in zone Normal, all
 their pageblocks MOVABLE, ascending towards the tail of the list.

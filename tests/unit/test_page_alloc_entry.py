@@ -1,4 +1,4 @@
-"""Per-cpu lists and watermarks, between callers and the buddy (kernel-paths.md 9.7 and 9.8)."""
+"""Per-cpu lists and watermarks, between callers and the buddy (mm/page_alloc.c)."""
 
 from __future__ import annotations
 

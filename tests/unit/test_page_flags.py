@@ -1,4 +1,4 @@
-"""Flags and page types, and their two encodings (kernel-paths.md 1.6, 1.7)."""
+"""Flags and page types, and their two encodings (include/linux/page-flags.h)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Isolating pageblocks and giving them back (kernel-paths.md 4.8, 6.3, 6.4, 6.5).
+"""Isolating pageblocks and giving them back (mm/page_isolation.c).
 
 Every machine here has 128 MiB of boot memory at 4 GiB, in zone Normal unless it says otherwise.
 """

@@ -1,4 +1,4 @@
-"""Scenario files: what is refused and how, and how a run ends (architecture.md, section 5)."""
+"""Scenario files: what is refused and how, and how a run ends."""
 
 from __future__ import annotations
 

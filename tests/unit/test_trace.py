@@ -1,4 +1,4 @@
-"""Tracepoints and the tape: forwards, backwards, and no tape at all (architecture.md, section 4)."""
+"""Tracepoints and the tape: forwards, backwards, and no tape at all."""
 
 from __future__ import annotations
 

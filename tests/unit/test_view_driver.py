@@ -35,7 +35,7 @@ def runs(script, side, block=32):
 
 
 def test_the_worked_example_of_virtio_mem():
-    """kernel-paths.md 10.9: 64 of 128 MiB plugged, online in ZONE_MOVABLE here."""
+    """drivers/virtio/virtio_mem.c: 64 of 128 MiB plugged, online in ZONE_MOVABLE here."""
     script = DriverScript(lab_scenario("virtio-mem"))
     assert script.do(REQUEST).headline == "virtio_mem_request 16384 pages of vm0: ok"
     for side in (0, 1):
@@ -48,7 +48,7 @@ def test_the_worked_example_of_virtio_mem():
 
 
 def test_hyper_v_pages_that_are_not_backed_are_reserved_before_and_offline_after():
-    """kernel-paths.md 11.2, and 11.5: such a block goes offline on neither kernel, for different reasons."""
+    """drivers/hv/hv_balloon.c: such a block goes offline on neither kernel, for different reasons."""
     script = DriverScript(lab_scenario("hv-balloon"))
     script.do(HOT_ADD)
     before, after = runs(script, 0), runs(script, 1)
@@ -66,7 +66,7 @@ def test_hyper_v_pages_that_are_not_backed_are_reserved_before_and_offline_after
 
 
 def test_xen_pages_come_online_in_the_balloon():
-    """kernel-paths.md 12: everything goes to the balloon, the last pages first come back."""
+    """drivers/xen/balloon.c: everything goes to the balloon, the last pages first come back."""
     script = DriverScript(lab_scenario("xen-balloon"))
     script.do(TARGET)
     assert [word for _, word, _ in runs(script, 1)] == ["in the balloon", "none ballooned"]

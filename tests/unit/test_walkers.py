@@ -1,7 +1,7 @@
 """Readers of the memmap: what each does with each kind of page, before and after the patch.
 
-Expected values come from the rules of the kernel as kernel-paths.md states them (sections 1.7, 1.10, 4.3,
-5.2, 5.4, 6.2-6.6, 7, 8 and 13); each table entry begins with the rule it follows, in our own words.
+Expected values come from the rules of the kernel; each table entry begins with the rule that it follows, in
+our own words.
 """
 
 from functools import cache
@@ -447,7 +447,7 @@ ON_PAPER = {
 
 @pytest.mark.parametrize("release", RELEASES)
 def test_self_hosted_vmemmap_in_a_kernel_zone(release):
-    # 5.4: alloc_contig_pages() fails later; user space sees no KPF_RESERVED; ioremap() is stricter.
+    # alloc_contig_pages() fails later; user space sees no KPF_RESERVED; ioremap() is stricter.
     # A stray put_page() is caught by neither: 6.1 clears the flag before it looks, 6.12 does not look.
     met = {"contig_valid", "kpageflags", "ioremap"}
     assert differing("self", release, met=True) == met
@@ -463,7 +463,7 @@ def test_self_hosted_vmemmap_in_zone_movable_is_the_gap_of_the_review(release):
 
 
 def test_the_gap_executed():
-    # 5.4: isolation succeeds, nothing is migrated, test_pages_isolated() fails; the pageblock ends MOVABLE.
+    # Isolation succeeds, nothing is migrated, test_pages_isolated() fails; the pageblock ends MOVABLE.
     stages, pageblocks = {}, {}
     for patch in (BEFORE, AFTER):
         machine = Machine(patch=patch, memmap_on_memory=True)
@@ -478,7 +478,7 @@ def test_the_gap_executed():
 
 
 def test_the_contents_of_self_hosted_vmemmap_stay_in_dumps_images_and_kcore():
-    # 5.2: it holds live struct pages, so losing it would be worse than any flag.
+    # It holds live struct pages, so losing it would be worse than any flag.
     for patch in (BEFORE, AFTER):
         machine, kinds = zoo(patch, "6.12")
         said = verdicts(machine.kernel, kinds["self"])
@@ -552,14 +552,14 @@ def test_withheld_page(release):
     ],
 )
 def test_withheld_page_by_walker(walker, before, after):
-    # 13: stale contents are not read, dumped or saved; 6.10: offlining fails at a later step.
+    # Stale contents are not read, dumped or saved; offlining fails at a later step.
     for patch, action in ((BEFORE, before), (AFTER, after)):
         machine, kinds = zoo(patch, "6.12")
         assert WALKERS[walker].decide(machine.kernel, kinds["withheld"]).action == action
 
 
 def test_offlining_withheld_pages_fails_where_the_walkers_say():
-    # 6.10: at isolation before (no listener hears of it), in the scan after.
+    # At isolation before (no listener hears of it), in the scan after.
     stages = {}
     for patch in (BEFORE, AFTER):
         machine = Machine(patch=patch)
@@ -579,7 +579,7 @@ def test_balloon_page_still_differs_in_less():
 
 
 def test_vmcoreinfo():
-    # 1.7: ~0x100 and ~0x80 where types are inverted bits, 0xf1 << 24 and 0xf0 << 24 where they are a byte.
+    # ~0x100 and ~0x80 where types are inverted bits, 0xf1 << 24 and 0xf0 << 24 where they are a byte.
     old, new = (vmcoreinfo(zoo(AFTER, release)[0].kernel) for release in RELEASES)
     assert (old["PAGE_OFFLINE_MAPCOUNT_VALUE"], old["PAGE_BUDDY_MAPCOUNT_VALUE"]) == (-257, -129)
     assert new["PAGE_OFFLINE_MAPCOUNT_VALUE"] == -251658240
@@ -589,7 +589,7 @@ def test_vmcoreinfo():
 
 
 def test_a_dump_tool_compares_values_so_a_page_of_two_types_is_dumped():
-    # 1.7: with inverted bits a page can be Buddy and Offline; its _mapcount is neither value.
+    # With inverted bits a page can be Buddy and Offline; its _mapcount is neither value.
     machine = Machine(release="6.1")
     pfn = add_block(machine, 32, "online_kernel")
     assert WALKERS["makedumpfile"].decide(machine.kernel, pfn).action == "exclude: free"
@@ -643,7 +643,7 @@ def test_bad_page_agrees_with_freeing_the_page(release, debug_vm, patch):
     ],
 )
 def test_the_new_warning_needs_debug_vm_and_half_a_patch(debug_vm, hunks, action):
-    # 4.6: pages that are born reserved but freed by the new __free_pages_core() are warned about.
+    # Pages that are born reserved but freed by the new __free_pages_core() are warned about.
     machine = Machine(patch=Patch(hunks), debug_vm=debug_vm)
     pfn = add_block(machine, 32, "online_kernel", withhold)
     assert WALKERS["free_pages_core"].decide(machine.kernel, pfn)[::2] == (action, True)
@@ -653,7 +653,7 @@ def test_the_new_warning_needs_debug_vm_and_half_a_patch(debug_vm, hunks, action
 
 
 def test_zone_device_is_no_concern_of_the_patch():
-    # 7: reserved on both kernels, and no walker that asks pfn_to_online_page() ever sees it.
+    # Reserved on both kernels, and no walker that asks pfn_to_online_page() ever sees it.
     assert differing("device") == set()
     machine, kinds = zoo(AFTER, "6.12")
     verdict = WALKERS["kvm_refcounted"].decide(machine.kernel, kinds["device"])
@@ -661,7 +661,7 @@ def test_zone_device_is_no_concern_of_the_patch():
 
 
 def test_a_page_can_be_reserved_and_offline_even_after():
-    # 12: Xen's extra regions are reserved at boot and ballooned all the same.
+    # Xen's extra regions are reserved at boot and ballooned all the same.
     machine = Machine(reserved=[(0x1000, 16)])
     machine.kernel.memmap.set_type(0x1000, 16, PageType.OFFLINE)
     said = verdicts(machine.kernel, 0x1000)
