@@ -1,8 +1,8 @@
 """Random scripts over everything the core can do, poison and vetoes included, on both sides of the patch.
 
-After every step the invariants hold; before and after the patch end each step alike, and
-hold the same counters whenever nothing is in flight. Each invariant was seen to fail once: the last tests
-break the model on purpose and expect the script to notice.
+After every step the invariants hold; before and after the patch end each step alike, and hold the same
+counters whenever nothing is in flight. Each invariant was seen to fail once: the last tests break the model
+on purpose and expect the script to notice.
 """
 
 import pytest

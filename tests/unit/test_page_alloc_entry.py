@@ -88,6 +88,14 @@ def test_when_there_are_too_many_a_batch_goes_back_to_the_buddy_oldest_first():
     assert on_lists(zone) == {(0, UNMOVABLE): freed[batch:]}
 
 
+def test_four_batches_may_be_kept_even_where_the_low_watermark_is_lower():
+    _, zone = with_lists()
+    zone.set_watermark((0, 27, 54, 81))
+    assert zone_highsize(zone) == 4 * 7
+    zone.set_watermark((0, 29, 58, 87))
+    assert zone_highsize(zone) == 29
+
+
 def test_nothing_is_kept_while_a_zone_loses_memory():
     machine, zone = with_lists()
     pages = machine.allocate(3, "unmovable")
@@ -117,6 +125,15 @@ def test_an_empty_list_is_filled_with_a_batch_of_pages_and_with_two_blocks_at_le
 def test_the_lists_of_a_small_zone_are_filled_with_one_block():
     machine, zone = with_lists(4096)
     machine.allocate(1, "movable", order=3)
+    assert on_lists(zone) == {}
+
+
+def test_a_batch_ends_where_memory_does():
+    machine, zone = with_lists(5)
+    machine.allocate(5)
+    assert (zone.nr_free_pages, zone.pcp_count) == (0, 0)
+    with pytest.raises(KernelError, match="ENOMEM"):
+        machine.allocate(1)
     assert on_lists(zone) == {}
 
 

@@ -59,7 +59,7 @@ def test_allocating_one_page_splits_and_tells_how(release):
 
 
 def test_what_62_takes_over_and_what_61_moves():
-    """__rmqueue_fallback(), mm/page_alloc.c: an order-0 unmovable request falls back to the largest movable block."""
+    """__rmqueue_fallback(): an order-0 unmovable request falls back to the largest movable block."""
     new = BuddyScript(8, "6.12").do("allocate 0 unmovable").happened
     assert new[:2] == (
         f"take: {P:#x} (order 10) leaves the movable list",
