@@ -201,3 +201,15 @@ def test_lower_zones_keep_a_part_of_what_is_above_them_for_those_who_need_them()
     assert lowmem_reserve(kernel, dma32, ZoneType.NORMAL) == N // 256
     assert lowmem_reserve(kernel, normal, ZoneType.MOVABLE) == N // 32
     assert lowmem_reserve(kernel, movable, ZoneType.MOVABLE) == 0
+
+
+def test_a_zone_is_kept_from_requests_that_could_go_higher_and_not_from_others():
+    machine = Machine([(0, N)])
+    machine.add_memory(P, 2 * N)
+    machine.online(32, "online_kernel")
+    machine.online(33, "online_movable")
+    normal = machine.zone("Normal")
+    normal.set_watermark((N - N // 32,) * 4)
+    assert normal.nr_free_pages == N
+    assert zone_watermark_ok(machine.kernel, normal, 0, WMARK_MIN, UNMOVABLE)
+    assert not zone_watermark_ok(machine.kernel, normal, 0, WMARK_MIN, MOVABLE)
