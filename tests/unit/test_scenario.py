@@ -17,6 +17,13 @@ P, N = 0x100000, 32768
 DIMM = {"do": "add_memory", "start_pfn": P, "nr_pages": N}
 ONLINE = {"do": "online", "block": 32, "type": "online_movable"}
 VALID = {"format": FORMAT, "title": "one DIMM", "machine": {"ram": [[0, N]]}, "steps": [DIMM, ONLINE]}
+VM0 = {
+    "kind": "virtio-mem",
+    "name": "vm0",
+    "start_pfn": P,
+    "region_pages": N,
+    "device_block_pages": 512,
+}
 
 
 def refusal(document):
@@ -294,17 +301,10 @@ def test_a_free_step_gives_back_what_allocate_steps_took(free, left):
 
 
 def test_time_passes_in_a_wait_step():
-    device = {
-        "kind": "virtio-mem",
-        "name": "vm0",
-        "start_pfn": P,
-        "region_pages": N,
-        "device_block_pages": 512,
-    }
     busy = {"do": "host_will", "device": "vm0", "answer": "BUSY", "times": 1}
     ask = {"do": "virtio_mem_request", "device": "vm0", "requested_pages": 512}
     plugged = [
-        run(scenario(busy, ask, *wait, devices=[device])).machine.devices["vm0"].plugged_pages()
+        run(scenario(busy, ask, *wait, devices=[VM0])).machine.devices["vm0"].plugged_pages()
         for wait in ([], [{"do": "wait", "seconds": 49}], [{"do": "wait", "seconds": 50}])
     ]
 
@@ -324,13 +324,6 @@ def test_lent_pages_are_taken_back():
 
 
 def test_a_driver_can_be_unbound_in_a_step():
-    device = {
-        "kind": "virtio-mem",
-        "name": "vm0",
-        "start_pfn": P,
-        "region_pages": N,
-        "device_block_pages": 512,
-    }
     steps = [
         {"do": "virtio_mem_request", "device": "vm0", "requested_pages": 512},
         ONLINE,
@@ -339,7 +332,7 @@ def test_a_driver_can_be_unbound_in_a_step():
         {"do": "virtio_mem_remove", "device": "vm0", "errno": "ENODEV"},
     ]
 
-    assert run(scenario(*steps, devices=[device])).as_expected
+    assert run(scenario(*steps, devices=[VM0])).as_expected
 
 
 def test_a_machine_keeps_what_the_scenario_says_is_reserved():
