@@ -36,7 +36,8 @@ def test_a_free_page_is_taken_out_of_its_block_and_all_others_stay_free(release)
     heads = [list(zone.free_area[order][MigrateType.MOVABLE]) for order in range(10)]
     assert heads == [[P + 4], [P + 6], [P], *([P + (1 << order)] for order in range(3, 10))]
     assert (zone.nr_free_pages, zone.managed_pages) == (N - 1, N)
-    assert (machine.kernel.num_poisoned_pages, machine.block(32).nr_hwpoison) == (1, 1)
+    assert machine.kernel.num_poisoned_pages == 1
+    assert machine.block(32).nr_hwpoison == (release == "6.12")  # 6.1 counts them for the machine only
     assert machine.check() == []
 
 
