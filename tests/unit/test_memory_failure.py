@@ -59,6 +59,7 @@ def test_a_page_of_a_user_is_taken_from_the_lru_and_from_its_owner():
     assert broken not in pages
     assert len(pages) == 2
     assert machine.page(broken).flags == PageFlag.HWPOISON
+    assert {machine.page(pfn).flags for pfn in pages} == {PageFlag.LRU}
     machine.free(pages)
     assert machine.zone("Normal").nr_free_pages == N - 1
 
