@@ -45,7 +45,10 @@ class MemmapReads:
         return pfn >> PFN_SECTION_SHIFT in self.sections
 
     def pfn_to_online_page(self, pfn: int) -> Page | None:
-        """Return the page if its section is online, else None; looks at no flag and no type."""
+        """Return the page if its section is online, else None; looks at no flag and no type.
+
+        Whoever must not meet holes in boot memory asks :func:`memsim.mm.resource.pfn_section_valid`, too.
+        """
         section = self.sections.get(pfn >> PFN_SECTION_SHIFT)
         return self.raw(pfn) if section is not None and section.online else None
 

@@ -16,6 +16,7 @@ from memsim.errors import KernelError
 from memsim.include.page_flags import PageFlag
 from memsim.mm.page_alloc import account_freepages, del_page_from_free_list
 from memsim.mm.page_isolation import find_large_buddy
+from memsim.mm.resource import pfn_section_valid
 from memsim.section import POISON_FLAGS
 from memsim.trace import kernel_function
 
@@ -34,7 +35,7 @@ def memory_failure(kernel: Kernel, pfn: int) -> None:
         the page, so it stays in use, though marked.
     """
     stage, memmap = "memory_failure", kernel.memmap
-    if memmap.pfn_to_online_page(pfn) is None:
+    if memmap.pfn_to_online_page(pfn) is None or not pfn_section_valid(kernel, pfn):
         raise KernelError("ENXIO", stage, f"pfn {pfn:#x} is not online memory")
     flags = memmap.flags(pfn)
     if flags & PageFlag.HWPOISON:

@@ -7,8 +7,8 @@ memory blocks.
 
 ``arch_add_memory()`` here does what ``add_pages()`` and ``__add_pages()`` do under it in the kernel.
 
-Left out: the direct map (``init_memory_mapping()``), NUMA nodes, memory groups, kswapd and
-kcompactd.
+Left out: the direct map (``init_memory_mapping()``), a memmap of single pages where no 2 MiB block is free
+(the kernel falls back to that, the model to ENOMEM), NUMA nodes, memory groups, kswapd and kcompactd.
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ from memsim.mm.page_alloc import __free_pages_core
 from memsim.mm.page_alloc_quick import __free_pages, alloc_pages
 from memsim.mm.page_alloc_wmark import init_per_zone_wmark_min
 from memsim.mm.page_isolation import undo_isolate_page_range
+from memsim.mm.resource import pfn_section_valid
 from memsim.patch import Hunk
 from memsim.trace import kernel_function
 
@@ -105,12 +106,6 @@ def outermost_page(kernel: Kernel, zone: Zone, low: int, high: int, *, from_star
             if pfn_section_valid(kernel, pfn):
                 return int(pfn)
     return None
-
-
-def pfn_section_valid(kernel: Kernel, pfn: int) -> bool:
-    """Return whether the sub-section of a page has RAM: holes in boot memory are found only near RAM."""
-    start = pfn - pfn % PAGES_PER_SUBSECTION
-    return bool(kernel.iomem.overlapping(start, PAGES_PER_SUBSECTION))
 
 
 # ---- the online page callback ----------------------------------------------------------------------

@@ -153,8 +153,11 @@ def ask_to_go_offline(kernel: Kernel, pfn: int, nr_pages: int) -> None:
 
 
 def fail_offline(kernel: Kernel, pfn: int, nr_pages: int, reason: str) -> None:
-    """Print why offlining failed, as the kernel does with byte addresses."""
-    where = f"[mem {pfn << PAGE_SHIFT:#x}-{(pfn + nr_pages << PAGE_SHIFT) - 1:#x}]"
+    """Print why offlining failed, as the kernel does with byte addresses.
+
+    With ``pr_debug()``: a real log has the line only where dynamic debug is on for mm/memory_hotplug.c.
+    """
+    where = f"[mem {pfn << PAGE_SHIFT:#010x}-{(pfn + nr_pages << PAGE_SHIFT) - 1:#010x}]"
     kernel.state.printk(f"memory offlining {where} failed due to {reason}")
 
 

@@ -9,7 +9,7 @@ import re
 from typing import TYPE_CHECKING
 
 from memsim.errors import KernelError
-from memsim.include.layout import MAX_PHYSMEM_PFN, hex_range
+from memsim.include.layout import MAX_PHYSMEM_PFN, PAGES_PER_SUBSECTION, hex_range
 from memsim.trace import kernel_function
 
 if TYPE_CHECKING:
@@ -75,3 +75,12 @@ def first_hole(kernel: Kernel, pfn: int, nr_pages: int) -> int | None:
         if start <= at:
             at = start + size
     return at if at < end else None
+
+
+def pfn_section_valid(kernel: Kernel, pfn: int) -> bool:
+    """Return whether the sub-section of a page has RAM: holes in boot memory are found only near RAM.
+
+    ``pfn_to_online_page()`` asks that, too (``pfn_section_valid()``, include/linux/mmzone.h).
+    """
+    start = pfn - pfn % PAGES_PER_SUBSECTION
+    return bool(kernel.iomem.overlapping(start, PAGES_PER_SUBSECTION))

@@ -15,6 +15,7 @@ from memsim.include.mmzone import ZoneType
 from memsim.include.page_flags import FLAG_BITS, PageFlag, PageType
 from memsim.mm.page_alloc import check_pages_enabled
 from memsim.mm.page_isolation import find_large_buddy
+from memsim.mm.resource import pfn_section_valid
 from memsim.patch import Hunk
 from memsim.section import POISON_FLAGS
 
@@ -76,7 +77,8 @@ class Subject:
     @cached_property
     def online(self) -> bool:
         """``pfn_to_online_page()`` finds a page."""
-        return self.kernel.memmap.pfn_to_online_page(self.pfn) is not None
+        found = self.kernel.memmap.pfn_to_online_page(self.pfn) is not None
+        return found and pfn_section_valid(self.kernel, self.pfn)
 
     @cached_property
     def free_head(self) -> int | None:

@@ -277,6 +277,14 @@ def test_an_unmovable_page_is_ebusy_when_the_range_is_isolated_and_nobody_is_ask
     assert machine.check() == []
 
 
+def test_addresses_in_the_log_have_ten_characters_at_least():
+    machine = Machine([(0, 2 * N)], reserved=[(N + 5, 1)])  # %#010llx, mm/memory_hotplug.c
+    with pytest.raises(KernelError, match="EBUSY"):
+        machine.offline(1)
+    reason = "failed due to failure to isolate range"
+    assert machine.log[-1] == f"memory offlining [mem 0x08000000-0x0fffffff] {reason}"
+
+
 def test_a_veto_is_told_in_the_log():
     machine = onlined()
     machine.register_memory_notifier(lambda action, *_: NOTIFY_BAD if "GOING" in action else None)

@@ -11,6 +11,7 @@ import pytest
 
 from memsim import AFTER, BEFORE, Hunk, Machine, Patch
 from memsim.errors import KernelError
+from memsim.fs.proc import kpageflags
 from memsim.include.page_flags import PageFlag, PageType
 from memsim.mm import page_isolation
 from memsim.mm.memory_hotplug import (
@@ -103,7 +104,7 @@ def every_kind(machine):
 def zoo(patch, release):
     """Return a machine and its page kinds; tests only read it."""
     machine = Machine(
-        ram=[(0, 0x1F000)], reserved=[(0x1000, 16)], patch=patch, release=release, memmap_on_memory=True
+        ram=[(0, 0x1F001)], reserved=[(0x1000, 16)], patch=patch, release=release, memmap_on_memory=True
     )
     return machine, every_kind(machine)
 
@@ -617,6 +618,18 @@ def test_unpoison_looks_at_the_references(refcount, action):
     assert WALKERS["unpoison"].decide(machine.kernel, pfn).action == action
 
 
+def test_of_a_hole_in_boot_memory_only_the_sub_section_with_ram_is_found():
+    # pfn_to_online_page() asks pfn_section_valid(); /proc/kpageflags is read through it.
+    machine = Machine([(0, 32768 + 1000)])
+    near, far = 32768 + 1000, 32768 + 1024
+    for name, found, none in (("pfn_to_online_page", "page", "NULL"), ("kpageflags", "RESERVED", "NOPAGE")):
+        assert [WALKERS[name].decide(machine.kernel, pfn).action for pfn in (near, far)] == [found, none]
+    assert [int(word) for word in kpageflags(machine.kernel, near, 25)[[0, 24]]] == [1 << 32, 1 << 20]
+    for pfn, errno in ((near, "EBUSY"), (far, "ENXIO")):
+        with pytest.raises(KernelError, match=errno):
+            machine.poison(pfn)
+
+
 @pytest.mark.parametrize(("release", "debug_vm"), [("6.1", False), ("6.1", True), ("6.12", True)])
 @pytest.mark.parametrize("patch", [BEFORE, AFTER], ids=["before", "after"])
 def test_bad_page_agrees_with_freeing_the_page(release, debug_vm, patch):
@@ -705,7 +718,7 @@ def outcome(function, kernel, pfn, nothing, something):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_memory_failure_does_what_its_walker_says(kind):
-    machine = Machine(ram=[(0, 0x1F000)], reserved=[(0x1000, 16)], memmap_on_memory=True)
+    machine = Machine(ram=[(0, 0x1F001)], reserved=[(0x1000, 16)], memmap_on_memory=True)
     pfn = every_kind(machine)[kind]
     said = WALKERS["memory_failure"].decide(machine.kernel, pfn).action
     errnos = {"ENXIO": "ENXIO", "ask the device": "ENXIO", "EHWPOISON": "EHWPOISON", "mark only": "EBUSY"}
