@@ -42,8 +42,8 @@ def test_a_free_page_is_taken_out_of_its_block_and_all_others_stay_free(release)
     assert machine.check() == []
 
 
-@pytest.mark.parametrize("place", [0, -1])
-def test_the_first_and_the_last_page_of_a_block_can_be_taken(place):
+@pytest.mark.parametrize("place", [0, 512, -1])
+def test_the_first_the_middle_and_the_last_page_of_a_block_can_be_taken(place):
     machine = onlined()
     pfn = range(P, P + N)[place]
     machine.poison(pfn)
