@@ -232,6 +232,11 @@ def test_boot_memory_of_one_zone_can_go_offline():
     assert machine.check() == []
 
 
+def test_two_blocks_of_boot_memory_that_meet_at_4_gib_are_of_one_zone_each():
+    machine = Machine([(P - N, 2 * N)])
+    assert [machine.block(block).zone.name for block in (31, 32)] == ["DMA32", "Normal"]
+
+
 # ---- self-hosted vmemmap ---------------------------------------------------------------------------
 
 
