@@ -15,6 +15,7 @@ links, probe and soft-offline files.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -177,10 +178,8 @@ def can_self_host(kernel: Kernel, pfn: int, nr_pages: int) -> bool:
 
 def auto_online(kernel: Kernel, block: MemoryBlock, online_type: str) -> None:
     """Online a block that was just added; a failure leaves it offline and is told to nobody."""
-    try:
+    with suppress(KernelError):
         device_online(kernel, block, online_type)
-    except KernelError as error:
-        kernel.state.printk(f"auto-onlining memory{block.block_id} failed: {error}")
 
 
 @kernel_function

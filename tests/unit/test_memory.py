@@ -121,6 +121,7 @@ def test_a_block_that_does_not_come_online_by_itself_is_added_all_the_same():
     )
     machine.add_memory(P, 2 * N)
     assert [machine.block(block).state for block in (32, 33)] == ["offline", "online"]
+    assert machine.log == []  # add_memory_resource() ignores what comes of it
 
 
 # ---- remove ----------------------------------------------------------------------------------------
@@ -344,6 +345,16 @@ def test_online_kernel_goes_to_the_kernel_zone_whose_span_the_block_lies_in():
     machine.add_memory(2 * N, N)
     machine.online(2, "online_kernel")
     assert machine.page(2 * N).zone == machine.zone("DMA32").type
+
+
+def test_online_kernel_goes_to_a_kernel_zone_even_between_blocks_of_zone_movable():
+    machine = booted()
+    machine.add_memory(P, 3 * N)
+    machine.online(32, "online_movable")
+    machine.online(34, "online_movable")
+    machine.online(33, "online_kernel")
+    assert [machine.block(block).zone.name for block in (32, 33, 34)] == ["Movable", "Normal", "Movable"]
+    assert machine.check() == []
 
 
 def test_present_early_pages_are_those_of_boot_sections_only():
