@@ -159,7 +159,8 @@ class Conversation:
             if not select.select([self.worker.control], [], [], 0.2)[0]:
                 self.worker.stop()
             status = self.worker.how_it_ended()
-        except OSError as error:
+        except (OSError, WorkerError) as error:
+            self._close()
             raise WorkerError(str(error)) from None
         self._ended = True
         return _told_end(status, self.limits)

@@ -76,15 +76,35 @@ class Examiner:
             ]
 
     def _question(self, question: Question, student: str, desk: _Desk) -> QuestionResult:
-        result = QuestionResult(question.name, question.points)
-        mine = question.variant_of(student)
         with _Line(desk, question) as line:
-            for test, points in question.tests.items():
-                rng = fresh(self.key, self.assignment.name, question.name, test, student)
-                message, faulty = _run(test, question.name, line.call, rng, mine)
-                result.tests.append(RuleResult(title(test), points, not message, message, faulty))
-            result.problems, result.printed = line.problems, line.printed
-        return result
+            tests = put(question, line.call, self.assignment.name, student, self.key)
+            return QuestionResult(question.name, question.points, tests, line.problems, line.printed)
+
+
+def put(
+    question: Question, call: Callable[[list[Any]], Any], assignment: str, student: str, key: str
+) -> list[RuleResult]:
+    """Put the hidden tests of a question to whatever answers its calls.
+
+    ``call`` takes the arguments of a call and returns what was answered, of the type that the question
+    wants, or a :class:`~memsim.grading.conversation.Failure`.
+
+    >>> from memsim.grading.assignment import Question
+    >>> def doubles(rng, mine):
+    ...     "Any number is doubled."
+    ...     number = rng.randrange(1000)
+    ...     return None if (yield [number]) == 2 * number else "It is not twice the number."
+    >>> question = Question("double", 1, "compute", int, {doubles: 2})
+    >>> put(question, lambda arguments: 2 * arguments[0], "numbers", "ada", "a key")
+    [RuleResult(title='Any number is doubled.', points=2, passed=True, message='', needs_teacher=False)]
+    """
+    mine = question.variant_of(student)
+    results = []
+    for test, points in question.tests.items():
+        rng = fresh(key, assignment, question.name, test, student)
+        message, faulty = _run(test, question.name, call, rng, mine)
+        results.append(RuleResult(title(test), points, not message, message, faulty))
+    return results
 
 
 class _Desk:

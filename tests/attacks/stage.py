@@ -11,7 +11,7 @@ from pathlib import Path
 
 from memsim.grading.assignment import Assignment, Limits
 from memsim.grading.conversation import Conversation, Failure
-from memsim.grading.fences import NONE
+from memsim.grading.fences import NONE, _own_uid
 from memsim.grading.judge import Examiner
 from memsim.grading.worker import Submitted, Worker, WorkerError
 
@@ -123,7 +123,11 @@ def examine(fence, cells, student="mallory", key="a key", assignment=ASSIGNMENT)
 
 
 def left_behind():
-    """Return the processes that still run as a worker's user, when those that were killed are gone."""
+    """Return the processes that still run as a worker's user, when those that were killed are gone.
+
+    As root that user is this process's own, so that another suite on this machine is not seen here. For
+    others it is bubblewrap that ends what is in its namespace.
+    """
     for _ in range(50):
         if not (found := _processes_of_workers()):
             break
@@ -133,9 +137,10 @@ def left_behind():
 
 def _processes_of_workers():
     found = []
+    user = _own_uid() if os.geteuid() == 0 else None
     for path in Path("/proc").iterdir():
         try:
-            if path.name.isdigit() and path.stat().st_uid == 1_900_000_000 + os.getpid():
+            if path.name.isdigit() and path.stat().st_uid == user:
                 found.append(int(path.name))
         except OSError:
             continue

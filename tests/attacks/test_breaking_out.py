@@ -9,10 +9,14 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
-from memsim.grading.conversation import Failure
+from memsim.grading.assignment import Limits
+from memsim.grading.conversation import Conversation, Failure
+from memsim.grading.fences import NONE
+from memsim.grading.worker import Submitted, Worker, WorkerError
 
 from .stage import (
     ASSIGNMENT,
@@ -89,6 +93,16 @@ def test_it_does_harm_without_a_fence(name, scene, victim):
     answered = not isinstance(value, Failure) and value > 0
     broken = isinstance(value, Failure) and value.kind == "broken"
     assert answered or broken or not scene.untouched(), value
+
+
+def test_nothing_stays_open_when_the_worker_is_killed():
+    source = "import os\ndef double(number):\n    os.kill(os.getppid(), 9)\n    os._exit(0)"
+    with Worker(NONE, Submitted("mallory", [source])) as worker:
+        before = set(Path("/proc/self/fd").iterdir())
+        conversation = Conversation(worker, "double", Limits())
+        with pytest.raises(WorkerError, match="the worker ended"):
+            conversation.call([3], int)
+        assert set(Path("/proc/self/fd").iterdir()) == before
 
 
 # ---- what uses up the machine ------------------------------------------------------------------------

@@ -4,12 +4,16 @@ Each test first shows what the obvious way of doing it would let happen.
 """
 
 import csv
+import gzip
+import html
+import io
 import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+import zipfile
 from datetime import UTC, datetime
 from html.parser import HTMLParser
 from pathlib import Path
@@ -17,15 +21,18 @@ from pathlib import Path
 import pytest
 
 from memsim.grading import feedback, tables
+from memsim.grading.assignment import Assignment
 from memsim.grading.batch import Batch
 from memsim.grading.checking import CheckError, check
 from memsim.grading.engines import ThisMachine
 from memsim.grading.grade import Grader
+from memsim.grading.inside.variants import variant
 from memsim.grading.late import LateError, Policy, collected, moment
-from memsim.grading.notebook import UnreadableError, read, sources
+from memsim.grading.notebook import LARGEST_FILE, UnreadableError, read, sources
+from memsim.grading.outputs import write_all
 from memsim.grading.submissions import find
 
-from .stage import ASSIGNMENT, FULL, GRADING, SOLVED
+from .stage import ASSIGNMENT, FULL, GRADING, SOLVED, examine
 
 QUESTIONS = [question.name for question in ASSIGNMENT.questions]
 
@@ -186,7 +193,21 @@ def test_row_18_markup_of_a_student_is_text(cell, fence):
     assert policy.startswith("default-src 'none'; style-src 'sha256-")
 
 
-def test_own_62_control_and_direction_characters_are_spelt_out(fence):
+def test_own_41_half_a_character_does_not_stop_the_feedback(fence, tmp_path):
+    quotes = GRADING.replace('"double", 1, "compute", int', '"double", 1, "compute", str').replace(
+        'return None if answer == 6 else "It is not twice three."', 'return f"{answer} is not six."'
+    )
+    cells = ["def double(number):\n    return '\\ud800'", SOLVED[1]]
+    result = Grader(Assignment.parse(quotes), b"", fence, "k").grade("mallory", "w.ipynb", notebook(*cells))
+    message = result.questions[0].tests[0].message
+
+    with pytest.raises(UnicodeEncodeError):  # whoever writes it down as it is does not come to the next one
+        (tmp_path / "naive.html").write_text(message, encoding="utf-8")
+    write_all(tmp_path, [result], {})
+    assert "d800 is not six." in (tmp_path / "feedback" / "mallory.html").read_text(encoding="utf-8")
+
+
+def test_own_62_control_and_direction_characters_are_spelt_out(fence, monkeypatch):
     result = grade(
         fence, notebook("def double(number):\n    raise ValueError('\\x1b[2J\\u202e\\x00\\ud800')")
     )
@@ -195,6 +216,8 @@ def test_own_62_control_and_direction_characters_are_spelt_out(fence):
     assert "ValueError" in page
     assert not re.search("[\x00\x1b\u202e]", page)
     page.encode()  # half a character would not
+    monkeypatch.setattr("memsim.grading.feedback._text", html.escape)  # what keeps markup out, and no more
+    assert len(set(re.findall("[\x00\x1b\u202e]", feedback.page(result)))) == 3
 
 
 def test_row_19_no_hidden_test_is_in_what_is_given_back(fence):
@@ -301,50 +324,99 @@ def test_own_63_a_bomb_of_brackets_is_not_opened():
         sources(bomb)
 
 
-@pytest.mark.parametrize("start", [b"PK\x03\x04", b"\x1f\x8b\x08", b"%PDF-1.7"])
-def test_own_64_an_archive_is_refused_and_never_unpacked(start):
-    with pytest.raises(UnreadableError, match="hand in the"):
-        sources(start + b"\x00" * 100)
+def zipped(data):
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("work.ipynb", data)
+    return packed.getvalue()
+
+
+def unzipped(data):
+    return zipfile.ZipFile(io.BytesIO(data)).read("work.ipynb")
 
 
 @pytest.mark.parametrize(
-    "student", ["../../escaped", "..", ".", "a/b", "x" * 400, "\udcff", "con", "a\nb", "-rf"]
+    ("pack", "unpack"),
+    [
+        pytest.param(zipped, unzipped, id="own-64-a-zip-archive"),
+        pytest.param(gzip.compress, gzip.decompress, id="own-64-a-gzip-archive"),
+    ],
 )
-def test_own_65_a_students_name_is_no_path(student, fence, tmp_path):
-    work = tmp_path / "submitted"
-    work.mkdir()
+def test_an_archive_is_refused_and_never_unpacked(pack, unpack):
+    bomb = pack(bytes(LARGEST_FILE + 1))
+
+    assert len(bomb) < LARGEST_FILE / 500  # so that a limit on the file lets it pass
+    assert len(unpack(bomb)) > LARGEST_FILE
+    with pytest.raises(UnreadableError, match=r"archive.*hand in the"):
+        sources(bomb)
+
+
+def in_its_place(out, path):
+    """Return whether a file of a student is where such files belong, with a name that can be passed on."""
+    folders = {"feedback": 2, "gradescope": 3}
+    parts = path.relative_to(out).parts if path.is_relative_to(out) else ("elsewhere",)
+    return folders.get(parts[0]) == len(parts) and str(path).isprintable()
+
+
+def written_by_students(folder):
+    """Return the files that are named after students."""
+    ours = {"grades.csv", "canvas.csv", "moodle.csv", "report.json"}
+    return [path for path in folder.rglob("*") if path.is_file() and path.name not in ours]
+
+
+@pytest.mark.parametrize("student", ["../../escaped", "..", "a/b", "x" * 400, "\udcff", "a\nb"])
+def test_own_65_a_students_name_is_no_path(student, fence, tmp_path, monkeypatch):
     result = grade(fence, notebook(*SOLVED), student=student)
     out = tmp_path / "out" / "deep"
-    from memsim.grading.outputs import write_all  # noqa: PLC0415 (only here)
-
     write_all(out, [result], {})
-    written = [path for path in tmp_path.rglob("*") if path.is_file()]
-    assert all(path.is_relative_to(out) for path in written)
-    assert len(written) == 6
+    assert len(written_by_students(tmp_path)) == 2
+    assert all(in_its_place(out, path) for path in written_by_students(tmp_path))
+
+    monkeypatch.setattr("memsim.grading.outputs.file_name", str)
+    naive = tmp_path / "naive" / "deep"
+    try:
+        write_all(naive, [result], {})
+    except OSError:  # it ends the batch
+        return
+    written = written_by_students(tmp_path / "naive") + list(tmp_path.glob("escaped*"))
+    assert len(written) < 2 or not all(in_its_place(naive, path) for path in written)
 
 
-def test_own_66_a_students_name_is_no_formula(fence):
+def test_own_66_a_students_name_is_no_formula(fence, monkeypatch):
     result = grade(fence, notebook(*SOLVED), student='=HYPERLINK("http://example.org","ada")')
 
-    for table in (tables.grades([result]), tables.canvas([result]), tables.moodle([result])):
-        cells = [cell for row in csv.reader(table.splitlines()) for cell in row]
-        assert not any(cell.startswith("=") for cell in cells)
+    def formulas():
+        made = [tables.grades([result]), tables.canvas([result]), tables.moodle([result])]
+        cells = [cell for table in made for row in csv.reader(table.splitlines()) for cell in row]
+        return [cell for cell in cells if cell.startswith("=")]
+
+    assert formulas() == []
+    monkeypatch.setattr("memsim.grading.tables._harmless", lambda cell: cell)
+    assert len(formulas()) == 4  # Canvas has the name twice
 
 
-def test_own_67_a_name_that_only_looks_right_is_another_name(fence):
-    looks = "def d\u043euble(number):\n    return 2 * number"  # a Cyrillic o
+def test_own_67_a_long_name_that_begins_as_anothers_takes_no_place_of_theirs(fence, tmp_path, monkeypatch):
+    names = ["x" * 300, "x" * 300 + "y"]
+    results = [grade(fence, notebook(*SOLVED), student=name) for name in names]
+    write_all(tmp_path / "out", results, {})
+    assert len(written_by_students(tmp_path / "out")) == 4
 
-    result = grade(fence, notebook(looks, SOLVED[1]))
-    assert scores(result) == {"double": 0, "plus_one": 2}
-    assert "no function double()" in result.questions[0].tests[0].message
+    monkeypatch.setattr("memsim.grading.outputs.file_name", lambda name: name[:150])
+    write_all(tmp_path / "naive", results, {})
+    assert len(written_by_students(tmp_path / "naive")) == 2  # of the first one nothing is left
 
 
 def test_own_68_the_students_id_is_the_collectors(fence):
-    cells = [
-        "STUDENT = 'somebody else'\ndef double(number):\n    return 2 * number if STUDENT == 'mallory' else 0"
-    ]
+    by_hand = GRADING.replace("limits=LIMITS", "limits=LIMITS, variant={'block': range(1000)}").replace(
+        'return None if answer == 6 else "It is not twice three."',
+        'return None if answer == mine["block"] else "Not your block."',
+    )
+    assignment = Assignment.parse(by_hand)
+    hers = variant("double", "ada", block=range(1000))["block"]
+    copied = ["STUDENT = 'ada'", f"def double(number):\n    return {hers}", SOLVED[1]]
 
-    assert scores(grade(fence, notebook(*cells, SOLVED[1]))) == FULL
+    assert examine(fence, copied, "ada", assignment=assignment)[0]["double"] == 1  # if it were believed
+    assert examine(fence, copied, "mallory", assignment=assignment)[0]["double"] == 0
 
 
 def test_own_69_what_is_left_in_the_output_folder_by_a_student_is_not_there(fence, tmp_path):

@@ -3,9 +3,16 @@
 Where a grader compares what the student's function returns with ``==``, the student's class decides.
 """
 
+import json
+from queue import Empty, Queue
+from threading import Thread
+
 import pytest
 
-from memsim.grading.assignment import Assignment
+from memsim.grading.assignment import Assignment, Limits
+from memsim.grading.conversation import Conversation
+from memsim.grading.fences import NONE
+from memsim.grading.worker import Submitted, Worker
 
 from .stage import examine
 
@@ -22,12 +29,14 @@ EQUAL_TO_ONE = {
     ),
 }
 GRADING = '''
-from memsim.grading import Assignment, Question
+from memsim.grading import Assignment, Limits, Question
 def one(rng, mine):
     """It is one."""
     answer = yield []
     return None if answer == 1 else "It is not one."
-ASSIGNMENT = Assignment("one", 0, [Question("f", 1, "compute", int, {one: 1})])
+ASSIGNMENT = Assignment("one", 0, [
+    Question("f", 1, "compute", int, {one: 1}, limits=Limits(wall_seconds=2, answer_kib=64))
+])
 '''
 ONE = Assignment.parse(GRADING)
 
@@ -43,58 +52,108 @@ def test_a_value_that_is_only_equal_is_refused(name, fence):
     assert "returns another type" in messages[0]
 
 
-BIG = '''
+# ---- values that deceive a test, or end the grader that looks at them ---------------------------------
+
+DECEIVED = """
 from memsim.grading import Assignment, Question
-def any_answer(rng, mine):
-    """It is an answer."""
+def a_rule(rng, mine):
+    "An honest rule."
     answer = yield []
-    return "It is not the answer."
-ASSIGNMENT = Assignment("any", 0, [Question("f", 1, "compute", RETURNS, {any_answer: 1})])
-'''
+    TEST
+ASSIGNMENT = Assignment("any", 0, [Question("f", 1, "compute", RETURNS, {a_rule: 1})])
+"""
+PAID = "paid"
 STRANGE = {
-    "own-39-not-a-number": ("float", "return float('nan')", "no number"),
-    "own-40-infinity-in-a-list": ("list[float]", "return [1.0, float('inf')]", "item 1 is inf"),
-    "own-41-half-a-character": ("int | str", "return '\\ud800' * 10", "It is not the answer."),
+    "own-39-not-a-number": (
+        *("float", "return float('nan')"),
+        *("return 'Not near one.' if abs(answer - 1) > 0.1 else None", PAID, "no number"),
+    ),
+    "own-40-infinity-in-a-list": (
+        *("list[float]", "return [float('inf')] * 3"),
+        "return None if answer[0] >= 1 and all(b == 2 * a for a, b in zip(answer, answer[1:])) else 'No.'",
+        *(PAID, "item 0 is inf"),
+    ),
     "own-42-deep-nesting": (
-        "list",
-        "x = []\n    for _ in range(10**5): x = [x]\n    return x",
-        "nested deeper",
+        *("list", "x = []\n    for _ in range(10**5): x = [x]\n    return x"),
+        *("return f'{answer} is not empty.'", RecursionError, "nested deeper"),
     ),
-    "own-43-a-list-that-holds-itself": ("list", "x = []\n    x.append(x)\n    return x", "nested deeper"),
-    "own-44-keys-that-are-no-text": ("dict[str, int]", "return {1: 1}", "key of type int"),
+    "own-43-a-list-that-is-its-own-item": (
+        *("list", "x = []\n    x.append(x)\n    return x"),
+        *("import json\n    return f'{json.dumps(answer)} is not empty.'", ValueError, "nested deeper"),
+    ),
+    "own-44-keys-that-are-no-text": (
+        *("dict[str, int]", "return {1: 1}"),
+        "import json\n    return None if json.loads(json.dumps(answer)) == {'1': 1} else 'No.'",
+        *(PAID, "key of type int"),
+    ),
     "own-45-a-key-twice": (
-        "dict[str, int]",
-        "class S(str): __hash__ = lambda s: id(s)\n    return {S('a'): 1, S('a'): 2}",
-        "key of type S",
+        *("dict[str, int]", "class S(str): __hash__ = lambda s: id(s)\n    return {S('a'): 1, S('a'): 2}"),
+        "return None if len(answer) == 2 and set(answer.values()) == {1, 2} else 'Two zones.'",
+        *(PAID, "key of type S"),
     ),
-    "own-46-a-tuple": ("list[int]", "return (1, 2)", "is a tuple"),
-    "own-47-a-generator": ("list[int]", "return (n for n in [1])", "is a generator"),
-    "own-48-nothing": ("int", "pass", "is None"),
+    "own-46-a-tuple": (
+        *("list[int]", "return (1, 2)"),
+        "import json\n    return None if json.loads(json.dumps(answer)) == [1, 2] else 'No.'",
+        *(PAID, "is a tuple"),
+    ),
+    "own-47-a-generator-that-is-empty-when-looked-at-again": (
+        *("list[int]", "return (n for n in [-1])"),
+        "return 'No.' if any(n > 10 for n in answer) or any(n < 0 for n in answer) else None",
+        *(PAID, "is a generator"),
+    ),
+    "own-48-a-list-that-agrees-with-every-look": (
+        *("list[int]", "class L(list): __contains__ = __eq__ = lambda *_: True\n    return L()"),
+        *("return None if 10 in answer and 3 in answer else 'No.'", PAID, "is a L"),
+    ),
     "own-49-a-name-that-raises": (
         "int",
-        "class M(type): __name__ = property(lambda cls: exit())\n    return M('X', (), {})()",
-        "raised",
+        "import sys\n    class M(type): __name__ = property(sys.exit)\n    return M('', (), {})()",
+        *("return None if answer == 1 else f'{type(answer).__name__} is not one.'", SystemExit, "raised"),
     ),
     "own-50-an-exception-that-cannot-be-told": (
-        "int",
-        "class E(Exception):\n        def __str__(self): raise SystemExit\n    raise E",
-        "cannot be shown",
+        *("int", "class E(Exception):\n        def __str__(self): raise SystemExit\n    raise E"),
+        *("return None", SystemExit, "cannot be shown"),
     ),
 }
 
 
+def asked_without_defence(source, assignment):
+    """Call the function here, and let the test judge whatever comes."""
+    space = {}
+    exec(source, space)  # noqa: S102 (ours)
+    (question,) = assignment.questions
+    (test,) = question.tests
+    judging = test(None, {})
+    arguments = next(judging)
+    try:
+        value = space["f"](*arguments)
+    except Exception as error:  # noqa: BLE001 (as a grader does that tells the student what was raised)
+        return str(error)
+    with pytest.raises(StopIteration) as end:
+        judging.send(value)
+    return end.value.value or PAID
+
+
 @pytest.mark.parametrize("name", STRANGE)
 def test_a_strange_value_is_answered_with_its_reason(name, fence):
-    returns, body, message = STRANGE[name]
-    assignment = Assignment.parse(BIG.replace("RETURNS", returns))
-    scores, messages = examine(fence, [f"def f():\n    {body}\n"], assignment=assignment)
+    returns, body, test, harm, message = STRANGE[name]
+    source = f"def f():\n    {body}\n"
+    assignment = Assignment.parse(DECEIVED.replace("RETURNS", returns).replace("TEST", test))
 
+    if harm == PAID:
+        assert asked_without_defence(source, assignment) == PAID
+    else:
+        with pytest.raises(harm):
+            asked_without_defence(source, assignment)
+    scores, messages = examine(fence, [source], assignment=assignment)
     assert scores == {"f": 0}
     assert message in messages[0]
 
 
+# ---- frames on the channel, written by the student ------------------------------------------------
+
 FORGED = """
-import os, struct
+import os, struct, time
 def f():
     text = FRAME
     for fd in range(3, 64):
@@ -104,25 +163,83 @@ def f():
             pass
     END
 """
+SLEEP, RETURN = "time.sleep(600)", "return 1"
+WAITS = "it still waits"
 FRAMES = {
-    "own-51-a-frame-without-end": ("struct.pack('>I', 0xffffffff)", "return 1"),
-    "own-52-a-frame-that-is-no-json": ("struct.pack('>I', 4) + b'\\\\xff{]['", "return 1"),
-    "own-53-a-frame-of-nested-lists": ("struct.pack('>I', 50000) + b'[' * 50000", "return 1"),
-    "own-54-a-frame-of-one-long-number": ("struct.pack('>I', 50000) + b'9' * 50000", "return 1"),
-    "own-55-a-frame-with-not-a-number": ("struct.pack('>I', 14) + b'{\"value\": NaN}'", "return 1"),
-    "own-56-a-frame-with-a-forged-verdict": (
-        "struct.pack('>I', 31) + b'{\"value\": 1, \"passed\": [1,2,3]}'",
-        "return 1",
+    "own-51-a-frame-without-end": (
+        *("struct.pack('>I', 0xffffffff) + bytes(100_000)", SLEEP),
+        *("length_of", WAITS, "4,294,967,295 bytes"),
     ),
-    "own-57-half-a-frame": ("struct.pack('>I', 400) + b'{\"value\": '", "os._exit(0)"),
+    "own-52-a-frame-that-is-no-json": (
+        *("struct.pack('>I', 4) + b'\\xff{]['", RETURN),
+        *("decode", ValueError, "codec"),
+    ),
+    "own-53-a-frame-of-nested-lists": (
+        *("struct.pack('>I', 50000) + b'[' * 50000", RETURN),
+        *("decode", RecursionError, "recursion"),
+    ),
+    "own-54-a-frame-of-one-long-number": (
+        *("struct.pack('>I', 50000) + b'9' * 50000", RETURN),
+        *("decode", ValueError, "digits"),
+    ),
+    "own-55-a-frame-of-a-list": (
+        *("struct.pack('>I', 3) + b'[1]'", RETURN),
+        *("_understood", TypeError, "cannot be read"),
+    ),
+    "own-56-a-frame-with-true-for-one": (
+        *("struct.pack('>I', 15) + b'{\"value\": true}'", RETURN),
+        *("problem", PAID, "another type"),
+    ),
+    "own-57-half-a-frame": (
+        *("struct.pack('>I', 400) + b'{\"value\": '", SLEEP),
+        *("Conversation._left", WAITS, "no answer within"),
+    ),
 }
+WITHOUT = {
+    "length_of": lambda header, _: int.from_bytes(header),
+    "decode": json.loads,
+    "_understood": lambda reply, _: reply["value"],
+    "problem": lambda *_: None,
+    "Conversation._left": lambda _: 10.0**6,
+}
+"""What stands in the place of each defence in a grader that trusts the student's process."""
+
+
+def read_without(defence, source, monkeypatch):
+    """Return what such a grader reads, or what ends it."""
+    monkeypatch.setattr(f"memsim.grading.conversation.{defence}", WITHOUT[defence])
+    answers = Queue()
+
+    def ask():
+        try:
+            with Conversation(worker, "f", Limits(answer_kib=64)) as conversation:
+                answers.put(conversation.call([], int))
+        except Exception as error:  # noqa: BLE001 (whatever it is, it ends the grader)
+            answers.put(error)
+
+    with Worker(NONE, Submitted("mallory", [source])) as worker:
+        asking = Thread(target=ask)
+        asking.start()
+        try:
+            return answers.get(timeout=5)
+        except Empty:
+            worker.stop()
+            return WAITS
+        finally:
+            monkeypatch.undo()
+            asking.join()
 
 
 @pytest.mark.parametrize("name", FRAMES)
-def test_a_forged_frame_is_an_answer_that_cannot_be_read(name, fence):
-    frame, end = FRAMES[name]
-    source = FORGED.replace("FRAME", frame.replace("\\\\", "\\")).replace("END", end)
-    scores, messages = examine(fence, [source], assignment=ONE)
+def test_a_forged_frame_is_an_answer_that_cannot_be_read(name, fence, monkeypatch):
+    frame, end, defence, harm, message = FRAMES[name]
+    source = FORGED.replace("FRAME", frame).replace("END", end)
 
+    read = read_without(defence, source, monkeypatch)
+    if isinstance(harm, type):
+        assert isinstance(read, harm)
+    else:
+        assert read == (1 if harm == PAID else harm)
+    scores, messages = examine(fence, [source], assignment=ONE)
     assert scores == {"f": 0}
-    assert "cannot be read" in messages[0] or "ended" in messages[0]
+    assert message in messages[0]

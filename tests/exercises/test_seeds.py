@@ -11,10 +11,10 @@ import pytest
 
 import memsim.grading
 from memsim.grading import check
-from memsim.grading.assignment import Assignment, fresh
+from memsim.grading.assignment import Assignment
 from memsim.grading.conversation import Failure
 from memsim.grading.course import code_of, load, solution_copy, source_of, with_answer
-from memsim.grading.judge import _run
+from memsim.grading.judge import put
 from memsim.grading.values import problem
 
 GRADING = [
@@ -45,14 +45,10 @@ def judged(assignment, question, cells, student):
         wrong = problem(value, question.returns)
         return Failure("answer", f"the answer {wrong}") if wrong else value
 
-    score, messages = 0, []
-    for test, points in question.tests.items():
-        rng = fresh(f"key of {student}", assignment.name, question.name, test, student)
-        message, needs_teacher = _run(test, question.name, call, rng, question.variant_of(student))
-        assert not needs_teacher, message
-        score += 0 if message else points
-        messages += [message] if message else []
-    return score, messages
+    results = put(question, call, assignment.name, student, f"key of {student}")
+    assert not any(result.needs_teacher for result in results), results
+    score = sum(result.points for result in results if result.passed)
+    return score, [result.message for result in results if result.message]
 
 
 @every_assignment
