@@ -284,6 +284,23 @@ def test_vmemmap_leaves_the_zone_when_its_block_does_not_come_online(kernel_kind
     assert not machine.kernel.memmap.section(P).online
 
 
+def test_vmemmap_stays_present_when_its_block_does_not_go_offline(kernel_kind):
+    release, patch = kernel_kind
+    machine = hosting(patch, release)
+    machine.online(32, "online_movable")
+    machine.register_memory_notifier(lambda action, *_: NOTIFY_BAD if action == "MEM_GOING_OFFLINE" else None)
+    assert "vetoed MEM_GOING_OFFLINE" in refused("EPERM", machine.offline, 32)
+    assert movable(machine) == (P, N, N, N - 512)
+
+
+def test_a_section_that_is_all_vmemmap_stays_offline_with_its_block():
+    machine = Machine([(0, N)], block_pages=64 * N, memmap_on_memory=True)
+    machine.add_memory(64 * N, 64 * N)
+    machine.register_memory_notifier(lambda action, *_: NOTIFY_BAD if action == "MEM_GOING_ONLINE" else None)
+    refused("EPERM", machine.online, 1)
+    assert not machine.kernel.memmap.sections[64].online
+
+
 def test_a_section_that_is_all_vmemmap_is_online_as_long_as_its_block():
     # mhp_init_memmap_on_memory(): struct pages for 64 sections fill one, which online_pages() never sees.
     machine = Machine([(0, N)], block_pages=64 * N, memmap_on_memory=True)
