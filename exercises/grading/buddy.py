@@ -194,6 +194,17 @@ def isolated_with_isolated(rng, mine):
     return None
 
 
+MERGES_BELOW = """def freed_blocks(freed, isolated):
+    free = {}
+    for pfn in freed:
+        order = 0
+        while order < LIMIT and free.get(pfn ^ 1 << order) == order:
+            del free[pfn ^ 1 << order]
+            pfn &= ~(1 << order)
+            order += 1
+        free[pfn] = order
+    return sorted([pfn, order] for pfn, order in free.items())
+"""
 freed_blocks = Question(
     "freed_blocks",
     difficulty=3,
@@ -203,33 +214,13 @@ freed_blocks = Question(
     wrong=[
         Wrong(
             "isolation_does_not_matter_to_free_pages",
-            """def freed_blocks(freed, isolated):
-    free = {}
-    for pfn in freed:
-        order = 0
-        while order < 10 and free.get(pfn ^ 1 << order) == order:
-            del free[pfn ^ 1 << order]
-            pfn &= ~(1 << order)
-            order += 1
-        free[pfn] = order
-    return sorted([pfn, order] for pfn, order in free.items())
-""",
+            MERGES_BELOW.replace("LIMIT", "10"),
             score=4,
             message="an isolated one and another do not merge",
         ),
         Wrong(
             "a_pageblock_is_the_largest_block",
-            """def freed_blocks(freed, isolated):
-    free = {}
-    for pfn in freed:
-        order = 0
-        while order < 9 and free.get(pfn ^ 1 << order) == order:
-            del free[pfn ^ 1 << order]
-            pfn &= ~(1 << order)
-            order += 1
-        free[pfn] = order
-    return sorted([pfn, order] for pfn, order in free.items())
-""",
+            MERGES_BELOW.replace("LIMIT", "9"),
             score=4,
             message="up to MAX_PAGE_ORDER",
         ),
@@ -252,17 +243,7 @@ freed_blocks = Question(
         ),
         Wrong(
             "isolated_pages_never_merge_beyond_their_pageblock",
-            """def freed_blocks(freed, isolated):
-    free = {}
-    for pfn in freed:
-        order = 0
-        while order < (9 if isolated else 10) and free.get(pfn ^ 1 << order) == order:
-            del free[pfn ^ 1 << order]
-            pfn &= ~(1 << order)
-            order += 1
-        free[pfn] = order
-    return sorted([pfn, order] for pfn, order in free.items())
-""",
+            MERGES_BELOW.replace("LIMIT", "(9 if isolated else 10)"),
             score=5,
             message="wait on the same list",
         ),
