@@ -250,6 +250,8 @@ def seen(shrunk, grown_by, missing):
         down = 0 if missing == f"decrease {count}" else shrunk
         up = 0 if missing == f"increase {count}" else grown_by
         change[count] = down - up if count in ("listed", "offline") else up - down
+    if missing == "decrease offline":
+        change["offline"] = 0  # balloon_retrieve() takes the pages that came last, and these have no mark
     return change
 
 
@@ -291,7 +293,7 @@ def pages_on_the_list(rng, mine):
     """A line about the list or the mark is missing."""
     lines = [line for line in LINES if line.endswith(("listed", "offline"))]
     rule = (
-        "balloon_append() puts a page on the list and makes it Offline, balloon_retrieve() undoes both. A page that is freed and still Offline "
+        "balloon_append() puts a page on the list and makes it Offline, balloon_retrieve() undoes both, for the page that came last. A page that is freed and still Offline "
         "counts as Offline; a page that is listed and not Offline does not."
     )
     return (yield from judged_lines(rng, lines, rule))
@@ -315,6 +317,16 @@ missing_line = Question(
             "    return ''\n",
             score=4,
             message="not managed any more",
+        ),
+        Wrong(
+            "the_page_that_came_first_is_retrieved_first",
+            "def missing_line(shrunk, grown_by, change):\n"
+            "    for count, sign in {'managed': -1, 'listed': 1, 'offline': 1, 'current': -1}.items():\n"
+            "        if sign * change[count] in (-grown_by, shrunk):\n"
+            "            return ('increase ' if sign * change[count] == shrunk else 'decrease ') + count\n"
+            "    return ''\n",
+            score=3,
+            message="for the page that came last",
         ),
         Wrong(
             "what_is_missing_is_in_the_last_function",
