@@ -14,6 +14,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from memsim.drivers.host import answers
 from memsim.drivers.hv_balloon_hotadd import HotAddResponse, ha_pages_in_chunk, hot_add_req
 from memsim.drivers.hv_balloon_region import (
     DRIVER,
@@ -257,16 +258,13 @@ class HvBalloon(HvDynmemDevice):
         Raises
         ------
         MemsimError
-            None of these, or a negative number of times.
+            None of these, or too often; see :func:`memsim.drivers.host.answers`.
         """
-        if answer not in ANSWERS or times < 0:
-            known = ", ".join(ANSWERS)
-            msg = f"{self.name}: host answer {answer!r}, {times} times: must be one of {known}, not negative"
-            raise MemsimError(msg)
+        said = answers(self.name, ANSWERS, answer, times)
         if answer == "REPEAT":
             self._repeats += times
         else:
-            self._answers += [answer] * times
+            self._answers += said
 
     def wait(self, seconds: int) -> None:
         """Do nothing: this driver has no timer that acts on memory."""

@@ -81,7 +81,6 @@ class VirtioMem:
         *,
         usable_region_pages: int | None = None,
         plugged_pages: int = 0,
-        force_bbm: bool = False,
     ) -> None:
         """Probe the device; EINVAL if another driver has the online callback."""
         if device_block_pages & (device_block_pages - 1) or device_block_pages == 0:
@@ -93,12 +92,12 @@ class VirtioMem:
         self.kernel = kernel
         self.name = name
         usable = region_pages if usable_region_pages is None else usable_region_pages
-        self.host = VirtioMemHost(start_pfn, region_pages, device_block_pages, usable)
+        self.host = VirtioMemHost(name, start_pfn, region_pages, device_block_pages, usable)
         if plugged_pages:
             self.host.leave_plugged(plugged_pages)
         self.unplug_all_required = plugged_pages > 0
         sb_pages = max(pageblock_nr_pages, device_block_pages)
-        in_sbm = sb_pages < kernel.block_pages and not force_bbm
+        in_sbm = sb_pages < kernel.block_pages
         self.mode: SubBlocks | BigBlocks = (
             SubBlocks(self, sb_pages)
             if in_sbm

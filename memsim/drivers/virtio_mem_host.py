@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from memsim.drivers.host import answers
 from memsim.errors import KernelError, MemsimError
 from memsim.include.layout import hex_range
 
-ANSWERS = ("NACK", "BUSY", "ERROR")
+ANSWERS = ("NACK", "BUSY", "ERROR", "RESIZE:")
 _PLUG_ERRNO = {"NACK": "EAGAIN", "BUSY": "ETXTBSY", "ERROR": "EINVAL"}
 _UNPLUG_ERRNO = {"NACK": "ENOMEM", "BUSY": "ETXTBSY", "ERROR": "EINVAL"}
 _UNPLUG_ALL_ERRNO = {"NACK": "ENOMEM", "BUSY": "ETXTBSY", "ERROR": "ENOMEM"}
@@ -24,8 +25,11 @@ _UNPLUG_ALL_ERRNO = {"NACK": "ENOMEM", "BUSY": "ETXTBSY", "ERROR": "ENOMEM"}
 class VirtioMemHost:
     """Region, usable region, requested size, and one bit for each device block: plugged or not."""
 
-    def __init__(self, start_pfn: int, region_pages: int, block_pages: int, usable_pages: int) -> None:
+    def __init__(
+        self, name: str, start_pfn: int, region_pages: int, block_pages: int, usable_pages: int
+    ) -> None:
         """Offer a region in which nothing is plugged."""
+        self.name = name
         self.start_pfn = start_pfn
         self.region_pages = region_pages
         self.block_pages = block_pages
@@ -61,12 +65,9 @@ class VirtioMemHost:
         Raises
         ------
         MemsimError
-            The host knows no such answer.
+            The host knows no such answer, or not so many; see :func:`memsim.drivers.host.answers`.
         """
-        if answer not in ANSWERS and not (answer.startswith("RESIZE:") and answer[7:].isdigit()):
-            msg = f"host answer {answer!r} must be one of {', '.join(ANSWERS)}, RESIZE:<pages>"
-            raise MemsimError(msg)
-        self._answers += [answer] * times
+        self._answers += answers(self.name, ANSWERS, answer, times)
 
     def plug(self, pfn: int, nr_pages: int) -> None:
         """Request PLUG; the errno of anything but ACK is what the driver makes of it."""

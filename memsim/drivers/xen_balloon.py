@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from memsim.drivers.host import answers
 from memsim.drivers.xen_balloon_pages import (
     _HOUR,
     _SECOND,
@@ -109,12 +110,9 @@ class XenBalloon:
         Raises
         ------
         MemsimError
-            Xen knows no such answer.
+            Xen knows no such answer, or not so many; see :func:`memsim.drivers.host.answers`.
         """
-        if answer not in ANSWERS:
-            msg = f"{self.name}: host answer {answer!r} must be one of {', '.join(ANSWERS)}"
-            raise MemsimError(msg)
-        self._answers += [answer] * times
+        self._answers += answers(self.name, ANSWERS, answer, times)
 
     def xenmem_reservation_increase(self, nr_frames: int) -> int:
         """Return how many frames Xen populates of those it is asked for (drivers/xen/mem-reservation.c)."""

@@ -22,6 +22,8 @@ _WINDOW = 12
 """Tokens in a row that must be the same to count."""
 _ENOUGH = 25
 """So many pieces two students must share: answers of three lines are alike by nature."""
+_SHARE = 0.6
+"""And so much of what the shorter of the two has."""
 _COMMON = 0.25
 """Pieces that more than this share of all students have are common knowledge."""
 _FEW = 4
@@ -70,9 +72,7 @@ def pieces(cells: Iterable[str]) -> Pieces:
     )
 
 
-def alike(
-    submissions: Mapping[str, Sequence[str]], starter: Sequence[str], at_least: float = 0.6
-) -> list[Alike]:
+def alike(submissions: Mapping[str, Sequence[str]], starter: Sequence[str]) -> list[Alike]:
     """Return the pairs that are alike, most alike first.
 
     Parameters
@@ -97,6 +97,6 @@ def alike(
     found = [
         Alike(one, other, count / min(len(rare[one]), len(rare[other])), count)
         for (one, other), count in both.items()
-        if count >= _ENOUGH and count >= at_least * min(len(rare[one]), len(rare[other]))
+        if count >= _ENOUGH and count >= _SHARE * min(len(rare[one]), len(rare[other]))
     ]
     return sorted(found, key=lambda pair: (-pair.share, -pair.pieces, pair.one, pair.other))

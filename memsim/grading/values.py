@@ -12,7 +12,6 @@ from typing import Any, Union, get_args, get_origin
 
 Json = Union[int, float, str, bool, None, list["Json"], dict[str, "Json"]]  # noqa: UP007 (recursive)
 
-DEEPEST = 50
 _SHOWN = 120
 _SIMPLE = (int, str, bool)
 _UNIONS = (Union, types.UnionType)

@@ -779,9 +779,18 @@ def test_memory_that_hot_add_brought_raises_the_floor():
 # ---- a host that misbehaves ------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("answer", "times"), [("NACK", 1), ("", 1), ("BUSY", -1)])
-def test_an_answer_that_a_host_cannot_give_is_refused(answer, times):
-    with pytest.raises(MemsimError, match="must be one of BUSY, ERROR, REPEAT, not negative"):
+@pytest.mark.parametrize(
+    ("answer", "times", "rule"),
+    [
+        ("NACK", 1, "must be one of BUSY, ERROR, REPEAT"),
+        ("BUSY:5", 1, "must be one of BUSY, ERROR, REPEAT"),
+        ("", 1, "must be one of BUSY, ERROR, REPEAT"),
+        ("BUSY", -1, "must be 0 to 1,000,000 times"),
+        ("REPEAT", 10**30, "must be 0 to 1,000,000 times"),
+    ],
+)
+def test_an_answer_that_a_host_cannot_give_is_refused(answer, times, rule):
+    with pytest.raises(MemsimError, match=rule):
         booted()[1].host_will(answer, times)
 
 
