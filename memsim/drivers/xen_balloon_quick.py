@@ -3,8 +3,8 @@
 ``increase_reservation()`` and ``decrease_reservation()`` do everything to one page, then to the next. No page
 looks at what is done to another but when it meets free neighbours in the buddy. So each thing can be done to
 all pages before the next thing is, and to neighbours together; only the order in which pages are freed, and
-that of the balloon's list, have to be kept. ``tests/property/test_xen_quick.py`` holds the ways against each
-other.
+that of the balloon's list, have to be kept. ``tests/property/test_driver_quick.py`` holds the ways against
+each other.
 """
 
 from __future__ import annotations
