@@ -1,9 +1,10 @@
-"""A process that grades one submission after the other: ``python -m memsim.grading.process``.
+"""A process that grades one submission after the other: ``python -m memsim.grading.process BATCH``.
 
 It belongs to the grader and is trusted; it is a process of its own so that grading uses all processors, and
 so that a batch goes on when one of them dies. It reads JSON lines: first what grading needs, then a
-submission at a time; and writes a result for each. When its standard input ends, as it does when the batch
-is killed, it ends.
+submission at a time; and writes a result for each. It ends when its standard input does, and in the middle
+of a submission when ``BATCH``, the process that started it, is gone. It is told who that is: a batch that is
+killed early is gone before this process could look.
 """
 
 from __future__ import annotations
@@ -59,8 +60,8 @@ class GraderProcess:
 
     def __init__(self, setup: Setup) -> None:
         """Start it; it costs as much as importing numpy."""
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "memsim.grading.process"],
+        self._process = subprocess.Popen(  # noqa: S603 (our own command)
+            [sys.executable, "-m", "memsim.grading.process", str(os.getpid())],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
@@ -116,7 +117,7 @@ def _end_with(parent: int) -> None:
 
 def main() -> None:
     """Grade what comes on standard input."""
-    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+    threading.Thread(target=_end_with, args=(int(sys.argv[1]),), daemon=True).start()
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever a grading file prints must not get between the results
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, resource.getrlimit(resource.RLIMIT_AS)[1]))

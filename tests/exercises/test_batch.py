@@ -14,6 +14,7 @@ import distributed
 import pytest
 
 from memsim.cli import main
+from memsim.grading.batch import fence_that_holds
 from memsim.grading.fences import NONE
 from tests.attacks.stage import GRADING
 from tests.exercises.test_damaged import DOUBLE, PLUS_ONE, document, dumped
@@ -137,11 +138,38 @@ def test_what_ended_a_batch_ends_all_it_has_started(course):
         batch.send_signal(signal.SIGKILL)
 
     assert len(family) >= 6  # two graders, their fences, and what runs in them
-    for _ in range(100):
+    assert left_of(family) == []
+
+
+KILLED_EARLY = """
+import os, signal, sys
+from memsim.grading.process import GraderProcess, Setup
+submission = sys.stdin.buffer.read()
+started = GraderProcess(Setup(*sys.argv[1:], "0123456789abcdef"))
+print(started._process.pid, flush=True)
+signal.signal(signal.SIGALRM, lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+signal.setitimer(signal.ITIMER_REAL, 0.01)  # it has the submission, and Python has not started
+started.grade("early", "early.ipynb", submission)
+"""
+
+
+def test_a_batch_killed_before_its_graders_have_started_leaves_none():
+    endless = document(["import time\ndef double(number):\n    time.sleep(60)\n"])
+    fence, _ = fence_that_holds([], unfenced=False)
+    batch = [sys.executable, "-c", KILLED_EARLY, GRADING, fence.name]
+    run = subprocess.run(batch, input=dumped(endless), stdout=subprocess.PIPE, check=False)  # noqa: S603 (ours)
+
+    assert run.returncode == -signal.SIGKILL
+    assert left_of([int(run.stdout)]) == []
+
+
+def left_of(family):
+    """Return the processes that are still there some seconds later."""
+    for _ in range(200):
         if not (left := [pid for pid in family if alive(pid)]):
             break
         time.sleep(0.05)
-    assert left == []
+    return left
 
 
 def descendants(pid):
