@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 _KEPT_OUTPUT = 2000
 _PIECE = 1 << 16
 _TEXT = 500
+_LOOK = 0.25
+"""Seconds that one wait counts at most: while the machine is stopped nobody can answer."""
 _ENDS_IT = frozenset({"cpu", "time", "output", "ended", "answer", "missing"})
 
 
@@ -51,7 +53,7 @@ class Conversation:
         self.problems: list[str] = []
         self.failure: Failure | None = None
         self._ended = False
-        self._deadline = time.monotonic() + limits.wall_seconds
+        self._left = limits.wall_seconds
         self._channel, theirs = socket.socketpair()
         self._pipe, pipe_end = os.pipe()
         self._open = [self._channel.fileno(), self._pipe]
@@ -93,14 +95,24 @@ class Conversation:
             self.failure = value
         return self.failure
 
-    def _left(self) -> float:
-        return max(0.0, self._deadline - time.monotonic())
+    def _ready(self, reading: list[Any], writing: list[Any]) -> list[Any]:
+        """Return which of these are ready; none when the time of the question is up.
+
+        Only waiting here is time of the question: what a test takes to judge an answer is not the student's.
+        """
+        while self._left > 0:
+            started = time.monotonic()
+            readable, writable, _ = select.select(reading, writing, [], min(_LOOK, self._left))
+            self._left -= min(time.monotonic() - started, _LOOK)
+            if readable or writable:
+                return readable + writable
+        return []
 
     def _send(self, frame: bytes) -> bool:
         """Send all of a frame; False when nobody takes it."""
         view = memoryview(frame)
         while view:
-            if not select.select([], [self._channel], [], self._left())[1]:
+            if not self._ready([], [self._channel]):
                 return False
             try:
                 view = view[self._channel.send(view) :]
@@ -123,7 +135,7 @@ class Conversation:
         """Return the next bytes from the channel, and meanwhile take what is printed."""
         buffer = b""
         while len(buffer) < size:
-            ready = select.select(self._open, [], [], self._left())[0]
+            ready = self._ready(self._open, [])
             if not ready:
                 return Failure("time", f"it gave no answer within {self.limits.wall_seconds:g} seconds")
             if self._pipe in ready and not self._take_output():
@@ -152,7 +164,7 @@ class Conversation:
 
     def _end_of_channel(self) -> Failure:
         """Say why nobody answers any more."""
-        if not self._left():
+        if self._left <= 0:
             return Failure("time", f"it gave no answer within {self.limits.wall_seconds:g} seconds")
         # A process that closed its channel and lives on is stopped, and then has no status.
         try:

@@ -225,19 +225,19 @@ def _run(
 
 @contextmanager
 def _judging() -> Iterator[None]:
-    """Interrupt a test that a strange value sends astray."""
+    """Interrupt a test that a strange value sends astray; processor time is what it takes on any machine."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
     def interrupt(*_: object) -> None:
-        msg = f"no judgement after {_JUDGING_SECONDS} seconds"
+        msg = f"no judgement after {_JUDGING_SECONDS} seconds of processor time"
         raise JudgingError(msg)
 
-    before = signal.signal(signal.SIGALRM, interrupt)
-    signal.setitimer(signal.ITIMER_REAL, _JUDGING_SECONDS)
+    before = signal.signal(signal.SIGPROF, interrupt)
+    signal.setitimer(signal.ITIMER_PROF, _JUDGING_SECONDS)
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)

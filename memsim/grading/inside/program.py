@@ -7,6 +7,7 @@ import signal
 import sys
 import types
 from contextlib import contextmanager
+from itertools import count
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from memsim.grading.inside.cells import Statement, statements
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 STUDENT = "STUDENT"
 _CPU_SECONDS, _WALL_SECONDS = 0.5, 3.0
+_TICK = 0.1
 _PROBLEMS_TOLD = 8
 _TEXT_TOLD = 300
 
@@ -123,7 +125,10 @@ def told(problem: BaseException) -> str:
 
 @contextmanager
 def _at_most(*, is_import: bool) -> Iterator[None]:
-    """Interrupt a top-level statement that does not end; imports may be slow on a cold machine."""
+    """Interrupt a top-level statement that does not end; imports may be slow on a cold machine.
+
+    A clock ticks as long as the statement waits. While the machine is stopped it is heard once.
+    """
     if is_import or not hasattr(signal, "setitimer"):
         yield
         return
@@ -132,9 +137,14 @@ def _at_most(*, is_import: bool) -> Iterator[None]:
         msg = "this statement does not end"
         raise TooLong(msg)
 
-    for number in (signal.SIGALRM, signal.SIGPROF):
-        signal.signal(number, interrupt)
-    signal.setitimer(signal.ITIMER_REAL, _WALL_SECONDS)
+    def tick(*_: object) -> None:
+        if next(ticks) * _TICK >= _WALL_SECONDS:
+            interrupt()
+
+    ticks = count(1)
+    signal.signal(signal.SIGALRM, tick)
+    signal.signal(signal.SIGPROF, interrupt)
+    signal.setitimer(signal.ITIMER_REAL, _TICK, _TICK)
     signal.setitimer(signal.ITIMER_PROF, _CPU_SECONDS)
     try:
         yield
