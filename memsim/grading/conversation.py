@@ -138,7 +138,7 @@ class Conversation:
             ready = self._ready(self._open, [])
             if not ready:
                 return Failure("time", f"it gave no answer within {self.limits.wall_seconds:g} seconds")
-            if self._pipe in ready and not self._take_output():
+            if self._pipe in self._open and not self._take_output():  # before the answer that followed it
                 return Failure("output", f"it printed more than {self.limits.output_kib} KiB")
             if self._channel.fileno() in ready:
                 try:

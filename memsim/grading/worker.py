@@ -57,12 +57,15 @@ class Worker:
                 start_new_session=True,
                 cwd="/",
             )
-        self.memsim = memsim
+        self.fence, self.memsim = fence, memsim
         try:
             self.control.sendall(encode(asdict(submitted)))
             started = receive(self.control, _LONGEST)
         except (OSError, FrameError) as error:
             started = error
+        except BaseException:  # Ctrl-C: nobody else knows that it is there
+            self.end()
+            raise
         if started != {"ready": True}:
             reason = self.end()
             msg = f"the worker did not start: {reason or started}"
@@ -98,6 +101,9 @@ class Worker:
     def end(self) -> str:
         """Kill everything that runs in the fence, and return what the worker complained of."""
         self.control.close()
+        if not self.fence.alone:  # the worker sees that, and ends what only it knows of
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(_END_SECONDS)
         with contextlib.suppress(OSError):
             os.killpg(self.process.pid, signal.SIGKILL)
         complaint = b""

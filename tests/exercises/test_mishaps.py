@@ -5,6 +5,9 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
+
+import pytest
 
 from memsim.grading import conversation, judge
 from memsim.grading.assignment import Limits
@@ -58,3 +61,56 @@ def test_a_judge_on_a_machine_that_was_stopped_goes_on(monkeypatch):
 
     monkeypatch.setattr(judge, "_JUDGING_SECONDS", 0.5)
     assert judge._run(waits, "f", lambda _arguments: 7, None, {}) == ("", False)  # noqa: SLF001 (without a worker)
+
+
+# ---- ends --------------------------------------------------------------------------------------------
+
+ENDLESS = [
+    "import os, time\nprint(os.getpid(), flush=True)",
+    "def double(number):\n    time.sleep(600)",
+]
+ASKS = """
+import os, sys
+from memsim.grading.assignment import Limits
+from memsim.grading.conversation import Conversation
+from memsim.grading.fences import NONE
+from memsim.grading.inside.frames import encode
+from memsim.grading.worker import Submitted, Worker
+worker = Worker(NONE, Submitted("ada", %r))
+asked = Conversation(worker, "double", Limits(wall_seconds=60))
+asked._send(encode({"call": [1]}))
+print(asked.output.decode(), flush=True)
+%s
+"""
+
+
+def is_gone(pid):
+    """Return whether a process has ended, some seconds later at the latest."""
+    for _ in range(400):
+        try:
+            if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
+                return True
+        except OSError:
+            return True
+        time.sleep(0.05)
+    return False
+
+
+@pytest.mark.parametrize("end", ["os.kill(os.getpid(), 9)", "worker.end()"])
+def test_without_a_fence_too_an_answer_ends_with_the_notebook_that_asked(end):
+    run = subprocess.run([sys.executable, "-c", ASKS % (ENDLESS, end)], stdout=subprocess.PIPE, check=False)  # noqa: S603 (ours)
+    assert is_gone(int(run.stdout))
+
+
+def test_a_worker_that_is_slow_to_see_how_an_answer_ended_tells_it_all_the_same(monkeypatch):
+    limits = Limits(cpu_seconds=1, wall_seconds=120)
+    with Worker(NONE, Submitted("ada", ["def double(number):\n    while True:\n        pass"])) as worker:
+
+        def stop():
+            Worker.stop(worker)
+            worker.process.send_signal(signal.SIGCONT)
+
+        monkeypatch.setattr(worker, "stop", stop)
+        with Conversation(worker, "double", limits) as asked:
+            worker.process.send_signal(signal.SIGSTOP)
+            assert asked.call([1], int).kind == "cpu"

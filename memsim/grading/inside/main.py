@@ -14,7 +14,6 @@ import resource
 import select
 import signal
 import socket
-import sys
 from typing import Any, NoReturn
 
 from memsim.grading.inside.answer import answer
@@ -52,8 +51,7 @@ def main(control_fd: int, setting: dict[str, Any]) -> None:
         if question is None:
             return
         child = _start((question, submission, script), fds, [control_fd, waker, wakes])
-        status = _wait(child, control, waker)
-        _end(child, alone=setting["alone"])
+        status = _end(child, _wait(child, control, waker), alone=setting["alone"])
         with contextlib.suppress(OSError):
             control.sendall(encode({"ended": status}))
 
@@ -107,7 +105,7 @@ def _be_the_child(what: tuple[Any, Any, Script], fds: list[int], not_for_it: lis
 
 
 def _wait(child: int, control: socket.socket, waker: int) -> int | None:
-    """Return how the process ended, or None if the grader wants it ended."""
+    """Return how the process ended, or None if the grader wants it ended, or is gone."""
     while True:
         pid, status = os.waitpid(child, os.WNOHANG)
         if pid:
@@ -116,23 +114,23 @@ def _wait(child: int, control: socket.socket, waker: int) -> int | None:
         if waker in ready:
             os.read(waker, 64)
         if control.fileno() in ready:
-            mark, _, _, _ = socket.recv_fds(control, 1, 2)
-            if not mark:
-                sys.exit(0)
-            receive(control)  # the only thing that comes now is "stop"
+            if socket.recv_fds(control, 1, 2)[0]:
+                receive(control)  # the only thing that comes now is "stop"
             return None
 
 
-def _end(child: int, *, alone: bool) -> None:
-    """End every process that the question has started."""
+def _end(child: int, status: int | None, *, alone: bool) -> int | None:
+    """End every process that the question has started, and return how the first of them ended by itself."""
     if alone:
         kill_others()
     else:
-        for kill in (os.killpg, os.kill):
+        for kill in (os.killpg, os.kill) if status is None else (os.killpg,):
             with contextlib.suppress(OSError):
                 kill(child, signal.SIGKILL)
-    with contextlib.suppress(ChildProcessError):
-        os.waitpid(child, 0)
+    if status is None:
+        ended = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        status = None if ended == -signal.SIGKILL else ended  # it may have been ending already
     with contextlib.suppress(ChildProcessError):
         while os.waitpid(-1, os.WNOHANG)[0]:
             pass
+    return status
