@@ -76,7 +76,11 @@ def read(path: Path) -> bytes:
         if status.st_size > LARGEST_FILE:
             msg = f"it has {status.st_size >> 20} MiB, more than {LARGEST_FILE >> 20}: clear its outputs"
             raise UnreadableError(msg)
-        return file.read(LARGEST_FILE + 1)
+        try:
+            return file.read(LARGEST_FILE + 1)
+        except OSError as error:
+            msg = f"it cannot be read: {error.strerror}"
+            raise UnreadableError(msg) from None
 
 
 def sources(data: bytes, name: str = "") -> Sources:

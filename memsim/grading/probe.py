@@ -33,7 +33,7 @@ def open_ways(secrets, port, grader):
             return
         found.append(what)
     def write(place):
-        name = os.path.join(place, ".memsim-probe")
+        name = os.path.join(place, f".memsim-probe-{os.urandom(8).hex()}")
         os.close(os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
         os.unlink(name)
     for path in secrets:

@@ -13,8 +13,10 @@ from memsim.grading import conversation, judge
 from memsim.grading.assignment import Limits
 from memsim.grading.conversation import Conversation
 from memsim.grading.fences import NONE
+from memsim.grading.notebook import UnreadableError, read
+from memsim.grading.probe import open_ways
 from memsim.grading.worker import Submitted, Worker
-from tests.attacks.stage import SOLVED
+from tests.attacks.stage import FULL, SOLVED, examine
 
 # ---- a machine that is slow or stopped ---------------------------------------------------------------
 
@@ -114,3 +116,18 @@ def test_a_worker_that_is_slow_to_see_how_an_answer_ended_tells_it_all_the_same(
         with Conversation(worker, "double", limits) as asked:
             worker.process.send_signal(signal.SIGSTOP)
             assert asked.call([1], int).kind == "cpu"
+
+
+def test_what_python_warns_of_in_a_notebook_holds_nothing_up():
+    warned = "\n".join(f"SAME_{number} = STUDENT is 'ada'" for number in range(2000))
+    assert examine(NONE, [warned, *SOLVED]) == (FULL, ["", "", ""])
+
+
+def test_a_file_that_opens_but_cannot_be_read_is_no_reason_to_stop():
+    with pytest.raises(UnreadableError, match="it cannot be read: Input/output error"):
+        read(Path("/proc/self/mem"))  # a plain file, in which there is nothing at 0
+
+
+def test_what_another_probe_has_left_hides_no_open_way(tmp_path):
+    (tmp_path / ".memsim-probe").touch()
+    assert f"a file can be written in {tmp_path}" in open_ways(NONE, [tmp_path])
