@@ -53,7 +53,7 @@ class Conversation:
         self.problems: list[str] = []
         self.failure: Failure | None = None
         self._ended = False
-        self._left = limits.wall_seconds
+        self._waited = 0.0
         self._channel, theirs = socket.socketpair()
         self._pipe, pipe_end = os.pipe()
         self._open = [self._channel.fileno(), self._pipe]
@@ -95,15 +95,18 @@ class Conversation:
             self.failure = value
         return self.failure
 
+    def _left(self) -> float:
+        return max(0.0, self.limits.wall_seconds - self._waited)
+
     def _ready(self, reading: list[Any], writing: list[Any]) -> list[Any]:
         """Return which of these are ready; none when the time of the question is up.
 
         Only waiting here is time of the question: what a test takes to judge an answer is not the student's.
         """
-        while self._left > 0:
+        while left := self._left():
             started = time.monotonic()
-            readable, writable, _ = select.select(reading, writing, [], min(_LOOK, self._left))
-            self._left -= min(time.monotonic() - started, _LOOK)
+            readable, writable, _ = select.select(reading, writing, [], min(_LOOK, left))
+            self._waited += min(time.monotonic() - started, _LOOK)
             if readable or writable:
                 return readable + writable
         return []
@@ -164,7 +167,7 @@ class Conversation:
 
     def _end_of_channel(self) -> Failure:
         """Say why nobody answers any more."""
-        if self._left <= 0:
+        if not self._left():
             return Failure("time", f"it gave no answer within {self.limits.wall_seconds:g} seconds")
         # A process that closed its channel and lives on is stopped, and then has no status.
         try:

@@ -103,13 +103,14 @@ class _Crew:
         self._dismissed = False
 
     def process(self, setup: Setup) -> GraderProcess:
-        if self._dismissed:
-            msg = "the batch was stopped"
-            raise ProcessError(msg)
-        if getattr(self._mine, "setup", None) != setup:
+        if getattr(self._mine, "setup", None) != setup and not self._dismissed:
             self.lose()
             self._mine.setup, self._mine.process = setup, GraderProcess(setup)
             self._all.append(self._mine.process)
+        if self._dismissed:  # now, too: who dismisses cannot have seen a process that was being started
+            self.lose()
+            msg = "the batch was stopped"
+            raise ProcessError(msg)
         process: GraderProcess = self._mine.process
         return process
 

@@ -16,7 +16,6 @@ import json
 import os
 import resource
 import select
-import signal
 import subprocess
 import sys
 import threading
@@ -60,13 +59,17 @@ class GraderProcess:
 
     def __init__(self, setup: Setup) -> None:
         """Start it; it costs as much as importing numpy."""
-        self._process = subprocess.Popen(  # noqa: S603 (our own command)
-            [sys.executable, "-m", "memsim.grading.process", str(os.getpid())],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
-            start_new_session=True,  # Ctrl-C is for the batch, which ends it
-        )
+        try:
+            self._process = subprocess.Popen(  # noqa: S603 (our own command)
+                [sys.executable, "-m", "memsim.grading.process", str(os.getpid())],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
+                start_new_session=True,  # Ctrl-C is for the batch, which ends it
+            )
+        except OSError as error:
+            msg = f"it did not start: {error.strerror}"
+            raise ProcessError(msg) from None
         self._say(asdict(setup))
 
     def grade(self, student: str, file: str, data: bytes) -> Result:
@@ -98,9 +101,8 @@ class GraderProcess:
             raise ProcessError(msg) from None
 
     def end(self) -> None:
-        """End it, and with it what it has started."""
-        with contextlib.suppress(OSError):
-            os.killpg(self._process.pid, signal.SIGKILL)
+        """End it, and with it what it has started. It may have ended, and its number be another's."""
+        self._process.kill()
         for stream in (self._process.stdin, self._process.stdout):
             if stream:
                 with contextlib.suppress(OSError):

@@ -46,17 +46,12 @@ class Worker:
         """Start it."""
         self.control, theirs = socket.socketpair()
         self.control.settimeout(_START_SECONDS)
-        with theirs:
-            self.process = subprocess.Popen(  # noqa: S603 (our own command)
-                fence.command(theirs.fileno(), memsim=memsim),
-                env=ENVIRONMENT,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.PIPE,
-                pass_fds=[theirs.fileno()],
-                start_new_session=True,
-                cwd="/",
-            )
+        try:
+            with theirs:
+                self.process = _started(fence.command(theirs.fileno(), memsim=memsim), theirs.fileno())
+        except StartError:
+            self.control.close()
+            raise
         self.fence, self.memsim = fence, memsim
         try:
             self.control.sendall(encode(asdict(submitted)))
@@ -121,3 +116,20 @@ class Worker:
     def __exit__(self, *_: object) -> None:
         """End it."""
         self.end()
+
+
+def _started(command: list[str], fd: int) -> subprocess.Popen[bytes]:
+    try:
+        return subprocess.Popen(  # noqa: S603 (our own command)
+            command,
+            env=ENVIRONMENT,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            pass_fds=[fd],
+            start_new_session=True,
+            cwd="/",
+        )
+    except OSError as error:
+        msg = f"the worker did not start: {error.strerror}"
+        raise StartError(msg) from None

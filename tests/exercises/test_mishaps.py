@@ -1,5 +1,6 @@
 """What can befall a batch that is nobody's fault: machines that are slow, stopped or full, and early ends."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -12,11 +13,14 @@ import pytest
 from memsim.grading import conversation, judge
 from memsim.grading.assignment import Limits
 from memsim.grading.conversation import Conversation
+from memsim.grading.engines import _Crew
 from memsim.grading.fences import NONE
+from memsim.grading.inside import main as inside
 from memsim.grading.notebook import UnreadableError, read
 from memsim.grading.probe import open_ways
+from memsim.grading.process import GraderProcess, ProcessError, Setup
 from memsim.grading.worker import Submitted, Worker
-from tests.attacks.stage import FULL, SOLVED, examine
+from tests.attacks.stage import FULL, GRADING, SOLVED, examine
 
 # ---- a machine that is slow or stopped ---------------------------------------------------------------
 
@@ -131,3 +135,47 @@ def test_a_file_that_opens_but_cannot_be_read_is_no_reason_to_stop():
 def test_what_another_probe_has_left_hides_no_open_way(tmp_path):
     (tmp_path / ".memsim-probe").touch()
     assert f"a file can be written in {tmp_path}" in open_ways(NONE, [tmp_path])
+
+
+def has_no_room(times, real):
+    """Return a function that starts a process once the machine has refused to so many times."""
+    left = iter(range(times))
+
+    def start(*arguments, **named):
+        if next(left, None) is not None:
+            raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+        return real(*arguments, **named)
+
+    return start
+
+
+def test_a_machine_without_room_for_a_worker_is_asked_again(monkeypatch):
+    monkeypatch.setattr("memsim.grading.worker.subprocess.Popen", has_no_room(2, subprocess.Popen))
+    assert examine(NONE, SOLVED) == (FULL, ["", "", ""])
+
+
+def test_a_machine_without_room_for_an_answer_is_asked_again(monkeypatch):
+    monkeypatch.setattr("memsim.grading.inside.main.os.fork", has_no_room(3, lambda: 1))
+    assert inside._fork() == 1  # noqa: SLF001 (what a worker calls, who is another process)
+
+
+def test_a_grading_process_without_room_is_no_reason_to_stop(monkeypatch):
+    monkeypatch.setattr("memsim.grading.process.subprocess.Popen", has_no_room(9, None))
+    with pytest.raises(ProcessError, match="it did not start: Resource temporarily unavailable"):
+        GraderProcess(Setup(GRADING, "none", "a key"))
+
+
+def test_a_grading_process_that_starts_as_all_are_dismissed_is_ended_too(monkeypatch):
+    crew, ended = _Crew(), []
+
+    class Starts:
+        def __init__(self, _setup):
+            crew.dismiss()
+
+        def end(self):
+            ended.append(self)
+
+    monkeypatch.setattr("memsim.grading.engines.GraderProcess", Starts)
+    with pytest.raises(ProcessError, match="the batch was stopped"):
+        crew.process(Setup(GRADING, "none", "a key"))
+    assert len(ended) == 1

@@ -14,6 +14,7 @@ import resource
 import select
 import signal
 import socket
+import time
 from typing import Any, NoReturn
 
 from memsim.grading.inside.answer import answer
@@ -24,6 +25,8 @@ from memsim.grading.inside.program import Script, read
 
 _READING = 4 << 30
 """What reading a notebook may take; a question takes less."""
+_PATIENCE = (0.1, 0.5, 2.0)
+"""Seconds to wait before a machine that has no room for a process is asked again."""
 
 
 def main(control_fd: int, setting: dict[str, Any]) -> None:
@@ -77,12 +80,21 @@ def _receive_question(control: socket.socket) -> tuple[Any, list[int]]:
 
 def _start(what: tuple[Any, Any, Script], fds: list[int], not_for_it: list[int]) -> int:
     """Start the process that answers, and return its pid."""
-    child = os.fork()
+    child = _fork()
     if not child:
         _be_the_child(what, fds, not_for_it)
     for fd in fds:
         os.close(fd)
     return child
+
+
+def _fork() -> int:
+    for seconds in _PATIENCE:
+        try:
+            return os.fork()
+        except OSError:
+            time.sleep(seconds)
+    return os.fork()
 
 
 def _be_the_child(what: tuple[Any, Any, Script], fds: list[int], not_for_it: list[int]) -> NoReturn:
