@@ -22,7 +22,8 @@ def add_to(commands: Commands) -> None:
         "grade",
         help="grade notebooks that students handed in",
         description="Grade submissions and write results, feedback and tables into a folder. A batch that "
-        "was stopped goes on where it was. Exit status 1 if a submission needs the teacher.",
+        "was stopped goes on where it was. Exit status 1 if a submission needs the teacher, or could not be "
+        "graded.",
     )
     grade.add_argument(
         "submissions",
@@ -95,12 +96,12 @@ def command_grade(arguments: argparse.Namespace) -> int:
         names = [question.name for question in batch.assignment.questions]
         handed = find(arguments.submissions, batch.assignment.name, names)
         results = batch.run(handed)
-    report = batches.report(batch, results, ways)
-    outputs.write_all(arguments.out, results, report, late)
-    pairs = outputs.write_similar(arguments.out, handed, source(grading))
-    if arguments.gradebook:
-        record = import_module("memsim.grading.gradebook").record
-        print(f"{record(results, arguments.gradebook, late)} scores written to {arguments.gradebook}")
+        report = batches.report(batch, results, ways)
+        outputs.write_all(arguments.out, results, report, late)
+        pairs = outputs.write_similar(arguments.out, handed, source(grading))
+        if arguments.gradebook:
+            record = import_module("memsim.grading.gradebook").record
+            print(f"{record(results, arguments.gradebook, late)} scores written to {arguments.gradebook}")
     return tell(report, pairs, arguments.out)
 
 
@@ -147,7 +148,9 @@ def tell(report: dict[str, Any], pairs: int, out: Path) -> int:
         print(f"  {student}: nothing graded: {reason}")
     for student in report["needs_teacher"]:
         print(f"  {student}: a test could not judge an answer; see {out / 'results'}")
+    if report["not_graded"]:
+        print(f"  {len(report['not_graded'])} could not be graded now: run the same command again")
     if pairs:
         print(f"  {pairs} pairs are alike beyond what the starter explains: see {out / 'similar.json'}")
     print(f"feedback, results and tables are in {out}")
-    return NOT_OK if report["needs_teacher"] else OK
+    return NOT_OK if report["needs_teacher"] or report["not_graded"] else OK

@@ -22,7 +22,7 @@ from memsim.grading.fences import NONE, Fence, available
 from memsim.grading.notebook import UnreadableError, read
 from memsim.grading.probe import open_ways
 from memsim.grading.process import Setup
-from memsim.grading.results import Result, fingerprint, stored, write, write_json
+from memsim.grading.results import Result, append, fingerprint, stored, write, write_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -57,10 +57,14 @@ class Batch:
     def __post_init__(self) -> None:
         """Read the key of the folder, or make it one."""
         self._lock = _locked(self.out)
-        for left in self.out.rglob(".writing-*"):
-            left.unlink()  # by a batch that was killed
-        self.setup = Setup(self.grading, self.fence.name, self._key())
-        self.assignment = self.setup.grader().assignment
+        try:
+            for left in self.out.rglob(".writing-*"):
+                left.unlink()  # by a batch that was killed
+            self.setup = Setup(self.grading, self.fence.name, self._key())
+            self.assignment = self.setup.grader().assignment
+        except BaseException:
+            self._lock.close()
+            raise
 
     def __enter__(self) -> Self:
         """Return the batch."""
@@ -106,7 +110,11 @@ class Batch:
         path = self.out / "key"
         if not path.exists():
             write(path, secrets.token_hex(16) + "\n")
-        return path.read_text(encoding="ascii").strip()
+        key = path.read_text(encoding="ascii", errors="replace").strip()
+        if not key:
+            msg = f"{path}: it is empty, and everybody could know the numbers of the tests. Remove it"
+            raise FolderError(msg)
+        return key
 
     def _note_change(self, before: Result | None, after: Result) -> None:
         """Write into the audit trail what another grading has changed, and why there was one."""
@@ -119,8 +127,7 @@ class Batch:
             "score": [before.score, after.score],
             "questions": _changed(before, after),
         }
-        with (self.out / "audit.jsonl").open("a", encoding="utf-8", errors="backslashreplace") as file:
-            file.write(json.dumps(entry) + "\n")
+        append(self.out / "audit.jsonl", json.dumps(entry))
 
     def _counted(self, results: Iterator[Result], total: int) -> Iterator[Result]:
         """Show how far it is and how long it will take."""
@@ -147,20 +154,25 @@ def _locked(out: Path) -> TextIO:
     Raises
     ------
     FolderError
-        Another batch is at work in this folder.
+        Another batch is at work in this folder, or it cannot be locked.
     """
     out.mkdir(parents=True, exist_ok=True)
     file = (out / "lock").open("w", encoding="ascii")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    except OSError as error:
         file.close()
-        msg = f"{out}: another batch is writing to this folder"
+        taken = isinstance(error, BlockingIOError)
+        msg = f"{out}: {'another batch is writing to this folder' if taken else error.strerror}"
         raise FolderError(msg) from None
     return file
 
 
 def _why(before: Result, after: Result) -> str:
+    if not after.fingerprint:
+        return "the grader failed"
+    if not before.fingerprint:
+        return "the grader had failed"
     if before.sha256 != after.sha256:
         return "another submission"
     if before.fingerprint != after.fingerprint:
@@ -218,4 +230,5 @@ def report(batch: Batch, results: Sequence[Result], ways: Sequence[str]) -> dict
         "open_ways": list(ways),
         "unreadable": {result.student: result.unreadable for result in results if result.unreadable},
         "needs_teacher": [result.student for result in results if result.needs_teacher],
+        "not_graded": [result.student for result in results if not result.fingerprint],
     }

@@ -26,7 +26,7 @@ def record(results: Sequence[Result], url: str, policy: Policy | None = None) ->
 
     The assignment must have been generated with nbgrader before, which is what tells the gradebook its
     questions. A score takes the place of what nbgrader's own autograder found; a score that a teacher gave
-    by hand stays.
+    by hand stays, and so does what is there of a submission that could not be graded now.
 
     Raises
     ------
@@ -41,7 +41,8 @@ def record(results: Sequence[Result], url: str, policy: Policy | None = None) ->
     try:
         with warnings.catch_warnings(), api.Gradebook(url) as gradebook:
             warnings.simplefilter("ignore")  # nbgrader's own, about its tables
-            return sum(_record_one(gradebook, result, policy) for result in results)
+            graded = [result for result in results if result.fingerprint]
+            return sum(_record_one(gradebook, result, policy) for result in graded)
     except api.MissingEntry as missing:
         msg = f"{url}: {missing}; run nbgrader generate_assignment first"
         raise GradebookError(msg) from None

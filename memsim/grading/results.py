@@ -10,12 +10,16 @@ import hashlib
 import json
 import os
 import tempfile
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, BinaryIO, Self
 
 from memsim import __version__
 from memsim.grading.judge import QuestionResult, RuleResult
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 FORMAT = "memsim-result/1"
 
@@ -96,11 +100,36 @@ def write(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     fd, name = tempfile.mkstemp(dir=path.parent, prefix=".writing-")
     try:
-        with os.fdopen(fd, "w", encoding="utf-8", errors="backslashreplace") as file:
-            file.write(text)
+        with _naming(path), os.fdopen(fd, "wb") as file:
+            _put(file, text)
         Path(name).replace(path)
     except BaseException:
         Path(name).unlink(missing_ok=True)
+        raise
+
+
+def append(path: Path, line: str) -> None:
+    """Add a line to a file. One that a full disk has cut off does not spoil it."""
+    with _naming(path), path.open("a+b") as file:
+        file.seek(max(0, file.tell() - 1))
+        cut_off = file.read() not in (b"", b"\n")
+        _put(file, "\n" * cut_off + line + "\n")
+
+
+def _put(file: BinaryIO, text: str) -> None:
+    """Write a text and wait until the disk has it: a file is not whole before, whatever its name."""
+    file.write(text.encode("utf-8", "backslashreplace"))
+    file.flush()
+    os.fsync(file.fileno())
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Let an error tell which file could not be written, which the system does not for a full disk."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or str(path)
         raise
 
 

@@ -1,6 +1,7 @@
 """What can befall a batch that is nobody's fault: machines that are slow, stopped or full, and early ends."""
 
 import errno
+import json
 import os
 import signal
 import subprocess
@@ -10,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from memsim.cli import main
 from memsim.grading import conversation, judge
 from memsim.grading.assignment import Limits
+from memsim.grading.batch import Batch, FolderError
 from memsim.grading.conversation import Conversation
 from memsim.grading.engines import _Crew
 from memsim.grading.fences import NONE
@@ -19,8 +22,10 @@ from memsim.grading.inside import main as inside
 from memsim.grading.notebook import UnreadableError, read
 from memsim.grading.probe import open_ways
 from memsim.grading.process import GraderProcess, ProcessError, Setup
+from memsim.grading.results import stored, write
 from memsim.grading.worker import Submitted, Worker
 from tests.attacks.stage import FULL, GRADING, SOLVED, examine
+from tests.exercises.test_damaged import document, dumped
 
 # ---- a machine that is slow or stopped ---------------------------------------------------------------
 
@@ -179,3 +184,97 @@ def test_a_grading_process_that_starts_as_all_are_dismissed_is_ended_too(monkeyp
     with pytest.raises(ProcessError, match="the batch was stopped"):
         crew.process(Setup(GRADING, "none", "a key"))
     assert len(ended) == 1
+
+
+# ---- a disk that is full, a folder that others use ---------------------------------------------------
+
+FULL_DISK = """
+import resource, sys
+from memsim.cli import main
+resource.setrlimit(resource.RLIMIT_FSIZE, (100, resource.RLIM_INFINITY))
+sys.exit(main(sys.argv[1:]))
+"""
+"""No file can grow beyond 100 bytes, which fails half-way as it does on a full disk."""
+
+
+@pytest.fixture
+def command(tmp_path):
+    """Lay out a course of one student, and return the command that grades it into ``out``."""
+    (tmp_path / "grading.py").write_text(GRADING)
+    (tmp_path / "submitted").mkdir()
+    (tmp_path / "submitted" / "ada.ipynb").write_bytes(dumped(document(SOLVED)))
+    names = ("submitted", "grading.py", "out")
+    submitted, grading, out = (str(tmp_path / name) for name in names)
+    return ["grade", submitted, "--assignment", grading, "--out", out, "--jobs", "1"]
+
+
+def on_a_full_disk(command):
+    full = [sys.executable, "-c", FULL_DISK, *command]
+    run = subprocess.run(full, capture_output=True, text=True, check=False)  # noqa: S603 (ours)
+    return run.returncode, run.stderr.splitlines()[-1]
+
+
+def test_a_full_disk_is_told_with_the_file_and_costs_no_grade(command, tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "key").write_text("0123456789abcdef")
+    result = out / "results" / "ada.json"
+
+    assert on_a_full_disk(command) == (2, f"memsim: {result}: File too large")
+    assert not list(result.parent.iterdir())
+    assert main(command) == 0
+    before = result.read_bytes()
+    assert on_a_full_disk([*command, "--again"]) == (2, f"memsim: {out / 'audit.jsonl'}: File too large")
+    assert result.read_bytes() == before
+    assert main([*command, "--again"]) == 0
+    cut_off, entry = (out / "audit.jsonl").read_text().splitlines()
+    assert len(cut_off) == 100
+    assert json.loads(entry)["why"] == "asked for"
+
+
+def test_a_result_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch):
+    flushed = []
+    monkeypatch.setattr("memsim.grading.results.os.fsync", lambda fd: flushed.append(os.fstat(fd).st_size))
+    monkeypatch.setattr("memsim.grading.results.Path.replace", lambda *_: flushed.append("named"))
+    write(tmp_path / "r.json", "text")
+    assert flushed == [4, "named"]
+
+
+def test_nobody_else_uses_the_folder_until_all_is_written(command, tmp_path, monkeypatch):
+    def another(*_):
+        with pytest.raises(FolderError, match="another batch is writing to this folder"):
+            Batch(tmp_path / "out", GRADING, NONE)
+        seen.append(1)
+
+    seen = []
+    monkeypatch.setattr("memsim.grading.outputs.write_all", another)
+    assert main(command) == 0
+    assert seen == [1]
+
+
+def test_an_empty_key_is_refused(tmp_path):
+    (tmp_path / "key").touch()
+    with pytest.raises(FolderError, match="it is empty"):
+        Batch(tmp_path, GRADING, NONE)
+
+
+# ---- what could not be graded ------------------------------------------------------------------------
+
+
+def test_what_could_not_be_graded_is_told_and_is_no_change_of_the_grading_file(command, tmp_path, capsys):
+    assert main(command) == 0
+    for real, status, score in (False, 1, 0), (True, 0, 5):
+        with pytest.MonkeyPatch.context() as patch:
+            if not real:
+                patch.setattr("memsim.grading.process.subprocess.Popen", has_no_room(9, None))
+                patch.setattr("memsim.grading.batch.open_ways", lambda *_: [])
+            assert main([*command, *(() if real else ("--again",))]) == status
+        assert stored(tmp_path / "out" / "results" / "ada.json").score == score
+    told = capsys.readouterr().out
+    assert "ada: nothing graded: the grader could not grade it: it did not start" in told
+    assert "1 could not be graded now: run the same command again" in told
+    trail = [json.loads(line) for line in (tmp_path / "out" / "audit.jsonl").read_text().splitlines()]
+    assert [(entry["why"], entry["score"]) for entry in trail] == [
+        ("the grader failed", [5, 0]),
+        ("the grader had failed", [0, 5]),
+    ]
