@@ -72,26 +72,46 @@ class Cluster:
         except (ImportError, OSError, ValueError, TimeoutError) as error:
             msg = f"{scheduler}: no Dask cluster there: {error} (the package is called distributed)"
             raise MemsimError(msg) from None
-        self._as_completed = distributed.as_completed
+        self._dask = distributed
 
     def grade(self, setup: Setup, handed: list[Handed]) -> Iterator[Result]:
-        """Return the results, each when it is there."""
-        waiting = iter(handed)
-        with contextlib.closing(self._client):
-            running = self._as_completed([self._submit(setup, one) for one in islice(waiting, _AHEAD)])
-            for future in running:
-                yield Result.parse(future.result())
-                for one in islice(waiting, 1):
-                    running.add(self._submit(setup, one))
+        """Return the results, each when it is there.
 
-    def _submit(self, setup: Setup, one: Handed) -> Any:
+        Raises
+        ------
+        MemsimError
+            The cluster is gone, or a worker of it has no memsim or no fence.
+        """
+        waiting = iter(handed)
+        whose: dict[str, Handed] = {}
+        with contextlib.closing(self._client):
+            running = self._dask.as_completed()
+            for one in islice(waiting, _AHEAD):
+                running.add(self._submit(setup, one, whose))
+            for future in running:
+                yield self._result(setup, whose.pop(future.key), future)
+                for one in islice(waiting, 1):
+                    running.add(self._submit(setup, one, whose))
+
+    def _submit(self, setup: Setup, one: Handed, whose: dict[str, Handed]) -> Any:
+        data, reason = _opened(one)
+        asked = (setup, one.student, one.path.name, data, reason)
+        future = self._client.submit(grade_here, *asked, pure=False, retries=_ATTEMPTS)
+        whose[future.key] = one
+        return future
+
+    def _result(self, setup: Setup, one: Handed, future: Any) -> Result:
+        """Return what a worker has found; a submission on which workers die is no reason to stop."""
         try:
-            data, reason = read(one.path), ""
-        except UnreadableError as error:
-            data, reason = b"", str(error)
-        return self._client.submit(
-            grade_here, setup, one.student, one.path.name, data, reason, pure=False, retries=_ATTEMPTS
-        )
+            return Result.parse(future.result())
+        except MemsimError:
+            raise
+        except self._dask.KilledWorker as killed:
+            reason = f"{killed.allowed_failures + 1} workers of the cluster ended while they graded it"
+            return _not_graded(setup, one.student, one.path.name, b"", reason)
+        except Exception as error:  # noqa: BLE001 (whatever Dask and a worker raise)
+            msg = f"the cluster failed; run the same command again: {type(error).__name__}: {error}"
+            raise MemsimError(msg) from None
 
 
 class _Crew:
@@ -131,26 +151,35 @@ class _Crew:
 
 def _one(crew: _Crew, setup: Setup, one: Handed) -> Result:
     """Grade one submission of this machine."""
+    return grade_with(crew, setup, one.student, one.path.name, *_opened(one))
+
+
+def _opened(one: Handed) -> tuple[bytes, str]:
+    """Return the bytes of a submission, or why there are none."""
     try:
-        data, reason = read(one.path), ""
+        return read(one.path), ""
     except UnreadableError as error:
-        data, reason = b"", str(error)
-    return grade_with(crew, setup, one.student, one.path.name, data, reason)
+        return b"", str(error)
 
 
 def grade_with(crew: _Crew, setup: Setup, student: str, file: str, data: bytes, reason: str) -> Result:
     """Grade one submission with a process of the crew; if that dies, with another."""
-    if not reason:
-        for _ in range(_ATTEMPTS):
-            try:
-                return crew.process(setup).grade(student, file, data)
-            except ProcessError as error:
-                reason = f"the grader could not grade it: {error}"
-                crew.lose()
-        failed = setup.grader().unreadable(student, file, reason, data)
-        failed.fingerprint = ""  # so that the next run tries again
-        return failed
-    return setup.grader().unreadable(student, file, reason, data)
+    if reason:
+        return setup.grader().unreadable(student, file, reason, data)
+    for _ in range(_ATTEMPTS):
+        try:
+            return crew.process(setup).grade(student, file, data)
+        except ProcessError as error:
+            reason = str(error)
+            crew.lose()
+    return _not_graded(setup, student, file, data, reason)
+
+
+def _not_graded(setup: Setup, student: str, file: str, data: bytes, reason: str) -> Result:
+    """Return what there is of a submission that the grader failed to grade; the next run tries again."""
+    failed = setup.grader().unreadable(student, file, f"the grader could not grade it: {reason}", data)
+    failed.fingerprint = ""
+    return failed
 
 
 _crew_of_this_worker = _Crew()

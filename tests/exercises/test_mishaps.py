@@ -8,21 +8,25 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
+import distributed
 import pytest
 
 from memsim.cli import main
+from memsim.errors import MemsimError
 from memsim.grading import conversation, judge
 from memsim.grading.assignment import Limits
 from memsim.grading.batch import Batch, FolderError
 from memsim.grading.conversation import Conversation
-from memsim.grading.engines import _Crew
+from memsim.grading.engines import Cluster, _Crew
 from memsim.grading.fences import NONE
 from memsim.grading.inside import main as inside
 from memsim.grading.notebook import UnreadableError, read
 from memsim.grading.probe import open_ways
 from memsim.grading.process import GraderProcess, ProcessError, Setup
 from memsim.grading.results import stored, write
+from memsim.grading.submissions import Handed
 from memsim.grading.worker import Submitted, Worker
 from tests.attacks.stage import FULL, GRADING, SOLVED, examine
 from tests.exercises.test_damaged import document, dumped
@@ -278,3 +282,45 @@ def test_what_could_not_be_graded_is_told_and_is_no_change_of_the_grading_file(c
         ("the grader failed", [5, 0]),
         ("the grader had failed", [0, 5]),
     ]
+
+
+# ---- a cluster that fails ----------------------------------------------------------------------------
+
+
+class Completed(list):
+    """What has been handed to a cluster, in that order."""
+
+    add = list.append
+
+
+class Failing(Cluster):
+    """A cluster in which each submission ends as it is told to."""
+
+    def __init__(self, *ends):
+        left = iter(ends)
+        self._client = SimpleNamespace(submit=lambda *_, **__: next(left), close=lambda: None)
+        self._dask = SimpleNamespace(as_completed=Completed, KilledWorker=distributed.KilledWorker)
+
+
+def ending(key, error):
+    def fails():
+        raise error
+
+    return SimpleNamespace(key=key, result=fails)
+
+
+def test_a_cluster_goes_on_when_workers_die_and_tells_when_it_is_gone(tmp_path):
+    killed = ending("1", distributed.KilledWorker("1", SimpleNamespace(address="tcp://one"), 3))
+    gone = ending("2", distributed.client.FutureCancelledError("2", "scheduler-connection-lost"))
+    handed = [Handed(name, tmp_path / name) for name in ("ada", "bob")]
+    for one in handed:
+        one.path.write_bytes(dumped(document(SOLVED)))
+    results = Failing(killed, gone).grade(Setup(GRADING, "none", "a key"), handed)
+
+    first = next(results)
+    assert (first.student, first.score, first.fingerprint) == ("ada", 0, "")
+    assert "4 workers of the cluster ended while they graded it" in first.unreadable
+    with pytest.raises(
+        MemsimError, match=r"the cluster failed; run the same command again: .*connection-lost"
+    ):
+        next(results)
