@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from memsim.include.page_flags import ALL_FLAGS
+from memsim.include.page_flags import ALL_FLAGS, LIVE
 from memsim.patch import AFTER, BEFORE, Patch
 from memsim.scenario import Run, Scenario, run
 
 if TYPE_CHECKING:
     from memsim.kernel import State
+    from memsim.section import Pages
     from memsim.trace import Event
+
+EVERY = slice(None)
 
 
 @dataclass(frozen=True)
@@ -54,11 +57,7 @@ class Comparison:
         for (one, at), (other, _) in zip(
             before.memmap.spans(pfn, nr_pages), after.memmap.spans(pfn, nr_pages), strict=True
         ):
-            a, b = one.pages, other.pages
-            differ = (a.flags[at] ^ b.flags[at]) & np.uint32(ALL_FLAGS) != 0
-            differ |= (a.type[at] != b.type[at]) | (a.refcount[at] != b.refcount[at])
-            differ |= a.order[at] != b.order[at]
-            count += int(differ.sum())
+            count += count_differing(one.pages, other.pages, at)
         return count
 
     def find(self, step: int, wanted: str) -> int:
@@ -74,6 +73,18 @@ class Comparison:
                 return index
         msg = f"step {step} has no moment {wanted!r}"
         raise KeyError(msg)
+
+
+def count_differing(one: Pages, other: Pages, at: slice = EVERY) -> int:
+    """Return how many struct pages of a section differ in flags, type, refcount or order.
+
+    One that is set up differs from one that is not, whatever was left in it; two that are not are alike.
+    """
+    flags, others = one.flags[at], other.flags[at]
+    differ = (flags ^ others) & np.uint32(ALL_FLAGS | LIVE) != 0
+    differ |= (one.type[at] != other.type[at]) | (one.refcount[at] != other.refcount[at])
+    differ |= one.order[at] != other.order[at]
+    return int((differ & ((flags | others) & np.uint32(LIVE) != 0)).sum())
 
 
 def compare(

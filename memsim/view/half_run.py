@@ -12,9 +12,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from memsim.include.page_flags import ALL_FLAGS
+from memsim.comparison import count_differing
 from memsim.patch import AFTER, Hunk, Patch
 from memsim.scenario import run
 from memsim.steps import tell_step
@@ -143,9 +141,7 @@ class HalfRun:
                 count += 0 if sections == [None, None] else 1 << 15
                 continue
             one, other = (section.pages for section in sections if section is not None)
-            differ = (one.flags ^ other.flags) & np.uint32(ALL_FLAGS) != 0
-            differ |= (one.type != other.type) | (one.refcount != other.refcount) | (one.order != other.order)
-            count += int(differ.sum())
+            count += count_differing(one, other)
         return count
 
     def page_map(self, side: int, block: int) -> PageMap:

@@ -12,6 +12,7 @@ import pytest
 from ipywidgets import BoundedIntText, IntSlider, IntText
 
 from memsim import AFTER, BEFORE, Patch, Scenario, compare
+from memsim.comparison import count_differing
 from memsim.errors import MemsimError
 from memsim.patch import Hunk
 from memsim.view.half_patch import half_patch
@@ -83,6 +84,21 @@ def test_pages_that_differ_are_counted_as_the_comparison_counts_them():
     assert result.pages_differing(32) == both.differing_pages(moment, 0x100000, 32768)
     other = HalfRun(SCENARIO, Patch.parse("PAGE_ALLOC"), steps=ONLINE, debug_vm=True)
     assert other.pages_differing(32) == 32768
+
+
+def test_a_block_that_is_offline_on_one_of_two_machines_differs_in_every_page():
+    """Going offline writes to the first page of each free block only; all others stay as they were."""
+    online, offline = (HalfRun(SCENARIO, AFTER, steps=steps).states[0] for steps in (ONLINE, None))
+    assert count_differing(online.memmap.sections[32].pages, offline.memmap.sections[32].pages) == 32768
+
+
+def test_what_is_left_in_the_struct_pages_of_a_block_that_went_offline_is_no_difference():
+    """MM_INIT alone leaves the type Offline in nearly all of them; nobody looks at it any more."""
+    result = HalfRun(SCENARIO, Patch.parse("MM_INIT"))
+    assert {result.page_map(side, 32).sentence for side in (0, 1)} == {
+        "32768 pages not there (·); pageblocks 0-63 ·"
+    }
+    assert result.verdict == "no difference from the whole patch"
 
 
 def test_titles():
