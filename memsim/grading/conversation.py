@@ -22,12 +22,14 @@ if TYPE_CHECKING:
     from memsim.grading.assignment import Limits
     from memsim.grading.worker import Worker
 
+KILLED = "killed"
+"""The kind of failure that a machine without memory causes too."""
 _KEPT_OUTPUT = 2000
 _PIECE = 1 << 16
 _TEXT = 500
 _LOOK = 0.25
 """Seconds that one wait counts at most: while the machine is stopped nobody can answer."""
-_ENDS_IT = frozenset({"cpu", "time", "output", "ended", "answer", "missing"})
+_ENDS_IT = frozenset({"cpu", "time", "output", "ended", KILLED, "answer", "missing"})
 
 
 @dataclass(frozen=True)
@@ -246,7 +248,8 @@ def _told_end(status: Any, limits: Limits) -> Failure:
     if type(status) is not int:
         return Failure("ended", "it closed its channel to the grader")
     if -status in (signal.SIGXCPU, signal.SIGKILL):
-        return Failure("cpu", f"it used up its {limits.cpu_seconds} seconds of processor time, or its memory")
+        kind = "cpu" if -status == signal.SIGXCPU else KILLED
+        return Failure(kind, f"it used up its {limits.cpu_seconds} seconds of processor time, or its memory")
     if status < 0:
         name = signal.Signals(-status).name if -status in set(signal.Signals) else f"signal {-status}"
         return Failure("ended", f"the process ended with {name}")

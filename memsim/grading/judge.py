@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
 from memsim.grading.assignment import fresh, title
-from memsim.grading.conversation import Conversation, Failure
+from memsim.grading.conversation import KILLED, Conversation, Failure
 from memsim.grading.worker import StartError, Submitted, Worker, WorkerError
 
 if TYPE_CHECKING:
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 _CALLS = 10_000
 _PROCESSES = 3
 """So many processes of one question may die before its other tests are not run any more."""
+_TRIES = 2
+"""So often a test is run whose answer is killed: the machine may have had no memory left."""
 _JUDGING_SECONDS = 20
 _EXCERPT = 1000
 _PATIENCE = (0.1, 0.5, 2.0)
@@ -101,8 +103,11 @@ def put(
     mine = question.variant_of(student)
     results = []
     for test, points in question.tests.items():
-        rng = fresh(key, assignment, question.name, test, student)
-        message, faulty = _run(test, question.name, call, rng, mine)
+        for _ in range(_TRIES):
+            rng = fresh(key, assignment, question.name, test, student)
+            message, faulty, killed = _run(test, question.name, call, rng, mine)
+            if not killed:
+                break
         results.append(RuleResult(title(test), points, not message, message, faulty))
     return results
 
@@ -165,7 +170,7 @@ class _Line:
         except StartError:
             raise  # the machine has no room for it now: nobody's answers are wrong for that
         except WorkerError:
-            value = Failure("ended", "the process that answers was ended from inside")
+            value = Failure(KILLED, "the process that answers was ended from inside")
             self._break()
             self._dead(value)
         return value
@@ -201,8 +206,11 @@ def _sentence(name: str, failure: Failure) -> str:
 
 def _run(
     test: Test, name: str, call: Callable[[list[Any]], Any], rng: Any, mine: dict[str, Any]
-) -> tuple[str, bool]:
-    """Run one test of a question; returns the message ("" is a pass) and whether a teacher should look."""
+) -> tuple[str, bool, bool]:
+    """Run one test of a question.
+
+    Returns the message ("" is a pass), whether a teacher should look, and whether the answer was killed.
+    """
     try:
         dialogue = test(rng, mine)
         with _judging():
@@ -211,16 +219,20 @@ def _run(
             answer = call(arguments)
             if isinstance(answer, Failure):
                 dialogue.close()
-                return f"{_sentence(name, answer)}.", False
+                return f"{_sentence(name, answer)}.", False, answer.kind == KILLED
             with _judging():
                 arguments = dialogue.send(answer)
     except StopIteration as end:
-        return (end.value or ""), False
+        return (end.value or ""), False, False
     except StartError:
         raise
     except Exception as error:  # noqa: BLE001 (whatever a test can raise)
-        return f"The answer could not be judged ({type(error).__name__}); your teacher has been told.", True
-    return "The test asks without end; your teacher has been told.", True
+        return (
+            f"The answer could not be judged ({type(error).__name__}); your teacher has been told.",
+            True,
+            False,
+        )
+    return "The test asks without end; your teacher has been told.", True, False
 
 
 @contextmanager

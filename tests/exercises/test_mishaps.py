@@ -75,7 +75,25 @@ def test_a_judge_on_a_machine_that_was_stopped_goes_on(monkeypatch):
         time.sleep(1)
 
     monkeypatch.setattr(judge, "_JUDGING_SECONDS", 0.5)
-    assert judge._run(waits, "f", lambda _arguments: 7, None, {}) == ("", False)  # noqa: SLF001 (without a worker)
+    assert judge._run(waits, "f", lambda _arguments: 7, None, {}) == ("", False, False)  # noqa: SLF001 (without a worker)
+
+
+KILLED_ONCE = """
+import os
+def double(number):
+    if not os.path.exists(%r):
+        open(%r, "w").close()
+        for pid in %s:
+            os.kill(pid, 9)
+    return 2 * number
+"""
+
+
+@pytest.mark.parametrize("killed", ["[os.getpid()]", "[os.getppid(), os.getpid()]"], ids=["it", "its worker"])
+def test_an_answer_that_is_killed_once_costs_nothing(killed, tmp_path):
+    mark = str(tmp_path / "mark")  # a file without a byte is no larger than it may be
+    assert examine(NONE, [KILLED_ONCE % (mark, mark, killed), SOLVED[1]]) == (FULL, ["", "", ""])
+    assert Path(mark).exists()
 
 
 # ---- ends --------------------------------------------------------------------------------------------
