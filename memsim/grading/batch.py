@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Self, TextIO
 
 from memsim.errors import MemsimError
 from memsim.grading.engines import Engine, ThisMachine
-from memsim.grading.fences import NONE, Fence, available
+from memsim.grading.fences import NONE, Fence, available, compile_worker
 from memsim.grading.notebook import UnreadableError, read
 from memsim.grading.probe import open_ways
 from memsim.grading.process import Setup
@@ -196,6 +196,7 @@ def fence_that_holds(secret: Sequence[Path], *, unfenced: bool, wanted: str = ""
     FenceError
         None holds. The text tells for each what was open.
     """
+    compile_worker()
     tried = []
     for fence in available():
         if wanted and fence.name != wanted:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from memsim.grading.inside.frames import HEADER, FrameError, decode, encode, length_of
 from memsim.grading.values import problem
-from memsim.grading.worker import WorkerError
+from memsim.grading.worker import StartError, WorkerError
 
 if TYPE_CHECKING:
     from memsim.grading.assignment import Limits
@@ -176,6 +176,9 @@ class Conversation:
             if not select.select([self.worker.control], [], [], 0.2)[0]:
                 self.worker.stop()
             status = self.worker.how_it_ended()
+        except StartError:
+            self._close()
+            raise
         except (OSError, WorkerError) as error:
             self._close()
             raise WorkerError(str(error)) from None

@@ -12,12 +12,15 @@ to get through it.
 
 from __future__ import annotations
 
+import compileall
+import contextlib
 import os
 import shutil
 import sys
 import sysconfig
 from dataclasses import dataclass
-from importlib.util import find_spec
+from importlib.machinery import SourcelessFileLoader
+from importlib.util import cache_from_source, find_spec
 from pathlib import Path
 
 INSIDE = Path(__file__).parent / "inside"
@@ -91,6 +94,21 @@ def available() -> list[Fence]:
     if sys.platform == "linux" and os.geteuid() == 0:
         found.append(USER)
     return [*found, NONE]
+
+
+def compile_worker() -> None:
+    """Compile what a worker runs: it writes nothing, so it would compile it each time.
+
+    On a full disk Python may leave half of a compiled file, and no worker would ever start with that.
+    """
+    compileall.compile_dir(INSIDE, quiet=2)
+    for path in INSIDE.glob("*.py"):
+        compiled = Path(cache_from_source(path))
+        with contextlib.suppress(OSError):
+            try:
+                SourcelessFileLoader("", str(compiled)).get_code("")
+            except (EOFError, ImportError, ValueError):
+                compiled.unlink()
 
 
 def _python(place: str, sites: list[str], control_fd: int, setting: dict[str, object]) -> list[str]:

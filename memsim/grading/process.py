@@ -10,7 +10,6 @@ killed early is gone before this process could look.
 from __future__ import annotations
 
 import base64
-import compileall
 import contextlib
 import json
 import os
@@ -25,9 +24,10 @@ from typing import Any
 
 from memsim.errors import MemsimError
 from memsim.grading.assignment import Assignment
-from memsim.grading.fences import BUBBLEWRAP, INSIDE, NONE, USER
+from memsim.grading.fences import BUBBLEWRAP, NONE, USER
 from memsim.grading.grade import Grader
 from memsim.grading.results import Result
+from memsim.grading.worker import StartError
 
 _MEMORY = 2 << 30
 _FENCES = {fence.name: fence for fence in (BUBBLEWRAP, USER, NONE)}
@@ -78,7 +78,7 @@ class GraderProcess:
         Raises
         ------
         ProcessError
-            The process died, or took so long that something must be wrong with it.
+            The process died, or took so long that something must be wrong with it, or had no room.
         """
         self._say({"student": student, "file": file, "data": base64.b64encode(data).decode()})
         stream = self._process.stdout
@@ -89,7 +89,10 @@ class GraderProcess:
         if not line.endswith(b"\n"):
             msg = f"it ended with status {self._process.wait()}"
             raise ProcessError(msg)
-        return Result.parse(json.loads(line))
+        answer = json.loads(line)
+        if "failed" in answer:
+            raise ProcessError(answer["failed"])
+        return Result.parse(answer)
 
     def _say(self, message: dict[str, Any]) -> None:
         try:
@@ -124,12 +127,14 @@ def main() -> None:
     os.dup2(2, 1)  # whatever a grading file prints must not get between the results
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, resource.getrlimit(resource.RLIMIT_AS)[1]))
     lines = iter(sys.stdin.buffer.readline, b"")
-    compileall.compile_dir(INSIDE, quiet=2)  # workers write nothing, so they would compile it each time
     grader = Setup(**json.loads(next(lines))).grader()
     for line in lines:
         asked = json.loads(line)
-        result = grader.grade(asked["student"], asked["file"], base64.b64decode(asked["data"]))
-        answers.write(json.dumps(result.document()).encode() + b"\n")
+        try:
+            answer = grader.grade(asked["student"], asked["file"], base64.b64decode(asked["data"])).document()
+        except StartError as error:
+            answer = {"failed": str(error)}
+        answers.write(json.dumps(answer).encode() + b"\n")
         answers.flush()
 
 

@@ -27,7 +27,7 @@ class WorkerError(Exception):
 
 
 class StartError(WorkerError):
-    """A worker does not start. That is no fault of a student's, so it must not cost one anything."""
+    """A worker, or a process of it, does not start. That is no fault of a student's and must cost none."""
 
 
 @dataclass
@@ -82,12 +82,17 @@ class Worker:
         ------
         WorkerError
             The worker is gone too, or says nothing.
+        StartError
+            There was no such process: the machine had no room for it.
         """
         self.control.settimeout(_END_SECONDS)
         try:
             said = receive(self.control, _LONGEST)
         except (OSError, FrameError) as error:
             raise WorkerError(str(error)) from None
+        if isinstance(said, dict) and "no_room" in said:
+            msg = f"the worker could not start a process: {said['no_room']}"
+            raise StartError(msg)
         if not isinstance(said, dict) or "ended" not in said:
             msg = "the worker ended"
             raise WorkerError(msg)

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from importlib.util import cache_from_source
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -20,14 +21,14 @@ from memsim.grading.assignment import Limits
 from memsim.grading.batch import Batch, FolderError
 from memsim.grading.conversation import Conversation
 from memsim.grading.engines import Cluster, _Crew
-from memsim.grading.fences import NONE
+from memsim.grading.fences import NONE, Fence, compile_worker
 from memsim.grading.inside import main as inside
 from memsim.grading.notebook import UnreadableError, read
 from memsim.grading.probe import open_ways
 from memsim.grading.process import GraderProcess, ProcessError, Setup
 from memsim.grading.results import stored, write
 from memsim.grading.submissions import Handed
-from memsim.grading.worker import Submitted, Worker
+from memsim.grading.worker import StartError, Submitted, Worker
 from tests.attacks.stage import FULL, GRADING, SOLVED, examine
 from tests.exercises.test_damaged import document, dumped
 
@@ -186,6 +187,27 @@ def test_a_machine_without_room_for_an_answer_is_asked_again(monkeypatch):
     assert inside._fork() == 1  # noqa: SLF001 (what a worker calls, who is another process)
 
 
+NO_ROOM = """
+import os
+def fork():
+    raise OSError(11, "no room")
+os.fork = fork
+"""
+
+
+class NoRoom(Fence):
+    """A machine that starts the worker, and no other process."""
+
+    def command(self, control_fd, *, memsim):
+        *python, source = NONE.command(control_fd, memsim=memsim)
+        return [*python, NO_ROOM + source]
+
+
+def test_a_machine_that_never_has_room_for_an_answer_costs_nothing_either():
+    with pytest.raises(StartError, match="no room"):
+        examine(NoRoom("none", "no room", alone=False), SOLVED)
+
+
 def test_a_grading_process_without_room_is_no_reason_to_stop(monkeypatch):
     monkeypatch.setattr("memsim.grading.process.subprocess.Popen", has_no_room(9, None))
     with pytest.raises(ProcessError, match="it did not start: Resource temporarily unavailable"):
@@ -230,9 +252,10 @@ def command(tmp_path):
     return ["grade", submitted, "--assignment", grading, "--out", out, "--jobs", "1"]
 
 
-def on_a_full_disk(command):
+def on_a_full_disk(command, folder):
     full = [sys.executable, "-c", FULL_DISK, *command]
-    run = subprocess.run(full, capture_output=True, text=True, check=False)  # noqa: S603 (ours)
+    elsewhere = {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONPYCACHEPREFIX": str(folder)}  # half a file would stay
+    run = subprocess.run(full, env=os.environ | elsewhere, capture_output=True, text=True, check=False)  # noqa: S603 (ours)
     return run.returncode, run.stderr.splitlines()[-1]
 
 
@@ -242,16 +265,30 @@ def test_a_full_disk_is_told_with_the_file_and_costs_no_grade(command, tmp_path)
     (out / "key").write_text("0123456789abcdef")
     result = out / "results" / "ada.json"
 
-    assert on_a_full_disk(command) == (2, f"memsim: {result}: File too large")
+    assert on_a_full_disk(command, tmp_path / "1") == (2, f"memsim: {result}: File too large")
     assert not list(result.parent.iterdir())
     assert main(command) == 0
     before = result.read_bytes()
-    assert on_a_full_disk([*command, "--again"]) == (2, f"memsim: {out / 'audit.jsonl'}: File too large")
+    told = on_a_full_disk([*command, "--again"], tmp_path / "2")
+    assert told == (2, f"memsim: {out / 'audit.jsonl'}: File too large")
     assert result.read_bytes() == before
     assert main([*command, "--again"]) == 0
     cut_off, entry = (out / "audit.jsonl").read_text().splitlines()
     assert len(cut_off) == 100
     assert json.loads(entry)["why"] == "asked for"
+
+
+def test_half_of_a_compiled_file_keeps_no_worker_from_starting(tmp_path, monkeypatch):
+    (tmp_path / "half.py").write_text("ONE = 1")
+    monkeypatch.setattr("memsim.grading.fences.INSIDE", tmp_path)
+    compile_worker()
+    compiled = Path(cache_from_source(tmp_path / "half.py"))
+    whole = compiled.read_bytes()
+    compile_worker()
+    assert compiled.read_bytes() == whole
+    compiled.write_bytes(whole[:-10])
+    compile_worker()
+    assert not compiled.exists()
 
 
 def test_a_result_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch):

@@ -53,7 +53,11 @@ def main(control_fd: int, setting: dict[str, Any]) -> None:
         question, fds = _receive_question(control)
         if question is None:
             return
-        child = _start((question, submission, script), fds, [control_fd, waker, wakes])
+        try:
+            child = _start((question, submission, script), fds, [control_fd, waker, wakes])
+        except OSError as error:
+            control.sendall(encode({"no_room": str(error)}))
+            continue
         status = _end(child, _wait(child, control, waker), alone=setting["alone"])
         with contextlib.suppress(OSError):
             control.sendall(encode({"ended": status}))
@@ -80,11 +84,13 @@ def _receive_question(control: socket.socket) -> tuple[Any, list[int]]:
 
 def _start(what: tuple[Any, Any, Script], fds: list[int], not_for_it: list[int]) -> int:
     """Start the process that answers, and return its pid."""
-    child = _fork()
-    if not child:
-        _be_the_child(what, fds, not_for_it)
-    for fd in fds:
-        os.close(fd)
+    try:
+        child = _fork()
+        if not child:
+            _be_the_child(what, fds, not_for_it)
+    finally:
+        for fd in fds:
+            os.close(fd)
     return child
 
 
