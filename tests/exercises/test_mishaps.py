@@ -23,13 +23,14 @@ from memsim.grading.conversation import Conversation
 from memsim.grading.engines import Cluster, _Crew
 from memsim.grading.fences import NONE, Fence, compile_worker
 from memsim.grading.inside import main as inside
+from memsim.grading.judge import Examiner
 from memsim.grading.notebook import UnreadableError, read
 from memsim.grading.probe import open_ways
 from memsim.grading.process import GraderProcess, ProcessError, Setup
 from memsim.grading.results import stored, write
 from memsim.grading.submissions import Handed
 from memsim.grading.worker import StartError, Submitted, Worker
-from tests.attacks.stage import FULL, GRADING, SOLVED, examine
+from tests.attacks.stage import ASSIGNMENT, FULL, GRADING, SOLVED, examine
 from tests.exercises.test_damaged import document, dumped
 
 # ---- a machine that is slow or stopped ---------------------------------------------------------------
@@ -150,9 +151,12 @@ def test_a_worker_that_is_slow_to_see_how_an_answer_ended_tells_it_all_the_same(
             assert asked.call([1], int).kind == "cpu"
 
 
-def test_what_python_warns_of_in_a_notebook_holds_nothing_up():
-    warned = "\n".join(f"SAME_{number} = STUDENT is 'ada'" for number in range(2000))
-    assert examine(NONE, [warned, *SOLVED]) == (FULL, ["", "", ""])
+def test_what_python_warns_of_in_a_notebook_holds_nothing_up_and_is_nothing_printed():
+    warned = "".join(f"    SAME_{number} = number is 'ada'\n" for number in range(2000))
+    double = f"def double(number):\n{warned}    return 2 * number"
+    assert examine(NONE, [double, SOLVED[1]]) == (FULL, ["", "", ""])
+    in_text = Examiner(ASSIGNMENT, NONE, "a key").examine(Submitted("ada", SOLVED[1:], [double]))
+    assert {question.name: question.score for question in in_text} == FULL
 
 
 def test_a_file_that_opens_but_cannot_be_read_is_no_reason_to_stop():

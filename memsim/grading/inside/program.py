@@ -88,18 +88,21 @@ class Program:
         self.problems.append(f"cell {step.cell}, line {step.line}: {told(problem)}")
 
 
+@contextmanager
+def _unwarned() -> Iterator[None]:
+    """Let Python not warn of what it reads: a worker's complaints are not looked at, a student's cost."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+@_unwarned()
 def read(cells: list[str]) -> Script:
     """Read the cells of a notebook. Nothing of them is executed.
 
     Untouched copies of functions that are answered elsewhere are left out, and so is what sets STUDENT, which
     is the grader's to know.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # nobody reads what a worker complains of while it runs
-        return _read(cells)
-
-
-def _read(cells: list[str]) -> Script:
     found, broken = statements(cells)
     steps = [_compiled(statement) for statement in found if not _sets_student(statement.node)]
     answered = {node.name for _, node in found if isinstance(node, ast.FunctionDef) and not is_stub(node)}
@@ -160,6 +163,7 @@ def _at_most(*, is_import: bool) -> Iterator[None]:
         signal.setitimer(signal.ITIMER_PROF, 0)
 
 
+@_unwarned()
 def _hidden(notes: list[str], name: str) -> list[Step]:
     """Return the definition of an answer that stands in a text cell, perhaps in a Markdown fence."""
     texts = [
