@@ -420,7 +420,7 @@ skippable = Question(
 
 REGION = {"start_pfn": 0x100000, "region_pages": 65536, "device_block_pages": 512}
 DEVICE = {"kind": "virtio-mem", "name": "vm0"} | REGION
-A_MINUTE = Limits(cpu_seconds=60, wall_seconds=120)
+A_MINUTE = Limits(cpu_seconds=60, wall_seconds=600)
 STEPS = [
     lambda machine: machine.devices["vm0"].request(16384),
     lambda machine: machine.devices["vm0"].request(32768),

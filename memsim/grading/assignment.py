@@ -61,8 +61,11 @@ class Limits:
 
     cpu_seconds: int = 2
     """Processor time of one process: of all calls, or since the last call that did not end."""
-    wall_seconds: float = 10
-    """Time on the clock for the question, for code that only sleeps."""
+    wall_seconds: float = 60
+    """Time on the clock in which answers are waited for, for code that only sleeps.
+
+    At least ten times ``cpu_seconds``, so that no grade depends on what else the machine does.
+    """
     memory_mib: int = 512
     """Address space of a process."""
     processes: int = 0

@@ -29,6 +29,8 @@ _PIECE = 1 << 16
 _TEXT = 500
 _LOOK = 0.25
 """Seconds that one wait counts at most: while the machine is stopped nobody can answer."""
+_CLOSING = 2.0
+"""Seconds. The kernel closes the files of a process before it tells how it ended, and may do much between."""
 _ENDS_IT = frozenset({"cpu", "time", "output", "ended", KILLED, "answer", "missing"})
 
 
@@ -173,7 +175,7 @@ class Conversation:
             return Failure("time", f"it gave no answer within {self.limits.wall_seconds:g} seconds")
         # A process that closed its channel and lives on is stopped, and then has no status.
         try:
-            if not select.select([self.worker.control], [], [], 0.2)[0]:
+            if not select.select([self.worker.control], [], [], _CLOSING)[0]:
                 self.worker.stop()
             status = self.worker.how_it_ended()
         except StartError:

@@ -32,7 +32,7 @@ from memsim.grading.worker import StartError
 _MEMORY = 2 << 30
 _FENCES = {fence.name: fence for fence in (BUBBLEWRAP, USER, NONE)}
 _GLANCE = 0.5
-_PATIENCE = 600.0
+_PATIENCE = 3600.0
 """Seconds for one submission; only a fault of the grader takes so long."""
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from memsim.grading.fences import Fence
 
 _START_SECONDS = 30.0
-_END_SECONDS = 5.0
+_END_SECONDS = 30.0
 _COMPLAINT = 2000
 _LONGEST = 1 << 16
 

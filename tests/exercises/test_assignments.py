@@ -113,6 +113,12 @@ def test_every_wrong_solution_gets_its_score_and_its_message(grading):
 
 
 @every_assignment
+def test_a_right_answer_is_waited_for_on_a_machine_that_is_ten_times_slower(grading):
+    for question in Assignment.load(grading).questions:
+        assert question.limits.wall_seconds >= 10 * question.limits.cpu_seconds, question.name
+
+
+@every_assignment
 def test_the_variant_in_the_notebook_is_that_of_the_grader(grading):
     assignment = Assignment.load(grading)
     student = "\n".join(code_of(load(source_of(grading))))

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 STUDENT = "STUDENT"
-_CPU_SECONDS, _WALL_SECONDS = 0.5, 3.0
+_CPU_SECONDS, _WALL_SECONDS = 0.5, 15.0
 _TICK = 0.1
 _PROBLEMS_TOLD = 8
 _TEXT_TOLD = 300
