@@ -46,13 +46,16 @@ ASSIGNMENT = Assignment("attacked", 0, [
 ])
 '''
 ASSIGNMENT = Assignment.parse(GRADING)
-IMPATIENT = Assignment.parse(GRADING.replace("wall_seconds=30", "wall_seconds=1.5"))
+IMPATIENT = Assignment.parse(GRADING.replace("2}, limits=LIMITS", "2}, limits=Limits(wall_seconds=1.5)", 1))
+"""Only where the attack is: an honest answer is waited for, however busy the machine."""
 HONEST = ["def plus_one(number):\n    return number + 1"]
 SOLVED = ["def double(number):\n    return 2 * number", *HONEST]
 FULL = {"double": 3, "plus_one": 2}
+PATIENCE = 120
+"""Seconds to wait for what other processes do: only a test that fails waits so long."""
 WITHOUT_LIMITS = Limits(
     cpu_seconds=100_000,
-    wall_seconds=4,
+    wall_seconds=120,
     memory_mib=1 << 20,
     processes=100_000,
     file_mib=1 << 20,
@@ -128,11 +131,15 @@ def left_behind():
     As root that user is this process's own, so that another suite on this machine is not seen here. For
     others it is bubblewrap that ends what is in its namespace.
     """
-    for _ in range(50):
-        if not (found := _processes_of_workers()):
-            break
-        time.sleep(0.1)
-    return found
+    return waited_for(_processes_of_workers, lambda found: not found)
+
+
+def waited_for(look, fine):
+    """Return what is seen when it is fine, or what is still seen when a busy machine would be done too."""
+    end = time.monotonic() + PATIENCE
+    while not fine(seen := look()) and time.monotonic() < end:
+        time.sleep(0.05)
+    return seen
 
 
 def _processes_of_workers():
@@ -158,12 +165,12 @@ def naive_score(cells, tmp_path, *options):
             [*run, str(tmp_path / "cells.json"), str(result), *options],
             cwd=tmp_path,
             env=environment,
-            timeout=20,
+            timeout=PATIENCE,
             check=True,
             capture_output=True,
         )
         said = subprocess.run(  # noqa: S603 (ours)
-            [*run, "--collect", str(result)], cwd=tmp_path, timeout=20, check=True, capture_output=True
+            [*run, "--collect", str(result)], cwd=tmp_path, timeout=PATIENCE, check=True, capture_output=True
         )
         return int(said.stdout)
     except (subprocess.SubprocessError, ValueError):
@@ -171,8 +178,7 @@ def naive_score(cells, tmp_path, *options):
 
 
 def without_defence(cells, name="double", arguments=(3,), limits=WITHOUT_LIMITS, returns=int):
-    """Call the function behind no fence and with no limits; returns (value, seconds)."""
-    started = time.monotonic()
+    """Call the function behind no fence and with no limits."""
     worker = Worker(NONE, Submitted("mallory", list(cells)))
     try:
         with Conversation(worker, name, limits) as conversation:
@@ -181,4 +187,4 @@ def without_defence(cells, name="double", arguments=(3,), limits=WITHOUT_LIMITS,
         value = Failure("broken", str(error))
     finally:
         worker.end()
-    return value, time.monotonic() - started
+    return value

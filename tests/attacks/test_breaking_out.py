@@ -27,6 +27,7 @@ from .stage import (
     attacks,
     examine,
     left_behind,
+    waited_for,
     without_defence,
 )
 
@@ -80,12 +81,9 @@ def test_it_does_no_harm(name, fence, scene, victim):
 
 @pytest.mark.parametrize("name", ATTACKS)
 def test_it_does_harm_without_a_fence(name, scene, victim):
-    value, _ = without_defence(cells_of(name, scene, victim))
-    if name.startswith("row-14"):
-        for _ in range(100):  # its child writes half a second later, or later still on a busy machine
-            if not scene.untouched():
-                break
-            time.sleep(0.1)
+    value = without_defence(cells_of(name, scene, victim))
+    if name.startswith("row-14"):  # its child writes half a second later, or later still on a busy machine
+        waited_for(scene.untouched, lambda untouched: not untouched)
 
     if name in ONLY_ROOT_CAN and os.geteuid():
         assert isinstance(value, Failure)  # whoever is not root is refused by the kernel alone
@@ -102,7 +100,7 @@ def test_nothing_stays_open_when_the_worker_is_killed():
         conversation = Conversation(worker, "double", Limits())
         with pytest.raises(WorkerError, match="the worker ended"):
             conversation.call([3], int)
-        assert set(Path("/proc/self/fd").iterdir()) == before
+        assert set(Path("/proc/self/fd").iterdir()) <= before
 
 
 # ---- what uses up the machine ------------------------------------------------------------------------
@@ -116,13 +114,11 @@ PATIENT = ("own-23", "own-24")
 def test_it_costs_its_own_question_only(name, fence, scene):
     source = GREEDY[name]
     told = source.partition("# The student is told: ")[2].partition("\n")[0]
-    started = time.monotonic()
     assignment = IMPATIENT if name.startswith(PATIENT) else ASSIGNMENT
     scores, messages = examine(fence, [*HONEST, source], assignment=assignment)
 
     assert scores == {"double": 0, "plus_one": 2}, messages
     assert told in " ".join(messages)
-    assert time.monotonic() - started < 60  # three processes at most, each with its limits, on a busy machine
     assert scene.untouched()
     assert left_behind() == []
     assert examine(fence, SOLVED, "the next one")[0] == FULL

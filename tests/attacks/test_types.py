@@ -14,7 +14,7 @@ from memsim.grading.conversation import Conversation
 from memsim.grading.fences import NONE
 from memsim.grading.worker import Submitted, Worker
 
-from .stage import examine
+from .stage import PATIENCE, examine
 
 EQUAL_TO_ONE = {
     "own-31-true-for-one": "def f():\n    return True\n",
@@ -35,10 +35,11 @@ def one(rng, mine):
     answer = yield []
     return None if answer == 1 else "It is not one."
 ASSIGNMENT = Assignment("one", 0, [
-    Question("f", 1, "compute", int, {one: 1}, limits=Limits(wall_seconds=2, answer_kib=64))
+    Question("f", 1, "compute", int, {one: 1}, limits=Limits(answer_kib=64))
 ])
 '''
 ONE = Assignment.parse(GRADING)
+IMPATIENT = Assignment.parse(GRADING.replace("Limits(", "Limits(wall_seconds=1.5, "))
 
 
 @pytest.mark.parametrize("name", EQUAL_TO_ONE)
@@ -205,7 +206,7 @@ WITHOUT = {
 """What stands in the place of each defence in a grader that trusts the student's process."""
 
 
-def read_without(defence, source, monkeypatch):
+def read_without(defence, source, seconds, monkeypatch):
     """Return what such a grader reads, or what ends it."""
     monkeypatch.setattr(f"memsim.grading.conversation.{defence}", WITHOUT[defence])
     answers = Queue()
@@ -221,7 +222,7 @@ def read_without(defence, source, monkeypatch):
         asking = Thread(target=ask)
         asking.start()
         try:
-            return answers.get(timeout=5)
+            return answers.get(timeout=seconds)
         except Empty:
             worker.stop()
             return WAITS
@@ -235,11 +236,12 @@ def test_a_forged_frame_is_an_answer_that_cannot_be_read(name, fence, monkeypatc
     frame, end, defence, harm, message = FRAMES[name]
     source = FORGED.replace("FRAME", frame).replace("END", end)
 
-    read = read_without(defence, source, monkeypatch)
+    read = read_without(defence, source, 3 if harm == WAITS else PATIENCE, monkeypatch)
     if isinstance(harm, type):
         assert isinstance(read, harm)
     else:
         assert read == (1 if harm == PAID else harm)
-    scores, messages = examine(fence, [source], assignment=ONE)
+    assignment = IMPATIENT if defence == "Conversation._left" else ONE
+    scores, messages = examine(fence, [source], assignment=assignment)
     assert scores == {"f": 0}
     assert message in messages[0]

@@ -16,7 +16,7 @@ import pytest
 from memsim.cli import main
 from memsim.grading.batch import fence_that_holds
 from memsim.grading.fences import NONE
-from tests.attacks.stage import GRADING
+from tests.attacks.stage import GRADING, waited_for
 from tests.exercises.test_damaged import DOUBLE, PLUS_ONE, document, dumped
 
 WRONG = "def double(number):\n    return 6\n"
@@ -126,15 +126,12 @@ def test_killed_at_twenty_moments_and_resumed_it_ends_with_the_same_grades(cours
 
 
 def test_what_ended_a_batch_ends_all_it_has_started(course):
-    endless = "import time\ndef double(number):\n    time.sleep(60)\n"
+    endless = "import time\ndef double(number):\n    time.sleep(600)\n"
     for path in (course / "submitted").iterdir():
         path.write_bytes(dumped(document([endless])))
     run = [sys.executable, "-m", "memsim", *grade_command(course, course / "out", "--jobs", "2")]
     with subprocess.Popen(run, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as batch:  # noqa: S603 (ours)
-        for _ in range(200):
-            if len(family := descendants(batch.pid)) >= 6:
-                break
-            time.sleep(0.05)
+        family = waited_for(lambda: descendants(batch.pid), lambda family: len(family) >= 6)
         batch.send_signal(signal.SIGKILL)
 
     assert len(family) >= 6  # two graders, their fences, and what runs in them
@@ -154,7 +151,7 @@ started.grade("early", "early.ipynb", submission)
 
 
 def test_a_batch_killed_before_its_graders_have_started_leaves_none():
-    endless = document(["import time\ndef double(number):\n    time.sleep(60)\n"])
+    endless = document(["import time\ndef double(number):\n    time.sleep(600)\n"])
     fence, _ = fence_that_holds([], unfenced=False)
     batch = [sys.executable, "-c", KILLED_EARLY, GRADING, fence.name]
     run = subprocess.run(batch, input=dumped(endless), stdout=subprocess.PIPE, check=False)  # noqa: S603 (ours)
@@ -164,12 +161,8 @@ def test_a_batch_killed_before_its_graders_have_started_leaves_none():
 
 
 def left_of(family):
-    """Return the processes that are still there some seconds later."""
-    for _ in range(200):
-        if not (left := [pid for pid in family if alive(pid)]):
-            break
-        time.sleep(0.05)
-    return left
+    """Return the processes that do not end."""
+    return waited_for(lambda: [pid for pid in family if alive(pid)], lambda left: not left)
 
 
 def descendants(pid):
