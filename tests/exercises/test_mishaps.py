@@ -30,7 +30,8 @@ from memsim.grading.process import GraderProcess, ProcessError, Setup
 from memsim.grading.results import stored, write
 from memsim.grading.submissions import Handed
 from memsim.grading.worker import StartError, Submitted, Worker
-from tests.attacks.stage import ASSIGNMENT, FULL, GRADING, SOLVED, examine
+from tests.attacks.stage import ASSIGNMENT, FULL, GRADING, SOLVED, examine, waited_for
+from tests.exercises.test_batch import alive
 from tests.exercises.test_damaged import document, dumped
 
 # ---- a machine that is slow or stopped ---------------------------------------------------------------
@@ -120,15 +121,8 @@ print(asked.output.decode(), flush=True)
 
 
 def is_gone(pid):
-    """Return whether a process has ended, some seconds later at the latest."""
-    for _ in range(400):
-        try:
-            if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
-                return True
-        except OSError:
-            return True
-        time.sleep(0.05)
-    return False
+    """Return whether a process ends."""
+    return not waited_for(lambda: alive(pid), lambda living: not living)
 
 
 @pytest.mark.parametrize("end", ["os.kill(os.getpid(), 9)", "worker.end()"])
