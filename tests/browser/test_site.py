@@ -260,6 +260,16 @@ def test_a_player_plays_jumps_and_can_be_printed(scheme, page, visit, screenshot
     assert page.locator(".memsim-pages").first.is_visible()
 
 
+@pytest.mark.parametrize("name", ["01-one-block-comes-online", "13-the-patch", "search"])
+def test_no_page_is_cut_off_at_the_right_in_a_window_of_any_width(name, page, visit):
+    visit(f"{name}.html")
+    widths = {}
+    for width in (768, 1008, 1072, 1100, 1312, 1320, 1366, 1440, 1920):
+        page.set_viewport_size({"width": width, "height": 800})
+        widths[width] = page.evaluate("document.documentElement.scrollWidth")
+    assert widths == {width: width for width in widths}
+
+
 # One page of each kind: the cells of all notebooks are tried in test_export.py, and axe-core takes its time.
 @pytest.mark.parametrize("name", ["index", "01-one-block-comes-online", "glossary", "search"])
 def test_a_page_of_the_site_keeps_nobody_out(name, page, visit):
