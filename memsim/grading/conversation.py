@@ -85,6 +85,7 @@ class Conversation:
         told = state.get("problems") if isinstance(state, dict) else None
         if isinstance(told, list):
             self.problems = [text[:_TEXT] for text in told[:20] if type(text) is str]
+        self.output = b""  # what the notebook prints is the same for every question
         if not isinstance(state, dict) or state.get("found") is not True:
             self.failure = Failure("missing", f"there is no function {name}() in the notebook")
 

@@ -102,7 +102,7 @@ def test_an_answer_that_is_killed_once_costs_nothing(killed, tmp_path):
 # ---- ends --------------------------------------------------------------------------------------------
 
 ENDLESS = [
-    "import os, time\nprint(os.getpid(), flush=True)",
+    "import os, time\nraise ValueError(os.getpid())",
     "def double(number):\n    time.sleep(600)",
 ]
 ASKS = """
@@ -117,7 +117,7 @@ workers._END_SECONDS = 60  # however slow the machine is
 worker = Worker(NONE, Submitted("ada", %r))
 asked = Conversation(worker, "double", Limits(wall_seconds=60))
 asked._send(encode({"call": [1]}))
-print(asked.output.decode(), flush=True)
+print(asked.problems[0].split()[-1], flush=True)
 %s
 """
 
@@ -164,6 +164,12 @@ def test_a_file_that_opens_but_cannot_be_read_is_no_reason_to_stop():
 def test_what_another_probe_has_left_hides_no_open_way(tmp_path):
     (tmp_path / ".memsim-probe").touch()
     assert f"a file can be written in {tmp_path}" in open_ways(NONE, [tmp_path])
+
+
+def test_what_an_answer_prints_is_seen():
+    cells = ["print('read')\ndef double(number):\n    print('asked')\n    return 2 * number"]
+    double, _ = Examiner(ASSIGNMENT, NONE, "a key").examine(Submitted("ada", cells))
+    assert double.printed.split() == ["asked"] * 5
 
 
 def has_no_room(times, real):

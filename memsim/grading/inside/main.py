@@ -14,6 +14,7 @@ import resource
 import select
 import signal
 import socket
+import sys
 import time
 from typing import Any, NoReturn
 
@@ -113,6 +114,7 @@ def _be_the_child(what: tuple[Any, Any, Script], fds: list[int], not_for_it: lis
         nothing = os.open(os.devnull, os.O_RDONLY)
         for fd, place in ((nothing, 0), (output, 1), (output, 2)):
             os.dup2(fd, place)
+        sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # or it would never be seen
         for fd in (*not_for_it, output, nothing):
             os.close(fd)
         os.setpgid(0, 0)
