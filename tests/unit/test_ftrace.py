@@ -174,7 +174,8 @@ def test_malformed_lines_are_counted_and_the_first_ones_kept_with_their_number()
 
 
 def test_events_that_ftrace_lost_are_counted():
-    assert replayed("CPU:1 [LOST 30 EVENTS]", "CPU:0 [LOST 12 EVENTS]").counts.lost == 42
+    told = ["CPU:1 [LOST 30 EVENTS]", "# tracer: nop", "CPU:0 [LOST 12 EVENTS]"]
+    assert replayed(*told).counts.lost == 42
 
 
 class Endless(io.RawIOBase):

@@ -164,6 +164,35 @@ def test_an_allocation_leaves_the_minimum_free_and_takes_the_last_page_above_it(
 
 
 @pytest.mark.parametrize(
+    ("mib", "marks"),
+    [
+        (128, (362, 452, 542)),
+        (256, (512, 640, 768)),
+        (1024, (1024, 1286, 1548)),
+        (4096, (2048, 3096, 4144)),
+    ],
+)
+def test_marks_are_a_quarter_of_the_minimum_or_a_thousandth_of_the_zone_apart(mib, marks):
+    # __setup_per_zone_wmarks(), watermark_scale_factor 10; from 1 GiB on the thousandth is more.
+    assert Machine([(P, mib << 8)]).zone("Normal").watermark[:3] == marks
+
+
+@pytest.mark.parametrize(("blocks", "minimum"), [(1, 32), (2, 64), (4, 128), (5, 128)])
+def test_zone_movable_has_a_minimum_of_its_own_on_612_and_a_share_on_61(blocks, minimum):
+    # 6.12: managed / 1024, at least 32 (SWAP_CLUSTER_MAX) and at most 128, and no part of what zones share.
+    marks = {}
+    for release in ("6.1", "6.12"):
+        machine = Machine([(P, N)], release=release)
+        machine.add_memory(P + N, blocks * N)
+        for block in range(blocks):
+            machine.online(33 + block, "online_movable")
+        marks[release] = [machine.zone(name).watermark[WMARK_MIN] for name in ("Normal", "Movable")]
+    assert marks["6.12"][1] == minimum
+    normal, movable = marks["6.1"]
+    assert 0 <= movable - blocks * normal < blocks  # in proportion to their pages, rounded down
+
+
+@pytest.mark.parametrize(
     ("order", "over", "enough"), [(0, 0, False), (0, 1, True), (3, 7, False), (3, 8, True)]
 )
 def test_a_block_counts_with_its_pages_but_one(order, over, enough):

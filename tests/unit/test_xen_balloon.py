@@ -363,6 +363,7 @@ def test_lent_pages_come_from_the_balloon_and_go_back_to_its_head(patch):
 def test_an_empty_balloon_gives_up_memory_for_pages_to_lend_and_asks_for_more_an_hour_later():
     machine = xen_machine()
     balloon = balloon_of(machine)
+    balloon.set_target(RAM)  # the thread looks, and sleeps on
     pfns = balloon.lend(600)
     assert (balloon.plugged_pages(), machine.totalram_pages) == (RAM - 600, RAM - 600)
     assert flagged(machine, pfns, MANAGED) == 0
@@ -374,6 +375,16 @@ def test_an_empty_balloon_gives_up_memory_for_pages_to_lend_and_asks_for_more_an
     balloon.take_back(pfns)
     assert balloon.plugged_pages() == RAM == machine.totalram_pages
     assert not machine.check()
+
+
+def test_an_hour_without_anything_to_do_changes_nothing(snapshot):
+    # balloon_thread(): without credit it calls nothing that could change its state.
+    machine = grown()
+    balloon = balloon_of(machine)
+    before = snapshot(machine.kernel.state)
+    balloon.wait(HOUR)
+    assert (balloon.state, balloon.timeout) == (BP_DONE, HOUR)
+    assert snapshot(machine.kernel.state) == before
 
 
 def test_pages_that_come_back_wake_the_thread_when_memory_was_given_up_for_them():
