@@ -55,9 +55,8 @@ def memory_failure(kernel: Kernel, pfn: int) -> None:
 def count_poisoned(kernel: Kernel, pfn: int) -> None:
     """Count a poisoned page, on 6.12 in its memory block too (``memblk_nr_poison_inc()``)."""
     kernel.num_poisoned_pages += 1
-    block = kernel.memory_blocks.get(pfn // kernel.block_pages)
-    if block is not None and kernel.release.counts_poison_by_block:
-        block.nr_hwpoison += 1
+    if kernel.release.counts_poison_by_block:
+        kernel.memory_blocks[pfn // kernel.block_pages].nr_hwpoison += 1
 
 
 def clear_hwpoisoned_pages(kernel: Kernel, pfn: int, nr_pages: int, counted: int) -> None:

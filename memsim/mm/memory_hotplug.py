@@ -92,7 +92,7 @@ def outermost_page(kernel: Kernel, zone: Zone, low: int, high: int, *, from_star
     ``find_smallest_section_pfn()`` and ``find_biggest_section_pfn()``; they look at one page for each
     2 MiB sub-section, and pass over sub-sections of boot memory without RAM.
     """
-    numbers = range(pfn_to_section_nr(low), pfn_to_section_nr(high - 1) + 1 if high > low else 0)
+    numbers = range(pfn_to_section_nr(low), pfn_to_section_nr(high - 1) + 1)
     for nr in numbers if from_start else reversed(numbers):
         section = kernel.memmap.sections.get(nr)
         if section is None or not section.online:

@@ -278,6 +278,12 @@ ROWS = {
         "memremap_pages",
         "whole sections",
     ),
+    "device memory that does not start at a section": (
+        lambda: Machine().memremap_pages(START + 1, PAGES),
+        "EINVAL",
+        "memremap_pages",
+        "whole sections",
+    ),
     "device memory over RAM": (
         lambda: Machine().memremap_pages(0, PAGES),
         "ENXIO",

@@ -209,6 +209,12 @@ def test_a_dimm_goes_into_the_balloon_too_and_waits_there_for_a_higher_target():
     assert set(machine.kernel.iomem) == {0, START}
 
 
+def test_a_target_that_one_page_is_missing_from_is_reached():
+    machine = grown(by=1)
+    assert balloon_of(machine).plugged_pages() == RAM + 1
+    assert machine.zone("Normal").managed_pages == 1
+
+
 @pytest.mark.parametrize(
     ("block_pages", "all_used", "errno"), [(2 * SECTION, False, 22), (SECTION, True, 12)]
 )
