@@ -340,6 +340,14 @@ def test_a_pageblock_of_which_less_than_half_is_free_is_not_claimed_but_stolen_f
     assert free_list(machine, 6, MOVABLE) == [P + 512 + 64]  # the rest stays with its own type
 
 
+@pytest.mark.parametrize("release", ["6.1", "6.12"])
+def test_a_pageblock_of_which_one_page_less_than_half_is_free_keeps_its_type(release):
+    machine = full(movable=True, release=release)
+    free_range(machine, P + 512, 255)
+    assert take(machine, migratetype=UNMOVABLE) == P + 512 + 254  # the smallest block
+    assert machine.kernel.memmap.migratetype(P + 512) == MOVABLE
+
+
 def test_61_moves_all_that_is_free_to_the_stealer_s_lists_even_if_the_pageblock_keeps_its_type():
     # steal_suitable_fallback(): the pages move first, and only the type depends on how many they are.
     machine = full(movable=True, release="6.1")
