@@ -66,7 +66,11 @@ def add_ways(grade: argparse.ArgumentParser) -> None:
 
 def add_lateness(grade: argparse.ArgumentParser) -> None:
     """Add the options that say what lateness costs."""
-    grade.add_argument("--due", metavar="TIME", help="when it was due, such as 2026-11-30T23:59+01:00")
+    grade.add_argument(
+        "--due",
+        metavar="TIME",
+        help="when it was due, such as 2026-11-30T23:59+01:00; goes with --collected",
+    )
     grade.add_argument(
         "--collected", type=Path, metavar="CSV", help="the collector's times: a table with student,time"
     )
@@ -132,13 +136,14 @@ def source(grading: Path) -> Path | None:
 
 def policy(arguments: argparse.Namespace) -> Any:  # noqa: ANN401 (imported when used)
     """Return what lateness costs, or None if nobody asked."""
-    if not arguments.due:
+    if not arguments.due and not arguments.collected:
         return None
+    if not arguments.due or not arguments.collected:
+        msg = "--due and --collected go together: lateness is from the one to the times in the other"
+        raise MemsimError(msg)
     late = import_module("memsim.grading.late")
-    times = late.collected(arguments.collected) if arguments.collected else {}
-    return late.Policy(
-        late.moment(arguments.due, "--due"), arguments.free_days, arguments.late_percent, times
-    )
+    due, times = late.moment(arguments.due, "--due"), late.collected(arguments.collected)
+    return late.Policy(due, arguments.free_days, arguments.late_percent, times)
 
 
 def tell(report: dict[str, Any], pairs: int, out: Path) -> int:

@@ -7,11 +7,11 @@ it by nbgrader, or by :func:`student_copy`, which does the same without nbgrader
 from __future__ import annotations
 
 import copy
-import json
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from memsim.grading.assignment import AssignmentError
+from memsim.scenario import read_json
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,12 +43,7 @@ def load(path: Path) -> Notebook:
     AssignmentError
         There is none, or it is no JSON.
     """
-    try:
-        notebook: Notebook = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        msg = f"{path}: {error}"
-        raise AssignmentError(msg) from None
-    return notebook
+    return cast("Notebook", read_json(path, AssignmentError))
 
 
 def student_copy(source: Notebook) -> Notebook:

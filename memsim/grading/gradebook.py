@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class GradebookError(MemsimError):
-    """nbgrader is not installed, or its gradebook does not know the assignment."""
+    """nbgrader is not installed, or its gradebook cannot be used or does not know the assignment."""
 
 
 def record(results: Sequence[Result], url: str, policy: Policy | None = None) -> int:
@@ -31,10 +31,11 @@ def record(results: Sequence[Result], url: str, policy: Policy | None = None) ->
     Raises
     ------
     GradebookError
-        nbgrader is not installed, or the gradebook does not have the assignment or one of its questions.
+        nbgrader is not installed, the gradebook cannot be used, or does not have the assignment or one of
+        its questions.
     """
     try:
-        api = importlib.import_module("nbgrader.api")
+        api, database = importlib.import_module("nbgrader.api"), importlib.import_module("sqlalchemy.exc")
     except ImportError:
         msg = "nbgrader is not installed; it is what has a gradebook: pip install nbgrader"
         raise GradebookError(msg) from None
@@ -45,6 +46,10 @@ def record(results: Sequence[Result], url: str, policy: Policy | None = None) ->
             return sum(_record_one(gradebook, result, policy) for result in graded)
     except api.MissingEntry as missing:
         msg = f"{url}: {missing}; run nbgrader generate_assignment first"
+        raise GradebookError(msg) from None
+    except (database.SQLAlchemyError, ImportError) as problem:
+        reason = str(problem).partition("\n")[0]
+        msg = f"{url}: no gradebook that can be used: {reason}; a URL is such as sqlite:///gradebook.db"
         raise GradebookError(msg) from None
 
 

@@ -226,7 +226,12 @@ def test_lateness_is_what_the_collector_says(course):
     ("change", "told"),
     [
         (["--assignment", "no-such"], "there is neither such a file"),
-        (["--due", "tomorrow"], "'tomorrow' is no time"),
+        (["--due", "tomorrow", "--collected", "no-such.csv"], "'tomorrow' is no time"),
+        (["--due", "2026-12-01T00:00+00:00"], "--due and --collected go together"),
+        (["--collected", "times.csv"], "--due and --collected go together"),
+        (["--gradebook", "gradebook.db"], "gradebook.db: no gradebook that can be used: Could not parse"),
+        (["--gradebook", "sqlite:////no/such/folder/x.db"], "unable to open database file"),
+        (["--gradebook", "nosuch://x"], "Can't load plugin"),
         (["--scheduler", "tcp://127.0.0.1:1"], "no Dask cluster there"),
     ],
 )

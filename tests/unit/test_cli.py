@@ -230,6 +230,7 @@ def test_a_number_that_is_none_is_named_with_its_option(capsys):
     [
         (b"", ["book"], ""),  # the system says in its own words that a file is no folder
         (b"\xff", ["show", "--buddy"], "is not UTF-8 text"),
+        (b"# Notes", ["handout", "--out", "out"], "is not JSON: Expecting value in line 1"),
         (b"[]", ["handout", "--out", "out"], "is JSON, but no notebook"),
         (b'{"cells": [{}]}', ["handout", "--out", "out"], "is JSON, but no notebook"),
     ],
