@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Error, sync_playwright
 
-from .notebook import Notebook, Watch
+from .notebook import PATIENCE_MS, Notebook, Watch
 from .server import jupyterlab
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -45,7 +45,7 @@ def chromium():
     path = os.environ.get("MEMSIM_CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
     with sync_playwright() as playwright:
         try:
-            browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
+            browser = playwright.chromium.launch(executable_path=path, args=FLAGS, timeout=PATIENCE_MS)
         except Error as error:
             pytest.fail(f"{_no_chromium(path)}\n{error}", pytrace=False)
         yield browser
@@ -73,6 +73,7 @@ def screenshots(tmp_path_factory):
 def page(chromium, screenshots, request):
     """An empty page; what it shows in the end is kept as a picture, named where a failure shows it."""
     context = chromium.new_context(viewport={"width": 1300, "height": 1100}, service_workers="block")
+    context.set_default_timeout(PATIENCE_MS)
     page = context.new_page()
     yield page
     path = screenshots / f"{re.sub(r'[^A-Za-z0-9.-]+', '-', request.node.name)}.png"

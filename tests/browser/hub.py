@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-START_TIMEOUT_S = 60
+START_TIMEOUT_S = 300
 PASSWORD = "a module at 4 GiB"  # noqa: S105 (of accounts that last for a test)
 # openssl passwd -6 -salt memsim "$PASSWORD"
 HASH = "$6$memsim$6YjmVLM5bgjBk5INNg1h/bqtmH8nZYlMS8bHsij0HQFcMV1zn/B3SjNrtNHLrLH5fuO5ULVOWgkxpaURnK7Jc1"
@@ -88,7 +88,7 @@ def machine() -> Iterator[Machine]:
         yield Machine(url, folder, process.pid)
     finally:
         process.terminate()
-        process.wait(timeout=30)
+        process.wait(timeout=START_TIMEOUT_S)
         subprocess.run([*enter, "rm", "-r", str(folder)], check=True)  # noqa: S603 (files of its users)
 
 
@@ -101,6 +101,9 @@ def command(url: str) -> list[str]:
         f"--ConfigurableHTTPProxy.api_url=http://127.0.0.1:{free_port()}",
         # Tests look into the notebook's own model, which the page does not show by itself.
         "--Spawner.args=--LabApp.expose_app_in_browser=True",
+        # Servers of two students start at the same time, on a machine that may do much else.
+        f"--Spawner.start_timeout={START_TIMEOUT_S}",
+        f"--Spawner.http_timeout={START_TIMEOUT_S}",
     ]
     return [sys.executable, "-m", "jupyterhub", "-f", str(config), *ports]
 

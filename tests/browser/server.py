@@ -21,8 +21,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-START_TIMEOUT_S = 90
-STOP_TIMEOUT_S = 20
+START_TIMEOUT_S = 300
+STOP_TIMEOUT_S = 60
+ANSWER_TIMEOUT_S = 60
 ROOT = "root"
 PREDICTIONS = "predictions.json"
 SETTINGS = {
@@ -52,7 +53,7 @@ class Server:
         """Ask the server's own interface."""
         headers = {"Authorization": f"token {self.token}"}
         request = urllib.request.Request(self.url + path, method=method, headers=headers)  # noqa: S310 (http, our own)
-        with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
+        with urllib.request.urlopen(request, timeout=ANSWER_TIMEOUT_S) as answer:  # noqa: S310
             return json.loads(answer.read() or b"null")
 
     def forget(self) -> None:

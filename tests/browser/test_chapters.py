@@ -159,7 +159,7 @@ def stands_there_without_a_kernel(page):
         image = figure.locator(f"img[alt^='Page map {side} the patch']")
         image.wait_for()
         image.scroll_into_view_if_needed()
-        assert image.evaluate("image => image.naturalWidth") > 0
+        assert image.evaluate("image => image.decode().then(() => image.naturalWidth)") > 0
     twin = figure.locator("pre")
     twin.wait_for()
     assert "BEFORE the patch. Block 32" in twin.text_content()
@@ -208,11 +208,14 @@ def goes_back_and_to_both_ends(explorer):
 def test_a_line_of_code_is_wrapped_and_not_cut_off(open_notebook, page, tmp_path):
     """The book's lines may have 110 columns, and a reader's window fewer: `make` sets JupyterLab so."""
     long_line = f"print('{'all of it ' * 30}')"
-    open_notebook(write_notebook(tmp_path / "long" / "long.ipynb", long_line))
+    notebook = open_notebook(write_notebook(tmp_path / "long" / "long.ipynb", long_line))
     editor = page.locator(".jp-CodeCell .cm-scroller >> visible=true")
     editor.wait_for()
-    shown, whole = editor.evaluate("editor => [editor.clientWidth, editor.scrollWidth]")
-    assert 0 < whole <= shown
+    notebook.wait_until(
+        lambda: editor.evaluate("editor => [editor.clientWidth, editor.scrollWidth]"),
+        lambda widths: 0 < widths[1] <= widths[0],
+        "the line is cut off",
+    )
 
 
 def test_a_prediction_is_made_by_keyboard(open_notebook, page, screenshots):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-import time
+from itertools import pairwise
 
 import pytest
 
@@ -35,8 +35,8 @@ TWIN = f"{ROOT} pre.memsim-twin"
 NAME = """e => e.getAttribute('aria-label') || e.labels?.[0]?.textContent || e.textContent.trim()
   || e.title || e.className"""
 MOST_KIB = 100
-MOST_MS = 1500
-"""Far above what one press takes; ``benchmarks/slider_latency.py`` measures that on a quiet machine."""
+MOST_MS = 300
+"""Of the processor's time in the page; ``benchmarks/slider_latency.py`` measures how long one waits."""
 
 
 class Keyboard:
@@ -54,6 +54,16 @@ class Keyboard:
 
     def wait(self, wanted):
         self.notebook.wait_until(self.text, lambda text: wanted in text, f"the twin does not say: {wanted}")
+
+    def wait_any(self, headings):
+        """Wait for one of these: what plays is not waited for by who looks."""
+        said = f"the twin does not say: {' or '.join(headings)}"
+        self.notebook.wait_until(self.text, lambda text: any(one in text for one in headings), said)
+
+    def text_and_two_seconds_later(self):
+        before = self.text()
+        self.page.wait_for_timeout(2000)
+        return before, self.text()
 
     def frame(self, name):
         return self.page.locator(f"{ROOT} .memsim-frame[aria-label='{name}']").get_attribute("style")
@@ -184,12 +194,13 @@ def test_it_plays_and_pauses(keyboard):
     keyboard.wait(keyboard.heading(start))
     keyboard.page.locator(f"{ROOT} .jupyter-widgets.widget-play button").first.focus()
     notebook.press("Space")
-    keyboard.wait(keyboard.heading(start + 2))
+    later = [keyboard.heading(index) for index in range(start + 2, len(walk.moments))]
+    keyboard.wait_any(later)
     notebook.press("Space")
-    keyboard.page.wait_for_timeout(1000)
-    paused = keyboard.text()
-    keyboard.page.wait_for_timeout(2000)
-    assert keyboard.text() == paused
+    notebook.wait_until(
+        keyboard.text_and_two_seconds_later, lambda both: both[0] == both[1], "it does not pause"
+    )
+    assert later[-1] not in keyboard.text()
     keyboard.tab_to("Stop, and back to the beginning")
     notebook.press("Space")
     keyboard.wait(keyboard.heading(0))
@@ -204,11 +215,11 @@ def test_a_click_on_a_map_chooses_the_page(keyboard):
 
 
 def test_what_a_press_costs(keyboard):
-    sizes, times = [], []
-    received = []
+    sizes, times, received = [], [], []
     page, notebook = keyboard.page, keyboard.notebook
     session = page.context.new_cdp_session(page)
     session.send("Network.enable")
+    session.send("Performance.enable", {"timeDomain": "threadTicks"})
     session.on(
         "Network.webSocketFrameReceived",
         lambda event: received.append(len(event["response"]["payloadData"])),
@@ -217,14 +228,21 @@ def test_what_a_press_costs(keyboard):
     at = keyboard.walk.find(1, "enter:online_pages_range")
     for step in range(1, 31):
         received.clear()
-        begun = time.perf_counter()
+        begun = busy(session)
         notebook.press("ArrowRight")
         keyboard.wait(keyboard.heading(at + step))
-        times.append((time.perf_counter() - begun) * 1000)
+        times.append((busy(session) - begun) * 1000)
         page.wait_for_timeout(50)
         sizes.append(sum(received) / 1024)
-    assert 1 < max(sizes) < MOST_KIB
-    assert statistics.median(times) < MOST_MS
+    # What comes late counts for the press that follows.
+    assert 1 < max(one + other for one, other in pairwise(sizes)) / 2 < MOST_KIB
+    assert 0 < statistics.median(times) < MOST_MS
+
+
+def busy(session):
+    """Return how long a page's thread has run, in seconds of the processor's time."""
+    metrics = session.send("Performance.getMetrics")["metrics"]
+    return next(metric["value"] for metric in metrics if metric["name"] == "TaskDuration")
 
 
 def test_a_wrong_scenario_is_answered_in_the_widget(open_notebook, page, tmp_path):

@@ -13,7 +13,7 @@ from memsim.grading.assignment import Assignment
 from memsim.grading.course import load, solution_copy, source_of
 
 from .hub import OUTSIDER, PASSWORD, machine
-from .notebook import Notebook, Watch
+from .notebook import PATIENCE_MS, Notebook, Watch
 
 pytestmark = [pytest.mark.browser, pytest.mark.hub]
 
@@ -75,7 +75,7 @@ def log_in(course, pages):
         page.goto(course.url)
         enter(page, name, PASSWORD)
     for name, page in pages.items():
-        page.wait_for_url(f"{course.url}/user/{name}/lab/**", timeout=120_000)
+        page.wait_for_url(f"{course.url}/user/{name}/lab/**")
     return [Student(name, page, f"{course.url}/user/{name}/") for name, page in pages.items()]
 
 
@@ -132,6 +132,7 @@ def feedback(student):
 def test_from_an_assignment_handed_out_to_feedback_returned(course, page, chromium, screenshots):
     watch = Watch(page, course)
     other = chromium.new_context(service_workers="block").new_page()
+    other.set_default_timeout(PATIENCE_MS)
     with ThreadPoolExecutor() as pool:
         released = pool.submit(teacher, course, RELEASE)
         ada, bob = log_in(course, {"ada": page, "bob": other})

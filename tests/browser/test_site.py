@@ -27,6 +27,8 @@ pytestmark = pytest.mark.browser
 ROOT = Path(__file__).parents[2]
 PAGES = ["index", *(path.stem for path in NOTEBOOKS if path.stem != "00-welcome"), "search", "genindex"]
 MOST_COMPRESSED = 2_000_000
+MOST_BEFORE_PAINT = 100_000
+"""Less than a second on a slow line; how soon a machine paints it depends on what else that does."""
 
 
 @pytest.fixture(scope="module")
@@ -196,13 +198,20 @@ def test_every_page_is_light_and_soon_there(page, visit, site, address):
     for name in PAGES:
         asked = set(visit(f"{name}.html"))
         page.wait_for_function("document.querySelectorAll('.memsim-player > figure').length === 0")
-        files = [site / urlsplit(url).path[1:] for url in asked if url.startswith(address)]
-        weight = sum(len(gzip.compress(path.read_bytes())) for path in files)
-        assert weight < MOST_COMPRESSED, name
-        timing = "performance.getEntriesByName('first-contentful-paint')[0]?.startTime"
-        page.wait_for_function(f"{timing} > 0")  # the entry comes after the first frame, maybe after "load"
-        # The goal is a second; this machine may be doing much else.
-        assert page.evaluate(timing) < 4000, name
+        assert weight(site, [url for url in asked if url.startswith(address)]) < MOST_COMPRESSED, name
+        page.wait_for_function("performance.getEntriesByName('first-contentful-paint').length")
+        blocking = page.evaluate(BLOCKING)
+        assert blocking, "the style sheets are waited for"
+        assert weight(site, [page.url, *blocking]) < MOST_BEFORE_PAINT, name
+
+
+BLOCKING = """performance.getEntriesByType("resource").filter(
+  entry => entry.renderBlockingStatus === "blocking").map(entry => entry.name)"""
+
+
+def weight(site, urls):
+    """Return how many bytes these files of the site have when they are compressed."""
+    return sum(len(gzip.compress((site / urlsplit(url).path[1:]).read_bytes())) for url in urls)
 
 
 @pytest.mark.parametrize("name", ["01-one-block-comes-online", "09-virtio-mem"])
@@ -249,7 +258,8 @@ def test_a_player_plays_jumps_and_can_be_printed(scheme, page, visit, screenshot
     page.get_by_label("Jump to").select_option(label="step 1 done, recorded")
     assert "Moment 156 of 156" in page.locator(".memsim-explorer").inner_text()
     page.get_by_role("button", name="Play").press("Enter")
-    page.locator(".memsim-twin").get_by_text("Moment 1 of 156").wait_for()
+    page.wait_for_function("""/Moment ([1-9]|\\d\\d) of 156/.test(
+        document.querySelector(".memsim-twin").textContent)""")  # whichever is there when it is looked at
     page.get_by_role("button", name="Pause").press("Enter")
     page.set_viewport_size({"width": 360, "height": 800})
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
