@@ -50,7 +50,6 @@ RANGES_IN_MESSAGE = (4096 - 16) // 8
 MAX_PAGE_CNT, MAX_START_PAGE = (1 << 24) - 1, (1 << 40) - 1
 """A range in a message has 24 bits for its size and 40 for its start."""
 ANSWERS = ("BUSY", "ERROR", "REPEAT")
-free_pages = __free_pages
 
 
 # ---- the host takes pages and gives them back ------------------------------------------------------
@@ -113,7 +112,7 @@ def free_balloon_pages(kernel: Kernel, dm: HvDynmemDevice, pfn: int, nr_pages: i
         kernel.memmap.clear_type(pfn, size, PageType.OFFLINE)
         if order:
             kernel.memmap.set_refcount(pfn + 1, size - 1, 0)
-        free_pages(kernel, pfn, order)
+        __free_pages(kernel, pfn, order)
         dm.num_pages_ballooned -= size
         adjust_managed_page_count(kernel, pfn, size)
         pfn += size

@@ -40,7 +40,6 @@ if TYPE_CHECKING:
 
 SMALL_ORDER = 3
 """Below, numpy costs more than it saves."""
-free_pages = __free_pages
 
 
 # ---- allocating ------------------------------------------------------------------------------------
@@ -144,7 +143,7 @@ def runs(pfns: Pfns, unit: int = PAGES_PER_SECTION) -> Iterator[Range]:
 def free_one_by_one(kernel: Kernel, pfn: int, nr_pages: int) -> None:
     """Free a range page by page."""
     for each in range(pfn, pfn + nr_pages):
-        free_pages(kernel, each)
+        __free_pages(kernel, each)
 
 
 def free_range(kernel: Kernel, pfn: int, nr_pages: int) -> None:
@@ -184,5 +183,5 @@ def free_ordinary(kernel: Kernel, pfn: int, end: int) -> None:
             order -= 1
         if order:
             kernel.memmap.set_refcount(pfn + 1, (1 << order) - 1, 0)
-        free_pages(kernel, pfn, order)
+        __free_pages(kernel, pfn, order)
         pfn += 1 << order

@@ -217,7 +217,7 @@ def test_bulk_allocation_works_on_blocks_and_not_on_pages(monkeypatch):
     assert pfns.tolist() == list(range(P, P + 4096))
 
     freed = []
-    monkeypatch.setattr(page_alloc_bulk, "free_pages", lambda _, pfn, order=0: freed.append((pfn, order)))
+    monkeypatch.setattr(page_alloc_bulk, "__free_pages", lambda _, pfn, order=0: freed.append((pfn, order)))
     page_alloc_bulk.free_pages_bulk(machine.kernel, pfns)
     assert freed == [(P + 512 * n, 9) for n in range(8)]
 
