@@ -72,7 +72,7 @@ def test_what_else_a_trace_holds_is_passed_over(line):
     [
         (ftrace(ALLOC, 0x1000, 11, 1), "order 11 is above 10"),
         (ftrace(ALLOC, 0x1000, 0, 7), "migratetype 7 is none"),
-        (ftrace(ALLOC, 1 << 40, 0, 1), "pfn 0x10000000000 is beyond"),
+        (ftrace(ALLOC, 1 << 34, 0, 1), "pfn 0x400000000 is beyond 0x3ffffffff"),  # MAX_PHYSMEM_BITS is 46
         (ftrace("mm_page_alloc: page=0x1 pfn=0x1000 order=0"), "must have migratetype="),
         (ftrace("mm_page_free: page=0x1 pfn=0x10"), "must have page=, pfn= and order="),
         (ftrace(ALLOC, 0x1000, 0, 1)[:80], "must have page=, pfn= and order="),
@@ -155,6 +155,11 @@ def test_a_part_of_a_block_may_be_freed_as_after_split_page(freed):
     assert replay.counts.pages == 0
     assert replay.held == {}
     assert replay.kernel.zone(2).nr_free(10) == 4
+
+
+def test_the_second_of_two_pages_may_be_freed_first():
+    counts = replayed(ftrace(ALLOC, 0x82, 1, 0), ftrace(FREE, 0x83, 0)).counts
+    assert (counts.freed, counts.unknown, counts.pages) == (1, 0, 1)
 
 
 def test_a_free_of_more_than_was_allocated_frees_what_was():

@@ -209,6 +209,14 @@ def test_a_dimm_goes_into_the_balloon_too_and_waits_there_for_a_higher_target():
     assert set(machine.kernel.iomem) == {0, START}
 
 
+def test_sections_that_the_balloon_adds_become_one_resource():
+    # reserve_additional_memory(): add_memory_resource() with MHP_MERGE_RESOURCE.
+    machine = xen_machine()
+    for target in (RAM + 100, RAM + SECTION + 100):
+        balloon_of(machine).set_target(target)
+    assert machine.kernel.iomem[START] == (2 * SECTION, "System RAM")
+
+
 def test_a_target_that_one_page_is_missing_from_is_reached():
     machine = grown(by=1)
     assert balloon_of(machine).plugged_pages() == RAM + 1
