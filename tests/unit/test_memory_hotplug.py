@@ -17,6 +17,7 @@ from memsim.mm.memory_hotplug import (
     restore_online_page_callback,
     set_online_page_callback,
 )
+from memsim.mm.memremap import memunmap_pages
 from memsim.mm.notifier import NOTIFY_BAD
 from memsim.patch import AFTER, BEFORE, Hunk, Patch
 
@@ -378,3 +379,17 @@ def test_a_span_shrinks_back_over_a_hole_at_the_end_of_boot_memory(kernel_kind, 
     machine.online(33, "online_kernel")
     machine.offline(33)
     assert (zone.zone_start_pfn, zone.spanned_pages) == (P, last)
+
+
+def test_device_memory_that_is_unmapped_leaves_nothing_behind_but_the_span_of_its_zone(kernel_kind):
+    release, patch = kernel_kind
+    machine = Machine([(0, N)], patch, release)
+    free = sum(zone.nr_free_pages for zone in machine.kernel.state.zones)
+    for pfn in (P, P + N, P):  # the first range can be mapped again
+        machine.memremap_pages(pfn, N)
+        memunmap_pages(machine.kernel, pfn)
+        assert pfn // N not in machine.kernel.memmap.sections
+    zone = machine.zone("Device")
+    assert (zone.zone_start_pfn, *counters(zone)) == (P, 2 * N, 0, 0, 0)  # spans of ZONE_DEVICE only grow
+    assert sum(zone.nr_free_pages for zone in machine.kernel.state.zones) == free
+    assert machine.check() == []
