@@ -193,6 +193,20 @@ def test_pages_are_reserved_before_the_first_is_freed_inside_memblock_free_all()
     ]
 
 
+def test_who_watches_boot_sees_every_chunk_of_a_whole_section_freed():
+    # __free_pages_memory(), mm/memblock.c: chunks of the largest order that start and end allow.
+    tape = Machine([(P, 32768)], record=True).tape
+    points = [event for _, event in tape.points() if event.point.startswith("enter:__free_pages_core")]
+    assert [event.args[:2] for event in points] == [(P + 1024 * chunk, 10) for chunk in range(32)]
+
+
+def test_reserved_ranges_may_come_in_any_order():
+    # memblock keeps its ranges sorted.
+    machine = Machine([(P, 2048)], reserved=[(P + 1024, 8), (P, 8)])
+    assert machine.zone("Normal").managed_pages == 2048 - 16
+    assert machine.check() == []
+
+
 def test_memory_that_boot_code_kept_is_freed_late_page_by_page_and_memtotal_grows_with_each(kernel_kind):
     # memblock_free_late(), mm/memblock.c: __free_pages_core() of order 0, and totalram_pages_inc().
     release, patch = kernel_kind

@@ -323,6 +323,16 @@ def test_a_page_that_is_not_free_may_be_forgotten_if_poisoned_or_offline_without
             is_isolated(machine)
 
 
+def test_a_page_in_use_behind_a_free_one_is_found():
+    machine = booted()
+    pfns = machine.allocate(2, "movable")
+    machine.free([P])
+    isolate(machine)
+    assert pfns == [P, P + 1]
+    with pytest.raises(KernelError, match="page 0x100001"):
+        is_isolated(machine)
+
+
 def test_for_an_allocation_only_free_pages_will_do():
     machine = used(booted(), flags=PageFlag.HWPOISON)
     with pytest.raises(KernelError, match="page 0x100000"):
