@@ -6,4 +6,6 @@ c.CourseDirectory.course_id = "memsim"
 # An untouched answer gives back the dots, which is the type of nothing: "not answered yet".
 c.ClearSolutions.code_stub = {"python": "return ...  # your answer"}
 c.ClearSolutions.enforce_metadata = True
-c.ExecutePreprocessor.timeout = 60
+# Seconds. A check ends by limits of its own; a busy machine must cost no points.
+c.ExecutePreprocessor.timeout = 900
+c.ExecutePreprocessor.iopub_timeout = 60

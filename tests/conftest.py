@@ -8,13 +8,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from hypothesis.database import DirectoryBasedExampleDatabase
 
 from memsim.include.mmzone import COUNTERS
 from memsim.patch import AFTER, BEFORE
 
-settings.register_profile("memsim", derandomize=True, deadline=None, max_examples=25)
+settings.register_profile(
+    "memsim",
+    derandomize=True,
+    deadline=None,
+    max_examples=25,
+    suppress_health_check=[HealthCheck.too_slow],  # it goes by the clock, as a deadline does
+)
 settings.register_profile(
     "nightly",
     deadline=None,
@@ -40,8 +46,15 @@ WAIT_FOR_OTHERS = {"attacks", "binder", "browser", "exercises"}
 """Folders of tests that wait for a browser or for other processes, which a busy machine may stop for long."""
 
 
+OUTPUT_TIMEOUT_S = 120
+"""How long the kernel of a notebook may take to tell what a cell has printed; nbval has 5 and no option."""
+
+
 def pytest_collection_modifyitems(items):
     """Let CI try such a test a second time; nobody else does, so that who works on it sees what happens."""
+    for item in items:
+        if hasattr(item, "output_timeout"):
+            item.output_timeout = OUTPUT_TIMEOUT_S
     if os.environ.get("CI"):
         here = Path(__file__).parent
         for item in items:

@@ -18,7 +18,8 @@ from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernel
 
 BOOK = Path(__file__).resolve().parents[2] / "book"
 GUIDE = BOOK.parent / "exercises" / "instructor-guide.ipynb"
-CELL_TIMEOUT_S = 120
+CELL_TIMEOUT_S = 600
+OUTPUT_TIMEOUT_S = 60
 KERNELSPEC = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 LANGUAGE = {"name": "python"}
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
@@ -72,6 +73,7 @@ def execute(notebook: nbformat.NotebookNode, folder: Path) -> None:
     NotebookClient(
         notebook,
         timeout=CELL_TIMEOUT_S,
+        iopub_timeout=OUTPUT_TIMEOUT_S,
         kernel_name=KERNELSPEC["name"],
         resources={"metadata": {"path": str(folder)}},
         extra_arguments=["--log-level=ERROR"],
