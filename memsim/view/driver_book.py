@@ -47,7 +47,7 @@ def block_state(kind: str, machine: Machine, block: int) -> str:
         return ""
     mode = device_of(machine).mode
     state = mode.state.get(block)
-    return f"the driver's state {state.name}" if state is not None else "unknown to the driver"
+    return f"state {state.name}" if state is not None else "unknown to the driver"
 
 
 def _firsts(machine: Machine, block: int) -> range:
