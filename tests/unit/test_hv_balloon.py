@@ -268,6 +268,16 @@ def test_a_whole_block_page_by_page_and_many_at_once(patch, release, snapshot):
     assert looped == at_once
 
 
+def test_a_tape_hears_of_every_page_that_is_backed_later():
+    # hv_bring_pgs_online(): a loop over single pages.
+    machine, hv = partly()
+    tape = machine.record()
+    tape.action("back 64 more")
+    hv.hot_add(P + BACKED, 64)
+    points = [event.point.partition("#")[0] for _, event in tape.points()]
+    assert points.count("enter:hv_page_online_one") == points.count("enter:generic_online_page") == 64
+
+
 # ---- twice for one page ----------------------------------------------------------------------------
 
 
