@@ -60,7 +60,7 @@ def victim():
     pid = os.fork()
     if not pid:
         with contextlib.suppress(BaseException):
-            time.sleep(60)
+            time.sleep(600)
         os._exit(0)
     yield pid
     os.kill(pid, signal.SIGKILL)

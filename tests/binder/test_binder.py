@@ -94,7 +94,7 @@ def test_repo2docker_accepts_the_repository(tmp_path):
         text=True,
         check=False,
         cwd=tmp_path,
-        timeout=120,
+        timeout=600,
     )
 
     assert made.returncode == 0, made.stderr[-2000:]

@@ -141,4 +141,4 @@ def test_a_copied_chapter_runs_in_a_kernel(reading, tmp_path):
     run(reading, "-m", "memsim", "book", tmp_path / "mine", cwd=tmp_path)
 
     code = "from nbclient.cli import main; main()"
-    run(reading, "-c", code, "--timeout=120", "01-one-block-comes-online.ipynb", cwd=tmp_path / "mine")
+    run(reading, "-c", code, "--timeout=600", "01-one-block-comes-online.ipynb", cwd=tmp_path / "mine")
