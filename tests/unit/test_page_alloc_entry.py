@@ -137,6 +137,12 @@ def test_a_batch_ends_where_memory_does():
     assert on_lists(zone) == {}
 
 
+def test_who_asks_for_pages_of_a_block_gets_none_from_the_lists():
+    machine, _ = with_lists(2 * N)
+    machine.free(machine.allocate(1, "movable", block=32))
+    assert [pfn // N for pfn in machine.allocate(4, "movable", block=33)] == [33] * 4
+
+
 def test_what_was_freed_last_is_taken_first_and_lists_are_used_before_the_buddy():
     machine, zone = with_lists()
     pages = machine.allocate(7, "unmovable")  # a whole batch: the list is empty again
