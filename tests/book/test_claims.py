@@ -21,7 +21,7 @@ from memsim.lesson.chapters import listed_claims, run_chapter
 from .reading import CHAPTERS, NOTEBOOKS, cells, joined
 from .worlds import WORLDS
 
-CPU_SECONDS = 1.5
+CPU_SECONDS = 60
 PATIENCE = 2
 MUST_NOTICE = 0.4
 
