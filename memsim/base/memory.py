@@ -103,14 +103,16 @@ def create_memory_block(kernel: Kernel, block_id: int, state: str = "offline") -
 
 
 def boot_memory_blocks(kernel: Kernel) -> None:
-    """Make the blocks of boot memory, online, each with the zone that all of its pages share."""
+    """Make the blocks of boot memory, online, each with the one zone whose span it lies in, if it is one.
+
+    ``early_node_zone_for_memory_block()``, drivers/base/memory.c: zones without RAM do not count.
+    """
     ids = {section_nr_to_pfn(nr) // kernel.block_pages for nr in kernel.memmap.sections}
     for block_id in sorted(ids):
         block = create_memory_block(kernel, block_id, "online")
-        edges = (block.start_pfn, block.start_pfn + block.nr_pages - 1)
-        if all(kernel.memmap.pfn_valid(pfn) for pfn in edges):
-            zones = {kernel.memmap.zone_of(pfn) for pfn in edges}
-            block.zone = kernel.zone(zones.pop()) if len(zones) == 1 else None
+        populated = [zone for zone in kernel.state.zones if zone.present_pages]
+        zones = [zone for zone in populated if intersects(zone, block.start_pfn, block.nr_pages)]
+        block.zone = zones[0] if len(zones) == 1 else None
 
 
 # ---- add and remove --------------------------------------------------------------------------------

@@ -151,11 +151,16 @@ def add_boot_sections(kernel: Kernel, ram: Iterable[tuple[int, int]]) -> None:
 
 
 def init_unavailable_range(kernel: Kernel, ram: list[tuple[int, int]]) -> None:
-    """Give pages of present sections that are no RAM a struct page that is PG_reserved for ever."""
+    """Give pages of present sections that are no RAM a struct page that is PG_reserved for ever.
+
+    A hole gets the zone of the RAM that follows it (``memmap_init_zone_range()``), wherever it lies; what
+    follows all RAM gets the last zone that has any.
+    """
     for nr in kernel.memmap.sections:
         low = nr * PAGES_PER_SECTION
         for pfn, nr_pages in gaps(ram, low, low + PAGES_PER_SECTION):
-            zone_type = next(kind for kind, _, high in BOOT_ZONES if pfn < high)
+            owner = next((start for start, _ in ram if start > pfn), sum(ram[-1]) - 1)
+            zone_type = next(kind for kind, _, high in BOOT_ZONES if owner < high)
             kernel.memmap.init_pages(pfn, nr_pages, zone_type, PageFlag.RESERVED, NO_TYPE)
             first = pageblock_start_pfn(pfn + pageblock_nr_pages - 1)
             if first < pfn + nr_pages:

@@ -143,6 +143,41 @@ def test_a_hole_in_a_section_is_reserved_and_neither_present_nor_managed(kernel_
     assert machine.check() == []
 
 
+@pytest.mark.parametrize(
+    ("ram", "hole", "zone"),
+    [
+        ([(0, 0x7FFE0), (0x100000, 32768)], 0x7FFE0, "Normal"),  # firmware keeps the end of low memory
+        ([(0, 0x7FFE0), (0x88000, 32768)], 0x7FFE0, "DMA32"),
+        ([(0, 0x9F), (0x100, 0xEF0), (0x1010, 0x6FF0)], 0xFF0, "DMA32"),  # it crosses 16 MiB
+        ([(0, 0x9F), (0x100, 0x7F00)], 0x9F, "DMA"),
+        ([(0, 0x1FFE0)], 0x1FFE0, "DMA32"),  # nothing follows
+        ([(0, 0x20000), (0x100000, 32000)], 0x100000 + 32000, "Normal"),
+    ],
+)
+def test_a_hole_belongs_to_the_zone_of_the_ram_that_follows_it(kernel_kind, ram, hole, zone):
+    # memmap_init_zone_range() and the end of memmap_init(), mm/mm_init.c: a hole is initialised with the
+    # zone of the range that was met after it.
+    release, patch = kernel_kind
+    machine = Machine(ram, release=release, patch=patch)
+    assert machine.page(hole).zone == machine.zone(zone).type
+    assert machine.page(hole).reserved
+    assert machine.check() == []
+
+
+def test_a_boot_block_has_the_zone_whose_span_it_lies_in(kernel_kind):
+    # early_node_zone_for_memory_block(), drivers/base/memory.c: spans, not pages. Block 15 ends in a hole
+    # whose pages belong to Normal; block 0 lies in DMA and DMA32.
+    release, patch = kernel_kind
+    machine = Machine([(0, 0x7FFE0), (0x100000, 32768)], release=release, patch=patch)
+    zones = {number: machine.block(number).zone for number in (0, 1, 15, 32)}
+    assert zones == {
+        0: None,
+        1: machine.zone("DMA32"),
+        15: machine.zone("DMA32"),
+        32: machine.zone("Normal"),
+    }
+
+
 def test_boot_frees_the_largest_blocks_that_alignment_and_end_allow():
     # pfn 1 up to 12: 1 | 2..3 | 4..7 | 8..11, of orders 0, 1, 2 and then 2 because order 3 is too long.
     machine = Machine([(P + 1, 11)])
