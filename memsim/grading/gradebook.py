@@ -34,14 +34,19 @@ def record(results: Sequence[Result], url: str, policy: Policy | None = None) ->
         nbgrader is not installed, the gradebook cannot be used, or does not have the assignment or one of
         its questions.
     """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # nbgrader's own, about its tables, which it defines when imported
+        return _record(results, url, policy)
+
+
+def _record(results: Sequence[Result], url: str, policy: Policy | None) -> int:
     try:
         api, database = importlib.import_module("nbgrader.api"), importlib.import_module("sqlalchemy.exc")
     except ImportError:
         msg = "nbgrader is not installed; it is what has a gradebook: pip install nbgrader"
         raise GradebookError(msg) from None
     try:
-        with warnings.catch_warnings(), api.Gradebook(url) as gradebook:
-            warnings.simplefilter("ignore")  # nbgrader's own, about its tables
+        with api.Gradebook(url) as gradebook:
             graded = [result for result in results if result.fingerprint]
             return sum(_record_one(gradebook, result, policy) for result in graded)
     except api.MissingEntry as missing:
