@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import signal
 import threading
-import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 from memsim.grading.assignment import fresh, title
 from memsim.grading.conversation import KILLED, Conversation, Failure
+from memsim.grading.inside.patience import patiently
 from memsim.grading.worker import StartError, Submitted, Worker, WorkerError
 
 if TYPE_CHECKING:
@@ -26,8 +27,6 @@ _TRIES = 2
 """So often a test is run whose answer is killed: the machine may have had no memory left."""
 _JUDGING_SECONDS = 20
 _EXCERPT = 1000
-_PATIENCE = (0.1, 0.5, 2.0)
-"""Seconds to wait before a worker that did not start is started again."""
 
 
 class JudgingError(Exception):
@@ -121,16 +120,10 @@ class _Desk:
         stack.callback(self.end)
 
     def worker(self, *, memsim: bool) -> Worker:
-        for patience in (*_PATIENCE, None):
-            try:
-                if memsim not in self.workers:
-                    self.workers[memsim] = Worker(self.fence, self.submitted, memsim=memsim)
-                return self.workers[memsim]
-            except StartError:
-                if patience is None:
-                    raise
-                time.sleep(patience)
-        raise AssertionError
+        if memsim not in self.workers:
+            start = partial(Worker, self.fence, self.submitted, memsim=memsim)
+            self.workers[memsim] = patiently(start, StartError)
+        return self.workers[memsim]
 
     def replace(self, *, memsim: bool) -> None:
         worker = self.workers.pop(memsim, None)

@@ -353,7 +353,7 @@ def test_a_worker_that_does_not_start_costs_no_student_anything(monkeypatch):
         raise StartError(msg)
 
     monkeypatch.setattr("memsim.grading.judge.Worker", fails)
-    monkeypatch.setattr("memsim.grading.judge._PATIENCE", (0, 0))
+    monkeypatch.setattr("memsim.grading.inside.patience.PATIENCE", (0, 0))
     question = Question("f", 1, "trace", int, {passes: 1})
     with pytest.raises(StartError):
         Examiner(Assignment("a", 1, [question]), NONE, "key").examine(Submitted("ada", []))

@@ -15,19 +15,17 @@ import select
 import signal
 import socket
 import sys
-import time
 from typing import Any, NoReturn
 
 from memsim.grading.inside.answer import answer
 from memsim.grading.inside.fence import fence_in
 from memsim.grading.inside.frames import encode, receive
 from memsim.grading.inside.limits import Limited, kill_others, limit
+from memsim.grading.inside.patience import patiently
 from memsim.grading.inside.program import Script, read
 
 _READING = 4 << 30
 """What reading a notebook may take; a question takes less."""
-_PATIENCE = (0.1, 0.5, 2.0)
-"""Seconds to wait before a machine that has no room for a process is asked again."""
 
 
 def main(control_fd: int, setting: dict[str, Any]) -> None:
@@ -86,22 +84,13 @@ def _receive_question(control: socket.socket) -> tuple[Any, list[int]]:
 def _start(what: tuple[Any, Any, Script], fds: list[int], not_for_it: list[int]) -> int:
     """Start the process that answers, and return its pid."""
     try:
-        child = _fork()
+        child = patiently(os.fork, OSError)
         if not child:
             _be_the_child(what, fds, not_for_it)
     finally:
         for fd in fds:
             os.close(fd)
     return child
-
-
-def _fork() -> int:
-    for seconds in _PATIENCE:
-        try:
-            return os.fork()
-        except OSError:
-            time.sleep(seconds)
-    return os.fork()
 
 
 def _be_the_child(what: tuple[Any, Any, Script], fds: list[int], not_for_it: list[int]) -> NoReturn:
