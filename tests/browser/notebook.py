@@ -74,11 +74,15 @@ class Notebook:
         """Open it and wait until its kernel is idle; nothing is run."""
         self.page = page
         page.goto(f"{server.url}lab/tree/{path}?reset&token={server.token}")
-        page.wait_for_function(_KERNEL_IDLE)
+        self.wait_for_kernel()
 
     def run_all(self) -> None:
         """Do what the menu's "Run All Cells" does, and wait for the last cell."""
         self.page.evaluate(_RUN_ALL, PATIENCE_MS)
+        self.wait_for_kernel()
+
+    def wait_for_kernel(self) -> None:
+        """Wait until the kernel is idle, so that all it had to say has come."""
         self.page.wait_for_function(_KERNEL_IDLE)
 
     def document(self) -> dict[str, Any]:
