@@ -108,9 +108,9 @@ def boot_memory_blocks(kernel: Kernel) -> None:
     ``early_node_zone_for_memory_block()``, drivers/base/memory.c: zones without RAM do not count.
     """
     ids = {section_nr_to_pfn(nr) // kernel.block_pages for nr in kernel.memmap.sections}
+    populated = [zone for zone in kernel.state.zones if zone.populated]
     for block_id in sorted(ids):
         block = create_memory_block(kernel, block_id, "online")
-        populated = [zone for zone in kernel.state.zones if zone.present_pages]
         zones = [zone for zone in populated if intersects(zone, block.start_pfn, block.nr_pages)]
         block.zone = zones[0] if len(zones) == 1 else None
 
