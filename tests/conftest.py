@@ -42,24 +42,22 @@ def kernel_kind(request):
     return request.param
 
 
-WAIT_FOR_OTHERS = {"attacks", "binder", "browser", "exercises"}
+WAIT_FOR_OTHERS = [Path(__file__).parent / name for name in ("attacks", "binder", "browser", "exercises")]
 """Folders of tests that wait for a browser or for other processes, which a busy machine may stop for long."""
-
-
 OUTPUT_TIMEOUT_S = 120
 """How long the kernel of a notebook may take to tell what a cell has printed; nbval has 5 and no option."""
 
 
 def pytest_collection_modifyitems(items):
-    """Let CI try such a test a second time; nobody else does, so that who works on it sees what happens."""
+    """Give notebooks time to print, and in CI a second try to what waits for others.
+
+    Nobody else has a second try, so that who works on a test sees what happens.
+    """
     for item in items:
         if hasattr(item, "output_timeout"):
             item.output_timeout = OUTPUT_TIMEOUT_S
-    if os.environ.get("CI"):
-        here = Path(__file__).parent
-        for item in items:
-            if item.path.is_relative_to(here) and item.path.relative_to(here).parts[0] in WAIT_FOR_OTHERS:
-                item.add_marker(pytest.mark.flaky(reruns=1))
+        if os.environ.get("CI") and any(map(item.path.is_relative_to, WAIT_FOR_OTHERS)):
+            item.add_marker(pytest.mark.flaky(reruns=1))
 
 
 def pytest_terminal_summary(terminalreporter):

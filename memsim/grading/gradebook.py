@@ -34,8 +34,7 @@ def record(results: Sequence[Result], url: str, policy: Policy | None = None) ->
         nbgrader is not installed, the gradebook cannot be used, or does not have the assignment or one of
         its questions.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # nbgrader's own, about its tables, which it defines when imported
+    with warnings.catch_warnings(action="ignore"):  # nbgrader's, about the tables that its import defines
         return _record(results, url, policy)
 
 

@@ -51,8 +51,7 @@ def course(tmp_path_factory):
 
 
 def gradebook_of(folder):
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # nbgrader's own, about its tables
+    with warnings.catch_warnings(action="ignore"):  # nbgrader's own, about its tables
         from nbgrader.api import Gradebook  # noqa: PLC0415 (it is slow, and only needed here)
 
         return Gradebook(f"sqlite:///{folder / 'gradebook.db'}")
@@ -77,8 +76,7 @@ def test_what_nbgrader_gives_to_students_is_our_student_copy(name, course):
 
 @pytest.mark.parametrize("name", ASSIGNMENTS)
 def test_nbgraders_autograder_finds_the_public_checks_passed(name, course):
-    with warnings.catch_warnings(), gradebook_of(course[0]) as gradebook:
-        warnings.simplefilter("ignore")
+    with warnings.catch_warnings(action="ignore"), gradebook_of(course[0]) as gradebook:
         submission = gradebook.find_submission(name, "ada")
 
         assert submission.score == submission.max_score == Assignment.load(ASSIGNMENTS[name]).points
@@ -100,8 +98,7 @@ def test_our_results_are_written_into_nbgraders_gradebook(course):
     assert graded.returncode == 0, graded.stderr
     assert "8 scores written" in graded.stdout
     assert "Warning" not in graded.stderr
-    with warnings.catch_warnings(), gradebook_of(folder) as gradebook:
-        warnings.simplefilter("ignore")
+    with warnings.catch_warnings(action="ignore"), gradebook_of(folder) as gradebook:
         scores = {who: gradebook.find_submission(name, who).score for who in ("ada", "bob")}
         grade = gradebook.find_grade("half_patch", name, name, "bob")
 

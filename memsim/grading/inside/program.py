@@ -91,8 +91,7 @@ class Program:
 @contextmanager
 def _unwarned() -> Iterator[None]:
     """Let Python not warn of what it reads: a worker's complaints are not looked at, a student's cost."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with warnings.catch_warnings(action="ignore"):
         yield
 
 
