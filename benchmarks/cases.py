@@ -16,19 +16,19 @@ from benchmarks.peers import Bisect, ListScan
 from benchmarks.timing import timed
 from benchmarks.workloads import mixed, ramp
 from memsim import Machine
-from memsim.include.layout import PAGES_PER_SECTION
-from memsim.include.mmzone import MigrateType, ZoneType
-from memsim.include.page_flags import NO_TYPE, PageFlag
-from memsim.memmap import Memmap
-from memsim.mm.page_alloc_bulk import alloc_pages_bulk
-from memsim.mm.page_alloc_quick import __free_pages, alloc_pages
-from memsim.patch import release_named
+from memsim.fast.page_alloc import __free_pages, alloc_pages
+from memsim.fast.page_alloc_bulk import alloc_pages_bulk
+from memsim.linux.include.layout import PAGES_PER_SECTION
+from memsim.linux.include.mmzone import MigrateType, ZoneType
+from memsim.linux.include.page_flags import NO_TYPE, PageFlag
+from memsim.release import release_named
+from memsim.state.memmap import Memmap
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from benchmarks.workloads import Script
-    from memsim.kernel import Kernel
+    from memsim.state.kernel import Kernel
 
 OURS, BISECT, SCAN, C = "memsim", "bisect peer", "list-scan peer", "C reference"
 free_pages = __free_pages

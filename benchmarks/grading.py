@@ -22,8 +22,8 @@ import time
 from pathlib import Path
 
 from benchmarks.timing import machine
-from memsim.grading.assignment import Assignment
-from memsim.grading.course import load, solution_copy, source_of, student_copy, with_answer
+from memsim.grading.assignment.assignment import Assignment
+from memsim.grading.assignment.course import load, solution_copy, source_of, student_copy, with_answer
 
 ROOT = Path(__file__).parents[1]
 MIB = 1 << 20

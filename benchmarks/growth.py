@@ -10,7 +10,7 @@ from benchmarks.processes import measure
 from benchmarks.timing import timed
 from benchmarks.workloads import mixed
 from memsim import Machine
-from memsim.mm.page_alloc_bulk import alloc_pages_bulk
+from memsim.fast.page_alloc_bulk import alloc_pages_bulk
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -42,15 +42,15 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 BLOCK_MAP = """\
-from memsim.view.explorer import explore
-from memsim.observation import bundled
+from memsim.view.explorer.explorer import explore
+from memsim.recordings.observation import bundled
 from dataclasses import replace
 scenario = bundled("6.12base-before-dimm").scenario
 scenario = replace(scenario, steps=scenario.steps[:2])
 explorer = explore(scenario, start=(1, "enter:online_pages_range"))
 """
 MACHINE_MAP = """\
-from memsim.view.explorer import explore
+from memsim.view.explorer.explorer import explore
 blocks, pages, hot = 8192, 32768, 64
 add = {"do": "add_memory", "start_pfn": (blocks - hot) * pages, "nr_pages": hot * pages}
 online = [{"do": "online", "block": blocks - hot + n, "type": "online_movable"} for n in range(hot)]

@@ -14,17 +14,21 @@ The simulator needs numpy and nothing else; plotly and ipywidgets are imported b
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from memsim.machine import Machine
+from memsim.machine.machine import Machine
 from memsim.patch import AFTER, BEFORE, Hunk, Patch
 
 if TYPE_CHECKING:
-    from memsim.comparison import compare
-    from memsim.scenario import Scenario, run
+    from memsim.scenario.comparison import compare
+    from memsim.scenario.scenario import Scenario, run
 
 __all__ = ["AFTER", "BEFORE", "Hunk", "Machine", "Patch", "Scenario", "compare", "run"]
 __version__ = "0.2.0"
 
-_FOUND_IN = {"Scenario": "memsim.scenario", "compare": "memsim.comparison", "run": "memsim.scenario"}
+_FOUND_IN = {
+    "Scenario": "memsim.scenario.scenario",
+    "compare": "memsim.scenario.comparison",
+    "run": "memsim.scenario.scenario",
+}
 
 
 def __getattr__(name: str) -> object:

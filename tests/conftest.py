@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.database import DirectoryBasedExampleDatabase
 
-from memsim.include.mmzone import COUNTERS
+from memsim.linux.include.mmzone import COUNTERS
 from memsim.patch import AFTER, BEFORE
 
 settings.register_profile(

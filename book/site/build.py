@@ -18,7 +18,7 @@ from sphinx.cmd.build import build_main
 from book.site.address import binder, repository
 from book.site.pages import FIRST, contents, page_of, runs_at, targets
 from book.site.players import PLAYER, explorers, placeholder, tape_script
-from memsim.view.panels import STYLE
+from memsim.view.explorer.panels import STYLE
 
 HERE = Path(__file__).parent
 BOOK = HERE.parent

@@ -18,19 +18,19 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from book.site.pages import source
-from memsim.view.code_pane import code_html
-from memsim.view.explorer import Explorer, machine_source
-from memsim.view.machine_map import machine_sentence
-from memsim.view.markup import classes_in, legend_html, map_source
-from memsim.view.moments import moment_name
-from memsim.view.panels import happening_html, map_alt, recorded_html, says_html, tables_html
+from memsim.view.draw.machine_map import machine_sentence
+from memsim.view.draw.markup import classes_in, legend_html, map_source
+from memsim.view.explorer.code_pane import code_html
+from memsim.view.explorer.explorer import Explorer, machine_source
+from memsim.view.explorer.panels import happening_html, map_alt, recorded_html, says_html, tables_html
+from memsim.view.model.moments import moment_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from memsim.view.sight import Side, Sight
-    from memsim.view.walk import Walk
+    from memsim.view.explorer.snapshot import Side, Sight
+    from memsim.view.explorer.timeline import Walk
 
 PLAYER = "explore"
 MOST = 200

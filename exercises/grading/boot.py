@@ -10,8 +10,8 @@ import numpy as np
 
 from memsim import Machine
 from memsim.grading import Assignment, Question, Wrong
-from memsim.include.page_flags import PageFlag
-from memsim.mm.page_alloc import MEMINIT_EARLY, MEMINIT_HOTPLUG, __free_pages_core
+from memsim.linux.include.page_flags import PageFlag
+from memsim.linux.mm.page_alloc.buddy import MEMINIT_EARLY, MEMINIT_HOTPLUG, __free_pages_core
 
 BOOT = -1  # the step of a tape that is booting
 

@@ -8,9 +8,9 @@ from functools import cache
 
 from memsim import Machine
 from memsim.grading import Assignment, Question, Wrong
-from memsim.include.layout import MAX_PAGE_ORDER, PAGES_PER_SECTION
-from memsim.include.mmzone import MigrateType
-from memsim.mm.page_alloc_wmark import init_per_zone_wmark_min, min_free_kbytes
+from memsim.linux.include.layout import MAX_PAGE_ORDER, PAGES_PER_SECTION
+from memsim.linux.include.mmzone import MigrateType
+from memsim.linux.mm.page_alloc.watermarks import init_per_zone_wmark_min, min_free_kbytes
 
 BLOCK = PAGES_PER_SECTION
 START = 32 * BLOCK

@@ -8,7 +8,7 @@ from functools import cache
 
 from memsim import Machine
 from memsim.grading import Assignment, Question, Wrong
-from memsim.include.layout import (
+from memsim.linux.include.layout import (
     PAGES_PER_SECTION,
     pageblock_start_pfn,
     pfn_to_section_nr,

@@ -9,8 +9,8 @@ from functools import cache
 from memsim import Machine
 from memsim.errors import KernelBug
 from memsim.grading import Assignment, Question, Wrong
-from memsim.include.layout import PAGES_PER_SECTION, SIZEOF_STRUCT_PAGE
-from memsim.include.page_flags import PageFlag, PageType, PageTypeEncoding, flags_word
+from memsim.linux.include.layout import PAGES_PER_SECTION, SIZEOF_STRUCT_PAGE
+from memsim.linux.include.page_flags import PageFlag, PageType, PageTypeEncoding, flags_word
 
 TYPES = ["Buddy", "Offline", "Table", "Guard"]
 ENCODINGS = {"6.1": PageTypeEncoding("inverted-bits"), "6.12": PageTypeEncoding("byte")}

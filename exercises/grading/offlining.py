@@ -10,8 +10,8 @@ from functools import cache
 from memsim import Machine
 from memsim.errors import KernelError
 from memsim.grading import Assignment, Question, Wrong
-from memsim.include.page_flags import PageFlag, PageType
-from memsim.mm.notifier import NOTIFY_BAD
+from memsim.linux.drivers.base.memory.notifier import NOTIFY_BAD
+from memsim.linux.include.page_flags import PageFlag, PageType
 
 START, BLOCK = 0x100000, 32768
 

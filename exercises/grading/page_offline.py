@@ -9,13 +9,13 @@ from functools import cache
 import numpy as np
 
 from memsim import AFTER, BEFORE, Machine
-from memsim.fs.proc import kpageflags
 from memsim.grading import Assignment, Question, Wrong
-from memsim.include.mmzone import MigrateType, ZoneType
-from memsim.include.page_flags import PageType
-from memsim.mm.mm_init import memmap_init_range
-from memsim.mm.page_alloc import MEMINIT_EARLY, MEMINIT_HOTPLUG
-from memsim.mm.page_isolation import find_large_buddy
+from memsim.linux.fs.proc import kpageflags
+from memsim.linux.include.mmzone import MigrateType, ZoneType
+from memsim.linux.include.page_flags import PageType
+from memsim.linux.mm.mm_init import memmap_init_range
+from memsim.linux.mm.page_alloc.buddy import MEMINIT_EARLY, MEMINIT_HOTPLUG
+from memsim.linux.mm.page_isolation import find_large_buddy
 from memsim.walkers import vmcoreinfo
 from memsim.walkers.subject import signed
 

@@ -8,7 +8,7 @@ from functools import cache
 
 from memsim import AFTER, BEFORE, Machine
 from memsim.grading import Assignment, Question, Wrong
-from memsim.include.page_flags import PageFlag
+from memsim.linux.include.page_flags import PageFlag
 from memsim.walkers import WALKERS
 from memsim.walkers.subject import RESERVED, Subject
 

@@ -10,8 +10,8 @@ from random import Random
 
 from memsim import Machine
 from memsim.grading import Assignment, Question, Wrong
-from memsim.include.page_flags import PageFlag, PageType
-from memsim.observation import bundled
+from memsim.linux.include.page_flags import PageFlag, PageType
+from memsim.recordings.observation import bundled
 
 START, BLOCK, SUB_BLOCK = 0x100000, 32768, 512
 DEVICE = {
@@ -284,7 +284,7 @@ virtio_mem_notifier = Question(
 
 # ---- which_kernel ----------------------------------------------------------------------------------
 
-INSIDE = ["enter:__offline_isolated_pages", "notifier:MEM_CANCEL_OFFLINE"]
+GUEST = ["enter:__offline_isolated_pages", "notifier:MEM_CANCEL_OFFLINE"]
 
 
 @cache
@@ -311,9 +311,9 @@ def made_up(rng, patched, ends, withheld):
     managed = BLOCK - withheld
     inside = managed + (0 if patched else withheld)
     if ends == "MEM_OFFLINE":
-        rows = [(INSIDE[0], inside, BLOCK), ("notifier:MEM_OFFLINE", 0, 0), ("done", 0, 0)]
+        rows = [(GUEST[0], inside, BLOCK), ("notifier:MEM_OFFLINE", 0, 0), ("done", 0, 0)]
     else:
-        rows = [(INSIDE[1], inside, BLOCK), ("done", managed, BLOCK)]
+        rows = [(GUEST[1], inside, BLOCK), ("done", managed, BLOCK)]
     rows.insert(0, ("notifier:MEM_GOING_OFFLINE", managed, BLOCK))
     return [{"at": at, "managed": value, "present": present} for at, value, present in rows]
 
@@ -348,7 +348,7 @@ def nothing_to_see(rng, mine):
         if (yield [made_up(rng, patched, "MEM_OFFLINE", 0)]) != "cannot tell":
             return "Nothing of this block is withheld: present and managed are the same when it begins. What would a driver pretend?"
         probes = made_up(rng, patched, "MEM_OFFLINE", SUB_BLOCK * rng.randrange(1, 60))
-        probes = [probe for probe in probes if probe["at"] not in INSIDE]
+        probes = [probe for probe in probes if probe["at"] not in GUEST]
         if (yield [probes]) != "cannot tell":
             return "All probes are from before the driver was called or from after the core has subtracted. There the kernels agree."
     return None

@@ -86,7 +86,10 @@ def add_lateness(grade: argparse.ArgumentParser) -> None:
 
 def command_grade(arguments: argparse.Namespace) -> int:
     """``memsim grade``."""
-    batches, outputs = import_module("memsim.grading.batch"), import_module("memsim.grading.outputs")
+    batches, outputs = (
+        import_module("memsim.grading.run.batch"),
+        import_module("memsim.grading.report.outputs"),
+    )
     grading, late = find_grading(arguments.assignment), policy(arguments)
     arguments.out.mkdir(parents=True, exist_ok=True)
     secret = [grading, arguments.out, *arguments.submissions]
@@ -95,7 +98,7 @@ def command_grade(arguments: argparse.Namespace) -> int:
     for way in ways:
         print(f"  open: {way}")
     text = grading.read_text(encoding="utf-8")
-    find = import_module("memsim.grading.submissions").find
+    find = import_module("memsim.grading.run.submissions").find
     with batches.Batch(arguments.out, text, fence, engine(arguments), again=arguments.again) as batch:
         names = [question.name for question in batch.assignment.questions]
         handed = find(arguments.submissions, batch.assignment.name, names)
@@ -104,14 +107,14 @@ def command_grade(arguments: argparse.Namespace) -> int:
         outputs.write_all(arguments.out, results, report, late)
         pairs = outputs.write_similar(arguments.out, handed, source(grading))
         if arguments.gradebook:
-            record = import_module("memsim.grading.gradebook").record
+            record = import_module("memsim.grading.report.gradebook").record
             print(f"{record(results, arguments.gradebook, late)} scores written to {arguments.gradebook}")
     return tell(report, pairs, arguments.out)
 
 
 def engine(arguments: argparse.Namespace) -> Any:  # noqa: ANN401 (imported when used)
     """Return who grades."""
-    engines = import_module("memsim.grading.engines")
+    engines = import_module("memsim.grading.run.engines")
     if arguments.scheduler:
         return engines.Cluster(arguments.scheduler)
     return engines.ThisMachine(max(1, arguments.jobs))
@@ -130,7 +133,7 @@ def find_grading(name: str) -> Path:
 
 def source(grading: Path) -> Path | None:
     """Return the source notebook, which the similarity report should know, if it is where it belongs."""
-    found: Path = import_module("memsim.grading.course").source_of(grading)
+    found: Path = import_module("memsim.grading.assignment.course").source_of(grading)
     return found if found.is_file() else None
 
 
@@ -141,7 +144,7 @@ def policy(arguments: argparse.Namespace) -> Any:  # noqa: ANN401 (imported when
     if not arguments.due or not arguments.collected:
         msg = "--due and --collected go together: lateness is from the one to the times in the other"
         raise MemsimError(msg)
-    late = import_module("memsim.grading.late")
+    late = import_module("memsim.grading.report.late")
     due, times = late.moment(arguments.due, "--due"), late.collected(arguments.collected)
     return late.Policy(due, arguments.free_days, arguments.late_percent, times)
 

@@ -32,7 +32,7 @@ def add_to(commands: Commands) -> None:
 
 def command_handout(arguments: argparse.Namespace) -> int:
     """``memsim handout``."""
-    course = import_module("memsim.grading.course")
+    course = import_module("memsim.grading.assignment.course")
     make = course.solution_copy if arguments.solutions else course.student_copy
     for source in arguments.sources:
         target = arguments.out / source.name

@@ -14,21 +14,21 @@ from typing import TYPE_CHECKING
 from memsim.cli.options import NOT_OK, OK, chosen_release, load_scenario
 from memsim.errors import MemsimError
 from memsim.patch import Patch
-from memsim.view.buddy_script import BuddyScript
-from memsim.view.buddy_sight import lists_of, look, sight_text
-from memsim.view.decode_parts import KINDS
-from memsim.view.decode_words import read_word
-from memsim.view.driver_script import DriverScript
-from memsim.view.driver_sight import blocks_of
-from memsim.view.driver_sight import look as look_at_driver
-from memsim.view.driver_sight import sight_text as driver_text
-from memsim.view.half_run import HalfRun
+from memsim.view.buddy_lab.script import BuddyScript
+from memsim.view.buddy_lab.snapshot import lists_of, look, sight_text
+from memsim.view.decode.parts import KINDS
+from memsim.view.decode.words import read_word
+from memsim.view.driver_lab.script import DriverScript
+from memsim.view.driver_lab.snapshot import blocks_of
+from memsim.view.driver_lab.snapshot import look as look_at_driver
+from memsim.view.driver_lab.snapshot import sight_text as driver_text
+from memsim.view.half_patch.runs import HalfRun
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
 
-    from memsim.scenario import Scenario
+    from memsim.scenario.scenario import Scenario
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from memsim.errors import BadScenario
-from memsim.observation import FORMAT as OBSERVATION_FORMAT
-from memsim.observation import Observation, bundled, bundled_names
-from memsim.patch import AFTER, BEFORE, RELEASES, Hunk, Patch
-from memsim.scenario import Scenario, read_json
+from memsim.patch import AFTER, BEFORE, Hunk, Patch
+from memsim.recordings.observation import FORMAT as OBSERVATION_FORMAT
+from memsim.recordings.observation import Observation, bundled, bundled_names
+from memsim.release import RELEASES
+from memsim.scenario.scenario import Scenario, read_json
 
 if TYPE_CHECKING:
     import argparse

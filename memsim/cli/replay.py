@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from memsim.cli.options import OK
 from memsim.errors import MemsimError
-from memsim.ftrace_replay import Counts, Replay
-from memsim.include.layout import NR_PAGE_ORDERS, PAGE_SHIFT
-from memsim.machine import Machine
+from memsim.ftrace.replay import Counts, Replay
+from memsim.linux.include.layout import NR_PAGE_ORDERS, PAGE_SHIFT
+from memsim.machine.machine import Machine
 
 if TYPE_CHECKING:
     import argparse

@@ -13,10 +13,10 @@ from memsim.cli.options import (
     chosen_patch,
     load_scenario,
 )
-from memsim.comparison import compare
-from memsim.scenario import Run, run
-from memsim.steps import tell_step
-from memsim.view.text import block_sentence, counters_table, hotplugged_blocks
+from memsim.scenario.comparison import compare
+from memsim.scenario.scenario import Run, run
+from memsim.scenario.steps import tell_step
+from memsim.view.model.text import block_sentence, counters_table, hotplugged_blocks
 
 if TYPE_CHECKING:
     import argparse

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 from memsim.cli.labs import add_views, chosen_view, scenario_for
 from memsim.cli.options import OK, add_kernel, add_scenario, chosen_patch, chosen_release
 from memsim.errors import MemsimError
-from memsim.include.page_flags import flags_word
-from memsim.scenario import Run, run
-from memsim.view.text import describe_state, hotplugged_blocks
+from memsim.linux.include.page_flags import flags_word
+from memsim.scenario.scenario import Run, run
+from memsim.view.model.text import describe_state, hotplugged_blocks
 
 if TYPE_CHECKING:
     import argparse
 
     from memsim.cli.options import Commands
-    from memsim.kernel import State
+    from memsim.state.kernel import State
 
 
 def add_to(commands: Commands) -> None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from memsim.cli.options import NOT_OK, OK, load_observation
-from memsim.observation import bundled, bundled_names
-from memsim.replay import replay
+from memsim.recordings.observation import bundled, bundled_names
+from memsim.recordings.replay import replay
 
 if TYPE_CHECKING:
     import argparse
 
     from memsim.cli.options import Commands
-    from memsim.observation import Observation
+    from memsim.recordings.observation import Observation
 
 
 def add_to(commands: Commands) -> None:

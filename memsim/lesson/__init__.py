@@ -16,8 +16,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from memsim.lesson.claim_registry import Claim, claim, claims
     from memsim.lesson.errors import ClaimError, LessonError
-    from memsim.lesson.ledger import Claim, claim, claims
     from memsim.lesson.prediction import Prediction, predict
     from memsim.lesson.problems import Problem, answer, ask
     from memsim.lesson.quizzes import Quiz, quiz
@@ -42,7 +42,7 @@ __all__ = [
 
 _FOUND_IN = {
     "errors": ("ClaimError", "LessonError"),
-    "ledger": ("Claim", "claim", "claims"),
+    "claim_registry": ("Claim", "claim", "claims"),
     "prediction": ("Prediction", "predict"),
     "problems": ("Problem", "answer", "ask"),
     "quizzes": ("Quiz", "quiz"),

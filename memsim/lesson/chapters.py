@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Any
 
 import memsim
 from memsim.errors import MemsimError
-from memsim.lesson import ledger
+from memsim.lesson import claim_registry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from memsim.lesson.ledger import Claim
+    from memsim.lesson.claim_registry import Claim
 
 _COMPUTED = "(computed when it runs)"
 _ARGUMENTS = ("claim_id", "sentence", "source")
@@ -119,7 +119,7 @@ def run_chapter(path: Path) -> tuple[list[Claim], dict[str, Any]]:
         A claim is wrong, or a cell fails in another way; the message names notebook and cell.
     """
     names: dict[str, Any] = {"__name__": "__main__", "display": lambda *_, **__: None}
-    with ledger.collecting() as made, chdir(path.parent), redirect_stdout(io.StringIO()):
+    with claim_registry.collecting() as made, chdir(path.parent), redirect_stdout(io.StringIO()):
         for name, code in code_cells(Path(path.name)):
             linecache.cache[name] = (len(code), None, code.splitlines(keepends=True), name)
             try:

@@ -29,7 +29,7 @@ from memsim.walkers.subject import Subject, vmcoreinfo
 from memsim.walkers.walker import Finding, Step, Verdict, Walker
 
 if TYPE_CHECKING:
-    from memsim.kernel import Kernel
+    from memsim.state.kernel import Kernel
 
 WALKERS: dict[str, Walker] = {
     walker.name: walker for walker in (*review.WALKERS, *missed.WALKERS, *other.WALKERS)

@@ -10,20 +10,20 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from memsim.include.layout import PFN_SECTION_SHIFT, VMEMMAP_PAGES_PER_SECTION
-from memsim.include.mmzone import ZoneType
-from memsim.include.page_flags import FLAG_BITS, PageFlag, PageType
-from memsim.mm.page_alloc import check_pages_enabled
-from memsim.mm.page_isolation import find_large_buddy
-from memsim.mm.resource import pfn_section_valid
+from memsim.linux.include.layout import PFN_SECTION_SHIFT, VMEMMAP_PAGES_PER_SECTION
+from memsim.linux.include.mmzone import ZoneType
+from memsim.linux.include.page_flags import FLAG_BITS, PageFlag, PageType
+from memsim.linux.kernel.resource import pfn_section_valid
+from memsim.linux.mm.page_alloc.buddy import check_pages_enabled
+from memsim.linux.mm.page_isolation import find_large_buddy
 from memsim.patch import Hunk
-from memsim.section import POISON_FLAGS
+from memsim.state.section import POISON_FLAGS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from memsim.kernel import Kernel
-    from memsim.section import Page
+    from memsim.state.kernel import Kernel
+    from memsim.state.section import Page
 
 
 def covers(ranges: Iterable[tuple[int, int]], pfn: int) -> bool:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from memsim.walkers.subject import ANY, Question, Subject
 
 if TYPE_CHECKING:
-    from memsim.kernel import Kernel
+    from memsim.state.kernel import Kernel
 
 BOTH = ("6.1", "6.12")
 Group = Literal["review", "missed", "other"]

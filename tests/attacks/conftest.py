@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from memsim.grading.fences import NONE, available
-from memsim.grading.probe import open_ways
+from memsim.grading.sandbox.fences import NONE, available
+from memsim.grading.sandbox.probe import open_ways
 
 from .stage import Scene
 

@@ -9,11 +9,11 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from memsim.grading.assignment import Assignment, Limits
-from memsim.grading.conversation import Conversation, Failure
-from memsim.grading.fences import NONE, _own_uid
-from memsim.grading.judge import Examiner
-from memsim.grading.worker import Submitted, Worker, WorkerError
+from memsim.grading.assignment.assignment import Assignment, Limits
+from memsim.grading.run.judge import Examiner
+from memsim.grading.sandbox.conversation import Conversation, Failure
+from memsim.grading.sandbox.fences import NONE, _own_uid
+from memsim.grading.sandbox.worker import Submitted, Worker, WorkerError
 
 MATERIAL = Path(__file__).parents[1] / "material"
 NAIVE = MATERIAL / "naive_grader.py"

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from memsim.grading.assignment import Limits
-from memsim.grading.conversation import Conversation, Failure
-from memsim.grading.fences import NONE
-from memsim.grading.worker import Submitted, Worker, WorkerError
+from memsim.grading.assignment.assignment import Limits
+from memsim.grading.sandbox.conversation import Conversation, Failure
+from memsim.grading.sandbox.fences import NONE
+from memsim.grading.sandbox.worker import Submitted, Worker, WorkerError
 
 from .stage import (
     ASSIGNMENT,

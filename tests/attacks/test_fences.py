@@ -8,10 +8,10 @@ import sys
 
 import pytest
 
-from memsim.grading import fences
-from memsim.grading.batch import FenceError, fence_that_holds
-from memsim.grading.fences import BUBBLEWRAP, NONE, USER, available
-from memsim.grading.probe import open_ways
+from memsim.grading.run.batch import FenceError, fence_that_holds
+from memsim.grading.sandbox import fences
+from memsim.grading.sandbox.fences import BUBBLEWRAP, NONE, USER, available
+from memsim.grading.sandbox.probe import open_ways
 
 from .conftest import HOLDING
 
@@ -61,12 +61,12 @@ def test_what_is_no_fence_is_seen_to_be_none(tmp_path):
 
 def test_a_fence_that_lets_something_through_is_refused(tmp_path, monkeypatch):
     system = fences._system()  # noqa: SLF001 (to add a folder that somebody forgot)
-    monkeypatch.setattr("memsim.grading.fences._system", lambda: [*system, tmp_path])
+    monkeypatch.setattr("memsim.grading.sandbox.fences._system", lambda: [*system, tmp_path])
     secret = tmp_path / "secret"
     secret.write_text("the answer")
     tmp_path.chmod(0o755)
     if bubblewrap_works():
         assert f"{secret} can be read" in open_ways(BUBBLEWRAP, [secret])
-    monkeypatch.setattr("memsim.grading.batch.open_ways", lambda *_: ["the answer can be read"])
+    monkeypatch.setattr("memsim.grading.run.batch.open_ways", lambda *_: ["the answer can be read"])
     with pytest.raises(FenceError, match="the answer can be read"):
         fence_that_holds([secret], unfenced=False)

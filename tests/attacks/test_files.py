@@ -20,17 +20,17 @@ from pathlib import Path
 
 import pytest
 
-from memsim.grading import feedback, tables
-from memsim.grading.assignment import Assignment
-from memsim.grading.batch import Batch
-from memsim.grading.checking import CheckError, check
-from memsim.grading.engines import ThisMachine
-from memsim.grading.grade import Grader
-from memsim.grading.inside.variants import variant
-from memsim.grading.late import LateError, Policy, collected, moment
-from memsim.grading.notebook import LARGEST_FILE, UnreadableError, read, sources
-from memsim.grading.outputs import write_all
-from memsim.grading.submissions import find
+from memsim.grading.assignment.assignment import Assignment
+from memsim.grading.assignment.checking import CheckError, check
+from memsim.grading.report import feedback, tables
+from memsim.grading.report.late import LateError, Policy, collected, moment
+from memsim.grading.report.outputs import write_all
+from memsim.grading.run.batch import Batch
+from memsim.grading.run.engines import ThisMachine
+from memsim.grading.run.grade import Grader
+from memsim.grading.run.notebook import LARGEST_FILE, UnreadableError, read, sources
+from memsim.grading.run.submissions import find
+from memsim.grading.sandbox.guest.variants import variant
 
 from .stage import ASSIGNMENT, FULL, GRADING, SOLVED, examine
 
@@ -216,7 +216,9 @@ def test_own_62_control_and_direction_characters_are_spelt_out(fence, monkeypatc
     assert "ValueError" in page
     assert not re.search("[\x00\x1b\u202e]", page)
     page.encode()  # half a character would not
-    monkeypatch.setattr("memsim.grading.feedback._text", html.escape)  # what keeps markup out, and no more
+    monkeypatch.setattr(
+        "memsim.grading.report.feedback._text", html.escape
+    )  # what keeps markup out, and no more
     assert len(set(re.findall("[\x00\x1b\u202e]", feedback.page(result)))) == 3
 
 
@@ -272,7 +274,7 @@ def seen():
 def test_row_29_a_check_and_the_grading_cannot_be_told_apart(fence, capsys, monkeypatch):
     shown = {}
     monkeypatch.setenv("NAIVE_GRADING", "1")  # what graders set, and students look for
-    monkeypatch.setattr("memsim.grading.checking._strongest", lambda: fence)
+    monkeypatch.setattr("memsim.grading.assignment.checking._strongest", lambda: fence)
 
     def keep(value):
         shown["check"] = value
@@ -292,7 +294,7 @@ def test_row_29_a_check_and_the_grading_cannot_be_told_apart(fence, capsys, monk
 
 
 def test_a_check_says_what_the_grading_says(fence, monkeypatch):
-    monkeypatch.setattr("memsim.grading.checking._strongest", lambda: fence)
+    monkeypatch.setattr("memsim.grading.assignment.checking._strongest", lambda: fence)
     cells = ["def double(number):\n    raise SystemExit(7)"]
     graded = grade(fence, notebook(*cells)).questions[0].tests[0].message
 
@@ -309,7 +311,7 @@ def test_row_30_a_notebook_full_of_metadata_and_attachments_is_read_or_refused(f
 
     assert len(data) > 10 << 20
     assert scores(grade(fence, data)) == FULL
-    monkeypatch.setattr("memsim.grading.notebook.LARGEST_FILE", 1 << 20)
+    monkeypatch.setattr("memsim.grading.run.notebook.LARGEST_FILE", 1 << 20)
     (tmp_path / "large.ipynb").write_bytes(data)
     with pytest.raises(UnreadableError, match="10 MiB, more than 1: clear its outputs"):
         read(tmp_path / "large.ipynb")
@@ -372,7 +374,7 @@ def test_own_65_a_students_name_is_no_path(student, fence, tmp_path, monkeypatch
     assert len(written_by_students(tmp_path)) == 2
     assert all(in_its_place(out, path) for path in written_by_students(tmp_path))
 
-    monkeypatch.setattr("memsim.grading.outputs.file_name", str)
+    monkeypatch.setattr("memsim.grading.report.outputs.file_name", str)
     naive = tmp_path / "naive" / "deep"
     try:
         write_all(naive, [result], {})
@@ -391,7 +393,7 @@ def test_own_66_a_students_name_is_no_formula(fence, monkeypatch):
         return [cell for cell in cells if cell.startswith("=")]
 
     assert formulas() == []
-    monkeypatch.setattr("memsim.grading.tables._harmless", lambda cell: cell)
+    monkeypatch.setattr("memsim.grading.report.tables._harmless", lambda cell: cell)
     assert len(formulas()) == 4  # Canvas has the name twice
 
 
@@ -401,7 +403,7 @@ def test_own_67_a_long_name_that_begins_as_anothers_takes_no_place_of_theirs(fen
     write_all(tmp_path / "out", results, {})
     assert len(written_by_students(tmp_path / "out")) == 4
 
-    monkeypatch.setattr("memsim.grading.outputs.file_name", lambda name: name[:150])
+    monkeypatch.setattr("memsim.grading.report.outputs.file_name", lambda name: name[:150])
     write_all(tmp_path / "naive", results, {})
     assert len(written_by_students(tmp_path / "naive")) == 2  # of the first one nothing is left
 

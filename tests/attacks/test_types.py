@@ -9,10 +9,10 @@ from threading import Thread
 
 import pytest
 
-from memsim.grading.assignment import Assignment, Limits
-from memsim.grading.conversation import Conversation
-from memsim.grading.fences import NONE
-from memsim.grading.worker import Submitted, Worker
+from memsim.grading.assignment.assignment import Assignment, Limits
+from memsim.grading.sandbox.conversation import Conversation
+from memsim.grading.sandbox.fences import NONE
+from memsim.grading.sandbox.worker import Submitted, Worker
 
 from .stage import PATIENCE, examine
 
@@ -208,7 +208,7 @@ WITHOUT = {
 
 def read_without(defence, source, seconds, monkeypatch):
     """Return what such a grader reads, or what ends it."""
-    monkeypatch.setattr(f"memsim.grading.conversation.{defence}", WITHOUT[defence])
+    monkeypatch.setattr(f"memsim.grading.sandbox.conversation.{defence}", WITHOUT[defence])
     answers = Queue()
 
     def ask():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib import import_module
 
-from memsim.trace import FUNCTIONS
+from memsim.state.trace import FUNCTIONS
 from tests.tools import atlas as tool
 from tests.tools.notebooks import dumps
 
@@ -28,11 +28,11 @@ def test_what_only_code_of_the_book_calls_is_no_kernel_function():
 
 def test_it_finds_what_is_there():
     (found,) = [each for each in tool.entries() if each.function == "memmap_init_range"]
-    assert found.module == "memsim/mm/mm_init.py"
+    assert found.module == "memsim/linux/mm/mm_init.py"
     assert "01-one-block-comes-online.ipynb" in found.chapters
     assert "test_mm_init" in found.tests
 
 
 def test_a_row_leads_to_the_chapters():
-    entry = tool.Entry("f", "memsim/mm/x.py", True, ("05-the-buddy-allocator.ipynb",), ())  # noqa: FBT003 (a record)
+    entry = tool.Entry("f", "memsim/linux/mm/x.py", True, ("05-the-buddy-allocator.ipynb",), ())  # noqa: FBT003 (a record)
     assert tool.row(entry) == "| `f()` | [5](05-the-buddy-allocator.ipynb) | none |"

@@ -15,7 +15,7 @@ from functools import cache
 
 import pytest
 
-from memsim.lesson import ClaimError, claim, ledger
+from memsim.lesson import ClaimError, claim, claim_registry
 from memsim.lesson.chapters import listed_claims, run_chapter
 
 from .reading import CHAPTERS, NOTEBOOKS, cells, joined
@@ -57,7 +57,7 @@ def test_the_book_makes_150_claims():
 @pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
 def test_the_opposite_of_a_claim_fails(path, monkeypatch):
     """With its checks exchanged a claim says the opposite, and must be refused."""
-    monkeypatch.setattr(ledger, "_ledger", {})
+    monkeypatch.setattr(claim_registry, "_registry", {})
     made, names = ran(path)
     with chdir(path.parent):
         for each in made[:3]:  # the check is the same for all

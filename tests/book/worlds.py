@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 from unittest import mock
 
 from memsim.errors import KernelError
-from memsim.include import layout
-from memsim.include.mmzone import Zone
-from memsim.include.page_flags import PageTypeEncoding
-from memsim.kernel import Kernel, State
-from memsim.memmap import Memmap
-from memsim.mm import notifier, page_alloc
-from memsim.observation import Observation
+from memsim.linux.drivers.base.memory import notifier
+from memsim.linux.include import layout
+from memsim.linux.include.mmzone import Zone
+from memsim.linux.include.page_flags import PageTypeEncoding
+from memsim.linux.mm.page_alloc import buddy as page_alloc
+from memsim.recordings.observation import Observation
+from memsim.state.kernel import Kernel, State
+from memsim.state.memmap import Memmap
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from memsim import Scenario, compare
-from memsim.view.tables import counters_text
-from memsim.view.walk import Walk
+from memsim.view.explorer.timeline import Walk
+from memsim.view.model.tables import counters_text
 
 from .notebook import SHOWN_WIDGET, STATIC, stored, widget_cells, write_notebook
 

@@ -7,7 +7,7 @@ import statistics
 import pytest
 
 from memsim import Scenario, compare
-from memsim.view.walk import Walk
+from memsim.view.explorer.timeline import Walk
 
 from .notebook import write_notebook
 
@@ -22,10 +22,11 @@ SCENARIO = {
     ],
 }
 CELL = (
-    f"from memsim.view.explorer import explore\nexplore({SCENARIO!r}, start=(1, 'enter:online_pages_range'))"
+    "from memsim.view.explorer.explorer import explore\n"
+    f"explore({SCENARIO!r}, start=(1, 'enter:online_pages_range'))"
 )
 WRONG = (
-    "from memsim.view.explorer import explore\n"
+    "from memsim.view.explorer.explorer import explore\n"
     "explore({'format': 'memsim-scenario/1', 'machine': {'ram': [[0, 65536]]}, 'steps': [{'do': 'fly'}]})"
 )
 ROOT = ".memsim-explorer"

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from memsim.grading.assignment import Assignment
-from memsim.grading.course import load, solution_copy, source_of
+from memsim.grading.assignment.assignment import Assignment
+from memsim.grading.assignment.course import load, solution_copy, source_of
 
 from .hub import OUTSIDER, PASSWORD, machine
 from .notebook import PATIENCE_MS, Notebook, Watch

@@ -154,7 +154,7 @@ def pictured(lab, picture):
 
 
 def test_decode_page(lab, screenshots):
-    shown = lab("from memsim.view.decode import decode_page", "decode_page(0x0010000000002000)")
+    shown = lab("from memsim.view.decode.widget import decode_page", "decode_page(0x0010000000002000)")
     reaches_everything(shown, screenshots / "decode.png")
     for name in shown.names():
         if name.startswith("PG_"):
@@ -178,7 +178,7 @@ def test_decode_page(lab, screenshots):
 
 
 def test_buddy_lab(lab, screenshots):
-    shown = lab("from memsim.view.buddy_lab import buddy_lab", "buddy_lab(['allocate 0 movable x4'])")
+    shown = lab("from memsim.view.buddy_lab.widget import buddy_lab", "buddy_lab(['allocate 0 movable x4'])")
     reaches_everything(shown, screenshots / "buddy.png")
     before, after = shown.use("Allocate", "Space", says="got 0x100004")
     assert before[2] != after[2]
@@ -219,7 +219,9 @@ def test_half_patch(lab, screenshots):
             {"do": "online", "block": 33, "type": "online_movable"},
         ],
     }
-    shown = lab("from memsim.view.half_patch import half_patch", f"half_patch({scenario!r}, 'MM_INIT')")
+    shown = lab(
+        "from memsim.view.half_patch.widget import half_patch", f"half_patch({scenario!r}, 'MM_INIT')"
+    )
     reaches_everything(shown, screenshots / "half-patch.png")
     for name in shown.names():
         hunk = name.partition(":")[0]
@@ -268,7 +270,7 @@ HOSTS = {
 
 @pytest.mark.parametrize("kind", HOSTS)
 def test_driver_lab(kind, lab, screenshots):
-    shown = lab("from memsim.view.driver_lab import driver_lab", f"driver_lab({kind!r})")
+    shown = lab("from memsim.view.driver_lab.widget import driver_lab", f"driver_lab({kind!r})")
     add, *others = HOSTS[kind]
     before, after = tell_the_host(shown, *add)
     assert before[2] != after[2]

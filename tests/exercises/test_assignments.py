@@ -6,11 +6,18 @@ from pathlib import Path
 
 import pytest
 
-from memsim.grading.assignment import Assignment
-from memsim.grading.course import code_of, load, solution_copy, source_of, student_copy, with_answer
-from memsim.grading.fences import available
-from memsim.grading.judge import Examiner
-from memsim.grading.worker import Submitted
+from memsim.grading.assignment.assignment import Assignment
+from memsim.grading.assignment.course import (
+    code_of,
+    load,
+    solution_copy,
+    source_of,
+    student_copy,
+    with_answer,
+)
+from memsim.grading.run.judge import Examiner
+from memsim.grading.sandbox.fences import available
+from memsim.grading.sandbox.worker import Submitted
 
 GRADING = sorted(Path("exercises/grading").glob("*.py"))
 ASSIGNMENTS = [pytest.param(path, id=path.stem.replace("_", "-")) for path in GRADING]

@@ -14,8 +14,8 @@ import distributed
 import pytest
 
 from memsim.cli import main
-from memsim.grading.batch import fence_that_holds
-from memsim.grading.fences import NONE
+from memsim.grading.run.batch import fence_that_holds
+from memsim.grading.sandbox.fences import NONE
 from tests.attacks.stage import GRADING, waited_for
 from tests.exercises.test_damaged import DOUBLE, PLUS_ONE, document, dumped
 
@@ -140,7 +140,7 @@ def test_what_ended_a_batch_ends_all_it_has_started(course):
 
 KILLED_EARLY = """
 import os, signal, sys
-from memsim.grading.process import GraderProcess, Setup
+from memsim.grading.run.process import GraderProcess, Setup
 submission = sys.stdin.buffer.read()
 started = GraderProcess(Setup(*sys.argv[1:], "0123456789abcdef"))
 print(started._process.pid, flush=True)
@@ -236,7 +236,7 @@ def test_lateness_is_what_the_collector_says(course):
     ],
 )
 def test_a_wrong_option_is_answered_in_one_line(course, capsys, monkeypatch, change, told):
-    monkeypatch.setattr("memsim.grading.engines.CONNECT", "1s")
+    monkeypatch.setattr("memsim.grading.run.engines.CONNECT", "1s")
     status = main([*grade_command(course, course / "out"), *change])
 
     assert status == 2
@@ -244,7 +244,7 @@ def test_a_wrong_option_is_answered_in_one_line(course, capsys, monkeypatch, cha
 
 
 def test_nothing_is_graded_where_no_fence_holds_unless_asked_for(course, capsys, monkeypatch):
-    monkeypatch.setattr("memsim.grading.batch.available", lambda: [NONE])
+    monkeypatch.setattr("memsim.grading.run.batch.available", lambda: [NONE])
 
     assert main(grade_command(course, course / "out")) == 2
     assert "no fence holds on this machine" in capsys.readouterr().err

@@ -16,20 +16,21 @@ import pytest
 
 from memsim.cli import main
 from memsim.errors import MemsimError
-from memsim.grading import conversation, judge
-from memsim.grading.assignment import Limits
-from memsim.grading.batch import Batch, FolderError
-from memsim.grading.conversation import Conversation
-from memsim.grading.engines import Cluster, _Crew
-from memsim.grading.fences import NONE, Fence, compile_worker
-from memsim.grading.inside import main as inside
-from memsim.grading.judge import Examiner
-from memsim.grading.notebook import UnreadableError, read
-from memsim.grading.probe import open_ways
-from memsim.grading.process import GraderProcess, ProcessError, Setup
-from memsim.grading.results import stored, write
-from memsim.grading.submissions import Handed
-from memsim.grading.worker import StartError, Submitted, Worker
+from memsim.grading.assignment.assignment import Limits
+from memsim.grading.report.results import stored, write
+from memsim.grading.run import judge
+from memsim.grading.run.batch import Batch, FolderError
+from memsim.grading.run.engines import Cluster, _Crew
+from memsim.grading.run.judge import Examiner
+from memsim.grading.run.notebook import UnreadableError, read
+from memsim.grading.run.process import GraderProcess, ProcessError, Setup
+from memsim.grading.run.submissions import Handed
+from memsim.grading.sandbox import conversation
+from memsim.grading.sandbox.conversation import Conversation
+from memsim.grading.sandbox.fences import NONE, Fence, compile_worker
+from memsim.grading.sandbox.guest import main as inside
+from memsim.grading.sandbox.probe import open_ways
+from memsim.grading.sandbox.worker import StartError, Submitted, Worker
 from tests.attacks.stage import ASSIGNMENT, FULL, GRADING, SOLVED, examine, waited_for
 from tests.exercises.test_batch import alive
 from tests.exercises.test_damaged import document, dumped
@@ -56,7 +57,7 @@ def test_no_answer_is_late_because_the_machine_or_the_judge_took_its_time(monkey
 
 
 STOPS_ITSELF = """
-from memsim.grading.inside import program
+from memsim.grading.sandbox.guest import program
 program._WALL_SECONDS = 0.5
 script = program.read(["import os", "os.kill(os.getpid(), 19)", "ONE = 1"])
 print(program.Program(script, [], "ada", "f").problems)
@@ -107,12 +108,12 @@ ENDLESS = [
 ]
 ASKS = """
 import os, sys
-from memsim.grading import worker as workers
-from memsim.grading.assignment import Limits
-from memsim.grading.conversation import Conversation
-from memsim.grading.fences import NONE
-from memsim.grading.inside.frames import encode
-from memsim.grading.worker import Submitted, Worker
+from memsim.grading.sandbox import worker as workers
+from memsim.grading.assignment.assignment import Limits
+from memsim.grading.sandbox.conversation import Conversation
+from memsim.grading.sandbox.fences import NONE
+from memsim.grading.sandbox.guest.frames import encode
+from memsim.grading.sandbox.worker import Submitted, Worker
 workers._END_SECONDS = 60  # however slow the machine is
 worker = Worker(NONE, Submitted("ada", %r))
 asked = Conversation(worker, "double", Limits(wall_seconds=60))
@@ -134,7 +135,7 @@ def test_without_a_fence_too_an_answer_ends_with_the_notebook_that_asked(end):
 
 
 def test_a_worker_that_is_slow_to_see_how_an_answer_ended_tells_it_all_the_same(monkeypatch):
-    monkeypatch.setattr("memsim.grading.worker._END_SECONDS", 60)  # however slow the machine is
+    monkeypatch.setattr("memsim.grading.sandbox.worker._END_SECONDS", 60)  # however slow the machine is
     limits = Limits(cpu_seconds=1, wall_seconds=120)
     with Worker(NONE, Submitted("ada", ["def double(number):\n    while True:\n        pass"])) as worker:
 
@@ -185,12 +186,12 @@ def has_no_room(times, real):
 
 
 def test_a_machine_without_room_for_a_worker_is_asked_again(monkeypatch):
-    monkeypatch.setattr("memsim.grading.worker.subprocess.Popen", has_no_room(2, subprocess.Popen))
+    monkeypatch.setattr("memsim.grading.sandbox.worker.subprocess.Popen", has_no_room(2, subprocess.Popen))
     assert examine(NONE, SOLVED) == (FULL, ["", "", ""])
 
 
 def test_a_machine_without_room_for_an_answer_is_asked_again(monkeypatch):
-    monkeypatch.setattr("memsim.grading.inside.main.os.fork", has_no_room(3, lambda: 1))
+    monkeypatch.setattr("memsim.grading.sandbox.guest.main.os.fork", has_no_room(3, lambda: 1))
     assert inside._start((), [], []) == 1  # noqa: SLF001 (what a worker calls, who is another process)
 
 
@@ -216,7 +217,7 @@ def test_a_machine_that_never_has_room_for_an_answer_costs_nothing_either():
 
 
 def test_a_grading_process_without_room_is_no_reason_to_stop(monkeypatch):
-    monkeypatch.setattr("memsim.grading.process.subprocess.Popen", has_no_room(9, None))
+    monkeypatch.setattr("memsim.grading.run.process.subprocess.Popen", has_no_room(9, None))
     with pytest.raises(ProcessError, match="it did not start: Resource temporarily unavailable"):
         GraderProcess(Setup(GRADING, "none", "a key"))
 
@@ -231,7 +232,7 @@ def test_a_grading_process_that_starts_as_all_are_dismissed_is_ended_too(monkeyp
         def end(self):
             ended.append(self)
 
-    monkeypatch.setattr("memsim.grading.engines.GraderProcess", Starts)
+    monkeypatch.setattr("memsim.grading.run.engines.GraderProcess", Starts)
     with pytest.raises(ProcessError, match="the batch was stopped"):
         crew.process(Setup(GRADING, "none", "a key"))
     assert len(ended) == 1
@@ -287,7 +288,7 @@ def test_a_full_disk_is_told_with_the_file_and_costs_no_grade(command, tmp_path)
 
 def test_half_of_a_compiled_file_keeps_no_worker_from_starting(tmp_path, monkeypatch):
     (tmp_path / "half.py").write_text("ONE = 1")
-    monkeypatch.setattr("memsim.grading.fences.INSIDE", tmp_path)
+    monkeypatch.setattr("memsim.grading.sandbox.fences.GUEST", tmp_path)
     compile_worker()
     compiled = Path(cache_from_source(tmp_path / "half.py"))
     whole = compiled.read_bytes()
@@ -300,8 +301,10 @@ def test_half_of_a_compiled_file_keeps_no_worker_from_starting(tmp_path, monkeyp
 
 def test_a_result_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch):
     flushed = []
-    monkeypatch.setattr("memsim.grading.results.os.fsync", lambda fd: flushed.append(os.fstat(fd).st_size))
-    monkeypatch.setattr("memsim.grading.results.Path.replace", lambda *_: flushed.append("named"))
+    monkeypatch.setattr(
+        "memsim.grading.report.results.os.fsync", lambda fd: flushed.append(os.fstat(fd).st_size)
+    )
+    monkeypatch.setattr("memsim.grading.report.results.Path.replace", lambda *_: flushed.append("named"))
     write(tmp_path / "r.json", "text")
     assert flushed == [4, "named"]
 
@@ -313,7 +316,7 @@ def test_nobody_else_uses_the_folder_until_all_is_written(command, tmp_path, mon
         seen.append(1)
 
     seen = []
-    monkeypatch.setattr("memsim.grading.outputs.write_all", another)
+    monkeypatch.setattr("memsim.grading.report.outputs.write_all", another)
     assert main(command) == 0
     assert seen == [1]
 
@@ -332,8 +335,8 @@ def test_what_could_not_be_graded_is_told_and_is_no_change_of_the_grading_file(c
     for real, status, score in (False, 1, 0), (True, 0, 5):
         with pytest.MonkeyPatch.context() as patch:
             if not real:
-                patch.setattr("memsim.grading.process.subprocess.Popen", has_no_room(9, None))
-                patch.setattr("memsim.grading.batch.open_ways", lambda *_: [])
+                patch.setattr("memsim.grading.run.process.subprocess.Popen", has_no_room(9, None))
+                patch.setattr("memsim.grading.run.batch.open_ways", lambda *_: [])
             assert main([*command, *(() if real else ("--again",))]) == status
         assert stored(tmp_path / "out" / "results" / "ada.json").score == score
     told = capsys.readouterr().out

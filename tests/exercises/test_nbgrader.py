@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from memsim.grading.assignment import Assignment
-from memsim.grading.course import load, solution_copy, source_of, student_copy
+from memsim.grading.assignment.assignment import Assignment
+from memsim.grading.assignment.course import load, solution_copy, source_of, student_copy
 
 GRADING = sorted(Path("exercises/grading").glob("*.py"))
 ASSIGNMENTS = {path.stem.replace("_", "-"): path for path in GRADING}

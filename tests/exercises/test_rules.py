@@ -8,7 +8,7 @@ import pytest
 
 from memsim import AFTER, Hunk, Machine, Patch
 from memsim.errors import KernelError
-from memsim.grading.assignment import Assignment
+from memsim.grading.assignment.assignment import Assignment
 
 START, BLOCK = 0x100000, 32768
 VIRTIO_MEM = {

@@ -11,11 +11,11 @@ import pytest
 
 import memsim.grading
 from memsim.grading import check
-from memsim.grading.assignment import Assignment
-from memsim.grading.conversation import Failure
-from memsim.grading.course import code_of, load, solution_copy, source_of, with_answer
-from memsim.grading.judge import put
-from memsim.grading.values import problem
+from memsim.grading.assignment.assignment import Assignment
+from memsim.grading.assignment.course import code_of, load, solution_copy, source_of, with_answer
+from memsim.grading.assignment.values import problem
+from memsim.grading.run.judge import put
+from memsim.grading.sandbox.conversation import Failure
 
 GRADING = [
     pytest.param(path, id=path.stem.replace("_", "-"))

@@ -13,8 +13,8 @@ import pytest
 
 from memsim import BEFORE, Machine
 from memsim.errors import MemsimError
-from memsim.fs.export import MARKER, export
-from memsim.fs.proc import buddyinfo, iomem, kpageflags, pagetypeinfo, zoneinfo
+from memsim.linux.fs.proc import buddyinfo, iomem, kpageflags, pagetypeinfo, zoneinfo
+from memsim.machine.export import MARKER, export
 
 PAGES, BLOCK_BYTES = 32768, 128 << 20
 COLUMNS = "RANGE,SIZE,STATE,REMOVABLE,BLOCK,NODE,ZONES"

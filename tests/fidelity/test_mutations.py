@@ -25,14 +25,15 @@ pytestmark = pytest.mark.fidelity
 PACKAGE = Path(memsim.__file__).parent
 REPLAY = """
 import json, memsim
-from memsim.observation import bundled
-from memsim.replay import replay
+from memsim.recordings.observation import bundled
+from memsim.recordings.replay import replay
 names = ("6.1-dimm", "6.12-dimm", "6.12base-before-dimm", "6.12base-after-dimm")
 problems = {n: sum(len(r.problems) for r in replay(bundled(n)).results) for n in names}
 print(json.dumps({"from": memsim.__file__, "problems": problems}))
 """
-MM_INIT, PAGE_ALLOC = "mm/mm_init.py", "mm/page_alloc.py"
-HOTPLUG, OFFLINE = "mm/memory_hotplug.py", "mm/offline_pages.py"
+MM_INIT, PAGE_ALLOC = "linux/mm/mm_init.py", "linux/mm/page_alloc/buddy.py"
+HOTPLUG = "linux/mm/memory_hotplug/online.py"
+OFFLINE = "linux/mm/memory_hotplug/offline.py"
 
 # What the change breaks: (file, a part that only one line of it has, what it becomes).
 MUTATIONS = {

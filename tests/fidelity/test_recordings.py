@@ -6,8 +6,8 @@ from functools import cache
 
 import pytest
 
-from memsim.observation import bundled, bundled_names
-from memsim.replay import replay
+from memsim.recordings.observation import bundled, bundled_names
+from memsim.recordings.replay import replay
 
 pytestmark = pytest.mark.fidelity
 

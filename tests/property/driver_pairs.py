@@ -11,7 +11,7 @@ They are compared whenever a step is done, and accepted is what the specificatio
 
 import numpy as np
 
-from memsim.include.page_flags import PageFlag
+from memsim.linux.include.page_flags import PageFlag
 
 from .driver_sides import N, Side, looks_like
 

@@ -8,7 +8,7 @@ from itertools import chain
 from hypothesis import strategies as st
 
 from memsim import Scenario
-from memsim.scenario import FORMAT
+from memsim.scenario.scenario import FORMAT
 
 N = 32768
 REGION, BLOCKS = 0x100000, 2

@@ -7,14 +7,14 @@ kind is lost.
 
 import numpy as np
 
-from memsim.drivers.hv_balloon_region import backed_parts
-from memsim.drivers.virtio_mem_sbm import MbState, SubBlocks
 from memsim.errors import KernelError
-from memsim.include.mmzone import COUNTERS
-from memsim.include.page_flags import MANAGED, PRESENT, PageFlag, PageType
-from memsim.kernel import Kernel
+from memsim.linux.drivers.hv.hv_balloon.region import backed_parts
+from memsim.linux.drivers.virtio.virtio_mem.sbm import MbState, SubBlocks
+from memsim.linux.include.mmzone import COUNTERS
+from memsim.linux.include.page_flags import MANAGED, PRESENT, PageFlag, PageType
 from memsim.patch import Hunk
-from memsim.scenario import Run
+from memsim.scenario.scenario import Run
+from memsim.state.kernel import Kernel
 
 from ..unit.state_table import rows  # noqa: TID252 (tests are no package that could be imported)
 

@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from memsim.errors import KernelError
-from memsim.include.mmzone import MigrateType
-from memsim.machine import Machine
-from memsim.mm.page_alloc_entry import __free_pages, alloc_pages
+from memsim.linux.include.mmzone import MigrateType
+from memsim.linux.mm.page_alloc.api import __free_pages, alloc_pages
+from memsim.machine.machine import Machine
 from memsim.patch import AFTER
 
 P = 0x100000

@@ -11,11 +11,13 @@ from hypothesis import strategies as st
 
 from memsim import AFTER, BEFORE, Machine
 from memsim.errors import KernelError
-from memsim.include.mmzone import Zone
-from memsim.kernel import State
-from memsim.memmap import Memmap
-from memsim.mm import memory_hotplug, page_alloc, page_isolation
-from memsim.mm.notifier import NOTIFY_BAD
+from memsim.linux.drivers.base.memory.notifier import NOTIFY_BAD
+from memsim.linux.include.mmzone import Zone
+from memsim.linux.mm import page_isolation
+from memsim.linux.mm.memory_hotplug import online as memory_hotplug
+from memsim.linux.mm.page_alloc import buddy as page_alloc
+from memsim.state.kernel import State
+from memsim.state.memmap import Memmap
 
 START, PAGES, BLOCKS = 0x100000, 32768, 2
 COUNTERS = ("spanned_pages", "present_pages", "managed_pages", "nr_isolate_pageblock", "nr_free_pages")

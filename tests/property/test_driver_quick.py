@@ -12,10 +12,10 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from memsim import AFTER, BEFORE, Machine
-from memsim.drivers import xen_balloon_pages
-from memsim.drivers.xen_balloon_pages import FRAME_LIST, decrease_reservation, increase_reservation
-from memsim.include.layout import MAX_DMA_PFN
-from memsim.include.page_flags import PageFlag
+from memsim.linux.drivers.xen.balloon import pages as xen_balloon_pages
+from memsim.linux.drivers.xen.balloon.pages import FRAME_LIST, decrease_reservation, increase_reservation
+from memsim.linux.include.layout import MAX_DMA_PFN
+from memsim.linux.include.page_flags import PageFlag
 
 from .driver_scripts import N, scenarios
 from .driver_sides import Side, told

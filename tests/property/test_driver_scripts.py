@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, find, given, settings
 
 from memsim import AFTER, BEFORE, Hunk, Patch
-from memsim.include.page_flags import PageFlag
+from memsim.linux.include.page_flags import PageFlag
 
 from .driver_pairs import NAMED, Pair, disagreement
 from .driver_scripts import DEVICES, N, configurations, scenario, scenarios

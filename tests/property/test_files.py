@@ -11,11 +11,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from memsim.errors import BadObservation, BadScenario, MemsimError
-from memsim.observation import Observation
 from memsim.patch import AFTER, BEFORE
-from memsim.replay import replay
-from memsim.scenario import FORMAT, Scenario, run
-from memsim.steps import STEPS, tell_step
+from memsim.recordings.observation import Observation
+from memsim.recordings.replay import replay
+from memsim.scenario.scenario import FORMAT, Scenario, run
+from memsim.scenario.steps import STEPS, tell_step
 
 P, N = 0x100000, 32768
 WORDS = [FORMAT, "memsim-observation/1", "online", "offline", "movable", "done", "EBUSY", "O/1", "6.12"]
@@ -47,7 +47,9 @@ SCENARIO = {
     ],
 }
 OBSERVATION = json.loads(
-    (resources.files("memsim") / "observed" / "6.12base-after-dimm.json").read_text(encoding="utf-8")
+    (resources.files("memsim") / "recordings" / "data" / "6.12base-after-dimm.json").read_text(
+        encoding="utf-8"
+    )
 )
 OBSERVATION["scenario"]["steps"] = OBSERVATION["scenario"]["steps"][:2]
 OBSERVATION["probes"] = [probe for probe in OBSERVATION["probes"] if probe["step"] < 2]

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from memsim.errors import KernelError
-from memsim.include.mmzone import MigrateType
-from memsim.machine import Machine
-from memsim.mm.notifier import NOTIFY_BAD
+from memsim.linux.drivers.base.memory.notifier import NOTIFY_BAD
+from memsim.linux.include.mmzone import MigrateType
+from memsim.machine.machine import Machine
 from memsim.patch import AFTER, BEFORE
 
 N = 32768

@@ -10,11 +10,14 @@ from hypothesis import strategies as st
 
 from memsim import AFTER, BEFORE, Hunk, Machine, Patch
 from memsim.errors import KernelError
-from memsim.include.mmzone import MigrateType
-from memsim.include.page_flags import PageFlag
-from memsim.mm import memory_hotplug, memremap, offline_pages, page_alloc_contig
-from memsim.mm.page_alloc import adjust_managed_page_count
-from memsim.trace import Probe
+from memsim.linux.include.mmzone import MigrateType
+from memsim.linux.include.page_flags import PageFlag
+from memsim.linux.mm import memremap
+from memsim.linux.mm.memory_hotplug import offline as offline_pages
+from memsim.linux.mm.memory_hotplug import online as memory_hotplug
+from memsim.linux.mm.page_alloc import contig as page_alloc_contig
+from memsim.linux.mm.page_alloc.buddy import adjust_managed_page_count
+from memsim.state.trace import Probe
 
 START, PAGES = 0x100000, 32768
 BOTH = pytest.mark.parametrize("patch", [BEFORE, AFTER], ids=["before", "after"])

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field, replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from memsim.include.mmzone import Zone, ZoneType
-from memsim.include.page_flags import ALL_FLAGS, NO_TYPE, PageFlag, PageType, PageTypeEncoding
-from memsim.kernel import State
-from memsim.memmap import Memmap
+from memsim.linux.include.mmzone import Zone, ZoneType
+from memsim.linux.include.page_flags import ALL_FLAGS, NO_TYPE, PageFlag, PageType, PageTypeEncoding
+from memsim.state.kernel import State
+from memsim.state.memmap import Memmap
 
 START, SECTIONS = 0x100000, 3
 END = START + SECTIONS * 32768

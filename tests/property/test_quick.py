@@ -13,15 +13,16 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from memsim.errors import KernelError, MemsimError
-from memsim.include.mmzone import MigrateType
-from memsim.include.page_flags import PageFlag, PageType
-from memsim.machine import Machine
-from memsim.mm import page_alloc_bulk, page_alloc_quick
-from memsim.mm import page_alloc_entry as step_by_step
-from memsim.mm.page_alloc_contig import alloc_contig_range
-from memsim.mm.page_alloc_entry import __free_pages as slow_free
-from memsim.mm.page_alloc_quick import __free_pages as quick_free
-from memsim.mm.page_isolation import start_isolate_page_range
+from memsim.fast import page_alloc as page_alloc_quick
+from memsim.fast import page_alloc_bulk
+from memsim.fast.page_alloc import __free_pages as quick_free
+from memsim.linux.include.mmzone import MigrateType
+from memsim.linux.include.page_flags import PageFlag, PageType
+from memsim.linux.mm.page_alloc import api as step_by_step
+from memsim.linux.mm.page_alloc.api import __free_pages as slow_free
+from memsim.linux.mm.page_alloc.contig import alloc_contig_range
+from memsim.linux.mm.page_isolation import start_isolate_page_range
+from memsim.machine.machine import Machine
 from memsim.patch import AFTER
 
 P, PAGES = 0x100000, 4096

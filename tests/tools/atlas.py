@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 PATH = BOOK / "atlas.ipynb"
 ROOT = Path(__file__).parents[2]
-ROOMS = ("mm", "base", "drivers", "fs")
+ROOMS = ("linux",)
 TESTS = ("unit", "property", "fidelity")
 TITLE = """# Atlas
 

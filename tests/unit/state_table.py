@@ -7,7 +7,7 @@ patch.
 import csv
 from pathlib import Path
 
-from memsim.include.page_flags import PageFlag
+from memsim.linux.include.page_flags import PageFlag
 
 _FILE = Path(__file__).parent.parent / "material" / "state-table.csv"
 _COLUMNS = ("reserved", "type", "dirty", "self_hosted", "refcount", "in_buddy", "managed", "present")

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from memsim.cli import main
-from memsim.observation import bundled_names
+from memsim.recordings.observation import bundled_names
 
 ROOT = Path(__file__).parents[2]
 ONE_BLOCK = str(ROOT / "book" / "scenarios" / "one-block.json")
@@ -131,7 +131,7 @@ def test_verify_takes_the_name_of_a_bundled_recording(capsys):
 
 def test_verify_fails_and_names_step_probe_and_page_when_a_recording_says_otherwise(capsys, tmp_path):
     name = "6.12base-after-dimm"
-    path = ROOT / "memsim" / "observed" / f"{name}.json"
+    path = ROOT / "memsim" / "recordings" / "data" / f"{name}.json"
     document = json.loads(path.read_text(encoding="utf-8"))
     wrong = tmp_path / "wrong.json"
     document["states"]["O/1"]["refcount"] = 2

@@ -9,7 +9,7 @@ import pytest
 
 from memsim.cli import main
 from memsim.errors import MemsimError
-from memsim.lesson import ledger
+from memsim.lesson import claim_registry
 from memsim.lesson.chapters import find_book, listed_claims, run_chapter
 
 SETUP = (
@@ -28,7 +28,7 @@ FALSE = TRUE.replace("zone.one", "zone.two").replace("== 131072", "== 1")
 
 @pytest.fixture(autouse=True)
 def empty_ledger(monkeypatch):
-    monkeypatch.setattr(ledger, "_ledger", {})
+    monkeypatch.setattr(claim_registry, "_registry", {})
 
 
 def write(folder, name, *cells):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from memsim.comparison import compare
 from memsim.patch import AFTER, BEFORE, Hunk, Patch
-from memsim.scenario import FORMAT, Scenario
+from memsim.scenario.comparison import compare
+from memsim.scenario.scenario import FORMAT, Scenario
 
 P, N = 0x100000, 32768
 

@@ -6,14 +6,14 @@ Each row names what is done, the errno, the kernel function that gives it, and w
 import pytest
 
 from memsim import AFTER, BEFORE, Machine
-from memsim.base.memory import add_memory
 from memsim.errors import KernelError
-from memsim.include.page_flags import PageFlag
-from memsim.mm.memory_hotplug import restore_online_page_callback, set_online_page_callback
-from memsim.mm.memremap import memunmap_pages
-from memsim.mm.notifier import NOTIFY_BAD, notifier_from_errno
-from memsim.mm.page_alloc_contig import alloc_contig_range
-from memsim.mm.page_isolation import start_isolate_page_range
+from memsim.linux.drivers.base.memory.notifier import NOTIFY_BAD, notifier_from_errno
+from memsim.linux.include.page_flags import PageFlag
+from memsim.linux.mm.memory_hotplug.add import add_memory
+from memsim.linux.mm.memory_hotplug.online import restore_online_page_callback, set_online_page_callback
+from memsim.linux.mm.memremap import memunmap_pages
+from memsim.linux.mm.page_alloc.contig import alloc_contig_range
+from memsim.linux.mm.page_isolation import start_isolate_page_range
 
 START, PAGES = 0x100000, 32768
 

@@ -7,12 +7,15 @@ name or the comment of the test.
 import pytest
 
 from memsim import AFTER, BEFORE, Hunk, Machine, Patch
-from memsim.drivers.hv_balloon_region import hv_bring_pgs_online
-from memsim.drivers.virtio_mem_fake import virtio_mem_fake_offline, virtio_mem_fake_offline_going_offline
 from memsim.errors import KernelError
-from memsim.include.page_flags import PageFlag
-from memsim.mm.memory_hotplug import generic_online_page, set_online_page_callback
-from memsim.mm.notifier import NOTIFY_OK
+from memsim.linux.drivers.base.memory.notifier import NOTIFY_OK
+from memsim.linux.drivers.hv.hv_balloon.region import hv_bring_pgs_online
+from memsim.linux.drivers.virtio.virtio_mem.pages import (
+    virtio_mem_fake_offline,
+    virtio_mem_fake_offline_going_offline,
+)
+from memsim.linux.include.page_flags import PageFlag
+from memsim.linux.mm.memory_hotplug.online import generic_online_page, set_online_page_callback
 
 START, N, SB = 0x100000, 32768, 512
 HALF = START + N // 2

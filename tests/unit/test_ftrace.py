@@ -9,9 +9,9 @@ import tracemalloc
 import pytest
 
 from memsim.cli import main
-from memsim.ftrace import LONGEST_LINE, BadLineError, Event, lines, parse
-from memsim.ftrace_replay import BAD_LINES_SHOWN, Replay
-from memsim.machine import Machine
+from memsim.ftrace.events import LONGEST_LINE, BadLineError, Event, lines, parse
+from memsim.ftrace.replay import BAD_LINES_SHOWN, Replay
+from memsim.machine.machine import Machine
 
 ALLOC = "mm_page_alloc: page=00000000a8f3c5b1 pfn={:#x} order={} migratetype={} gfp_flags=GFP_KERNEL"
 FREE = "mm_page_free: page=00000000a8f3c5b1 pfn={:#x} order={}"
@@ -87,12 +87,12 @@ def test_a_malformed_line_is_refused_with_the_rule(line, rule):
 
 @pytest.mark.parametrize("size", [1, 7, 100, 1 << 20])
 def test_lines_do_not_depend_on_the_size_of_a_chunk(monkeypatch, size):
-    monkeypatch.setattr("memsim.ftrace.CHUNK", size)
+    monkeypatch.setattr("memsim.ftrace.events.CHUNK", size)
     assert list(lines(io.BytesIO(b"one\n\ntwo\r\nthree"))) == [b"one", b"", b"two\r", b"three"]
 
 
 def test_a_line_without_an_end_is_not_kept_in_memory(monkeypatch):
-    monkeypatch.setattr("memsim.ftrace.CHUNK", 1 << 16)
+    monkeypatch.setattr("memsim.ftrace.events.CHUNK", 1 << 16)
     got = list(lines(io.BytesIO(b"x" * (1 << 20) + b"\nnext\n")))
     assert [len(line) for line in got] == [LONGEST_LINE, 4]
     assert got[1] == b"next"

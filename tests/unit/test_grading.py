@@ -8,20 +8,20 @@ import pytest
 from memsim.cli import main
 from memsim.errors import MemsimError
 from memsim.grading import Assignment, Question
-from memsim.grading.assignment import AssignmentError
-from memsim.grading.checking import CheckError, check
-from memsim.grading.course import STUB, code_of, load, student_copy
-from memsim.grading.engines import ThisMachine
-from memsim.grading.fences import NONE
-from memsim.grading.judge import Examiner, QuestionResult, RuleResult
-from memsim.grading.late import LateError, Policy, collected, moment
-from memsim.grading.process import ProcessError, Setup
-from memsim.grading.results import Result, fingerprint, stored, write_json
-from memsim.grading.similarity import alike
-from memsim.grading.submissions import CollectionError, Handed, file_name, find
-from memsim.grading.tables import final_score, grades
-from memsim.grading.values import problem
-from memsim.grading.worker import StartError, Submitted
+from memsim.grading.assignment.assignment import AssignmentError
+from memsim.grading.assignment.checking import CheckError, check
+from memsim.grading.assignment.course import STUB, code_of, load, student_copy
+from memsim.grading.assignment.values import problem
+from memsim.grading.report.late import LateError, Policy, collected, moment
+from memsim.grading.report.results import Result, fingerprint, stored, write_json
+from memsim.grading.report.similarity import alike
+from memsim.grading.report.tables import final_score, grades
+from memsim.grading.run.engines import ThisMachine
+from memsim.grading.run.judge import Examiner, QuestionResult, RuleResult
+from memsim.grading.run.process import ProcessError, Setup
+from memsim.grading.run.submissions import CollectionError, Handed, file_name, find
+from memsim.grading.sandbox.fences import NONE
+from memsim.grading.sandbox.worker import StartError, Submitted
 
 ONE_BLOCK = Path("exercises/source/one-block/one-block.ipynb")
 
@@ -129,7 +129,7 @@ def asks_for_ever(_rng, _mine):
     [(breaks, "could not be judged (IndexError)"), (asks_for_ever, "asks without end")],
 )
 def test_a_fault_of_a_test_is_the_teachers_to_see(test, told, monkeypatch):
-    from memsim.grading import judge  # noqa: PLC0415 (its own names)
+    from memsim.grading.run import judge  # noqa: PLC0415 (its own names)
 
     monkeypatch.setattr(judge, "_CALLS", 3)
     message, faulty, _ = judge._run(test, "f", lambda _arguments: 7, None, {})  # noqa: SLF001 (without a worker)
@@ -139,7 +139,7 @@ def test_a_fault_of_a_test_is_the_teachers_to_see(test, told, monkeypatch):
 
 
 def test_a_judgement_without_end_is_interrupted(monkeypatch):
-    from memsim.grading import judge  # noqa: PLC0415 (its own names)
+    from memsim.grading.run import judge  # noqa: PLC0415 (its own names)
 
     def loops(_rng, _mine):
         """It judges without end."""
@@ -325,7 +325,7 @@ class Session:
 )
 def test_a_check_on_windows_calls_the_function_itself(function, told, monkeypatch, capsys):
     monkeypatch.delattr("os.fork")
-    monkeypatch.setattr("memsim.grading.checking._shell", lambda: Session(f=function))
+    monkeypatch.setattr("memsim.grading.assignment.checking._shell", lambda: Session(f=function))
     try:
         check("f", returns=int, examples=[([3], 6, "Twice three.")])
         text = capsys.readouterr().out
@@ -352,8 +352,8 @@ def test_a_worker_that_does_not_start_costs_no_student_anything(monkeypatch):
         msg = "no room"
         raise StartError(msg)
 
-    monkeypatch.setattr("memsim.grading.judge.Worker", fails)
-    monkeypatch.setattr("memsim.grading.inside.patience.PATIENCE", (0, 0))
+    monkeypatch.setattr("memsim.grading.run.judge.Worker", fails)
+    monkeypatch.setattr("memsim.grading.sandbox.guest.retry.PATIENCE", (0, 0))
     question = Question("f", 1, "trace", int, {passes: 1})
     with pytest.raises(StartError):
         Examiner(Assignment("a", 1, [question]), NONE, "key").examine(Submitted("ada", []))
@@ -373,7 +373,7 @@ def test_what_could_not_be_graded_is_tried_again_by_the_next_batch(monkeypatch):
         def end(self):
             pass
 
-    monkeypatch.setattr("memsim.grading.engines.GraderProcess", Dies)
+    monkeypatch.setattr("memsim.grading.run.engines.GraderProcess", Dies)
     setup = Setup(Path("exercises/grading/one_block.py").read_text(encoding="utf-8"), "none", "key")
     (made,) = ThisMachine(1).grade(setup, [Handed("ada", ONE_BLOCK)])
 

@@ -10,10 +10,10 @@ import sys
 
 import pytest
 
-from memsim.ftrace_replay import Replay
-from memsim.include.mmzone import MigrateType
-from memsim.machine import Machine
-from memsim.mm.page_alloc_bulk import alloc_pages_bulk, free_pages_bulk
+from memsim.fast.page_alloc_bulk import alloc_pages_bulk, free_pages_bulk
+from memsim.ftrace.replay import Replay
+from memsim.linux.include.mmzone import MigrateType
+from memsim.machine.machine import Machine
 
 BLOCK = 32768
 FIRST = 2048

@@ -14,14 +14,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memsim import AFTER, BEFORE, Hunk, Machine, Patch, Scenario, run
-from memsim.drivers.hv_balloon import RANGES_IN_MESSAGE, compute_balloon_floor
-from memsim.drivers.hv_balloon_region import HvHotaddState, hv_bring_pgs_online, hv_page_online_one
 from memsim.errors import BadObservation, KernelBug, KernelError, MemsimError
-from memsim.include.page_flags import LIVE, MANAGED, PageType
-from memsim.mm.notifier import NOTIFY_BAD
-from memsim.observation import Observation
-from memsim.replay import replay
-from memsim.trace import Probe, matches
+from memsim.linux.drivers.base.memory.notifier import NOTIFY_BAD
+from memsim.linux.drivers.hv.hv_balloon.device import RANGES_IN_MESSAGE, compute_balloon_floor
+from memsim.linux.drivers.hv.hv_balloon.region import HvHotaddState, hv_bring_pgs_online, hv_page_online_one
+from memsim.linux.include.page_flags import LIVE, MANAGED, PageType
+from memsim.recordings.observation import Observation
+from memsim.recordings.replay import replay
+from memsim.state.trace import Probe, matches
 
 from .state_table import columns, rows
 

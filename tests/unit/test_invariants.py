@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from memsim.include.mmzone import MigrateType, ZoneType
-from memsim.include.page_flags import PageFlag, PageType
-from memsim.machine import Machine
+from memsim.linux.include.mmzone import MigrateType, ZoneType
+from memsim.linux.include.page_flags import PageFlag, PageType
+from memsim.machine.machine import Machine
 from memsim.patch import AFTER, BEFORE, Patch
 
 P, N = 0x100000, 32768

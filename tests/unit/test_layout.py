@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memsim.include import layout
+from memsim.linux.include import layout
 
 GIB = 1 << 18  # pages
 MIB = 1 << 8

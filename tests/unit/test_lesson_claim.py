@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from memsim import AFTER, BEFORE, Machine
-from memsim.lesson import ClaimError, claim, claims, ledger, on_a_real_kernel
+from memsim.lesson import ClaimError, claim, claim_registry, claims, on_a_real_kernel
 
 SENTENCE = "Onlining counts <all> pages of a block as `managed`."
 SOURCE = "online_pages(), mm/memory_hotplug.c, 6.12"
@@ -14,7 +14,7 @@ SOURCE = "online_pages(), mm/memory_hotplug.c, 6.12"
 
 @pytest.fixture(autouse=True)
 def empty_ledger(monkeypatch):
-    monkeypatch.setattr(ledger, "_ledger", {})
+    monkeypatch.setattr(claim_registry, "_registry", {})
 
 
 WORLD = {"sky": "blue"}
@@ -111,7 +111,7 @@ def test_evidence_may_look_through_functions_and_what_a_function_closed_over():
 
 
 def test_a_claim_keeps_its_evidence_and_is_collected():
-    with ledger.collecting() as made:
+    with claim_registry.collecting() as made:
         one = make()
         two = make(claim_id="b")
     make(claim_id="c")

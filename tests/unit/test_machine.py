@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from memsim.errors import BadPage, KernelError, MemsimError
-from memsim.include.layout import MAX_PHYSMEM_PFN
-from memsim.include.page_flags import PageFlag
-from memsim.machine import Machine
-from memsim.machine_checks import check_memory
+from memsim.linux.include.layout import MAX_PHYSMEM_PFN
+from memsim.linux.include.page_flags import PageFlag
+from memsim.machine.arguments import check_memory
+from memsim.machine.machine import Machine
 from memsim.patch import AFTER
 
 P, N = 0x100000, 32768

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from memsim.errors import BadPage, KernelBug
-from memsim.include.mmzone import MigrateType, ZoneType
-from memsim.include.page_flags import NO_TYPE, PageFlag, PageType, PageTypeEncoding
-from memsim.memmap import Memmap
+from memsim.linux.include.mmzone import MigrateType, ZoneType
+from memsim.linux.include.page_flags import NO_TYPE, PageFlag, PageType, PageTypeEncoding
+from memsim.state.memmap import Memmap
 
 FIRST, SECOND = 0x100000, 0x108000  # the first pages of sections 32 and 33
 BITS, BYTE = PageTypeEncoding("inverted-bits"), PageTypeEncoding("byte")

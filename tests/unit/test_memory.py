@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from memsim.errors import KernelError
-from memsim.machine import Machine
-from memsim.mm.notifier import NOTIFY_BAD
+from memsim.linux.drivers.base.memory.notifier import NOTIFY_BAD
+from memsim.machine.machine import Machine
 
 P, N = 0x100000, 32768
 

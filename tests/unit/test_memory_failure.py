@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from memsim.errors import KernelError
-from memsim.include.mmzone import MigrateType
-from memsim.include.page_flags import PageFlag
-from memsim.machine import Machine
+from memsim.linux.include.mmzone import MigrateType
+from memsim.linux.include.page_flags import PageFlag
+from memsim.machine.machine import Machine
 
 P, N = 0x100000, 32768
 

@@ -8,17 +8,17 @@ from __future__ import annotations
 import pytest
 
 from memsim.errors import BadPage, KernelError
-from memsim.include.mmzone import MigrateType, ZoneType
-from memsim.include.page_flags import PageFlag, PageType
-from memsim.machine import Machine
-from memsim.mm.memory_hotplug import (
+from memsim.linux.drivers.base.memory.notifier import NOTIFY_BAD
+from memsim.linux.include.mmzone import MigrateType, ZoneType
+from memsim.linux.include.page_flags import PageFlag, PageType
+from memsim.linux.mm.memory_hotplug.online import (
     generic_online_page,
     online_pages,
     restore_online_page_callback,
     set_online_page_callback,
 )
-from memsim.mm.memremap import memunmap_pages
-from memsim.mm.notifier import NOTIFY_BAD
+from memsim.linux.mm.memremap import memunmap_pages
+from memsim.machine.machine import Machine
 from memsim.patch import AFTER, BEFORE, Hunk, Patch
 
 P, N = 0x100000, 32768

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from memsim.include.mmzone import MigrateType, ZoneType
-from memsim.include.page_flags import NO_TYPE, PageFlag
-from memsim.kernel import Kernel
-from memsim.machine import Machine
-from memsim.mm.mm_init import (
+from memsim.linux.include.mmzone import MigrateType, ZoneType
+from memsim.linux.include.page_flags import NO_TYPE, PageFlag
+from memsim.linux.mm.mm_init import (
     MEMINIT_EARLY,
     MEMINIT_HOTPLUG,
     boot,
@@ -16,8 +14,11 @@ from memsim.mm.mm_init import (
     memmap_init_range,
     memmap_init_zone_device,
 )
-from memsim.patch import AFTER, BEFORE, RELEASES, Hunk, Patch
-from memsim.trace import Tape
+from memsim.machine.machine import Machine
+from memsim.patch import AFTER, BEFORE, Hunk, Patch
+from memsim.release import RELEASES
+from memsim.state.kernel import Kernel
+from memsim.state.trace import Tape
 
 P = 0x100000
 ZONES = ("DMA", "DMA32", "Normal")

@@ -11,9 +11,9 @@ from functools import cache
 import pytest
 
 from memsim.errors import KernelError
-from memsim.include.mmzone import MigrateType
-from memsim.machine import Machine
-from memsim.mm.page_alloc_entry import alloc_pages
+from memsim.linux.include.mmzone import MigrateType
+from memsim.linux.mm.page_alloc.api import alloc_pages
+from memsim.machine.machine import Machine
 from memsim.patch import Hunk, Patch
 
 P, N = 0x100000, 32768

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from memsim.include.mmzone import FALLBACKS, MigrateType, Zone, ZoneType, migratetype_is_mergeable
-from memsim.mm.page_alloc_rmqueue import head_of
+from memsim.linux.include.mmzone import FALLBACKS, MigrateType, Zone, ZoneType, migratetype_is_mergeable
+from memsim.linux.mm.page_alloc.rmqueue import head_of
 
 UNMOVABLE, MOVABLE, RECLAIMABLE = MigrateType.UNMOVABLE, MigrateType.MOVABLE, MigrateType.RECLAIMABLE
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from memsim.errors import KernelError
-from memsim.machine import Machine
-from memsim.mm.notifier import (
+from memsim.linux.drivers.base.memory.notifier import (
     NOTIFY_BAD,
     NOTIFY_DONE,
     NOTIFY_OK,
@@ -17,6 +16,7 @@ from memsim.mm.notifier import (
     register_memory_notifier,
     unregister_memory_notifier,
 )
+from memsim.machine.machine import Machine
 
 P, N = 0x100000, 32768
 

@@ -1,4 +1,4 @@
-"""Recordings as files, and a judge that notices (memsim/observed/README.md)."""
+"""Recordings as files, and a judge that notices (memsim/recordings/data/README.md)."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from importlib import resources
 import pytest
 
 from memsim.errors import BadObservation, MemsimError
-from memsim.include.page_flags import PageFlag, PageTypeEncoding
-from memsim.observation import Observation, bundled, bundled_names, describe, signature
-from memsim.observation_check import runs_of
+from memsim.linux.include.page_flags import PageFlag, PageTypeEncoding
 from memsim.patch import AFTER, BEFORE, Hunk, Patch
-from memsim.replay import replay
+from memsim.recordings.observation import Observation, bundled, bundled_names, describe, signature
+from memsim.recordings.replay import replay
+from memsim.recordings.schema import runs_of
 
 P, N = 0x100000, 32768
 WITHOUT_3 = Patch.without({Hunk.OFFLINE_CORE, Hunk.OFFLINE_DRIVER})
-FILE = resources.files("memsim") / "observed" / "6.12base-after-dimm.json"
+FILE = resources.files("memsim") / "recordings" / "data" / "6.12base-after-dimm.json"
 RECORDED = json.loads(FILE.read_text(encoding="utf-8"))
 BYTE = PageTypeEncoding("byte")
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 
 from memsim.errors import BadPage, KernelError
-from memsim.include.mmzone import MigrateType, ZoneType
-from memsim.include.page_flags import PageFlag
-from memsim.machine import Machine
-from memsim.mm.memory_hotplug import generic_online_page, set_online_page_callback
-from memsim.mm.notifier import NOTIFY_BAD
-from memsim.mm.offline_pages import do_migrate_range, offline_pages
-from memsim.mm.page_alloc_contig import alloc_contig_range
+from memsim.linux.drivers.base.memory.notifier import NOTIFY_BAD
+from memsim.linux.include.mmzone import MigrateType, ZoneType
+from memsim.linux.include.page_flags import PageFlag
+from memsim.linux.mm.memory_hotplug.offline import do_migrate_range, offline_pages
+from memsim.linux.mm.memory_hotplug.online import generic_online_page, set_online_page_callback
+from memsim.linux.mm.page_alloc.contig import alloc_contig_range
+from memsim.machine.machine import Machine
 from memsim.patch import AFTER, BEFORE, Hunk, Patch
 
 P, N = 0x100000, 32768

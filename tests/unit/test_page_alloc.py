@@ -9,10 +9,10 @@ from __future__ import annotations
 import pytest
 
 from memsim.errors import BadPage, KernelError
-from memsim.include.mmzone import MigrateType
-from memsim.include.page_flags import MANAGED, PageFlag, PageType
-from memsim.machine import Machine
-from memsim.mm.page_alloc import (
+from memsim.linux.include.mmzone import MigrateType
+from memsim.linux.include.page_flags import MANAGED, PageFlag, PageType
+from memsim.linux.mm.page_alloc.api import __free_pages, alloc_pages
+from memsim.linux.mm.page_alloc.buddy import (
     MEMINIT_EARLY,
     MEMINIT_HOTPLUG,
     __free_one_page,
@@ -23,7 +23,7 @@ from memsim.mm.page_alloc import (
     may_merge,
     page_is_buddy,
 )
-from memsim.mm.page_alloc_entry import __free_pages, alloc_pages
+from memsim.machine.machine import Machine
 from memsim.patch import AFTER, BEFORE, Hunk, Patch
 
 P = 0x100000

@@ -5,11 +5,17 @@ from __future__ import annotations
 import pytest
 
 from memsim.errors import KernelError
-from memsim.include.mmzone import MigrateType, ZoneType
-from memsim.machine import Machine
-from memsim.mm.page_alloc_entry import drain_all_pages, zone_batchsize, zone_highsize, zone_pcp_enable
-from memsim.mm.page_alloc_entry import zone_pcp_disable as disable
-from memsim.mm.page_alloc_wmark import WMARK_HIGH, WMARK_LOW, WMARK_MIN, lowmem_reserve, zone_watermark_ok
+from memsim.linux.include.mmzone import MigrateType, ZoneType
+from memsim.linux.mm.page_alloc.api import drain_all_pages, zone_batchsize, zone_highsize, zone_pcp_enable
+from memsim.linux.mm.page_alloc.api import zone_pcp_disable as disable
+from memsim.linux.mm.page_alloc.watermarks import (
+    WMARK_HIGH,
+    WMARK_LOW,
+    WMARK_MIN,
+    lowmem_reserve,
+    zone_watermark_ok,
+)
+from memsim.machine.machine import Machine
 
 P, N = 0x100000, 32768
 UNMOVABLE, MOVABLE = MigrateType.UNMOVABLE, MigrateType.MOVABLE

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memsim.include.page_flags import (
+from memsim.linux.include.page_flags import (
     ALL_FLAGS,
     FLAG_BITS,
     NO_TYPE,

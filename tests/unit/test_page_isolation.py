@@ -8,12 +8,12 @@ from __future__ import annotations
 import pytest
 
 from memsim.errors import KernelError
-from memsim.include.mmzone import MigrateType
-from memsim.include.page_flags import PageFlag, PageType
-from memsim.machine import Machine
-from memsim.mm import page_isolation
-from memsim.mm.page_alloc_contig import alloc_contig_range
-from memsim.mm.page_alloc_entry import alloc_pages
+from memsim.linux.include.mmzone import MigrateType
+from memsim.linux.include.page_flags import PageFlag, PageType
+from memsim.linux.mm import page_isolation
+from memsim.linux.mm.page_alloc.api import alloc_pages
+from memsim.linux.mm.page_alloc.contig import alloc_contig_range
+from memsim.machine.machine import Machine
 from memsim.patch import AFTER
 
 P = 0x100000

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memsim.errors import MemsimError
-from memsim.patch import AFTER, BEFORE, RELEASES, Hunk, Patch, release_named
+from memsim.patch import AFTER, BEFORE, Hunk, Patch
+from memsim.release import RELEASES, release_named
 
 patches = st.sets(st.sampled_from(Hunk)).map(Patch)
 

@@ -10,8 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memsim import BEFORE, Machine
-from memsim.fs.export import meminfo, valid_zones
-from memsim.fs.proc import (
+from memsim.linux.fs.proc import (
     buddyinfo,
     iomem,
     kpagecount,
@@ -20,9 +19,10 @@ from memsim.fs.proc import (
     pagetypeinfo,
     zoneinfo,
 )
-from memsim.include.page_flags import PageFlag, PageType
-from memsim.mm.page_alloc import adjust_managed_page_count
-from memsim.mm.show_mem import si_mem_available
+from memsim.linux.include.page_flags import PageFlag, PageType
+from memsim.linux.mm.page_alloc.buddy import adjust_managed_page_count
+from memsim.linux.mm.show_mem import si_mem_available
+from memsim.machine.export import meminfo, valid_zones
 
 START, PAGES = 0x100000, 32768
 RAM = 131072

@@ -8,11 +8,11 @@ from importlib import resources
 import pytest
 
 from memsim.errors import BadObservation, BadScenario, KernelError, MemsimError, errno_number
-from memsim.machine import Machine
-from memsim.mm.notifier import NOTIFY_BAD
-from memsim.observation import Observation
-from memsim.replay import replay
-from memsim.scenario import FORMAT, Scenario
+from memsim.linux.drivers.base.memory.notifier import NOTIFY_BAD
+from memsim.machine.machine import Machine
+from memsim.recordings.observation import Observation
+from memsim.recordings.replay import replay
+from memsim.scenario.scenario import FORMAT, Scenario
 
 P, N = 0x100000, 32768
 
@@ -114,7 +114,7 @@ def test_a_number_with_more_digits_than_python_reads_is_refused(tmp_path):
 
 def recording():
     """Return a bundled recording as JSON."""
-    file = resources.files("memsim") / "observed" / "6.12base-after-dimm.json"
+    file = resources.files("memsim") / "recordings" / "data" / "6.12base-after-dimm.json"
     return json.loads(file.read_text(encoding="utf-8"))
 
 

@@ -9,9 +9,9 @@ import pytest
 
 from memsim.errors import BadScenario
 from memsim.patch import BEFORE, Hunk, Patch
-from memsim.scenario import FORMAT, Scenario, run
-from memsim.steps import STEPS, tell_step
-from memsim.trace import Probe
+from memsim.scenario.scenario import FORMAT, Scenario, run
+from memsim.scenario.steps import STEPS, tell_step
+from memsim.state.trace import Probe
 
 P, N = 0x100000, 32768
 DIMM = {"do": "add_memory", "start_pfn": P, "nr_pages": N}

@@ -8,8 +8,8 @@ import pytest
 
 from memsim import AFTER, BEFORE, Machine
 from memsim.errors import KernelError
-from memsim.include.page_flags import PageFlag
-from memsim.mm.notifier import NOTIFY_BAD
+from memsim.linux.drivers.base.memory.notifier import NOTIFY_BAD
+from memsim.linux.include.page_flags import PageFlag
 
 from .state_table import columns, rows
 

@@ -8,12 +8,12 @@ import random
 import pytest
 
 from memsim.errors import KernelError
-from memsim.include.mmzone import MigrateType, ZoneType
-from memsim.include.page_flags import MANAGED, PageFlag, PageType
-from memsim.machine import Machine
-from memsim.mm import memory_hotplug
-from memsim.mm.notifier import NOTIFY_BAD
-from memsim.trace import KEYFRAME_EVENTS, Event, Probe, matches
+from memsim.linux.drivers.base.memory.notifier import NOTIFY_BAD
+from memsim.linux.include.mmzone import MigrateType, ZoneType
+from memsim.linux.include.page_flags import MANAGED, PageFlag, PageType
+from memsim.linux.mm.memory_hotplug import online as memory_hotplug
+from memsim.machine.machine import Machine
+from memsim.state.trace import KEYFRAME_EVENTS, Event, Probe, matches
 
 BLOCK = 0x100000
 SMALL = [(0x200000, 32768)]  # one section of boot memory, all of it Normal

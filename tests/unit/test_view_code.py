@@ -8,17 +8,18 @@ import pytest
 
 from memsim import Hunk, Scenario, compare
 from memsim.errors import MemsimError
-from memsim.include.mmzone import Zone
-from memsim.kernel import State
-from memsim.memmap import Memmap
-from memsim.trace import FUNCTIONS, Event
-from memsim.view import source, touch
-from memsim.view.calls import Calls
-from memsim.view.code_pane import code_html
-from memsim.view.source import listings
-from memsim.view.story import LONGEST, Story, Storyteller, touch_lines
-from memsim.view.touch import Touch, touched
-from memsim.view.walk import Walk
+from memsim.linux.include.mmzone import Zone
+from memsim.state.kernel import State
+from memsim.state.memmap import Memmap
+from memsim.state.trace import FUNCTIONS, Event
+from memsim.view.explorer.code_pane import code_html
+from memsim.view.explorer.story import LONGEST, Story, Storyteller, touch_lines
+from memsim.view.explorer.timeline import Walk
+from memsim.view.model import page_events as touch
+from memsim.view.model import source
+from memsim.view.model.calls import Calls
+from memsim.view.model.page_events import Touch, touched
+from memsim.view.model.source import listings
 
 BLOCK, PAGES = 32, 32768
 DOCUMENT = {

@@ -9,18 +9,18 @@ from ipywidgets import BoundedIntText, IntSlider, IntText
 
 from memsim import BEFORE, Machine
 from memsim.errors import MemsimError
-from memsim.fs.proc import kpageflags
-from memsim.include.page_flag_names import (
+from memsim.linux.fs.proc import kpageflags
+from memsim.linux.include.page_flag_names import (
     BYTE_TYPES,
     INVERTED_TYPE_BITS,
     KPF_NAMES,
     PAGE_FLAG_MEANINGS,
     PAGE_FLAG_NAMES,
 )
-from memsim.include.page_flags import FLAG_BITS, KPF, NO_TYPE, PageType, PageTypeEncoding, flags_word
-from memsim.view.decode import decode_page
-from memsim.view.decode_parts import KINDS, WIDTHS, parts_of
-from memsim.view.decode_words import Word, empty_word, read_word
+from memsim.linux.include.page_flags import FLAG_BITS, KPF, NO_TYPE, PageType, PageTypeEncoding, flags_word
+from memsim.view.decode.parts import KINDS, WIDTHS, parts_of
+from memsim.view.decode.widget import decode_page
+from memsim.view.decode.words import Word, empty_word, read_word
 
 REACHED_ANYWAY = (BoundedIntText, IntSlider, IntText)
 

@@ -10,11 +10,11 @@ from ipywidgets import BoundedIntText, IntSlider, IntText
 
 from memsim import AFTER, BEFORE, Scenario, run
 from memsim.errors import MemsimError
-from memsim.observation import bundled
-from memsim.view.driver_book import block_words, device_of
-from memsim.view.driver_lab import driver_lab
-from memsim.view.driver_script import DEVICES, DriverScript, lab_scenario
-from memsim.view.driver_sight import blocks_of, look, numbers_of, sight_html, sight_text
+from memsim.recordings.observation import bundled
+from memsim.view.driver_lab.driver_state import block_words, device_of
+from memsim.view.driver_lab.script import DEVICES, DriverScript, lab_scenario
+from memsim.view.driver_lab.snapshot import blocks_of, look, numbers_of, sight_html, sight_text
+from memsim.view.driver_lab.widget import driver_lab
 
 REACHED_ANYWAY = (BoundedIntText, IntSlider, IntText)
 

@@ -9,15 +9,15 @@ from dataclasses import replace
 import pytest
 
 from memsim import AFTER, Patch, compare
-from memsim.comparison import Moment
 from memsim.errors import MemsimError
-from memsim.observation import bundled
-from memsim.view.explorer import ELSEWHERE, Explorer, explore
-from memsim.view.moments import argument_text, call_text, named_moments
-from memsim.view.page_class import PageClass, class_counts
-from memsim.view.tables import counters_table, free_lists_table
-from memsim.view.text import block_sentence
-from memsim.view.walk import Walk
+from memsim.recordings.observation import bundled
+from memsim.scenario.comparison import Moment
+from memsim.view.explorer.explorer import ELSEWHERE, Explorer, explore
+from memsim.view.explorer.timeline import Walk
+from memsim.view.model.moments import argument_text, call_text, named_moments
+from memsim.view.model.page_class import PageClass, class_counts
+from memsim.view.model.tables import counters_table, free_lists_table
+from memsim.view.model.text import block_sentence
 
 BLOCK, PAGES = 32, 32768
 THIRD_CHUNK = (1, "enter:generic_online_page#3")

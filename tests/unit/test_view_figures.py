@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memsim import Scenario, compare
-from memsim.view.figures import (
+from memsim.view.draw.figures import (
     alt_text,
     block_figure,
     block_png,
@@ -23,10 +23,10 @@ from memsim.view.figures import (
     legend_html,
     static_html,
 )
-from memsim.view.glyphs import GLYPHS, LIGHT_INK, PATTERNS, PERIOD, dots, pattern, stamp
-from memsim.view.page_class import CLASSES, PageClass
-from memsim.view.page_map import block_image, grid
-from memsim.view.png import SIGNATURE, png
+from memsim.view.draw.glyphs import GLYPHS, LIGHT_INK, PATTERNS, PERIOD, dots, pattern, stamp
+from memsim.view.draw.page_map import block_image, grid
+from memsim.view.draw.png import SIGNATURE, png
+from memsim.view.model.page_class import CLASSES, PageClass
 
 PAGES = 32768
 GREY = np.array([0.299, 0.587, 0.114])

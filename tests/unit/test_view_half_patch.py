@@ -12,11 +12,11 @@ import pytest
 from ipywidgets import BoundedIntText, IntSlider, IntText
 
 from memsim import AFTER, BEFORE, Patch, Scenario, compare
-from memsim.comparison import count_differing
 from memsim.errors import MemsimError
 from memsim.patch import Hunk
-from memsim.view.half_patch import half_patch
-from memsim.view.half_run import HalfRun, HalfRuns, kernel_title
+from memsim.scenario.comparison import count_differing
+from memsim.view.half_patch.runs import HalfRun, HalfRuns, kernel_title
+from memsim.view.half_patch.widget import half_patch
 
 SCENARIO = Scenario.parse(
     {

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from memsim import Scenario, compare
-from memsim.view.machine_map import (
+from memsim.view.draw.machine_map import (
     MIXED,
     NOT_ONLINE,
     BlockWatch,
@@ -16,8 +16,8 @@ from memsim.view.machine_map import (
     machine_image,
     machine_sentence,
 )
-from memsim.view.material import blocks_of
-from memsim.view.page_class import PageClass
+from memsim.view.explorer.inputs import blocks_of
+from memsim.view.model.page_class import PageClass
 
 PAGES = 32768
 DOCUMENT = {

@@ -9,10 +9,10 @@ import pytest
 
 from memsim import AFTER, Patch, Scenario, compare
 from memsim.errors import BadScenario
-from memsim.observation import bundled
-from memsim.view.explorer import Explorer, explore
-from memsim.view.material import blocks_of, default_block, recordings_of, scenario_of
-from memsim.view.refusal import Refusal
+from memsim.recordings.observation import bundled
+from memsim.view.explorer.explorer import Explorer, explore
+from memsim.view.explorer.inputs import blocks_of, default_block, recordings_of, scenario_of
+from memsim.view.widgets.refusal import Refusal
 
 RAM = {"ram": [[0, 131072]], "block_pages": 32768}
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 
 from memsim import Machine, Scenario, compare
-from memsim.trace import LEFT_OUT, MOST_LONG_STEPS, Tape
-from memsim.view import material
-from memsim.view.calls import Calls
-from memsim.view.explorer import explore
-from memsim.view.material import blocks_of
-from memsim.view.moments import shortened
-from memsim.view.story import Storyteller
-from memsim.view.walk import Walk
+from memsim.state.trace import LEFT_OUT, MOST_LONG_STEPS, Tape
+from memsim.view.explorer import inputs as material
+from memsim.view.explorer.explorer import explore
+from memsim.view.explorer.inputs import blocks_of
+from memsim.view.explorer.story import Storyteller
+from memsim.view.explorer.timeline import Walk
+from memsim.view.model.calls import Calls
+from memsim.view.model.moments import shortened
 
 SCENARIO = Scenario.parse(
     {
@@ -43,7 +43,7 @@ def short():
 def hasty():
     """A walk whose tapes do not watch the end of long steps."""
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("memsim.trace.MOST_LEFT_OUT", 1)
+        patched.setattr("memsim.state.trace.MOST_LEFT_OUT", 1)
         return Walk(compare(SCENARIO, most_of_step=MOST), 32)
 
 

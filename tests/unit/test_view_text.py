@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 
 from memsim import AFTER, BEFORE, Machine, Patch, compare, run
-from memsim.include.layout import PAGES_PER_SECTION
-from memsim.include.page_flags import PageFlag, PageType
-from memsim.observation import bundled, bundled_names
-from memsim.scenario import Scenario
-from memsim.view.page_class import CLASSES, LOOKS, free_heads, letters_of, pageblock_letters
-from memsim.view.text import (
+from memsim.linux.include.layout import PAGES_PER_SECTION
+from memsim.linux.include.page_flags import PageFlag, PageType
+from memsim.recordings.observation import bundled, bundled_names
+from memsim.scenario.scenario import Scenario
+from memsim.view.explorer.timeline import Walk
+from memsim.view.model.page_class import CLASSES, LOOKS, free_heads, letters_of, pageblock_letters
+from memsim.view.model.text import (
     PageClass,
     block_sentence,
     class_counts,
@@ -21,7 +22,6 @@ from memsim.view.text import (
     map_sentence,
     page_classes,
 )
-from memsim.view.walk import Walk
 
 START, PAGES, BLOCK = 0x100000, 32768, 32
 ONE_BLOCK = Scenario.parse(

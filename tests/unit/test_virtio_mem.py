@@ -3,12 +3,12 @@
 import pytest
 
 from memsim import AFTER, BEFORE, Hunk, Machine, Patch
-from memsim.drivers.virtio_mem_bbm import BbState
-from memsim.drivers.virtio_mem_sbm import MbState
 from memsim.errors import KernelError, MemsimError
-from memsim.include.page_flags import PageFlag
-from memsim.mm.memory_hotplug import set_online_page_callback
-from memsim.mm.notifier import NOTIFY_BAD
+from memsim.linux.drivers.base.memory.notifier import NOTIFY_BAD
+from memsim.linux.drivers.virtio.virtio_mem.bbm import BbState
+from memsim.linux.drivers.virtio.virtio_mem.sbm import MbState
+from memsim.linux.include.page_flags import PageFlag
+from memsim.linux.mm.memory_hotplug.online import set_online_page_callback
 
 from .state_table import columns, rows
 

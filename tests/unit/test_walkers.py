@@ -11,17 +11,17 @@ import pytest
 
 from memsim import AFTER, BEFORE, Hunk, Machine, Patch
 from memsim.errors import KernelError
-from memsim.fs.proc import kpageflags
-from memsim.include.page_flags import PageFlag, PageType
-from memsim.mm import page_isolation
-from memsim.mm.memory_hotplug import (
+from memsim.linux.fs.proc import kpageflags
+from memsim.linux.include.page_flags import PageFlag, PageType
+from memsim.linux.mm import page_isolation
+from memsim.linux.mm.memory_hotplug.offline import scan_movable_pages
+from memsim.linux.mm.memory_hotplug.online import (
     generic_online_page,
     restore_online_page_callback,
     set_online_page_callback,
 )
-from memsim.mm.offline_pages import scan_movable_pages
-from memsim.mm.page_alloc_contig import alloc_contig_range
-from memsim.mm.page_alloc_entry import __free_pages
+from memsim.linux.mm.page_alloc.api import __free_pages
+from memsim.linux.mm.page_alloc.contig import alloc_contig_range
 from memsim.walkers import WALKERS, disagreeing, verdicts, vmcoreinfo
 
 SIZE = 32768

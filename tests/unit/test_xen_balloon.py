@@ -6,8 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from memsim import AFTER, BEFORE, Hunk, Machine, Patch, Scenario, run
-from memsim.drivers.xen_balloon import XenBalloon
-from memsim.drivers.xen_balloon_pages import (
+from memsim.errors import KernelError, MemsimError
+from memsim.linux.drivers.xen.balloon.device import XenBalloon
+from memsim.linux.drivers.xen.balloon.pages import (
     BP_DONE,
     BP_EAGAIN,
     BP_ECANCELED,
@@ -15,9 +16,8 @@ from memsim.drivers.xen_balloon_pages import (
     RETRY_UNLIMITED,
     round_up,
 )
-from memsim.errors import KernelError, MemsimError
-from memsim.include.page_flags import MANAGED, PRESENT, PageFlag, PageType
-from memsim.mm.memory_hotplug import generic_online_page, set_online_page_callback
+from memsim.linux.include.page_flags import MANAGED, PRESENT, PageFlag, PageType
+from memsim.linux.mm.memory_hotplug.online import generic_online_page, set_online_page_callback
 
 from .state_table import columns, rows
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from memsim.include.layout import PAGES_PER_SECTION
-from memsim.include.mmzone import MigrateType
 from memsim.lesson.problems.machines import BLOCK, START, free_blocks
 from memsim.lesson.problems.problem import Answer, Task
-from memsim.machine import Machine
-from memsim.mm.page_alloc_entry import __free_pages as free_pages
-from memsim.mm.page_alloc_entry import alloc_pages
-from memsim.mm.page_alloc_wmark import min_free_kbytes
+from memsim.linux.include.layout import PAGES_PER_SECTION
+from memsim.linux.include.mmzone import MigrateType
+from memsim.linux.mm.page_alloc.api import __free_pages as free_pages
+from memsim.linux.mm.page_alloc.api import alloc_pages
+from memsim.linux.mm.page_alloc.watermarks import min_free_kbytes
+from memsim.machine.machine import Machine
 
 if TYPE_CHECKING:
     from memsim.lesson.problems.draw import Draw

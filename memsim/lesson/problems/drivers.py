@@ -5,10 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from memsim.drivers.hv_balloon_region import hv_page_online_one
 from memsim.errors import MemsimError
-from memsim.include.layout import PAGES_PER_SECTION
-from memsim.include.page_flags import PageFlag, PageType
 from memsim.lesson.problems.machines import (
     BLOCK,
     SIDES,
@@ -23,6 +20,9 @@ from memsim.lesson.problems.machines import (
     with_xen,
 )
 from memsim.lesson.problems.problem import Answer, Task
+from memsim.linux.drivers.hv.hv_balloon.region import hv_page_online_one
+from memsim.linux.include.layout import PAGES_PER_SECTION
+from memsim.linux.include.page_flags import PageFlag, PageType
 
 if TYPE_CHECKING:
     from memsim.lesson.problems.draw import Draw

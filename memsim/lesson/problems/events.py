@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from memsim.errors import KernelError
-from memsim.include.layout import PAGES_PER_SECTION
 from memsim.lesson.problems.machines import BLOCK, SIDES, START, with_hyper_v, with_virtio_mem, with_xen
 from memsim.lesson.problems.problem import Answer, Task
-from memsim.machine import Machine
-from memsim.mm.notifier import NOTIFY_BAD, NOTIFY_OK, notifier_from_errno
+from memsim.linux.drivers.base.memory.notifier import NOTIFY_BAD, NOTIFY_OK, notifier_from_errno
+from memsim.linux.include.layout import PAGES_PER_SECTION
+from memsim.machine.machine import Machine
 
 if TYPE_CHECKING:
     from collections.abc import Callable

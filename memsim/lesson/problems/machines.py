@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from memsim.include.layout import NR_PAGE_ORDERS, PAGES_PER_SECTION
-from memsim.machine import Machine
+from memsim.linux.include.layout import NR_PAGE_ORDERS, PAGES_PER_SECTION
+from memsim.machine.machine import Machine
 from memsim.patch import AFTER, BEFORE, Patch
 
 if TYPE_CHECKING:
-    from memsim.include.page_flags import PageFlag, PageType
+    from memsim.linux.include.page_flags import PageFlag, PageType
 
 BLOCK = 32
 START = BLOCK * PAGES_PER_SECTION

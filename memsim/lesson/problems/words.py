@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from memsim.fs.proc import kpageflags
-from memsim.include.layout import PAGES_PER_SECTION
-from memsim.include.page_flags import NO_TYPE, PageType
 from memsim.lesson.problems.machines import BLOCK, SIDES, START, with_hyper_v, with_virtio_mem
 from memsim.lesson.problems.problem import Answer, Task
-from memsim.machine import Machine
-from memsim.patch import release_named
+from memsim.linux.fs.proc import kpageflags
+from memsim.linux.include.layout import PAGES_PER_SECTION
+from memsim.linux.include.page_flags import NO_TYPE, PageType
+from memsim.machine.machine import Machine
+from memsim.release import release_named
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -1,0 +1,139 @@
+"""Allocating and freeing a block in one function each, for those who do it a million times.
+
+These two do exactly what :func:`memsim.linux.mm.page_alloc.api.alloc_pages` and
+:func:`memsim.linux.mm.page_alloc.api.__free_pages` do, which call a function for every thought of the
+kernel and
+are the ones to read. Here the same steps stand one below the other, on the arrays of one section: a block and
+its partners lie in one section, and in one zone, since sections and zones begin at multiples of the largest
+block. Whatever is out of the ordinary goes the long way: a trace, checks of pages, per-cpu lists, watermarks,
+a request that must fall back on another type, flags on a page that is freed. ``tests/property/test_quick.py``
+holds the two ways against each other.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from memsim.linux.include.layout import (
+    MAX_PAGE_ORDER,
+    NR_PAGE_ORDERS,
+    PAGES_PER_SECTION,
+    PFN_SECTION_SHIFT,
+    pageblock_order,
+)
+from memsim.linux.include.mmzone import MigrateType, migratetype_is_mergeable
+from memsim.linux.include.page_flags import ALL_FLAGS, NO_TYPE, ZONE_SHIFT
+from memsim.linux.mm.page_alloc.api import __free_pages as free_step_by_step
+from memsim.linux.mm.page_alloc.api import alloc_pages as alloc_step_by_step
+from memsim.linux.mm.page_alloc.buddy import list_type
+
+if TYPE_CHECKING:
+    from memsim.linux.mm.page_alloc.rmqueue import Range
+    from memsim.state.kernel import Kernel
+    from memsim.state.section import Pages, Section
+
+_INDEX = PAGES_PER_SECTION - 1
+_FROM = [range(order, NR_PAGE_ORDERS) for order in range(NR_PAGE_ORDERS)]
+_ISOLATE = int(MigrateType.ISOLATE)
+
+
+def alloc_pages(kernel: Kernel, order: int, migratetype: int, within: Range | None = None) -> int:
+    """Allocate a block: see :func:`memsim.linux.mm.page_alloc.api.alloc_pages`."""
+    zones = kernel.zonelists.get(migratetype, ()) if kernel.quick and within is None else ()
+    for zone in zones:
+        if zone.nr_free_pages >> order == 0:
+            continue
+        # __rmqueue_smallest(): the head of the smallest list that will do.
+        area = zone.free_area
+        for high in _FROM[order]:
+            blocks = area[high][migratetype]
+            if blocks:
+                break
+        else:
+            break
+        pfn = blocks.popitem()[0]
+        memmap = kernel.memmap
+        section, index = memmap.sections[pfn >> PFN_SECTION_SHIFT], pfn & _INDEX
+        pages = section.own() if section.shared else section.pages
+        types, orders = pages.type_at, pages.order_at
+        types[index] = NO_TYPE
+        orders[index] = 0
+        pages.refcount_at[index] = 1
+        zone.nr_free_pages -= 1 << order
+        # expand(): the upper halves go back.
+        if high > order:
+            buddy_code = memmap.buddy
+            while high > order:
+                high -= 1
+                half = 1 << high
+                types[index + half] = buddy_code
+                orders[index + half] = high
+                area[high][migratetype][pfn + half] = None
+        return pfn
+    return alloc_step_by_step(kernel, order, migratetype, within)
+
+
+def __free_pages(kernel: Kernel, pfn: int, order: int = 0) -> None:
+    """Free a block: see :func:`memsim.linux.mm.page_alloc.api.__free_pages`."""
+    memmap, index = kernel.memmap, pfn & _INDEX
+    section = memmap.sections.get(pfn >> PFN_SECTION_SHIFT)
+    if not kernel.quick or section is None or order > pageblock_order:
+        free_step_by_step(kernel, pfn, order)
+        return
+    pages = section.own() if section.shared else section.pages
+    refcounts = pages.refcount_at
+    if refcounts[index] != 1 or (pages.flagged and any_flag(pages, index, order)):
+        free_step_by_step(kernel, pfn, order)
+        return
+    refcounts[index] = 0
+    types, orders, buddy_code = pages.type_at, pages.order_at, memmap.buddy
+    zone = kernel.zones[pages.flags_at[index] >> ZONE_SHIFT]
+    migratetype = section.pageblocks[index >> pageblock_order]
+    area = zone.free_area
+    if migratetype != _ISOLATE:
+        zone.nr_free_pages += 1 << order
+    # __free_one_page(): merge with free partners as far as they reach.
+    while order < MAX_PAGE_ORDER:
+        buddy = index ^ (1 << order)
+        if types[buddy] != buddy_code or orders[buddy] != order:
+            break
+        if order == pageblock_order and not made_alike(section, buddy, migratetype):
+            break
+        buddy_pfn, blocks = pfn ^ (1 << order), area[order][migratetype]
+        if buddy_pfn not in blocks:
+            blocks = area[order][list_type(zone, buddy_pfn, order)]
+        del blocks[buddy_pfn]
+        types[buddy] = NO_TYPE
+        orders[buddy] = 0
+        index &= buddy
+        pfn &= buddy_pfn
+        order += 1
+    types[index] = buddy_code
+    orders[index] = order
+    blocks = area[order][migratetype]
+    blocks[pfn] = None
+    # buddy_merge_likely(): to the tail if the block one order up will soon be whole.
+    if order < MAX_PAGE_ORDER - 1:
+        higher = (index & ~(1 << order)) ^ (2 << order)
+        if types[higher] == buddy_code and orders[higher] == order + 1:
+            blocks.move_to_end(pfn, last=False)
+
+
+def any_flag(pages: Pages, index: int, order: int) -> bool:
+    """Return whether a page of a block has a PG_ flag."""
+    if order == 0:
+        return pages.flags_at[index] & ALL_FLAGS != 0
+    return bool((pages.flags[index : index + (1 << order)] & np.uint32(ALL_FLAGS)).any())
+
+
+def made_alike(section: Section, index: int, migratetype: int) -> bool:
+    """Give the pageblock of a merged partner the type of the list; False: the types keep them apart."""
+    block = index >> pageblock_order
+    other = section.pageblocks[block]
+    if other != migratetype:
+        if not (migratetype_is_mergeable(migratetype) and migratetype_is_mergeable(other)):
+            return False
+        section.pageblocks[block] = migratetype
+    return True

@@ -1,0 +1,187 @@
+"""Allocating and freeing many single pages at once, with numpy, where that comes to the same.
+
+Single pages that are taken one after the other come out of the head of the smallest list, in ascending order,
+until that block is used up: so the whole block can be taken. And pages that are freed one after the other and
+together are an aligned block merge into that block, whatever lies around it: so the block can be freed.
+``tests/property/test_quick.py`` holds both against the loop over single pages.
+"""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from memsim.errors import KernelError
+from memsim.fast.page_alloc import __free_pages, alloc_pages
+from memsim.linux.include.layout import (
+    MAX_ORDER_NR_PAGES,
+    MAX_PAGE_ORDER,
+    PAGES_PER_SECTION,
+    count_trailing_zeros,
+    pageblock_order,
+)
+from memsim.linux.include.page_flags import ALL_FLAGS, NO_TYPE
+from memsim.linux.mm.page_alloc import api as step_by_step
+from memsim.state.section import Pattern
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    import numpy.typing as npt
+
+    from memsim.linux.include.mmzone import Zone
+    from memsim.state.kernel import Kernel
+
+    Pfns = npt.NDArray[np.int64]
+    Range = tuple[int, int]
+    """(first pfn, pages)."""
+
+SMALL_ORDER = 3
+"""Below, numpy costs more than it saves."""
+
+
+# ---- allocating ------------------------------------------------------------------------------------
+
+
+def alloc_pages_bulk(kernel: Kernel, nr_pages: int, migratetype: int) -> Pfns:
+    """Allocate up to ``nr_pages`` single pages; fewer if memory runs out.
+
+    See :func:`memsim.linux.mm.page_alloc.api.alloc_pages_bulk`; the pfns come as an array of int64.
+    """
+    if not kernel.quick:
+        return np.array(step_by_step.alloc_pages_bulk(kernel, nr_pages, migratetype), np.int64)
+    nr_pages = max(0, min(nr_pages, sum(zone.nr_free_pages for zone in kernel.zones)))
+    pfns, done = np.empty(nr_pages, np.int64), 0
+    while done < nr_pages:
+        taken = take_from_head(kernel, nr_pages - done, migratetype)
+        if taken is None:
+            break
+        pfn, count = taken
+        pfns[done : done + count] = np.arange(pfn, pfn + count)
+        done += count
+    return pfns[:done]
+
+
+def take_from_head(kernel: Kernel, wanted: int, migratetype: int) -> Range | None:
+    """Take single pages from what comes next, at most ``wanted``; None: there is no memory."""
+    for zone in kernel.zonelists.get(migratetype, ()):
+        if zone.nr_free_pages == 0:
+            continue
+        for order, area in enumerate(zone.free_area):
+            if area[migratetype]:
+                if order < SMALL_ORDER:
+                    break
+                if order == MAX_PAGE_ORDER and wanted >= PAGES_PER_SECTION:
+                    taken = take_section(kernel, zone, migratetype)
+                    if taken is not None:
+                        return taken
+                return take_pages(kernel, zone, order, migratetype, wanted)
+        break
+    try:
+        return alloc_pages(kernel, 0, migratetype), 1
+    except KernelError:
+        return None
+
+
+def take_section(kernel: Kernel, zone: Zone, migratetype: int) -> Range | None:
+    """Take a whole section if that is what comes next and nothing in it was ever allocated, else nothing."""
+    blocks = zone.free_area[MAX_PAGE_ORDER][migratetype]
+    pfn = next(reversed(blocks))
+    section = kernel.memmap.section(pfn)
+    pattern, heads = section.pages.pattern, range(pfn, pfn + PAGES_PER_SECTION, MAX_ORDER_NR_PAGES)
+    if pattern is None or pattern.buddy == NO_TYPE or pfn % PAGES_PER_SECTION:
+        return None
+    if list(islice(reversed(blocks), len(heads))) != list(heads):
+        return None
+    zone.del_run_from_free_list(heads, MAX_PAGE_ORDER, migratetype)
+    zone.add("nr_free_pages", -PAGES_PER_SECTION)
+    section.share(Pattern(pattern.flags, NO_TYPE, 0, 1))
+    return pfn, PAGES_PER_SECTION
+
+
+def take_pages(kernel: Kernel, zone: Zone, order: int, migratetype: int, wanted: int) -> Range:
+    """Take pages from the start of a zone's next block of ``order``; the rest goes back in aligned pieces."""
+    pfn = zone.free_area[order][migratetype].popitem()[0]
+    count, end = min(wanted, 1 << order), pfn + (1 << order)
+    section, at = kernel.memmap.spans(pfn, count)[0]
+    pages = section.own()
+    pages.type[at], pages.order[at], pages.refcount[at] = NO_TYPE, 0, 1
+    zone.nr_free_pages -= count
+    rest = pfn + count
+    while rest < end:
+        piece = count_trailing_zeros(rest)
+        kernel.memmap.set_buddy_order(rest, piece)
+        zone.add_to_free_list(rest, piece, migratetype)
+        rest += 1 << piece
+    return pfn, count
+
+
+# ---- freeing ---------------------------------------------------------------------------------------
+
+
+def free_pages_bulk(kernel: Kernel, pfns: Sequence[int] | Pfns) -> None:
+    """Drop a reference of each of these pages, in their order, as a loop over ``__free_pages()`` would."""
+    for pfn, nr_pages in runs(np.asarray(pfns, np.int64)):
+        free_range(kernel, pfn, nr_pages)
+
+
+def runs(pfns: Pfns, unit: int = PAGES_PER_SECTION) -> Iterator[Range]:
+    """Yield (first pfn, pages) of every stretch in which each pfn follows the one before, cut at units.
+
+    >>> list(runs(np.array([7, 8, 9, 4, 3])))
+    [(7, 3), (4, 1), (3, 1)]
+    >>> list(runs(np.arange(510, 515), 512))
+    [(510, 2), (512, 3)]
+    """
+    starts = np.flatnonzero((np.diff(pfns, prepend=-2) != 1) | (pfns % unit == 0))
+    lengths = np.diff(starts, append=len(pfns))
+    yield from zip(pfns[starts].tolist(), lengths.tolist(), strict=True)
+
+
+def free_one_by_one(kernel: Kernel, pfn: int, nr_pages: int) -> None:
+    """Free a range page by page."""
+    for each in range(pfn, pfn + nr_pages):
+        __free_pages(kernel, each)
+
+
+def free_range(kernel: Kernel, pfn: int, nr_pages: int) -> None:
+    """Free single pages in ascending order: as aligned blocks where all of them are ordinary."""
+    if nr_pages >> SMALL_ORDER == 0 or not kernel.quick:
+        free_one_by_one(kernel, pfn, nr_pages)
+        return
+    end = pfn + nr_pages
+    while pfn < end:
+        stop = min(end, (pfn // PAGES_PER_SECTION + 1) * PAGES_PER_SECTION)
+        if are_ordinary(kernel, pfn, stop - pfn):
+            free_ordinary(kernel, pfn, stop)
+        else:
+            free_one_by_one(kernel, pfn, stop - pfn)
+        pfn = stop
+
+
+def are_ordinary(kernel: Kernel, pfn: int, nr_pages: int) -> bool:
+    """Return whether all pages of a range in one section have one reference and nothing else."""
+    if not kernel.memmap.pfn_valid(pfn):
+        return False
+    section, at = kernel.memmap.spans(pfn, nr_pages)[0]
+    pages = section.pages
+    return bool(
+        (pages.refcount[at] == 1).all()
+        and (pages.type[at] == NO_TYPE).all()
+        and not pages.order[at].any()
+        and not (pages.flagged and (pages.flags[at] & np.uint32(ALL_FLAGS)).any())
+    )
+
+
+def free_ordinary(kernel: Kernel, pfn: int, end: int) -> None:
+    """Free a range of ordinary pages as the aligned blocks that it consists of."""
+    while pfn < end:
+        order = min(pageblock_order, count_trailing_zeros(pfn)) if pfn else pageblock_order
+        while pfn + (1 << order) > end:
+            order -= 1
+        if order:
+            kernel.memmap.set_refcount(pfn + 1, (1 << order) - 1, 0)
+        __free_pages(kernel, pfn, order)
+        pfn += 1 << order

@@ -1,0 +1,1 @@
+"""Traces of a real kernel's page allocator: reading them, and replaying them on a machine."""

@@ -1,0 +1,1 @@
+"""Assignments and questions, and the public checks of a notebook."""

@@ -1,0 +1,80 @@
+"""The folders of a course: where the notebook and the grading file of an assignment are.
+
+``exercises/source/<assignment>/<assignment>.ipynb`` is in nbgrader's format; what students get is made from
+it by nbgrader, or by :func:`student_copy`, which does the same without nbgrader.
+"""
+
+from __future__ import annotations
+
+import copy
+import re
+from typing import TYPE_CHECKING, Any, cast
+
+from memsim.grading.assignment.assignment import AssignmentError
+from memsim.scenario.scenario import read_json
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+STUB = "return ...  # your answer"
+_BEGIN, _END = "### BEGIN SOLUTION", "### END SOLUTION"
+_REGION = re.compile(rf"^([ \t]*){_BEGIN}\n.*?^[ \t]*{_END}(?:\n|\Z)", re.MULTILINE | re.DOTALL)
+_MARKS = re.compile(rf"^[ \t]*(?:{_BEGIN}|{_END})\n", re.MULTILINE)
+
+Notebook = dict[str, Any]
+
+
+def source_of(grading: Path) -> Path:
+    """Return the source notebook that belongs to a grading file.
+
+    >>> from pathlib import Path
+    >>> source_of(Path("exercises/grading/one_block.py")).as_posix()
+    'exercises/source/one-block/one-block.ipynb'
+    """
+    name = grading.stem.replace("_", "-")
+    return grading.parent.parent / "source" / name / f"{name}.ipynb"
+
+
+def load(path: Path) -> Notebook:
+    """Read a notebook of ours.
+
+    Raises
+    ------
+    AssignmentError
+        There is none, or it is no JSON.
+    """
+    return cast("Notebook", read_json(path, AssignmentError))
+
+
+def student_copy(source: Notebook) -> Notebook:
+    """Return the notebook as students get it: each solution has become a line to be replaced."""
+    return _rewritten(source, lambda text: _REGION.sub(lambda found: f"{found[1]}{STUB}\n", text))
+
+
+def solution_copy(source: Notebook) -> Notebook:
+    """Return the notebook as it is solved: without the marks around the solutions."""
+    return _rewritten(source, lambda text: _MARKS.sub("", text))
+
+
+def _rewritten(source: Notebook, change: Any) -> Notebook:
+    made = copy.deepcopy(source)
+    for cell in made["cells"]:
+        if cell["cell_type"] == "code":
+            text = change("".join(cell["source"]) + "\n")
+            cell["source"] = text.rstrip("\n").splitlines(keepends=True)
+            cell["outputs"], cell["execution_count"] = [], None
+    return made
+
+
+def with_answer(notebook: Notebook, name: str, answer: str) -> Notebook:
+    """Return a notebook in which the answer cell of a question holds ``answer``."""
+    made = copy.deepcopy(notebook)
+    for cell in made["cells"]:
+        if cell["metadata"].get("nbgrader", {}).get("grade_id") == f"{name}-answer":
+            cell["source"] = answer.splitlines(keepends=True)
+    return made
+
+
+def code_of(notebook: Notebook) -> list[str]:
+    """Return the sources of the code cells."""
+    return ["".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "code"]

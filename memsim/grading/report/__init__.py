@@ -1,0 +1,1 @@
+"""What a grading run leaves behind: results, tables, feedback."""

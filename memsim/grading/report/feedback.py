@@ -1,0 +1,103 @@
+"""The page that a student gets back: one file, nothing loaded from elsewhere, every text escaped.
+
+It names the rule that was broken and how the score came about; it never shows a hidden test, an expected
+value or anything else that would have to be secret.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from html import escape
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from memsim.grading.report.late import Policy
+    from memsim.grading.report.results import Result
+    from memsim.grading.run.judge import QuestionResult, RuleResult
+
+_STYLE = """
+:root { color-scheme: light dark; }
+body { font: 1rem/1.5 system-ui, sans-serif; max-width: 50rem; margin: 2rem auto; padding: 0 1rem; }
+table { border-collapse: collapse; width: 100%; }
+th, td { text-align: left; vertical-align: top; padding: .3rem .6rem; border-bottom: 1px solid #888; }
+td:first-child { white-space: nowrap; }
+td.points { text-align: right; white-space: nowrap; }
+.right { font-weight: bold; color: #00614a; }
+.wrong { font-weight: bold; color: #9a3f00; }
+@media (prefers-color-scheme: dark) { .right { color: #33c79a; } .wrong { color: #f0a05c; } }
+pre { overflow: auto; padding: .6rem; border: 1px solid #888; }
+"""
+_STYLE_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
+_TABLE_HEAD = (
+    "<table><thead><tr><th scope='col'>Result</th><th scope='col'>Rule</th>"
+    "<th scope='col'>Points</th></tr></thead><tbody>"
+)
+_RIGHT = "<span class='right'>&#10003; right</span>"
+_WRONG = "<span class='wrong'>&#10007; wrong</span>"
+_POLICY = f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; base-uri 'none'; form-action 'none'"
+
+
+def page(result: Result, policy: Policy | None = None) -> str:
+    """Return the feedback to one submission as an HTML page."""
+    heading = f"{result.assignment}: {result.score} of {result.max_score} points"
+    parts = [
+        "<!DOCTYPE html>",
+        '<html lang="en"><head><meta charset="utf-8">',
+        f'<meta http-equiv="Content-Security-Policy" content="{escape(_POLICY)}">',
+        '<meta name="viewport" content="width=device-width, initial-scale=1">',
+        f"<title>{_text(heading)}</title><style>{_STYLE}</style></head><body><main>",
+        f"<h1>{_text(heading)}</h1>",
+        f"<p>Handed in by {_text(result.student)} as {_text(result.file)}.</p>",
+        *([_lateness(result, policy)] if policy else []),
+        *(f"<p>About the file: {_text(remark)}.</p>" for remark in result.remarks),
+    ]
+    if result.unreadable:
+        parts.append(f"<p><strong>Nothing could be graded: {_text(result.unreadable)}.</strong></p>")
+    else:
+        parts += [_question(question) for question in result.questions]
+    parts.append("</main></body></html>\n")
+    return "\n".join(parts).encode("utf-8", "backslashreplace").decode()
+
+
+def _lateness(result: Result, policy: Policy) -> str:
+    days = policy.days(result.student)
+    if not days:
+        return "<p>It was handed in on time.</p>"
+    factor = policy.factor(result.student)
+    final = float(result.score * factor)
+    return (
+        f"<p>It was handed in {days} day{'s' * (days != 1)} late, of which {policy.free_days} cost nothing. "
+        f"{result.score} x {float(factor):.0%} = {final:g} points count.</p>"
+    )
+
+
+def _question(question: QuestionResult) -> str:
+    parts = [
+        f"<h2>{_text(question.name)}: {question.score} of {question.max_score} points</h2>",
+        _TABLE_HEAD,
+        *(_test(test) for test in question.tests),
+        "</tbody></table>",
+    ]
+    if question.score < question.max_score and question.problems:
+        items = "".join(f"<li>{_text(problem)}</li>" for problem in question.problems)
+        parts.append(f"<p>These parts of the notebook could not be executed:</p><ul>{items}</ul>")
+    if question.score < question.max_score and question.printed.strip():
+        parts.append(f"<p>It printed (this costs nothing):</p><pre>{_text(question.printed)}</pre>")
+    return "\n".join(parts)
+
+
+def _test(test: RuleResult) -> str:
+    word = _RIGHT if test.passed else _WRONG
+    message = f"<br>{_text(test.message)}" if test.message else ""
+    got = test.points if test.passed else 0
+    return (
+        f"<tr><td>{word}</td><td>{_text(test.title)}{message}</td>"
+        f"<td class='points'>{got} of {test.points}</td></tr>"
+    )
+
+
+def _text(text: str) -> str:
+    """Return a text of anybody's as HTML; control characters, which browsers may act on, are spelt out."""
+    shown = "".join(char if char.isprintable() or char in "\n\t" else f"\\x{ord(char):02x}" for char in text)
+    return escape(shown, quote=True)

@@ -1,0 +1,77 @@
+"""Results into nbgrader's gradebook, by its own interface, so that its formgrader and exports show them."""
+
+from __future__ import annotations
+
+import importlib
+import warnings
+from datetime import UTC
+from typing import TYPE_CHECKING, Any
+
+from memsim.errors import MemsimError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from memsim.grading.report.late import Policy
+    from memsim.grading.report.results import Result
+    from memsim.grading.run.judge import QuestionResult
+
+
+class GradebookError(MemsimError):
+    """nbgrader is not installed, or its gradebook cannot be used or does not know the assignment."""
+
+
+def record(results: Sequence[Result], url: str, policy: Policy | None = None) -> int:
+    """Write results into the gradebook at ``url`` (``sqlite:///gradebook.db``); returns how many scores.
+
+    The assignment must have been generated with nbgrader before, which is what tells the gradebook its
+    questions. A score takes the place of what nbgrader's own autograder found; a score that a teacher gave
+    by hand stays, and so does what is there of a submission that could not be graded now.
+
+    Raises
+    ------
+    GradebookError
+        nbgrader is not installed, the gradebook cannot be used, or does not have the assignment or one of
+        its questions.
+    """
+    with warnings.catch_warnings(action="ignore"):  # nbgrader's, about the tables that its import defines
+        return _record(results, url, policy)
+
+
+def _record(results: Sequence[Result], url: str, policy: Policy | None) -> int:
+    try:
+        api, database = importlib.import_module("nbgrader.api"), importlib.import_module("sqlalchemy.exc")
+    except ImportError:
+        msg = "nbgrader is not installed; it is what has a gradebook: pip install nbgrader"
+        raise GradebookError(msg) from None
+    try:
+        with api.Gradebook(url) as gradebook:
+            graded = [result for result in results if result.fingerprint]
+            return sum(_record_one(gradebook, result, policy) for result in graded)
+    except api.MissingEntry as missing:
+        msg = f"{url}: {missing}; run nbgrader generate_assignment first"
+        raise GradebookError(msg) from None
+    except (database.SQLAlchemyError, ImportError) as problem:
+        reason = str(problem).partition("\n")[0]
+        msg = f"{url}: no gradebook that can be used: {reason}; a URL is such as sqlite:///gradebook.db"
+        raise GradebookError(msg) from None
+
+
+def _record_one(gradebook: Any, result: Result, policy: Policy | None) -> int:
+    name = result.assignment
+    gradebook.update_or_create_student(result.student)
+    times = {}
+    if policy and result.student in policy.times:
+        times["timestamp"] = policy.times[result.student].astimezone(UTC).replace(tzinfo=None)
+    submission = gradebook.update_or_create_submission(name, result.student, **times)
+    notebook = submission.notebooks[0].name
+    for question in result.questions:
+        _record_question(gradebook, question, (question.name, notebook, name, result.student))
+    return len(result.questions)
+
+
+def _record_question(gradebook: Any, question: QuestionResult, place: tuple[str, ...]) -> None:
+    grade = gradebook.find_grade(*place)
+    grade.auto_score = question.score
+    grade.needs_manual_grade = any(test.needs_teacher for test in question.tests)
+    gradebook.db.commit()

@@ -1,0 +1,147 @@
+"""What the grading of one submission brought, as one JSON document.
+
+It holds no time of day and nothing about the machine: the same submission, graded with the same grading
+file and the same key, gives the same document, whenever, wherever and in whatever order it is graded.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, Self
+
+from memsim import __version__
+from memsim.grading.run.judge import QuestionResult, RuleResult
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+FORMAT = "memsim-result/1"
+
+
+@dataclass
+class Result:
+    """The result of one submission."""
+
+    student: str
+    assignment: str
+    fingerprint: str
+    """Changes when the submission, the grading file, the key or memsim changes; then it is graded again."""
+    file: str
+    questions: list[QuestionResult]
+    unreadable: str = ""
+    """Why nothing was graded, if nothing was."""
+    remarks: list[str] = field(default_factory=list)
+    sha256: str = ""
+
+    @property
+    def score(self) -> int:
+        """The points of all questions, before lateness."""
+        return sum(question.score for question in self.questions)
+
+    @property
+    def max_score(self) -> int:
+        """The points that the assignment has."""
+        return sum(question.max_score for question in self.questions)
+
+    @property
+    def needs_teacher(self) -> bool:
+        """Whether a test could not judge an answer."""
+        return any(test.needs_teacher for question in self.questions for test in question.tests)
+
+    def document(self) -> dict[str, Any]:
+        """Return the result as JSON."""
+        questions = [{"score": question.score, **asdict(question)} for question in self.questions]
+        totals = {"format": FORMAT, "score": self.score, "max_score": self.max_score}
+        return totals | asdict(self) | {"questions": questions}
+
+    @classmethod
+    def parse(cls, document: dict[str, Any]) -> Self:
+        """Return the result that a document holds."""
+        questions = [
+            QuestionResult(
+                name=question["name"],
+                max_score=question["max_score"],
+                tests=[RuleResult(**test) for test in question["tests"]],
+                problems=question["problems"],
+                printed=question["printed"],
+            )
+            for question in document["questions"]
+        ]
+        names = ("student", "assignment", "fingerprint", "file", "unreadable", "remarks", "sha256")
+        return cls(questions=questions, **{name: document[name] for name in names})
+
+
+def fingerprint(submission: bytes, student: str, grading: bytes, key: str) -> str:
+    """Return what tells whether a submission has been graded already."""
+    digest = hashlib.sha256()
+    for part in (
+        submission,
+        student.encode("utf-8", "surrogatepass"),
+        grading,
+        key.encode(),
+        __version__.encode(),
+    ):
+        digest.update(len(part).to_bytes(8, "big") + part)
+    return digest.hexdigest()
+
+
+def write(path: Path, text: str) -> None:
+    """Write a file whole or not at all, also when the machine stops half-way; nobody else may read it.
+
+    A name of its own for each writer: two batches on one folder may disturb each other, not each other's
+    files.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fd, name = tempfile.mkstemp(dir=path.parent, prefix=".writing-")
+    try:
+        with _naming(path), os.fdopen(fd, "wb") as file:
+            _put(file, text)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def append(path: Path, line: str) -> None:
+    """Add a line to a file. One that a full disk has cut off does not spoil it."""
+    with _naming(path), path.open("a+b") as file:
+        file.seek(max(0, file.tell() - 1))
+        cut_off = file.read() not in (b"", b"\n")
+        _put(file, "\n" * cut_off + line + "\n")
+
+
+def _put(file: BinaryIO, text: str) -> None:
+    """Write a text and wait until the disk has it: a file is not whole before, whatever its name."""
+    file.write(text.encode("utf-8", "backslashreplace"))
+    file.flush()
+    os.fsync(file.fileno())
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Let an error tell which file could not be written, which the system does not for a full disk."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or str(path)
+        raise
+
+
+def write_json(path: Path, document: Any) -> None:
+    """Write a JSON document whole or not at all."""
+    write(path, json.dumps(document, indent=1, sort_keys=True) + "\n")
+
+
+def stored(path: Path) -> Result | None:
+    """Return the result in a file; None if there is none, or not one of this format."""
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        return Result.parse(document) if document["format"] == FORMAT else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None

@@ -1,0 +1,235 @@
+"""A batch: every submission graded once, whatever happens on the way.
+
+Each result is a file of its own, written whole or not at all, the moment it is there. So a batch that was
+killed goes on where it was, and a result is made again only if what it was made from has changed.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import secrets
+import sys
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Self, TextIO
+
+from memsim.errors import MemsimError
+from memsim.grading.report.results import Result, append, fingerprint, stored, write, write_json
+from memsim.grading.run.engines import Engine, ThisMachine
+from memsim.grading.run.notebook import UnreadableError, read
+from memsim.grading.run.process import Setup
+from memsim.grading.sandbox.fences import NONE, Fence, available, compile_worker
+from memsim.grading.sandbox.probe import open_ways
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from memsim.grading.run.submissions import Handed
+
+_REPORT_EVERY = 10.0
+
+
+class FenceError(MemsimError):
+    """No fence on this machine holds, and grading without one was not asked for."""
+
+
+class FolderError(MemsimError):
+    """The folder for the results cannot be used now."""
+
+
+@dataclass
+class Batch:
+    """A folder of results and what belongs to it."""
+
+    out: Path
+    grading: str
+    """The text of the grading file."""
+    fence: Fence
+    engine: Engine = field(default_factory=lambda: ThisMachine(os.cpu_count() or 1))
+    again: bool = False
+    """Whether to grade what has a result already."""
+    progress: TextIO = field(default_factory=lambda: sys.stderr)
+
+    def __post_init__(self) -> None:
+        """Read the key of the folder, or make it one."""
+        self._lock = _locked(self.out)
+        try:
+            for left in self.out.rglob(".writing-*"):
+                left.unlink()  # by a batch that was killed
+            self.setup = Setup(self.grading, self.fence.name, self._key())
+            self.assignment = self.setup.grader().assignment
+        except BaseException:
+            self._lock.close()
+            raise
+
+    def __enter__(self) -> Self:
+        """Return the batch."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Let others use the folder."""
+        self._lock.close()
+
+    def run(self, handed: Sequence[Handed]) -> list[Result]:
+        """Grade what has no result yet; return the results of all, sorted by student."""
+        done = {one.student: self._stored(one) for one in handed}
+        todo = [one for one in handed if self.again or not self._is_current(one, done[one.student])]
+        results = {student: result for student, result in done.items() if result}
+        by_student = {one.student: one for one in handed}
+        for result in self._counted(self.engine.grade(self.setup, todo), len(todo)):
+            one = by_student[result.student]
+            result.remarks[:0] = one.remarks
+            self._note_change(results.get(result.student), result)
+            write_json(self._path(one), result.document())
+            results[result.student] = result
+        return [results[one.student] for one in handed]
+
+    def _path(self, one: Handed) -> Path:
+        return self.out / "results" / f"{one.file_name}.json"
+
+    def _stored(self, one: Handed) -> Result | None:
+        return stored(self._path(one))
+
+    def _is_current(self, one: Handed, result: Result | None) -> bool:
+        """Return whether a result was made from what is there now."""
+        if result is None:
+            return False
+        try:
+            data = read(one.path)
+        except UnreadableError:
+            data = b""
+        now = fingerprint(data, one.student, self.grading.encode(), self.setup.key)
+        return now == result.fingerprint
+
+    def _key(self) -> str:
+        """Return the secret of this folder: from it come the fresh numbers of all tests."""
+        path = self.out / "key"
+        if not path.exists():
+            write(path, secrets.token_hex(16) + "\n")
+        key = path.read_text(encoding="ascii", errors="replace").strip()
+        if not key:
+            msg = f"{path}: it is empty, and everybody could know the numbers of the tests. Remove it"
+            raise FolderError(msg)
+        return key
+
+    def _note_change(self, before: Result | None, after: Result) -> None:
+        """Write into the audit trail what another grading has changed, and why there was one."""
+        if before is None:
+            return
+        entry = {
+            "student": after.student,
+            "when": datetime.now(UTC).isoformat(timespec="seconds"),
+            "why": _why(before, after),
+            "score": [before.score, after.score],
+            "questions": _changed(before, after),
+        }
+        append(self.out / "audit.jsonl", json.dumps(entry))
+
+    def _counted(self, results: Iterator[Result], total: int) -> Iterator[Result]:
+        """Show how far it is and how long it will take."""
+        started = shown = time.monotonic()
+        live = self.progress.isatty()
+        for number, result in enumerate(results, 1):
+            yield result
+            now = time.monotonic()
+            if live or now - shown > _REPORT_EVERY or number == total:
+                left = (now - started) / number * (total - number)
+                end = "\r" if live and number < total else "\n"
+                text = (
+                    f"graded {number} of {total}, about {left:.0f} s left"
+                    if number < total
+                    else f"graded {total}"
+                )
+                print(f"{text:<60}", end=end, file=self.progress, flush=True)
+                shown = now
+
+
+def _locked(out: Path) -> TextIO:
+    """Return an open file that no other batch has while this one does.
+
+    Raises
+    ------
+    FolderError
+        Another batch is at work in this folder, or it cannot be locked.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    file = (out / "lock").open("w", encoding="ascii")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        file.close()
+        taken = isinstance(error, BlockingIOError)
+        msg = f"{out}: {'another batch is writing to this folder' if taken else error.strerror}"
+        raise FolderError(msg) from None
+    return file
+
+
+def _why(before: Result, after: Result) -> str:
+    if not after.fingerprint:
+        return "the grader failed"
+    if not before.fingerprint:
+        return "the grader had failed"
+    if before.sha256 != after.sha256:
+        return "another submission"
+    if before.fingerprint != after.fingerprint:
+        return "the grading file, the key or memsim changed"
+    return "asked for"
+
+
+def _changed(before: Result, after: Result) -> dict[str, list[int | None]]:
+    """Return [score before, score after] of each question that changed."""
+    old = {question.name: question.score for question in before.questions}
+    new = {question.name: question.score for question in after.questions}
+    names = [*old, *(name for name in new if name not in old)]
+    return {name: [old.get(name), new.get(name)] for name in names if old.get(name) != new.get(name)}
+
+
+def fence_that_holds(secret: Sequence[Path], *, unfenced: bool, wanted: str = "") -> tuple[Fence, list[str]]:
+    """Return the strongest fence that holds here, and what is open: nothing, unless it is ``unfenced``.
+
+    Raises
+    ------
+    FenceError
+        None holds. The text tells for each what was open.
+    """
+    compile_worker()
+    tried = []
+    for fence in available():
+        if wanted and fence.name != wanted:
+            continue
+        ways = open_ways(fence, secret)
+        if not ways and fence != NONE:
+            return fence, []
+        if fence == NONE and unfenced:
+            return fence, ways
+        tried.append(f"{fence.name}: {'; '.join(ways[:4])}")
+    msg = (
+        "no fence holds on this machine, and student code does not run without one. Install bubblewrap, or "
+        "say --unfenced if nothing here is worth protecting. Tried: " + " | ".join(tried)
+    )
+    raise FenceError(msg)
+
+
+def raise_if_open(name: str, secret: Sequence[Path]) -> None:
+    """Raise FenceError if the fence of this name does not hold here; ``none`` was asked for and is let be."""
+    if name != NONE.name:
+        fence_that_holds(secret, unfenced=False, wanted=name)
+
+
+def report(batch: Batch, results: Sequence[Result], ways: Sequence[str]) -> dict[str, Any]:
+    """Return what an instructor should know about the batch as a whole."""
+    return {
+        "assignment": batch.assignment.name,
+        "max_score": batch.assignment.points,
+        "submissions": len(results),
+        "fence": batch.fence.name,
+        "fence_told": batch.fence.told,
+        "open_ways": list(ways),
+        "unreadable": {result.student: result.unreadable for result in results if result.unreadable},
+        "needs_teacher": [result.student for result in results if result.needs_teacher],
+        "not_graded": [result.student for result in results if not result.fingerprint],
+    }

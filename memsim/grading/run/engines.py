@@ -1,0 +1,195 @@
+"""Who grades: processes on this machine, or a Dask cluster that somebody has started.
+
+Both take submissions and give results, in the order in which they are done.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import threading
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Protocol
+
+from memsim.errors import MemsimError
+from memsim.grading.report.results import Result
+from memsim.grading.run.notebook import UnreadableError, read
+from memsim.grading.run.process import GraderProcess, ProcessError, Setup
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from memsim.grading.run.submissions import Handed
+
+CONNECT = "30s"
+"""How long to wait for a cluster."""
+_ATTEMPTS = 2
+_AHEAD = 64
+
+
+class Engine(Protocol):
+    """Grades submissions."""
+
+    def grade(self, setup: Setup, handed: list[Handed]) -> Iterator[Result]:
+        """Return the results, each when it is there."""
+
+
+class ThisMachine:
+    """As many grading processes as this machine has processors."""
+
+    def __init__(self, processes: int) -> None:
+        """Use so many processes."""
+        self.processes = processes
+
+    def grade(self, setup: Setup, handed: list[Handed]) -> Iterator[Result]:
+        """Return the results, each when it is there."""
+        crew = _Crew()
+        pool = ThreadPoolExecutor(min(self.processes, max(1, len(handed))))
+        try:
+            futures = [pool.submit(_one, crew, setup, one) for one in handed]
+            for future in as_completed(futures):
+                yield future.result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+            crew.dismiss()
+
+
+class Cluster:
+    """A Dask cluster; every worker needs memsim and a fence of its own, which is probed there."""
+
+    def __init__(self, scheduler: str) -> None:
+        """Connect to a scheduler, such as ``tcp://10.0.0.1:8786``.
+
+        Raises
+        ------
+        MemsimError
+            Dask is not installed, or nobody answers.
+        """
+        try:
+            distributed = importlib.import_module("distributed")
+            self._client = distributed.Client(scheduler, timeout=CONNECT)
+        except (ImportError, OSError, ValueError, TimeoutError) as error:
+            msg = f"{scheduler}: no Dask cluster there: {error} (the package is called distributed)"
+            raise MemsimError(msg) from None
+        self._dask = distributed
+
+    def grade(self, setup: Setup, handed: list[Handed]) -> Iterator[Result]:
+        """Return the results, each when it is there.
+
+        Raises
+        ------
+        MemsimError
+            The cluster is gone, or a worker of it has no memsim or no fence.
+        """
+        waiting = iter(handed)
+        whose: dict[str, Handed] = {}
+        with contextlib.closing(self._client):
+            running = self._dask.as_completed()
+            for one in islice(waiting, _AHEAD):
+                running.add(self._submit(setup, one, whose))
+            for future in running:
+                yield self._result(setup, whose.pop(future.key), future)
+                for one in islice(waiting, 1):
+                    running.add(self._submit(setup, one, whose))
+
+    def _submit(self, setup: Setup, one: Handed, whose: dict[str, Handed]) -> Any:
+        data, reason = _opened(one)
+        asked = (setup, one.student, one.path.name, data, reason)
+        future = self._client.submit(grade_here, *asked, pure=False, retries=_ATTEMPTS)
+        whose[future.key] = one
+        return future
+
+    def _result(self, setup: Setup, one: Handed, future: Any) -> Result:
+        """Return what a worker has found; a submission on which workers die is no reason to stop."""
+        try:
+            return Result.parse(future.result())
+        except MemsimError:
+            raise
+        except self._dask.KilledWorker as killed:
+            reason = f"{killed.allowed_failures + 1} workers of the cluster ended while they graded it"
+            return _not_graded(setup, one.student, one.path.name, b"", reason)
+        except Exception as error:  # noqa: BLE001 (whatever Dask and a worker raise)
+            msg = f"the cluster failed; run the same command again: {type(error).__name__}: {error}"
+            raise MemsimError(msg) from None
+
+
+class _Crew:
+    """The grading processes of this process, one for each of its threads."""
+
+    def __init__(self) -> None:
+        self._mine = threading.local()
+        self._all: list[GraderProcess] = []
+        self._dismissed = False
+
+    def process(self, setup: Setup) -> GraderProcess:
+        if getattr(self._mine, "setup", None) != setup and not self._dismissed:
+            self.lose()
+            self._mine.setup, self._mine.process = setup, GraderProcess(setup)
+            self._all.append(self._mine.process)
+        if self._dismissed:  # now, too: who dismisses cannot have seen a process that was being started
+            self.lose()
+            msg = "the batch was stopped"
+            raise ProcessError(msg)
+        process: GraderProcess = self._mine.process
+        return process
+
+    def lose(self) -> None:
+        """End the process of this thread; the next call starts another."""
+        process = getattr(self._mine, "process", None)
+        self._mine.setup = self._mine.process = None
+        if process:
+            process.end()
+            self._all.remove(process)
+
+    def dismiss(self) -> None:
+        """End all processes, for good."""
+        self._dismissed = True
+        for process in list(self._all):
+            process.end()
+
+
+def _one(crew: _Crew, setup: Setup, one: Handed) -> Result:
+    """Grade one submission of this machine."""
+    return grade_with(crew, setup, one.student, one.path.name, *_opened(one))
+
+
+def _opened(one: Handed) -> tuple[bytes, str]:
+    """Return the bytes of a submission, or why there are none."""
+    try:
+        return read(one.path), ""
+    except UnreadableError as error:
+        return b"", str(error)
+
+
+def grade_with(crew: _Crew, setup: Setup, student: str, file: str, data: bytes, reason: str) -> Result:
+    """Grade one submission with a process of the crew; if that dies, with another."""
+    if reason:
+        return setup.grader().unreadable(student, file, reason, data)
+    for _ in range(_ATTEMPTS):
+        try:
+            return crew.process(setup).grade(student, file, data)
+        except ProcessError as error:
+            reason = str(error)
+            crew.lose()
+    return _not_graded(setup, student, file, data, reason)
+
+
+def _not_graded(setup: Setup, student: str, file: str, data: bytes, reason: str) -> Result:
+    """Return what there is of a submission that the grader failed to grade; the next run tries again."""
+    failed = setup.grader().unreadable(student, file, f"the grader could not grade it: {reason}", data)
+    failed.fingerprint = ""
+    return failed
+
+
+_crew_of_this_worker = _Crew()
+_fenced: set[str] = set()
+
+
+def grade_here(setup: Setup, student: str, file: str, data: bytes, reason: str) -> dict[str, Any]:
+    """Grade one submission on a worker of a cluster, once its fence has been tried there."""
+    if setup.fence not in _fenced:
+        raise_if_open = importlib.import_module("memsim.grading.run.batch").raise_if_open
+        raise_if_open(setup.fence, [])
+        _fenced.add(setup.fence)
+    return grade_with(_crew_of_this_worker, setup, student, file, data, reason).document()

@@ -1,0 +1,248 @@
+"""The hidden tests of a question, put to a worker."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any, Self
+
+from memsim.grading.assignment.assignment import fresh, title
+from memsim.grading.sandbox.conversation import KILLED, Conversation, Failure
+from memsim.grading.sandbox.guest.retry import patiently
+from memsim.grading.sandbox.worker import StartError, Submitted, Worker, WorkerError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from memsim.grading.assignment.assignment import Assignment, Question, Test
+    from memsim.grading.sandbox.fences import Fence
+
+_CALLS = 10_000
+_PROCESSES = 3
+"""So many processes of one question may die before its other tests are not run any more."""
+_TRIES = 2
+"""So often a test is run whose answer is killed: the machine may have had no memory left."""
+_JUDGING_SECONDS = 20
+_EXCERPT = 1000
+
+
+class JudgingError(Exception):
+    """A test failed in the grader: a fault of the test, or of a value that it was not made for."""
+
+
+@dataclass
+class RuleResult:
+    """How one hidden test ended."""
+
+    title: str
+    points: int
+    passed: bool
+    message: str = ""
+    needs_teacher: bool = False
+
+
+@dataclass
+class QuestionResult:
+    """How one question ended."""
+
+    name: str
+    max_score: int
+    tests: list[RuleResult] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    """What could not be executed in the notebook, in the words of the worker."""
+    printed: str = ""
+
+    @property
+    def score(self) -> int:
+        """The points of all tests that passed."""
+        return sum(test.points for test in self.tests if test.passed)
+
+
+class Examiner:
+    """Puts the questions of an assignment to one submission."""
+
+    def __init__(self, assignment: Assignment, fence: Fence, key: str) -> None:
+        """``key`` makes the fresh numbers of the tests."""
+        self.assignment, self.fence, self.key = assignment, fence, key
+
+    def examine(self, submitted: Submitted) -> list[QuestionResult]:
+        """Return the result of each question."""
+        with ExitStack() as stack:
+            desk = _Desk(self.fence, submitted, stack)
+            return [
+                self._question(question, submitted.student, desk) for question in self.assignment.questions
+            ]
+
+    def _question(self, question: Question, student: str, desk: _Desk) -> QuestionResult:
+        with _Line(desk, question) as line:
+            tests = put(question, line.call, self.assignment.name, student, self.key)
+            return QuestionResult(question.name, question.points, tests, line.problems, line.printed)
+
+
+def put(
+    question: Question, call: Callable[[list[Any]], Any], assignment: str, student: str, key: str
+) -> list[RuleResult]:
+    """Put the hidden tests of a question to whatever answers its calls.
+
+    ``call`` takes the arguments of a call and returns what was answered, of the type that the question
+    wants, or a :class:`~memsim.grading.sandbox.conversation.Failure`.
+
+    >>> from memsim.grading.assignment.assignment import Question
+    >>> def doubles(rng, mine):
+    ...     "Any number is doubled."
+    ...     number = rng.randrange(1000)
+    ...     return None if (yield [number]) == 2 * number else "It is not twice the number."
+    >>> question = Question("double", 1, "compute", int, {doubles: 2})
+    >>> put(question, lambda arguments: 2 * arguments[0], "numbers", "ada", "a key")
+    [RuleResult(title='Any number is doubled.', points=2, passed=True, message='', needs_teacher=False)]
+    """
+    mine = question.variant_of(student)
+    results = []
+    for test, points in question.tests.items():
+        for _ in range(_TRIES):
+            rng = fresh(key, assignment, question.name, test, student)
+            message, faulty, killed = _run(test, question.name, call, rng, mine)
+            if not killed:
+                break
+        results.append(RuleResult(title(test), points, not message, message, faulty))
+    return results
+
+
+class _Desk:
+    """The workers of one submission: one without memsim, one with; each is replaced when it breaks."""
+
+    def __init__(self, fence: Fence, submitted: Submitted, stack: ExitStack) -> None:
+        self.fence, self.submitted = fence, submitted
+        self.workers: dict[bool, Worker] = {}
+        stack.callback(self.end)
+
+    def worker(self, *, memsim: bool) -> Worker:
+        if memsim not in self.workers:
+            start = partial(Worker, self.fence, self.submitted, memsim=memsim)
+            self.workers[memsim] = patiently(start, StartError)
+        return self.workers[memsim]
+
+    def replace(self, *, memsim: bool) -> None:
+        worker = self.workers.pop(memsim, None)
+        if worker:
+            worker.end()
+
+    def end(self) -> None:
+        for worker in self.workers.values():
+            worker.end()
+
+
+class _Line:
+    """Calls of one question; a process that died is followed by another, up to a limit."""
+
+    def __init__(self, desk: _Desk, question: Question) -> None:
+        self.desk, self.question = desk, question
+        self.now: Conversation | None = None
+        self.died = 0
+        self.last = Failure("missing", "")
+        self.problems: list[str] = []
+        self.printed = ""
+
+    def call(self, arguments: list[Any]) -> Any:
+        """Return the value of a call, or a Failure."""
+        if self.died >= _PROCESSES:
+            return self.last
+        try:
+            if self.now is None:
+                worker = self.desk.worker(memsim=self.question.memsim)
+                self.now = Conversation(worker, self.question.name, self.question.limits)
+            value = self.now.call(arguments, self.question.returns)
+            self.problems = self.now.problems
+            self.printed = self.now.output[:_EXCERPT].decode("utf-8", "replace")
+            if isinstance(value, Failure) and value.ends_it:
+                self._dead(value)
+                self._end()
+        except StartError:
+            raise  # the machine has no room for it now: nobody's answers are wrong for that
+        except WorkerError:
+            value = Failure(KILLED, "the process that answers was ended from inside")
+            self._break()
+            self._dead(value)
+        return value
+
+    def _dead(self, failure: Failure) -> None:
+        self.last = failure
+        self.died = _PROCESSES if failure.kind == "missing" else self.died + 1
+
+    def _end(self) -> None:
+        conversation, self.now = self.now, None
+        if conversation:
+            try:
+                conversation.end()
+            except WorkerError:
+                self._break()
+
+    def _break(self) -> None:
+        self.now = None
+        self.desk.replace(memsim=self.question.memsim)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end()
+
+
+def _sentence(name: str, failure: Failure) -> str:
+    """Return a failure as a sentence that names the question."""
+    told = failure.told
+    return f"{name}(){told[2:]}" if told.startswith("it ") else f"{told[0].upper()}{told[1:]}"
+
+
+def _run(
+    test: Test, name: str, call: Callable[[list[Any]], Any], rng: Any, mine: dict[str, Any]
+) -> tuple[str, bool, bool]:
+    """Run one test of a question.
+
+    Returns the message ("" is a pass), whether a teacher should look, and whether the answer was killed.
+    """
+    try:
+        dialogue = test(rng, mine)
+        with _judging():
+            arguments = next(dialogue)
+        for _ in range(_CALLS):
+            answer = call(arguments)
+            if isinstance(answer, Failure):
+                dialogue.close()
+                return f"{_sentence(name, answer)}.", False, answer.kind == KILLED
+            with _judging():
+                arguments = dialogue.send(answer)
+    except StopIteration as end:
+        return (end.value or ""), False, False
+    except StartError:
+        raise
+    except Exception as error:  # noqa: BLE001 (whatever a test can raise)
+        return (
+            f"The answer could not be judged ({type(error).__name__}); your teacher has been told.",
+            True,
+            False,
+        )
+    return "The test asks without end; your teacher has been told.", True, False
+
+
+@contextmanager
+def _judging() -> Iterator[None]:
+    """Interrupt a test that a strange value sends astray; processor time is what it takes on any machine."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(*_: object) -> None:
+        msg = f"no judgement after {_JUDGING_SECONDS} seconds of processor time"
+        raise JudgingError(msg)
+
+    before = signal.signal(signal.SIGPROF, interrupt)
+    signal.setitimer(signal.ITIMER_PROF, _JUDGING_SECONDS)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)

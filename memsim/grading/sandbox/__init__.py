@@ -1,0 +1,1 @@
+"""The sandbox in which student code runs, and the conversation with it."""

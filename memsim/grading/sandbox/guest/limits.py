@@ -1,0 +1,55 @@
+"""What the operating system lets a process use."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import resource
+import signal
+from typing import NamedTuple
+
+_MIB = 1 << 20
+_OPEN_FILES = 64
+
+
+class Limited(NamedTuple):
+    """The limits of one question: see :class:`memsim.grading.assignment.assignment.Limits`."""
+
+    cpu_seconds: int
+    memory_mib: int
+    processes: int
+    file_mib: int
+
+
+def limit(to: Limited) -> None:
+    """Limit this process and those that it starts."""
+    limits = {
+        resource.RLIMIT_CPU: (to.cpu_seconds, to.cpu_seconds + 1),
+        resource.RLIMIT_AS: (to.memory_mib * _MIB,) * 2,
+        resource.RLIMIT_FSIZE: (to.file_mib * _MIB,) * 2,
+        resource.RLIMIT_NOFILE: (_OPEN_FILES,) * 2,
+        resource.RLIMIT_CORE: (0, 0),
+        resource.RLIMIT_NPROC: (_own_processes() + to.processes,) * 2,
+    }
+    for name, value in limits.items():
+        with contextlib.suppress(ValueError, OSError):  # a lower limit is in force already
+            resource.setrlimit(name, value)
+
+
+def _own_processes() -> int:
+    """Return how many processes this user has here; the limit counts them all."""
+    mine, count = os.getuid(), 0
+    with contextlib.suppress(OSError):
+        for name in os.listdir("/proc"):
+            with contextlib.suppress(OSError):
+                count += name.isdigit() and os.stat(f"/proc/{name}").st_uid == mine
+    return max(count, 2)
+
+
+def kill_others() -> None:
+    """Kill every process that this one may kill, but not itself.
+
+    Only where it may kill nothing but the submission's own processes.
+    """
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(-1, signal.SIGKILL)

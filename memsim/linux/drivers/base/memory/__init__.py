@@ -1,0 +1,1 @@
+"""Memory block devices: ``drivers/base/memory.c``."""

@@ -1,0 +1,193 @@
+"""Memory blocks: ``drivers/base/memory.c``, and the entry points that work on whole blocks.
+
+A memory block is the unit of /sys/devices/system/memory/memoryN: an integer number of sections that
+goes online and offline together.
+
+``device_online()`` and
+``device_offline()`` do what ``memory_subsys_online()``, ``memory_subsys_offline()`` and
+``memory_block_change_state()`` do under them.
+
+Left out: the boot parameter ``movable_node``, memory groups and the auto-movable policy, node
+links, probe and soft-offline files.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from memsim.errors import KernelError
+from memsim.linux.include.layout import section_nr_to_pfn
+from memsim.linux.mm.memory_hotplug.offline import offline_pages
+from memsim.linux.mm.memory_hotplug.online import (
+    adjust_present_page_count,
+    mhp_deinit_memmap_on_memory,
+    mhp_init_memmap_on_memory,
+    online_pages,
+)
+from memsim.linux.mm.memory_hotplug.zones import intersects, zone_for_pfn_range
+from memsim.state.trace import kernel_function
+
+if TYPE_CHECKING:
+    from memsim.linux.include.mmzone import Zone
+    from memsim.state.kernel import Kernel
+
+ONLINE_TYPES = ("offline", "online", "online_kernel", "online_movable")
+"""The words of sysfs for MMOP_OFFLINE, MMOP_ONLINE, MMOP_ONLINE_KERNEL, MMOP_ONLINE_MOVABLE."""
+
+
+@dataclass(slots=True)
+class MemoryBlock:
+    """``struct memory_block``: ``zone`` is None while not online, or when it spans several zones."""
+
+    block_id: int
+    start_pfn: int
+    nr_pages: int
+    state: str = "offline"
+    zone: Zone | None = None
+    nr_vmemmap_pages: int = 0
+    """Pages at the start that hold the struct pages of the block itself."""
+    nr_hwpoison: int = 0
+
+
+def memory_blocks_in(kernel: Kernel, pfn: int, nr_pages: int) -> list[MemoryBlock]:
+    """Return the memory blocks of a range; ENOENT if one is missing."""
+    first = pfn // kernel.block_pages
+    ids = range(first, first + nr_pages // kernel.block_pages)
+    return [find_memory_block(kernel, block_id) for block_id in ids]
+
+
+def find_memory_block(kernel: Kernel, block_id: int) -> MemoryBlock:
+    """Return a memory block by its id.
+
+    Raises
+    ------
+    KernelError
+        ENOENT: there is no /sys/devices/system/memory/memory<block_id>.
+    """
+    try:
+        found: MemoryBlock = kernel.memory_blocks[block_id]
+    except KeyError:
+        known = ", ".join(map(str, sorted(kernel.memory_blocks))) or "none"
+        message = f"there is no memory block {block_id}; present are {known}"
+        raise KernelError("ENOENT", "find_memory_block", message) from None
+    return found
+
+
+def set_state(kernel: Kernel, block: MemoryBlock, state: str) -> None:
+    """Change what sysfs shows as the block's state."""
+    block.state = state
+    kernel.state.set_block_state(block.block_id, state)
+
+
+def create_memory_block(kernel: Kernel, block_id: int, state: str = "offline") -> MemoryBlock:
+    """Make one memory block device."""
+    start = block_id * kernel.block_pages
+    block = MemoryBlock(block_id, start, kernel.block_pages)
+    kernel.memory_blocks[block_id] = block
+    set_state(kernel, block, state)
+    return block
+
+
+def boot_memory_blocks(kernel: Kernel) -> None:
+    """Make the blocks of boot memory, online, each with the one zone whose span it lies in, if it is one.
+
+    ``early_node_zone_for_memory_block()``, drivers/base/memory.c: zones without RAM do not count.
+    """
+    ids = {section_nr_to_pfn(nr) // kernel.block_pages for nr in kernel.memmap.sections}
+    populated = [zone for zone in kernel.state.zones if zone.populated]
+    for block_id in sorted(ids):
+        block = create_memory_block(kernel, block_id, "online")
+        zones = [zone for zone in populated if intersects(zone, block.start_pfn, block.nr_pages)]
+        block.zone = zones[0] if len(zones) == 1 else None
+
+
+# ---- online and offline ----------------------------------------------------------------------------
+
+
+@kernel_function
+def memory_block_online(kernel: Kernel, block: MemoryBlock, online_type: str) -> None:
+    """Bring the pages of a block online in the zone that ``online_type`` asks for.
+
+    Pages that hold the block's own memmap come first; they are counted as present when all is done.
+
+    Raises
+    ------
+    KernelError
+        EHWPOISON (6.12): pages of the block were poisoned. Else what ``online_pages()`` fails with.
+    """
+    if block.nr_hwpoison:
+        message = f"memory block {block.block_id} has {block.nr_hwpoison} poisoned pages"
+        raise KernelError("EHWPOISON", "memory_block_online", message)
+    zone = zone_for_pfn_range(kernel, online_type, block.start_pfn, block.nr_pages)
+    start, vmemmap = block.start_pfn, block.nr_vmemmap_pages
+    if vmemmap:
+        mhp_init_memmap_on_memory(kernel, start, vmemmap, zone)
+    try:
+        online_pages(kernel, start + vmemmap, block.nr_pages - vmemmap, zone)
+    except KernelError:
+        if vmemmap:
+            mhp_deinit_memmap_on_memory(kernel, start, vmemmap)
+        raise
+    if vmemmap:
+        adjust_present_page_count(kernel, start, vmemmap)
+    block.zone = zone
+
+
+@kernel_function
+def memory_block_offline(kernel: Kernel, block: MemoryBlock) -> None:
+    """Take the pages of a block offline; EINVAL for a block that spans several zones.
+
+    Pages that hold the block's own memmap are never isolated or migrated; they stop being present
+    before the rest is tried, and are present again if that fails.
+    """
+    if block.zone is None:
+        message = f"memory block {block.block_id} spans more than one zone"
+        raise KernelError("EINVAL", "memory_block_offline", message)
+    start, vmemmap = block.start_pfn, block.nr_vmemmap_pages
+    if vmemmap:
+        adjust_present_page_count(kernel, start, -vmemmap)
+    try:
+        offline_pages(kernel, start + vmemmap, block.nr_pages - vmemmap, block.zone)
+    except KernelError:
+        if vmemmap:
+            adjust_present_page_count(kernel, start, vmemmap)
+        raise
+    if vmemmap:
+        mhp_deinit_memmap_on_memory(kernel, start, vmemmap)
+    block.zone = None
+
+
+def device_online(kernel: Kernel, block: MemoryBlock, online_type: str = "online") -> bool:
+    """Do what writing ``online_type`` to the block's state file does; False: it was online already.
+
+    Raises
+    ------
+    KernelError
+        What ``online_pages()`` fails with; the block is offline then.
+    """
+    if block.state == "online":
+        return False
+    memory_block_online(kernel, block, "online" if online_type == "offline" else online_type)
+    set_state(kernel, block, "online")
+    return True
+
+
+def device_offline(kernel: Kernel, block: MemoryBlock) -> bool:
+    """Do what writing ``offline`` to the block's state file does; False: it was offline already.
+
+    Raises
+    ------
+    KernelError
+        What ``offline_pages()`` fails with; the block is online then.
+    """
+    if block.state == "offline":
+        return False
+    set_state(kernel, block, "going-offline")
+    try:
+        memory_block_offline(kernel, block)
+    except KernelError:
+        set_state(kernel, block, "online")
+        raise
+    set_state(kernel, block, "offline")
+    return True

@@ -1,0 +1,1 @@
+"""Models of files in ``drivers/hv/``."""

@@ -1,0 +1,1 @@
+"""The Hyper-V balloon driver: ``drivers/hv/hv_balloon.c``."""

@@ -1,0 +1,297 @@
+"""The Hyper-V balloon: a host that adds memory, takes pages out of use and gives them back.
+
+Models ``drivers/hv/hv_balloon.c``. Beside this module, :mod:`~memsim.linux.drivers.hv.hv_balloon.hot_add`
+is how it
+adds memory, :mod:`~memsim.linux.drivers.hv.hv_balloon.region` what it does to the pages of that memory.
+:class:`HvBalloon` plays both sides, driver and host; the host can be told to misbehave, see
+:meth:`HvBalloon.host_will`.
+
+Left out: version and capability negotiation, pressure reports, page reporting, hibernation, removal of the
+driver.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from memsim.errors import KernelError, MemsimError
+from memsim.fast.page_alloc import __free_pages, alloc_pages
+from memsim.linux.drivers.base.memory.notifier import register_memory_notifier
+from memsim.linux.drivers.host import answers
+from memsim.linux.drivers.hv.hv_balloon.hot_add import HotAddResponse, ha_pages_in_chunk, hot_add_req
+from memsim.linux.drivers.hv.hv_balloon.region import (
+    DRIVER,
+    HvDynmemDevice,
+    backed_pages,
+    hv_memory_notifier,
+    hv_online_page,
+    order_of_alike,
+)
+from memsim.linux.include.layout import PAGE_SHIFT, pageblock_nr_pages
+from memsim.linux.include.mmzone import MigrateType
+from memsim.linux.include.page_flags import PageType
+from memsim.linux.mm.memory_hotplug.online import set_online_page_callback
+from memsim.linux.mm.page_alloc.api import pcp_enabled
+from memsim.linux.mm.page_alloc.buddy import adjust_managed_page_count
+from memsim.linux.mm.show_mem import lru_sizes, si_mem_available
+from memsim.state.trace import kernel_function
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from memsim.state.kernel import Kernel
+
+    Range = tuple[int, int]
+    """(first pfn, pages), ``union dm_mem_page_range``."""
+
+PAGES_IN_2M = pageblock_nr_pages
+RANGES_IN_MESSAGE = (4096 - 16) // 8
+"""A response is at most a page: a header, then 8 bytes for each range."""
+MAX_PAGE_CNT, MAX_START_PAGE = (1 << 24) - 1, (1 << 40) - 1
+"""A range in a message has 24 bits for its size and 40 for its start."""
+ANSWERS = ("BUSY", "ERROR", "REPEAT")
+
+
+# ---- the host takes pages and gives them back ------------------------------------------------------
+
+
+def compute_balloon_floor(totalram_pages: int) -> int:
+    """Return how many pages must stay available, of so many: a continuous piecewise linear function.
+
+    >>> [compute_balloon_floor(mib << 8) >> 8 for mib in (16, 32, 128, 512, 2048, 8192, 32768)]
+    [16, 24, 72, 168, 360, 744, 1512]
+    """
+    for below, offset, shift in ((128, 8, 1), (512, 40, 2), (2048, 104, 3), (8192, 232, 4)):
+        if totalram_pages < mb_to_pages(below):
+            return mb_to_pages(offset) + (totalram_pages >> shift)
+    return mb_to_pages(488) + (totalram_pages >> 5)
+
+
+def mb_to_pages(mib: int) -> int:
+    """Return how many pages so many MiB are."""
+    return mib << 20 - PAGE_SHIFT
+
+
+def pages_above_floor(kernel: Kernel, num_pages: int) -> int:
+    """Return how many of the pages that the host asks for it may have."""
+    sizes = lru_sizes(kernel)
+    available = si_mem_available(kernel, sizes["Active(file)"] + sizes["Inactive(file)"])
+    allowed = available - compute_balloon_floor(kernel.state.totalram_pages)
+    if num_pages <= allowed:
+        return num_pages
+    reason = "not that much is available" if available < num_pages else "the rest is the balloon floor"
+    kernel.state.printk(f"hv_balloon: of {num_pages} pages asked for, {max(0, allowed)} can go: {reason}")
+    return max(0, allowed)
+
+
+@kernel_function
+def alloc_balloon_pages(kernel: Kernel, dm: HvDynmemDevice, num_pages: int, alloc_unit: int) -> list[Range]:
+    """Take blocks of ``alloc_unit`` pages out of use, as many as fit into one message."""
+    ranges: list[Range] = []
+    order = alloc_unit.bit_length() - 1
+    for _ in range(min(num_pages // alloc_unit, RANGES_IN_MESSAGE)):
+        try:
+            pfn = alloc_pages(kernel, order, MigrateType.UNMOVABLE)
+        except KernelError:
+            break
+        dm.num_pages_ballooned += alloc_unit
+        kernel.memmap.set_refcount(pfn, alloc_unit, 1)  # split_page()
+        kernel.memmap.set_type(pfn, alloc_unit, PageType.OFFLINE)
+        adjust_managed_page_count(kernel, pfn, alloc_unit, -1)
+        ranges.append((pfn, alloc_unit))
+    return ranges
+
+
+@kernel_function
+def free_balloon_pages(kernel: Kernel, dm: HvDynmemDevice, pfn: int, nr_pages: int) -> None:
+    """Give ballooned pages back to the buddy: one by one, or as blocks where that comes to the same."""
+    end = pfn + nr_pages
+    while pfn < end:
+        order = 0 if pcp_enabled(kernel, kernel.page_zone(pfn)) else order_of_alike(kernel, pfn, end)
+        size = 1 << order
+        kernel.memmap.clear_type(pfn, size, PageType.OFFLINE)
+        if order:
+            kernel.memmap.set_refcount(pfn + 1, size - 1, 0)
+        __free_pages(kernel, pfn, order)
+        dm.num_pages_ballooned -= size
+        adjust_managed_page_count(kernel, pfn, size)
+        pfn += size
+
+
+@kernel_function
+def balloon_up(
+    kernel: Kernel, dm: HvDynmemDevice, num_pages: int, send: Callable[[list[Range]], bool]
+) -> None:
+    """Balloon pages and send their ranges, message by message: 2 MiB at a time, then single pages.
+
+    When a message cannot be sent, its pages go back to the buddy, and that is the end.
+    """
+    num_pages, alloc_unit = pages_above_floor(kernel, num_pages), PAGES_IN_2M
+    while True:
+        ranges = alloc_balloon_pages(kernel, dm, num_pages, alloc_unit)
+        if not ranges and alloc_unit != 1:
+            alloc_unit = 1
+            continue
+        if not send(ranges):
+            kernel.state.printk("hv_balloon: the balloon response cannot be sent")
+            for pfn, nr_pages in ranges:
+                free_balloon_pages(kernel, dm, pfn, nr_pages)
+            return
+        num_pages -= len(ranges) * alloc_unit
+        if not ranges or not num_pages:
+            return
+
+
+@kernel_function
+def balloon_down(kernel: Kernel, dm: HvDynmemDevice, ranges: list[Range]) -> None:
+    """Take back what the host names; the driver does not check that it was ballooned."""
+    for pfn, nr_pages in ranges:
+        free_balloon_pages(kernel, dm, pfn, nr_pages)
+
+
+# ---- driver and host -------------------------------------------------------------------------------
+
+
+class HvBalloon(HvDynmemDevice):
+    """The one dynamic memory device of a machine, and the host behind it.
+
+    Another driver that was there first keeps the online page callback: ``callback_set`` is False then. The
+    driver does not look at what ``set_online_page_callback()`` returns and goes on. The memory that it adds
+    comes online by the other driver's rules, pages that the host does not back included.
+    """
+
+    def __init__(self, kernel: Kernel, name: str) -> None:
+        """Probe the device (``balloon_probe()``)."""
+        if DRIVER in kernel.driver_data:
+            msg = f"{name}: a machine has one Hyper-V balloon, and this one has {kernel.driver_data[DRIVER]}"
+            raise MemsimError(msg)
+        super().__init__(ha_pages_in_chunk(kernel))
+        self.kernel = kernel
+        self.name = name
+        self.responses: list[HotAddResponse] = []
+        """The answers to all hot-add requests so far."""
+        self.held: list[Range] = []
+        """What the host has in its balloon, in the order in which it heard of it."""
+        self._answers: list[str] = []
+        self._repeats = 0
+        kernel.driver_data[DRIVER] = self
+        self.callback_set = True
+        try:
+            set_online_page_callback(kernel, hv_online_page)
+        except KernelError:
+            self.callback_set = False
+        register_memory_notifier(kernel, self.memory_notifier)
+
+    def __repr__(self) -> str:
+        """Show the counters."""
+        counters = f"added {self.num_pages_added}, onlined {self.num_pages_onlined}"
+        return f"HvBalloon({self.name}: {counters}, ballooned {self.num_pages_ballooned})"
+
+    def memory_notifier(self, action: str, start_pfn: int, nr_pages: int) -> int:
+        """Listen to the memory notifier chain."""
+        return hv_memory_notifier(self.kernel, self, action, start_pfn, nr_pages)
+
+    def hot_add(self, start_pfn: int, nr_pages: int) -> HotAddResponse:
+        """Let the host back a range of pages and ask the driver to add them.
+
+        That nothing can be added is no error; the response says so. Blocks come online as the machine's
+        ``default_online_type`` says.
+
+        Returns
+        -------
+        HotAddResponse
+            Of the first request if the host repeats it; ``responses`` has all of them.
+
+        Raises
+        ------
+        MemsimError
+            A message has no room for such a range.
+        """
+        if not (0 <= start_pfn <= MAX_START_PAGE and 0 <= nr_pages <= MAX_PAGE_CNT):
+            msg = f"{self.name}: a message cannot name {nr_pages} pages at pfn {start_pfn:#x}"
+            raise MemsimError(msg)
+        first = len(self.responses)
+        times = 1 + (self._repeats > 0)
+        self._repeats -= times - 1
+        for _ in range(times):
+            response = hot_add_req(self.kernel, self, start_pfn, nr_pages)
+            self.responses.append(replace(response, received=self._send() == "OK"))
+        return self.responses[first]
+
+    def inflate(self, nr_pages: int) -> int:
+        """Let the host ask for pages; return how many it got."""
+        before = self.held_pages()
+        balloon_up(self.kernel, self, nr_pages, self._send_ranges)
+        return self.held_pages() - before
+
+    def deflate(self, nr_pages: int | None = None) -> int:
+        """Let the host give pages back, the oldest first; None: all. Return how many it gave.
+
+        A host that has fewer gives what it has.
+        """
+        held = self.held_pages()
+        left = held if nr_pages is None else min(nr_pages, held)
+        given: list[Range] = []
+        while left:
+            pfn, size = self.held.pop(0)
+            given.append((pfn, min(size, left)))
+            if size > left:
+                self.held.insert(0, (pfn + left, size - left))
+            left -= given[-1][1]
+        balloon_down(self.kernel, self, given)
+        self._send()
+        return held - self.held_pages()
+
+    def held_pages(self) -> int:
+        """Return how many pages the host has in its balloon."""
+        return sum(size for _, size in self.held)
+
+    def host_will(self, answer: str, times: int) -> None:
+        """Let the host misbehave.
+
+        ``BUSY``: the channel is full when the driver wants to answer. It sends a balloon response again
+        until it gets through; any other response it sends once, and the host never hears of it. ``ERROR``:
+        the channel refuses an answer. The driver takes the pages of a balloon response back; any other
+        response is lost. ``REPEAT``: the host sends a hot-add request twice, as if the first were lost.
+
+        Raises
+        ------
+        MemsimError
+            None of these, or too often; see :func:`memsim.linux.drivers.host.answers`.
+        """
+        said = answers(self.name, ANSWERS, answer, times)
+        if answer == "REPEAT":
+            self._repeats += times
+        else:
+            self._answers += said
+
+    def wait(self, seconds: int) -> None:
+        """Do nothing: this driver has no timer that acts on memory."""
+
+    def run(self) -> None:
+        """Do nothing: the work items have done their work when a request returns."""
+
+    def plugged_pages(self) -> int:
+        """Return how many pages the host backs by hot-add."""
+        return sum(
+            backed_pages(has, has.covered_start_pfn, has.covered_end_pfn) for has in self.ha_region_list
+        )
+
+    def _send(self) -> str:
+        """Send a response once (``vmbus_sendpacket()``)."""
+        return self._answers.pop(0) if self._answers else "OK"
+
+    def _send_ranges(self, ranges: list[Range]) -> bool:
+        """Send a balloon response, again and again while the channel is full; False: it is refused."""
+        answer = self._send()
+        while answer == "BUSY":
+            answer = self._send()
+        if answer == "OK":
+            self.held += ranges
+        return answer == "OK"
+
+
+def make(kernel: Kernel, spec: dict[str, Any]) -> HvBalloon:
+    """Return the device that a scenario describes."""
+    return HvBalloon(kernel, spec["name"])

@@ -1,0 +1,1 @@
+"""The virtio-mem driver: ``drivers/virtio/virtio_mem.c``."""

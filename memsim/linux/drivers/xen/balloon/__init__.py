@@ -1,0 +1,1 @@
+"""The Xen balloon driver: ``drivers/xen/balloon.c``."""

@@ -1,0 +1,253 @@
+"""Zones, migratetypes, and the free lists of a zone.
+
+Models ``struct zone`` and ``struct free_area`` of ``include/linux/mmzone.h``. One node; a zone has
+exactly the counters that memory hotplug moves.
+
+A free list is an ``OrderedDict`` of pfns whose *right* end is the kernel's list head: the page that
+``__rmqueue_smallest()`` takes next.
+
+Left out: NUMA nodes other than 0, ZONE_HIGHMEM, CMA, per-cpu vmstat deltas.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from enum import IntEnum
+from typing import TYPE_CHECKING
+
+from memsim.linux.include.layout import NR_PAGE_ORDERS
+
+if TYPE_CHECKING:
+    from memsim.linux.include.tracepoint import Trace
+
+
+class ZoneType(IntEnum):
+    """``enum zone_type`` of x86-64."""
+
+    DMA = 0
+    DMA32 = 1
+    NORMAL = 2
+    MOVABLE = 3
+    DEVICE = 4
+
+
+ZONE_NAMES = {
+    ZoneType.DMA: "DMA",
+    ZoneType.DMA32: "DMA32",
+    ZoneType.NORMAL: "Normal",
+    ZoneType.MOVABLE: "Movable",
+    ZoneType.DEVICE: "Device",
+}
+
+
+class MigrateType(IntEnum):
+    """``enum migratetype`` of a kernel without CONFIG_CMA."""
+
+    UNMOVABLE = 0
+    MOVABLE = 1
+    RECLAIMABLE = 2
+    HIGHATOMIC = 3
+    ISOLATE = 4
+
+
+MIGRATE_PCPTYPES = 3
+MIGRATE_TYPES = len(MigrateType)
+
+
+def migratetype_is_mergeable(migratetype: int) -> bool:
+    """Return whether free blocks of this type may merge with another mergeable type."""
+    return migratetype < MIGRATE_PCPTYPES
+
+
+FALLBACKS: dict[int, tuple[MigrateType, ...]] = {
+    MigrateType.UNMOVABLE: (MigrateType.RECLAIMABLE, MigrateType.MOVABLE),
+    MigrateType.MOVABLE: (MigrateType.RECLAIMABLE, MigrateType.UNMOVABLE),
+    MigrateType.RECLAIMABLE: (MigrateType.UNMOVABLE, MigrateType.MOVABLE),
+}
+
+_LOWER = (ZoneType.NORMAL, ZoneType.DMA32, ZoneType.DMA)
+ZONELISTS: dict[int, tuple[ZoneType, ...]] = {
+    MigrateType.UNMOVABLE: _LOWER,
+    MigrateType.MOVABLE: (ZoneType.MOVABLE, *_LOWER),
+    MigrateType.RECLAIMABLE: _LOWER,
+}
+"""The zones that an allocation tries: only movable ones may use ZONE_MOVABLE."""
+
+COUNTERS = (
+    "zone_start_pfn",
+    "spanned_pages",
+    "present_pages",
+    "present_early_pages",
+    "managed_pages",
+    "nr_isolate_pageblock",
+    "nr_free_pages",
+)
+
+
+class Zone:
+    """One zone: counters in pages, and ``free_area[order][migratetype]``.
+
+    All writes go through the methods below, which tell a running trace about them.
+    """
+
+    def __init__(self, zone_type: ZoneType) -> None:
+        """Make an empty zone."""
+        self.type = zone_type
+        self.name = ZONE_NAMES[zone_type]
+        self.trace: Trace | None = None
+        self.zone_start_pfn = 0
+        self.spanned_pages = 0
+        self.present_pages = 0
+        self.present_early_pages = 0
+        self.managed_pages = 0
+        self.nr_isolate_pageblock = 0
+        self.nr_free_pages = 0
+        """NR_FREE_PAGES: free pages that are not on a MIGRATE_ISOLATE list."""
+        self.free_area: list[list[OrderedDict[int, None]]] = [
+            [OrderedDict() for _ in range(MIGRATE_TYPES)] for _ in range(NR_PAGE_ORDERS)
+        ]
+        self._lent: set[tuple[int, int]] = set()
+        """Free lists that another zone uses, too: the first write to one makes it this zone's own."""
+        self.pcp: dict[tuple[int, int], OrderedDict[int, None]] = {}
+        """Per-cpu lists by (order, migratetype); like free lists, the right end is taken next."""
+        self.watermark: tuple[int, ...] = (0, 0, 0, 0)
+        """min, low, high, promo, in pages."""
+
+    def __repr__(self) -> str:
+        """Show the name and the counters."""
+        counts = ", ".join(f"{name}={getattr(self, name)}" for name in COUNTERS)
+        return f"Zone({self.name}: {counts})"
+
+    @property
+    def zone_end_pfn(self) -> int:
+        """The first pfn after the span."""
+        return self.zone_start_pfn + self.spanned_pages
+
+    @property
+    def populated(self) -> bool:
+        """``populated_zone()``: has present pages."""
+        return self.present_pages > 0
+
+    def nr_free(self, order: int) -> int:
+        """Return the free blocks of ``order`` over all migratetypes (``free_area.nr_free``)."""
+        return sum(map(len, self.free_area[order]))
+
+    @property
+    def pcp_count(self) -> int:
+        """Pages on per-cpu lists."""
+        return sum(len(blocks) << order for (order, _), blocks in self.pcp.items())
+
+    def copy(self) -> Zone:
+        """Return an independent copy without a trace."""
+        twin = self._with_own_counters()
+        twin.free_area = [[blocks.copy() for blocks in area] for area in self.free_area]
+        return twin
+
+    def share(self) -> Zone:
+        """Return a copy that shares the free lists with this zone until one of the two writes.
+
+        For zones that are written by the methods below only, as those of a tape are.
+        """
+        twin = self._with_own_counters()
+        twin.free_area = [list(area) for area in self.free_area]
+        self._lent = {(order, kind) for order in range(NR_PAGE_ORDERS) for kind in range(MIGRATE_TYPES)}
+        twin._lent = set(self._lent)  # noqa: SLF001 (another zone)
+        return twin
+
+    def _with_own_counters(self) -> Zone:
+        """Return a zone with the same counters, watermarks and per-cpu lists."""
+        twin = Zone(self.type)
+        for name in COUNTERS:
+            setattr(twin, name, getattr(self, name))
+        twin.pcp = {key: blocks.copy() for key, blocks in self.pcp.items()}
+        twin.watermark = self.watermark
+        return twin
+
+    def _own(self, order: int, migratetype: int) -> OrderedDict[int, None]:
+        """Return a free list that only this zone uses."""
+        area = self.free_area[order]
+        if (order, migratetype) in self._lent:
+            self._lent.remove((order, migratetype))
+            area[migratetype] = area[migratetype].copy()
+        return area[migratetype]
+
+    # ---- writes ------------------------------------------------------------------------------
+
+    def add(self, counter: str, delta: int) -> None:
+        """Add ``delta`` pages (or pageblocks) to a counter."""
+        if self.trace is not None:
+            self.trace.write(self.name, "add", counter, delta)
+        setattr(self, counter, getattr(self, counter) + delta)
+
+    def set_span(self, start_pfn: int, spanned_pages: int) -> None:
+        """Set the extent of the zone, holes included."""
+        if self.trace is not None:
+            self.trace.write(self.name, "set_span", start_pfn, spanned_pages)
+        self.zone_start_pfn = start_pfn
+        self.spanned_pages = spanned_pages
+
+    def add_to_free_list(self, pfn: int, order: int, migratetype: int) -> None:
+        """Put a block at the head of a free list (``list_add``)."""
+        if self.trace is not None:
+            self.trace.write(self.name, "add_to_free_list", pfn, order, migratetype)
+        blocks = self._own(order, migratetype) if self._lent else self.free_area[order][migratetype]
+        blocks[pfn] = None
+
+    def add_to_free_list_tail(self, pfn: int, order: int, migratetype: int) -> None:
+        """Put a block at the tail of a free list (``list_add_tail``)."""
+        if self.trace is not None:
+            self.trace.write(self.name, "add_to_free_list_tail", pfn, order, migratetype)
+        blocks = self._own(order, migratetype) if self._lent else self.free_area[order][migratetype]
+        blocks[pfn] = None
+        blocks.move_to_end(pfn, last=False)
+
+    def del_from_free_list(self, pfn: int, order: int, migratetype: int) -> None:
+        """Take a block off the free list that it is on (``list_del``)."""
+        if self.trace is not None:
+            self.trace.write(self.name, "del_from_free_list", pfn, order, migratetype)
+        blocks = self._own(order, migratetype) if self._lent else self.free_area[order][migratetype]
+        del blocks[pfn]
+
+    def add_run_to_free_list_tail(self, pfns: range, order: int, migratetype: int) -> None:
+        """Put many blocks at the tail of a free list, one after the other."""
+        if self.trace is not None:
+            self.trace.write(self.name, "add_run_to_free_list_tail", pfns, order, migratetype)
+        blocks = self._own(order, migratetype) if self._lent else self.free_area[order][migratetype]
+        to_end = blocks.move_to_end
+        for pfn in pfns:
+            blocks[pfn] = None
+            to_end(pfn, False)  # noqa: FBT003 (a keyword takes half as long again)
+
+    def del_run_from_free_list(self, pfns: range, order: int, migratetype: int) -> None:
+        """Take many blocks off the free list that they are on."""
+        if self.trace is not None:
+            self.trace.write(self.name, "del_run_from_free_list", pfns, order, migratetype)
+        blocks = self._own(order, migratetype) if self._lent else self.free_area[order][migratetype]
+        for pfn in pfns:
+            del blocks[pfn]
+
+    def set_watermark(self, marks: tuple[int, ...]) -> None:
+        """Set min, low, high and promo watermark."""
+        if self.trace is not None:
+            self.trace.write(self.name, "set_watermark", marks)
+        self.watermark = marks
+
+    def pcp_add(self, pfn: int, order: int, migratetype: int) -> None:
+        """Put a freed block on a per-cpu list; it is the next to be taken."""
+        if self.trace is not None:
+            self.trace.write(self.name, "pcp_add", pfn, order, migratetype)
+        self.pcp.setdefault((order, migratetype), OrderedDict())[pfn] = None
+
+    def pcp_add_tail(self, pfn: int, order: int, migratetype: int) -> None:
+        """Put a block at the far end of a per-cpu list."""
+        if self.trace is not None:
+            self.trace.write(self.name, "pcp_add_tail", pfn, order, migratetype)
+        blocks = self.pcp.setdefault((order, migratetype), OrderedDict())
+        blocks[pfn] = None
+        blocks.move_to_end(pfn, last=False)
+
+    def pcp_del(self, pfn: int, order: int, migratetype: int) -> None:
+        """Take a block off a per-cpu list."""
+        if self.trace is not None:
+            self.trace.write(self.name, "pcp_del", pfn, order, migratetype)
+        del self.pcp[order, migratetype][pfn]

@@ -1,0 +1,98 @@
+"""Poisoned pages: ``mm/memory-failure.c``, as far as memory hotplug meets them.
+
+A poisoned page stays counted as managed. Offlining skips it. What becomes of the mark when the block
+comes online again differs between the releases, not because of the patch: 6.1 forgets it, 6.12 refuses.
+
+Left out: killing processes, hugetlb and THP, soft offlining, unpoisoning, device memory.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from memsim.errors import KernelError
+from memsim.linux.include.page_flags import PageFlag
+from memsim.linux.kernel.resource import pfn_section_valid
+from memsim.linux.mm.page_alloc.buddy import account_freepages, del_page_from_free_list
+from memsim.linux.mm.page_isolation import find_large_buddy
+from memsim.state.section import POISON_FLAGS
+from memsim.state.trace import kernel_function
+
+if TYPE_CHECKING:
+    from memsim.state.kernel import Kernel
+
+
+@kernel_function
+def memory_failure(kernel: Kernel, pfn: int) -> None:
+    """Poison a page (``hard_offline_page``): it is never handed out again.
+
+    Raises
+    ------
+    KernelError
+        ENXIO: the page is not online. EHWPOISON: it is poisoned already. EBUSY: the kernel itself uses
+        the page, so it stays in use, though marked.
+    """
+    stage, memmap = "memory_failure", kernel.memmap
+    if memmap.pfn_to_online_page(pfn) is None or not pfn_section_valid(kernel, pfn):
+        raise KernelError("ENXIO", stage, f"pfn {pfn:#x} is not online memory")
+    flags = memmap.flags(pfn)
+    if flags & PageFlag.HWPOISON:
+        raise KernelError("EHWPOISON", stage, f"pfn {pfn:#x} is poisoned already")
+    memmap.set_flags(pfn, 1, PageFlag.HWPOISON)
+    count_poisoned(kernel, pfn)
+    if take_page_off_buddy(kernel, pfn):
+        memmap.set_refcount(pfn, 1, 1)
+    elif flags & PageFlag.LRU:
+        memmap.clear_flags(pfn, 1, PageFlag.LRU)
+        kernel.lost(pfn)
+    else:
+        message = f"pfn {pfn:#x} is used by the kernel: ignored, but marked"
+        raise KernelError("EBUSY", stage, message)
+
+
+def count_poisoned(kernel: Kernel, pfn: int) -> None:
+    """Count a poisoned page, on 6.12 in its memory block too (``memblk_nr_poison_inc()``)."""
+    kernel.num_poisoned_pages += 1
+    if kernel.release.counts_poison_by_block:
+        kernel.memory_blocks[pfn // kernel.block_pages].nr_hwpoison += 1
+
+
+def clear_hwpoisoned_pages(kernel: Kernel, pfn: int, nr_pages: int, counted: int) -> None:
+    """Count the poisoned pages of a block that goes away no longer; 6.12 has ``counted`` them.
+
+    6.1 goes by the marks in its memmap, and does not find those that were lost when it came online again.
+    """
+    if kernel.release.counts_poison_by_block:
+        kernel.num_poisoned_pages -= counted
+        return
+    for section, at in kernel.memmap.spans(pfn, nr_pages):
+        flags = section.pages.flags[at]
+        marked = (flags & np.uint32(PageFlag.HWPOISON) != 0) & (flags != np.uint32(POISON_FLAGS))
+        kernel.num_poisoned_pages -= int(marked.sum())
+
+
+def take_page_off_buddy(kernel: Kernel, pfn: int) -> bool:
+    """Take one page out of the free block it is in, giving the rest back; False if it is not free."""
+    zone = kernel.page_zone(pfn)
+    free_block = find_large_buddy(kernel, pfn, zone)
+    if free_block is None:
+        return False
+    head, order = free_block
+    migratetype = del_page_from_free_list(kernel, zone, head, order)
+    break_down_buddy_pages(kernel, head, pfn, order, migratetype)
+    account_freepages(zone, -1, migratetype)
+    return True
+
+
+def break_down_buddy_pages(kernel: Kernel, head: int, target: int, order: int, migratetype: int) -> None:
+    """Halve a block until ``target`` is alone, putting every other half on its free list."""
+    zone = kernel.page_zone(head)
+    while order > 0:
+        order -= 1
+        middle = head + (1 << order)
+        other = head if target >= middle else middle
+        head = middle if target >= middle else head
+        kernel.memmap.set_buddy_order(other, order)
+        zone.add_to_free_list(other, order, migratetype)

@@ -1,0 +1,319 @@
+"""Memory hotplug: ``mm/memory_hotplug.c``.
+
+``arch_add_memory()`` gives memory struct pages, ``online_pages()`` initialises them and gives the pages
+to the buddy, ``arch_remove_memory()`` takes the struct pages away. The way back, ``offline_pages()``, is in
+:mod:`memsim.linux.mm.memory_hotplug.offline`. Functions here work on pfn ranges;
+:mod:`memsim.linux.drivers.base.memory.blocks` calls them for memory blocks.
+
+``arch_add_memory()`` here does what ``add_pages()`` and ``__add_pages()`` do under it in the kernel.
+
+Left out: the direct map (``init_memory_mapping()``), a memmap of single pages where no 2 MiB block is free
+(the kernel falls back to that, the model to ENOMEM), NUMA nodes, memory groups, kswapd and kcompactd.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from memsim.errors import KernelError
+from memsim.fast.memory_hotplug import fresh_pages_at_end, online_fresh_sections
+from memsim.fast.page_alloc import __free_pages, alloc_pages
+from memsim.linux.drivers.base.memory.notifier import memory_notify
+from memsim.linux.include.layout import (
+    PAGE_SHIFT,
+    PAGES_PER_SECTION,
+    PAGES_PER_SUBSECTION,
+    SIZEOF_STRUCT_PAGE,
+    VMEMMAP_PAGES_PER_SECTION,
+    count_trailing_zeros,
+    hex_range,
+    is_aligned,
+    naturally_aligned_order,
+    pageblock_nr_pages,
+    pfn_to_section_nr,
+    section_nr_to_pfn,
+)
+from memsim.linux.include.mmzone import MigrateType, Zone, ZoneType
+from memsim.linux.include.page_flags import LIVE, PRESENT, ZONE_MASK, ZONE_SHIFT, PageFlag, PageType
+from memsim.linux.kernel.resource import pfn_section_valid
+from memsim.linux.mm.mm_init import MEMINIT_HOTPLUG, memmap_init_range
+from memsim.linux.mm.page_alloc.buddy import __free_pages_core
+from memsim.linux.mm.page_alloc.watermarks import init_per_zone_wmark_min
+from memsim.linux.mm.page_isolation import undo_isolate_page_range
+from memsim.patch import Hunk
+from memsim.state.trace import kernel_function
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from memsim.state.kernel import Kernel
+
+    OnlinePageCallback = Callable[[Kernel, int, int], None]
+VMEMMAP_ORDER = count_trailing_zeros(VMEMMAP_PAGES_PER_SECTION)
+
+
+# ---- zones grow and shrink -------------------------------------------------------------------------
+
+
+@kernel_function
+def move_pfn_range_to_zone(
+    kernel: Kernel, zone: Zone, pfn: int, nr_pages: int, migratetype: int, altmap_pages: int = 0
+) -> None:
+    """Grow the zone over a range and initialise its memmap; no counter but the span moves."""
+    start = min(pfn, zone.zone_start_pfn) if zone.spanned_pages else pfn
+    end = max(pfn + nr_pages, zone.zone_end_pfn)
+    zone.set_span(start, end - start)
+    memmap_init_range(kernel, pfn, nr_pages, zone.type, MEMINIT_HOTPLUG, migratetype, altmap_pages)
+
+
+@kernel_function
+def remove_pfn_range_from_zone(kernel: Kernel, zone: Zone, pfn: int, nr_pages: int) -> None:
+    """Shrink the zone when the range is at one of its ends; with debug_vm poison the memmap."""
+    kernel.memmap.clear_flags(pfn, nr_pages, LIVE)
+    if kernel.debug_vm:
+        kernel.memmap.poison(pfn, nr_pages)
+    if zone.type == ZoneType.DEVICE:
+        return  # its span only grows
+    end = pfn + nr_pages
+    if zone.zone_start_pfn == pfn:
+        first = outermost_page(kernel, zone, end, zone.zone_end_pfn, from_start=True)
+        zone.set_span(first or 0, zone.zone_end_pfn - first if first is not None else 0)
+    elif zone.zone_end_pfn == end:
+        last = outermost_page(kernel, zone, zone.zone_start_pfn, pfn, from_start=False)
+        start = 0 if last is None else zone.zone_start_pfn
+        zone.set_span(start, 0 if last is None else last + 1 - start)
+
+
+def outermost_page(kernel: Kernel, zone: Zone, low: int, high: int, *, from_start: bool) -> int | None:
+    """Return the first (or last) page in [low, high) that is online and in the zone, or None.
+
+    ``find_smallest_section_pfn()`` and ``find_biggest_section_pfn()``; they look at one page for each
+    2 MiB sub-section, and pass over sub-sections of boot memory without RAM.
+    """
+    numbers = range(pfn_to_section_nr(low), pfn_to_section_nr(high - 1) + 1)
+    for nr in numbers if from_start else reversed(numbers):
+        section = kernel.memmap.sections.get(nr)
+        if section is None or not section.online:
+            continue
+        start = max(low, section_nr_to_pfn(nr))
+        stop = min(high, section_nr_to_pfn(nr + 1))
+        step = PAGES_PER_SUBSECTION
+        looked_at = np.arange(start, stop, step) if from_start else np.arange(stop - 1, start - 1, -step)
+        flags = section.pages.flags[looked_at % PAGES_PER_SECTION]
+        for pfn in looked_at[flags & np.uint32(ZONE_MASK) == np.uint32(zone.type << ZONE_SHIFT)].tolist():
+            if pfn_section_valid(kernel, pfn):
+                return int(pfn)
+    return None
+
+
+# ---- the online page callback ----------------------------------------------------------------------
+
+
+def set_online_page_callback(kernel: Kernel, callback: OnlinePageCallback) -> None:
+    """Let a driver decide what happens to pages that come online: one driver, for all memory.
+
+    Raises
+    ------
+    KernelError
+        EINVAL: another driver's callback is already set.
+    """
+    if kernel.online_page_callback is not None:
+        message = "another online page callback is set; there is one for the whole system"
+        raise KernelError("EINVAL", "set_online_page_callback", message)
+    kernel.online_page_callback = callback
+
+
+def restore_online_page_callback(kernel: Kernel, callback: OnlinePageCallback) -> None:
+    """Go back to generic_online_page(); EINVAL unless ``callback`` is the one that is set."""
+    if kernel.online_page_callback != callback:
+        message = "this callback is not the one that is set"
+        raise KernelError("EINVAL", "restore_online_page_callback", message)
+    kernel.online_page_callback = None
+
+
+@kernel_function
+def generic_online_page(kernel: Kernel, pfn: int, order: int) -> None:
+    """Give a chunk of a block that comes online to the buddy: the default callback.
+
+    Without the hunk MEMINIT_CONTEXT, MemTotal moves here, after the pages are free.
+    """
+    __free_pages_core(kernel, pfn, order, MEMINIT_HOTPLUG)
+    if not kernel.has(Hunk.MEMINIT_CONTEXT):
+        kernel.state.totalram_pages_add(1 << order)
+
+
+# ---- online ----------------------------------------------------------------------------------------
+
+
+def check_online_range(stage: str, pfn: int, nr_pages: int) -> None:
+    """Refuse (EINVAL) a range that does not start at a pageblock and end at a section."""
+    end = pfn + nr_pages
+    if nr_pages <= 0 or not is_aligned(pfn, pageblock_nr_pages):
+        message = f"pfn {pfn:#x}, {nr_pages} pages: must start at a pageblock and not be empty"
+        raise KernelError("EINVAL", stage, message)
+    if not is_aligned(end, PAGES_PER_SECTION):
+        message = f"{hex_range(pfn, nr_pages)} must end where a section ends"
+        raise KernelError("EINVAL", stage, message)
+
+
+@kernel_function
+def online_pages(kernel: Kernel, pfn: int, nr_pages: int, zone: Zone) -> None:
+    """Bring a range online in ``zone``.
+
+    Raises
+    ------
+    KernelError
+        EINVAL for a misaligned range; the errno of a listener that vetoed MEM_GOING_ONLINE, with the
+        zone's span as it was and no callback called.
+    """
+    check_online_range("online_pages", pfn, nr_pages)
+    move_pfn_range_to_zone(kernel, zone, pfn, nr_pages, MigrateType.ISOLATE)
+    try:
+        memory_notify(kernel, "MEM_GOING_ONLINE", pfn, nr_pages)
+    except KernelError:
+        memory_notify(kernel, "MEM_CANCEL_ONLINE", pfn, nr_pages)
+        remove_pfn_range_from_zone(kernel, zone, pfn, nr_pages)
+        raise
+    at_once = fresh_pages_at_end(kernel, zone, pfn, nr_pages)
+    in_steps = nr_pages - at_once
+    if in_steps:
+        zone.add("nr_isolate_pageblock", in_steps // pageblock_nr_pages)
+        online_pages_range(kernel, pfn, in_steps)
+        adjust_present_page_count(kernel, pfn, in_steps)
+        undo_isolate_page_range(kernel, pfn, in_steps, MigrateType.MOVABLE)
+    if at_once:
+        online_fresh_sections(kernel, zone, pfn + in_steps, at_once)
+    init_per_zone_wmark_min(kernel)
+    memory_notify(kernel, "MEM_ONLINE", pfn, nr_pages)
+
+
+@kernel_function
+def online_pages_range(kernel: Kernel, pfn: int, nr_pages: int) -> None:
+    """Call the online page callback for each chunk: the largest order that alignment allows.
+
+    A chunk is not clipped to the end of the range; that the range ends at a section makes it right.
+    """
+    callback, chunk, end = kernel.online_page_callback or generic_online_page, pfn, pfn + nr_pages
+    while chunk < end:
+        order = naturally_aligned_order(chunk)
+        callback(kernel, chunk, order)
+        chunk += 1 << order
+    for nr in range(pfn_to_section_nr(pfn), pfn_to_section_nr(pfn + nr_pages - 1) + 1):
+        kernel.memmap.set_online(nr, online=True)
+
+
+@kernel_function
+def adjust_present_page_count(kernel: Kernel, pfn: int, nr_pages: int) -> None:
+    """Count a range as present: all of it, whatever the callback withheld. Negative: no longer."""
+    zone = kernel.page_zone(pfn)
+    zone.add("present_pages", nr_pages)
+    if kernel.memmap.section(pfn).early:
+        zone.add("present_early_pages", nr_pages)
+    change = kernel.memmap.set_flags if nr_pages > 0 else kernel.memmap.clear_flags
+    change(pfn, abs(nr_pages), PRESENT)
+
+
+# ---- self-hosted vmemmap ---------------------------------------------------------------------------
+
+
+@kernel_function
+def mhp_init_memmap_on_memory(kernel: Kernel, pfn: int, nr_pages: int, zone: Zone) -> None:
+    """Initialise the pages at the start of a block that hold the struct pages of the block.
+
+    They are PG_reserved before the patch. After it they lose the type Offline that they were born with
+    (hunk MEMORY_HOTPLUG): what they hold is live, and must be dumped and saved like any other data.
+    """
+    move_pfn_range_to_zone(kernel, zone, pfn, nr_pages, MigrateType.UNMOVABLE)
+    if kernel.has(Hunk.MEMORY_HOTPLUG):
+        kernel.memmap.clear_type(pfn, nr_pages, PageType.OFFLINE)
+    kernel.memmap.set_flags(pfn, nr_pages, PageFlag.VMEMMAP_SELF_HOSTED)
+    set_covered_sections(kernel, pfn, nr_pages, online=True)
+
+
+@kernel_function
+def mhp_deinit_memmap_on_memory(kernel: Kernel, pfn: int, nr_pages: int) -> None:
+    """Let the zone go of self-hosted vmemmap; the pages keep holding the memmap until removal."""
+    set_covered_sections(kernel, pfn, nr_pages, online=False)
+    remove_pfn_range_from_zone(kernel, kernel.page_zone(pfn), pfn, nr_pages)
+
+
+def set_covered_sections(kernel: Kernel, pfn: int, nr_pages: int, *, online: bool) -> None:
+    """Mark the sections that a range of self-hosted vmemmap covers as a whole."""
+    for nr in range(pfn_to_section_nr(pfn), pfn_to_section_nr(pfn + nr_pages)):
+        kernel.memmap.set_online(nr, online)
+
+
+def mhp_supports_memmap_on_memory(kernel: Kernel, nr_pages: int) -> bool:
+    """Return whether a range of this size can hold its own memmap on this kernel.
+
+    6.1 takes exactly one memory block, 6.12 any number of them. The memmap of a block must be whole
+    pageblocks, so that what is left can be onlined.
+    """
+    vmemmap = vmemmap_pages(kernel.block_pages)
+    fits = nr_pages == kernel.block_pages or kernel.release.self_hosts_each_block
+    return fits and is_aligned(vmemmap, pageblock_nr_pages)
+
+
+def vmemmap_pages(nr_pages: int) -> int:
+    """Return how many pages hold the struct pages of ``nr_pages``.
+
+    >>> vmemmap_pages(32768)
+    512
+    """
+    return nr_pages * SIZEOF_STRUCT_PAGE >> PAGE_SHIFT
+
+
+# ---- add and remove --------------------------------------------------------------------------------
+
+
+def check_block_aligned(kernel: Kernel, stage: str, pfn: int, nr_pages: int) -> None:
+    """Refuse (EINVAL) what is not a whole number of memory blocks."""
+    unit = kernel.block_pages
+    if nr_pages <= 0 or not is_aligned(pfn, unit) or not is_aligned(nr_pages, unit):
+        message = (
+            f"pfn {pfn:#x}, {nr_pages} pages: start and size must be multiples of the memory block "
+            f"size ({unit} pages), and the size not 0"
+        )
+        raise KernelError("EINVAL", stage, message)
+
+
+@kernel_function
+def arch_add_memory(kernel: Kernel, pfn: int, nr_pages: int, *, altmap: bool = False) -> None:
+    """Make sections present; their struct pages stay uninitialised.
+
+    Without an altmap the memory for the struct pages is taken from the buddy, 2 MiB for each section.
+
+    Raises
+    ------
+    KernelError
+        EEXIST: a section is present already. ENOMEM: no free 2 MiB block for the memmap of a section.
+        Nothing stays behind.
+    """
+    first = pfn_to_section_nr(pfn)
+    for nr in range(first, first + nr_pages // PAGES_PER_SECTION):
+        try:
+            sparse_add_section(kernel, nr, altmap=altmap)
+        except KernelError:
+            arch_remove_memory(kernel, pfn, (nr - first) * PAGES_PER_SECTION)
+            raise
+
+
+def sparse_add_section(kernel: Kernel, nr: int, *, altmap: bool) -> None:
+    """Make one section present; EEXIST if it is populated already."""
+    if nr in kernel.memmap.sections:
+        raise KernelError("EEXIST", "sparse_add_section", f"section {nr} is populated already")
+    if not altmap:
+        kernel.vmemmap[nr] = alloc_pages(kernel, VMEMMAP_ORDER, MigrateType.UNMOVABLE)
+    kernel.memmap.add_section(nr)
+
+
+@kernel_function
+def arch_remove_memory(kernel: Kernel, pfn: int, nr_pages: int) -> None:
+    """Take sections away; a memmap that was taken from the buddy goes back there."""
+    first = pfn_to_section_nr(pfn)
+    for nr in range(first, first + nr_pages // PAGES_PER_SECTION):
+        kernel.memmap.remove_section(nr)
+        if nr in kernel.vmemmap:
+            __free_pages(kernel, kernel.vmemmap.pop(nr), VMEMMAP_ORDER)

@@ -1,0 +1,1 @@
+"""The buddy allocator: ``mm/page_alloc.c``."""

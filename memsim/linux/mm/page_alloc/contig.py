@@ -1,0 +1,87 @@
+"""Allocating a given range: ``alloc_contig_range()`` of ``mm/page_alloc.c``.
+
+Left out: ``alloc_contig_pages()``, which looks for a range by itself; compound (gigantic) pages;
+compaction of pages on movable_ops; CMA.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from memsim.errors import KernelError
+from memsim.fast.page_alloc_bulk import free_range
+from memsim.linux.include.layout import hex_range
+from memsim.linux.include.mmzone import MigrateType
+from memsim.linux.mm.memory_hotplug.offline import lru_pages, migrate_pages
+from memsim.linux.mm.page_alloc.api import drain_all_pages
+from memsim.linux.mm.page_alloc.buddy import del_page_from_free_list, free_blocks_in
+from memsim.linux.mm.page_isolation import (
+    find_large_buddy,
+    start_isolate_page_range,
+    test_pages_isolated,
+    undo_isolate_page_range,
+)
+from memsim.state.trace import kernel_function
+
+if TYPE_CHECKING:
+    from memsim.state.kernel import Kernel
+
+MIGRATE_TRIES = 5
+
+
+@kernel_function
+def alloc_contig_range(
+    kernel: Kernel, pfn: int, nr_pages: int, migratetype: int = MigrateType.MOVABLE
+) -> None:
+    """Allocate exactly this range: isolate it, move away what is in it, take it off the free lists.
+
+    Afterwards every page has refcount 1 and no type. The managed counter does not move: who wants the
+    pages to be gone must say so. The isolation ends in any case, even that of somebody else who was there
+    first, and pageblocks of the range that were isolated are of ``migratetype`` then.
+
+    Raises
+    ------
+    KernelError
+        EBUSY: a page cannot be moved, or somebody else isolates the range. ENOMEM: there is no free page
+        elsewhere to move a page to. EINTR: a signal arrived.
+    """
+    try:
+        start_isolate_page_range(kernel, pfn, nr_pages, memory_offline=False, report_failure=False)
+        drain_all_pages(kernel)
+        migrate_away(kernel, pfn, nr_pages)
+        larger = find_large_buddy(kernel, pfn, kernel.page_zone(pfn))
+        start = larger[0] if larger is not None else pfn
+        test_pages_isolated(kernel, start, pfn + nr_pages - start, memory_offline=False)
+        end = isolate_freepages_range(kernel, start, pfn + nr_pages)
+        free_contig_range(kernel, start, pfn - start)
+        free_contig_range(kernel, pfn + nr_pages, end - pfn - nr_pages)
+    finally:
+        undo_isolate_page_range(kernel, pfn, nr_pages, migratetype)
+
+
+def migrate_away(kernel: Kernel, pfn: int, nr_pages: int) -> None:
+    """Migrate movable pages, a few times over; what stays is found by the test that follows."""
+    for _ in range(MIGRATE_TRIES):
+        if kernel.signal_pending():
+            message = f"a signal arrived while {hex_range(pfn, nr_pages)} was being emptied"
+            raise KernelError("EINTR", "alloc_contig_range", message)
+        pfns = lru_pages(kernel, pfn, nr_pages)
+        if not pfns:
+            return
+        migrate_pages(kernel, pfns)
+
+
+def isolate_freepages_range(kernel: Kernel, pfn: int, end: int) -> int:
+    """Take every free block that starts in the range, as single pages; returns where the last ends."""
+    zone, reached = kernel.page_zone(pfn), end
+    for head, order in free_blocks_in(kernel, pfn, end - pfn):
+        del_page_from_free_list(kernel, zone, head, order)
+        kernel.memmap.set_refcount(head, 1 << order, 1)
+        reached = max(reached, head + (1 << order))
+    return reached
+
+
+@kernel_function
+def free_contig_range(kernel: Kernel, pfn: int, nr_pages: int) -> None:
+    """Free single pages one by one; the managed counter does not move."""
+    free_range(kernel, pfn, nr_pages)

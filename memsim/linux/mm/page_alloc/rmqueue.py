@@ -1,0 +1,230 @@
+"""Taking blocks off the free lists: ``__rmqueue()`` and its fallbacks in ``mm/page_alloc.c``.
+
+A request that its own migratetype cannot serve falls back to another type. 6.12 first tries to *claim* a
+whole pageblock of that type, then *steals* a block and leaves the rest to its owners. 6.1 always moves what
+it takes to its own list (``steal_suitable_fallback()``), so that a free block can be on a list that is not of
+its pageblock's type. That has nothing to do with the patch.
+
+Left out: CMA, high-order atomic reserves, watermark boosting, ALLOC_NOFRAGMENT.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from memsim.linux.include.layout import (
+    MAX_PAGE_ORDER,
+    NR_PAGE_ORDERS,
+    pageblock_nr_pages,
+    pageblock_order,
+    pageblock_start_pfn,
+)
+from memsim.linux.include.mmzone import FALLBACKS, MigrateType, Zone
+from memsim.linux.include.page_flags import PAGE_FLAGS_CHECK_AT_PREP, PageFlag
+from memsim.linux.mm.page_alloc.buddy import (
+    account_freepages,
+    bad_page,
+    check_pages_enabled,
+    del_page_from_free_list,
+    find_bad_pages,
+    free_blocks_in,
+    move_freepages_block,
+    move_to_free_list,
+    page_bad_reason,
+)
+
+if TYPE_CHECKING:
+    from collections import OrderedDict
+
+    from memsim.state.kernel import Kernel
+
+Range = tuple[int, int]
+"""(first pfn, first pfn after it)."""
+
+
+def head_of(blocks: OrderedDict[int, None], within: Range | None) -> int | None:
+    """Return the block that is taken next, or None; ``within`` limits the search to a pfn range."""
+    for pfn in reversed(blocks):
+        if within is None or within[0] <= pfn < within[1]:
+            return pfn
+    return None
+
+
+def expand(kernel: Kernel, zone: Zone, pfn: int, low: int, high: int, migratetype: int) -> None:
+    """Give the upper halves back until a block of order ``high`` has shrunk to ``low``."""
+    while high > low:
+        high -= 1
+        kernel.memmap.set_buddy_order(pfn + (1 << high), high)
+        zone.add_to_free_list(pfn + (1 << high), high, migratetype)
+
+
+def page_del_and_expand(kernel: Kernel, zone: Zone, pfn: int, low: int, high: int, migratetype: int) -> int:
+    """Take a block of order ``high`` off its list, keep ``low`` of it, put the rest back."""
+    taken_from = del_page_from_free_list(kernel, zone, pfn, high)
+    account_freepages(zone, -(1 << high), taken_from)
+    expand(kernel, zone, pfn, low, high, migratetype)
+    account_freepages(zone, (1 << high) - (1 << low), migratetype)
+    return pfn
+
+
+def __rmqueue_smallest(
+    kernel: Kernel, zone: Zone, order: int, migratetype: int, within: Range | None = None
+) -> int | None:
+    """Take the head of the smallest sufficient list of one migratetype."""
+    for high in range(order, NR_PAGE_ORDERS):
+        pfn = head_of(zone.free_area[high][migratetype], within)
+        if pfn is not None:
+            return page_del_and_expand(kernel, zone, pfn, order, high, migratetype)
+    return None
+
+
+def find_fallback(zone: Zone, order: int, migratetype: int, within: Range | None) -> tuple[int, int] | None:
+    """Return (pfn, migratetype) of the first block of ``order`` on a fallback list, or None."""
+    for fallback in FALLBACKS.get(migratetype, ()):
+        pfn = head_of(zone.free_area[order][fallback], within)
+        if pfn is not None:
+            return pfn, fallback
+    return None
+
+
+def should_claim(order: int, migratetype: int) -> bool:
+    """Return whether a fallback block is worth taking its whole pageblock for (``can_steal``)."""
+    return order >= pageblock_order // 2 or migratetype in {
+        MigrateType.UNMOVABLE,
+        MigrateType.RECLAIMABLE,
+    }
+
+
+def compatible_pages(kernel: Kernel, start: int, migratetype: int) -> tuple[int, int]:
+    """Return how many pages of a pageblock are free, and how many others suit ``migratetype`` as they are.
+
+    Movable pages suit a movable request. What is neither free nor movable in a movable pageblock suits every
+    other request; pageblocks of other types hold nobody knows what, and nothing of it counts.
+    """
+    free = sum(1 << o for _, o in free_blocks_in(kernel, start, pageblock_nr_pages))
+    section, at = kernel.memmap.spans(start, pageblock_nr_pages)[0]
+    movable = int((section.pages.flags[at] & np.uint32(PageFlag.LRU) != 0).sum())
+    if migratetype == MigrateType.MOVABLE:
+        return free, movable
+    in_movable = kernel.memmap.migratetype(start) == MigrateType.MOVABLE
+    return free, pageblock_nr_pages - free - movable if in_movable else 0
+
+
+def try_to_claim_block(
+    kernel: Kernel, zone: Zone, pfn: int, order: int, high: int, migratetype: int
+) -> int | None:
+    """Turn the pageblock of a fallback block to ``migratetype`` if enough of it is compatible."""
+    memmap = kernel.memmap
+    if high >= pageblock_order:
+        taken_from = del_page_from_free_list(kernel, zone, pfn, high)
+        account_freepages(zone, -(1 << high), taken_from)
+        memmap.set_migratetype(pfn, 1 << high, migratetype)
+        expand(kernel, zone, pfn, order, high, migratetype)
+        account_freepages(zone, (1 << high) - (1 << order), migratetype)
+        return pfn
+    start = pageblock_start_pfn(pfn)
+    free, alike = compatible_pages(kernel, start, migratetype)
+    if free + alike < pageblock_nr_pages // 2:
+        return None
+    move_freepages_block(kernel, zone, start, migratetype)
+    memmap.set_migratetype(start, pageblock_nr_pages, migratetype)
+    return __rmqueue_smallest(kernel, zone, order, migratetype, (start, start + pageblock_nr_pages))
+
+
+def __rmqueue_claim(
+    kernel: Kernel, zone: Zone, order: int, migratetype: int, within: Range | None = None
+) -> int | None:
+    """Fall back to another type and claim its pageblock: from the largest block downwards."""
+    for high in range(MAX_PAGE_ORDER, order - 1, -1):
+        found = find_fallback(zone, high, migratetype, within)
+        if found is None:
+            continue
+        if not should_claim(high, migratetype):
+            return None
+        pfn = try_to_claim_block(kernel, zone, found[0], order, high, migratetype)
+        if pfn is not None:
+            return pfn
+    return None
+
+
+def __rmqueue_steal(
+    kernel: Kernel, zone: Zone, order: int, migratetype: int, within: Range | None = None
+) -> int | None:
+    """Fall back to another type without claiming: the rest stays on the other type's lists."""
+    for high in range(order, NR_PAGE_ORDERS):
+        found = find_fallback(zone, high, migratetype, within)
+        if found is not None:
+            return page_del_and_expand(kernel, zone, found[0], order, high, found[1])
+    return None
+
+
+def __rmqueue_fallback(
+    kernel: Kernel, zone: Zone, order: int, migratetype: int, within: Range | None = None
+) -> int | None:
+    """6.1: move a block of another type to the own list, or its whole pageblock, and take from there.
+
+    From the largest block downwards; a movable request that is not worth a pageblock takes the smallest.
+    """
+    orders = range(MAX_PAGE_ORDER, order - 1, -1)
+    for high in orders:
+        found = find_fallback(zone, high, migratetype, within)
+        if found is None:
+            continue
+        whole = should_claim(high, migratetype)
+        if not whole and high > order:
+            pairs = ((low, find_fallback(zone, low, migratetype, within)) for low in reversed(orders))
+            high, found = next((low, smaller) for low, smaller in pairs if smaller is not None)  # noqa: PLW2901 (as the kernel)
+        steal_suitable_fallback(kernel, zone, found[0], high, migratetype, whole_block=whole)
+        return __rmqueue_smallest(kernel, zone, order, migratetype, within)
+    return None
+
+
+def steal_suitable_fallback(
+    kernel: Kernel, zone: Zone, pfn: int, order: int, migratetype: int, *, whole_block: bool
+) -> None:
+    """6.1: move a free block to another list, if wanted with all that is free in its pageblock.
+
+    The pageblock changes its type only if at least half of it is free or suits the new type.
+    """
+    if order >= pageblock_order:
+        kernel.memmap.set_migratetype(pfn, 1 << order, migratetype)
+    elif whole_block:
+        start = pageblock_start_pfn(pfn)
+        free, alike = compatible_pages(kernel, start, migratetype)
+        move_freepages_block(kernel, zone, start, migratetype)
+        if free + alike >= pageblock_nr_pages // 2:
+            kernel.memmap.set_migratetype(start, pageblock_nr_pages, migratetype)
+        return
+    move_to_free_list(zone, pfn, order, migratetype)
+
+
+def rmqueue(
+    kernel: Kernel, zone: Zone, order: int, migratetype: int, within: Range | None = None
+) -> int | None:
+    """Take a block from a zone: own lists, then those of other types; bad pages are leaked."""
+    fallbacks = (
+        (__rmqueue_claim, __rmqueue_steal) if kernel.release.claims_before_stealing else (__rmqueue_fallback,)
+    )
+    while True:
+        pfn = __rmqueue_smallest(kernel, zone, order, migratetype, within)
+        for fallback in fallbacks:
+            if pfn is None:
+                pfn = fallback(kernel, zone, order, migratetype, within)
+        if pfn is None or not check_new_pages(kernel, pfn, order):
+            return pfn
+
+
+def check_new_pages(kernel: Kernel, pfn: int, order: int) -> bool:
+    """Return whether a block that was just taken is bad, and report its bad pages, but no poisoned ones."""
+    if not check_pages_enabled(kernel):
+        return False
+    flags = PAGE_FLAGS_CHECK_AT_PREP | PageFlag.HWPOISON
+    bad = find_bad_pages(kernel, pfn, 1 << order, flags)
+    for wrong in bad:
+        if kernel.memmap.flags(wrong) & PageFlag.HWPOISON:
+            continue
+        reason = page_bad_reason(kernel, wrong, flags, "PAGE_FLAGS_CHECK_AT_PREP")
+        bad_page(kernel, wrong, reason or "nonzero mapcount")
+    return bool(bad)

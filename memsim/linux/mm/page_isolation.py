@@ -1,0 +1,219 @@
+"""Isolating pageblocks: ``mm/page_isolation.c``.
+
+An isolated pageblock keeps its pages, free or not, but what is or becomes free goes to the ISOLATE list,
+from which nothing is allocated. The two releases differ in what happens to a free block of order 10 that
+spans an isolated and another pageblock: 6.12 splits it, 6.1 moves it as a whole with its first half.
+
+Left out: splitting of compound pages that straddle the range (the ranges here are block-aligned), CMA.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from memsim.errors import KernelError
+from memsim.linux.include.layout import (
+    MAX_PAGE_ORDER,
+    NR_PAGE_ORDERS,
+    hex_range,
+    pageblock_nr_pages,
+    pageblock_order,
+    pageblock_start_pfn,
+)
+from memsim.linux.include.mmzone import MigrateType, Zone, ZoneType
+from memsim.linux.include.page_flags import ZONE_SHIFT, PageFlag, PageType
+from memsim.linux.mm.page_alloc.buddy import (
+    __free_one_page,
+    account_freepages,
+    del_page_from_free_list,
+    free_blocks_in,
+    move_freepages_block,
+    page_is_buddy,
+    split_large_buddy,
+)
+from memsim.state.trace import kernel_function
+
+if TYPE_CHECKING:
+    from memsim.state.kernel import Kernel
+
+
+def has_unmovable_pages(kernel: Kernel, pfn: int, nr_pages: int, *, memory_offline: bool) -> int | None:
+    """Return the first page of a range inside one pageblock that cannot be moved away, or None.
+
+    The order of the questions is the kernel's: PG_reserved is unmovable whatever else it is;
+    ZONE_MOVABLE is taken at its word; refcount 0 passes; when memory goes offline, so do hwpoisoned
+    and Offline pages (their owner gets its chance in the notifier); the rest must be on the LRU.
+    """
+    memmap, at_pfn = kernel.memmap, pfn
+    unmovable = np.zeros(nr_pages, bool)
+    for section, at in memmap.spans(pfn, nr_pages):
+        pages, flags = section.pages, section.pages.flags[at]
+        fine = (flags >> ZONE_SHIFT == ZoneType.MOVABLE) | (pages.refcount[at] == 0)
+        passes = PageFlag.LRU
+        if memory_offline:
+            passes |= PageFlag.HWPOISON
+            fine |= memmap.encoding.where(pages.type[at], PageType.OFFLINE)
+        fine |= flags & np.uint32(passes) != 0
+        fine &= flags & np.uint32(PageFlag.RESERVED) == 0
+        unmovable[at_pfn - pfn : at_pfn - pfn + len(fine)] = ~fine
+        at_pfn += len(fine)
+    for head, order in free_blocks_in(kernel, pfn, nr_pages):
+        unmovable[head - pfn + 1 : head - pfn + (1 << order)] = False
+    return pfn + int(unmovable.argmax()) if unmovable.any() else None
+
+
+def find_large_buddy(kernel: Kernel, pfn: int, zone: Zone) -> tuple[int, int] | None:
+    """Return (pfn, order) of the free block that covers ``pfn``, or None."""
+    for order in range(NR_PAGE_ORDERS):
+        head = pfn & ~((1 << order) - 1)
+        found = kernel.memmap.buddy_order(head) if kernel.memmap.pfn_valid(head) else -1
+        if found >= order and kernel.memmap.zone_of(head) == zone.type:
+            return head, found
+    return None
+
+
+def move_freepages_block_isolate(kernel: Kernel, zone: Zone, pfn: int, migratetype: int) -> None:
+    """Change the type of a pageblock and take its free pages along.
+
+    6.12 splits a larger free block that the pageblock is part of; 6.1 moves the blocks whose *head* is
+    in the pageblock, all of them.
+    """
+    memmap = kernel.memmap
+    larger = find_large_buddy(kernel, pfn, zone) if kernel.release.isolation_splits else None
+    if larger is not None and larger[1] > pageblock_order:
+        head, order = larger
+        taken_from = del_page_from_free_list(kernel, zone, head, order)
+        account_freepages(zone, -(1 << order), taken_from)
+        memmap.set_migratetype(pfn, pageblock_nr_pages, migratetype)
+        split_large_buddy(kernel, zone, head, order)
+        return
+    move_freepages_block(kernel, zone, pfn, migratetype)
+    memmap.set_migratetype(pfn, pageblock_nr_pages, migratetype)
+
+
+def set_migratetype_isolate(kernel: Kernel, pfn: int, *, memory_offline: bool, report_failure: bool) -> None:
+    """Isolate one pageblock; EBUSY if it is isolated already or holds an unmovable page."""
+    stage = "set_migratetype_isolate"
+    if kernel.memmap.migratetype(pfn) == MigrateType.ISOLATE:
+        message = f"pageblock {pfn:#x} is already isolated by somebody else"
+        raise KernelError("EBUSY", stage, message)
+    unmovable = has_unmovable_pages(kernel, pfn, pageblock_nr_pages, memory_offline=memory_offline)
+    if unmovable is not None:
+        if report_failure:
+            kernel.state.printk(f"page: pfn:{unmovable:#x} page dumped because: unmovable page")
+        message = f"page {unmovable:#x} in pageblock {pfn:#x} is unmovable"
+        raise KernelError("EBUSY", stage, message)
+    zone = kernel.page_zone(pfn)
+    move_freepages_block_isolate(kernel, zone, pfn, MigrateType.ISOLATE)
+    zone.add("nr_isolate_pageblock", 1)
+
+
+def unset_migratetype_isolate(kernel: Kernel, pfn: int, migratetype: int) -> None:
+    """Give one isolated pageblock back to ``migratetype``.
+
+    A free pageblock whose partner is free and no longer isolated is taken out and put back at the tail,
+    so that the two merge; everything else just moves.
+    """
+    memmap = kernel.memmap
+    if memmap.migratetype(pfn) != MigrateType.ISOLATE:
+        return
+    zone = kernel.page_zone(pfn)
+    order = memmap.buddy_order(pfn)
+    if partner_is_free(kernel, zone, pfn, order):
+        del_page_from_free_list(kernel, zone, pfn, order)
+        memmap.set_migratetype(pfn, pageblock_nr_pages, migratetype)
+        __free_one_page(kernel, zone, pfn, order, migratetype, to_tail=True)
+    else:
+        move_freepages_block_isolate(kernel, zone, pfn, migratetype)
+    zone.add("nr_isolate_pageblock", -1)
+
+
+def partner_is_free(kernel: Kernel, zone: Zone, pfn: int, order: int) -> bool:
+    """Return whether a free pageblock could merge if it were not isolated."""
+    if not pageblock_order <= order < MAX_PAGE_ORDER:
+        return False
+    partner = pfn ^ (1 << order)
+    return (
+        page_is_buddy(kernel, partner, order, zone)
+        and kernel.memmap.migratetype(partner) != MigrateType.ISOLATE
+    )
+
+
+@kernel_function
+def start_isolate_page_range(
+    kernel: Kernel, pfn: int, nr_pages: int, *, memory_offline: bool, report_failure: bool = True
+) -> None:
+    """Isolate every pageblock that a range touches: first, last, then the middle; all or nothing.
+
+    All pages of a pageblock are asked whether they can be moved, even those beside the range. 6.1, which does
+    not split larger free blocks as it isolates, then splits those that stick out of the range.
+
+    Raises
+    ------
+    KernelError
+        EBUSY, after everything isolated so far is given back as MOVABLE.
+    """
+    first, last = pageblock_start_pfn(pfn), pageblock_start_pfn(pfn + nr_pages - 1)
+    middle = range(first + pageblock_nr_pages, last, pageblock_nr_pages)
+    done: list[int] = []
+    for block in dict.fromkeys((first, last, *middle)):
+        try:
+            set_migratetype_isolate(
+                kernel, block, memory_offline=memory_offline, report_failure=report_failure
+            )
+        except KernelError:
+            for isolated in done:
+                unset_migratetype_isolate(kernel, isolated, MigrateType.MOVABLE)
+            raise
+        done.append(block)
+    if not kernel.release.isolation_splits:
+        for edge in (first, last + pageblock_nr_pages):
+            split_free_page(kernel, kernel.page_zone(pfn), edge)
+
+
+def split_free_page(kernel: Kernel, zone: Zone, edge: int) -> None:
+    """Split the free block that lies across ``edge``, each pageblock to the list of its own type."""
+    larger = find_large_buddy(kernel, edge, zone)
+    if larger is None or larger[0] == edge:
+        return
+    taken_from = del_page_from_free_list(kernel, zone, *larger)
+    account_freepages(zone, -(1 << larger[1]), taken_from)
+    split_large_buddy(kernel, zone, *larger)
+
+
+@kernel_function
+def undo_isolate_page_range(kernel: Kernel, pfn: int, nr_pages: int, migratetype: int) -> None:
+    """Give every isolated pageblock of a range to ``migratetype``, whatever type it had before."""
+    pfn, end = pageblock_start_pfn(pfn), pfn + nr_pages
+    while pfn < end:
+        unset_migratetype_isolate(kernel, pfn, migratetype)
+        pfn += pageblock_nr_pages
+
+
+@kernel_function
+def test_pages_isolated(kernel: Kernel, pfn: int, nr_pages: int, *, memory_offline: bool) -> None:
+    """Check that every page of an isolated range is free or may be forgotten.
+
+    Raises
+    ------
+    KernelError
+        EBUSY naming the first page that is neither in the buddy, nor (when memory goes offline)
+        hwpoisoned, nor Offline with refcount 0.
+    """
+    fine = np.zeros(nr_pages, bool)
+    at_index, encoding = 0, kernel.memmap.encoding
+    for section, at in kernel.memmap.spans(pfn, nr_pages):
+        pages, size = section.pages, at.stop - at.start
+        if memory_offline:
+            offline = encoding.where(pages.type[at], PageType.OFFLINE)
+            poisoned = pages.flags[at] & np.uint32(PageFlag.HWPOISON) != 0
+            fine[at_index : at_index + size] = poisoned | (offline & (pages.refcount[at] == 0))
+        at_index += size
+    for head, order in free_blocks_in(kernel, pfn, nr_pages):
+        fine[head - pfn : head - pfn + (1 << order)] = True
+    if not fine.all():
+        busy = pfn + int(fine.argmin())
+        message = f"page {busy:#x} of {hex_range(pfn, nr_pages)} is still in use"
+        raise KernelError("EBUSY", "test_pages_isolated", message)

@@ -1,0 +1,1 @@
+"""One machine: booting it, acting on it, checking it, and writing out its files."""

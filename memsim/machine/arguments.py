@@ -1,0 +1,135 @@
+"""What a machine may be made of and asked for; everything else is answered with the rule."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from numbers import Integral
+from typing import TYPE_CHECKING, Any
+
+from memsim.errors import MemsimError
+from memsim.linux.drivers import DEVICE_KINDS
+from memsim.linux.drivers.base.memory.blocks import ONLINE_TYPES
+from memsim.linux.include.layout import (
+    MAX_PAGE_ORDER,
+    MAX_PHYSMEM_PFN,
+    PAGES_PER_SECTION,
+    pfn_to_section_nr,
+    section_nr_to_pfn,
+)
+from memsim.linux.include.mmzone import MigrateType
+from memsim.linux.mm.mm_init import gaps
+
+if TYPE_CHECKING:
+    from collections.abc import Container, Iterable
+
+
+WHOLE = "a whole number, not negative"
+
+
+def is_whole(value: object) -> bool:
+    """Return whether a value of a JSON document (or of numpy) is a whole number and not negative.
+
+    >>> is_whole(0), is_whole(-1), is_whole(True), is_whole(1.0)
+    (True, False, False, False)
+    """
+    return not isinstance(value, bool) and isinstance(value, Integral) and int(value) >= 0
+
+
+def check_memory(
+    ram: list[tuple[int, int]], reserved: Iterable[tuple[int, int]], devices: Iterable[Mapping[str, Any]] = ()
+) -> list[tuple[int, int]]:
+    """Return what is reserved, for boot code and devices, of the boot memory ``ram`` (ascending).
+
+    Refused are no RAM at all, empty or negative ranges, overlapping RAM, and reserved pages outside of the
+    sections of RAM. All ranges are (start_pfn, nr_pages); reserved ones may be empty, and may overlap.
+    """
+    if not ram:
+        msg = "ram: a machine needs at least one range of boot memory"
+        raise MemsimError(msg)
+    end, sections = 0, []
+    for start, size in ram:
+        if start < end or size <= 0:
+            msg = f"ram: range ({start}, {size}) is empty, negative, or overlaps the one before it"
+            raise MemsimError(msg)
+        end = start + size
+        first, last = pfn_to_section_nr(start), pfn_to_section_nr(end - 1)
+        sections.append((section_nr_to_pfn(first), section_nr_to_pfn(last + 1 - first)))
+    if end > MAX_PHYSMEM_PFN:
+        msg = f"ram: ends at pfn {end:#x}, beyond {MAX_PHYSMEM_PFN:#x}, the last that the kernel maps"
+        raise MemsimError(msg)
+    extra = [(spec.get("extra_start_pfn", 0), spec.get("extra_pages", 0)) for spec in devices]
+    for start, size in (kept := [*reserved, *extra]):
+        if size < 0 or any(gaps(sections, start, start + size)):
+            msg = f"reserved: range ({start}, {size}) is negative, or not within the sections of boot memory"
+            raise MemsimError(msg)
+    return kept
+
+
+def check_devices(devices: Iterable[Any]) -> list[Mapping[str, Any]]:
+    """Return devices whose kinds are known, whose keys are the right ones, and whose names differ."""
+    known: dict[str, Mapping[str, Any]] = {}
+    for number, device in enumerate(devices):
+        known[_check_device(device, known, f"device {number}")] = device
+    return list(known.values())
+
+
+def _check_device(device: object, names: Container[str], where: str) -> str:
+    """Check a device as a scenario gives it; returns its name."""
+    if not isinstance(device, Mapping):
+        msg = f"{where} must be a JSON object"
+        raise MemsimError(msg)
+    kind = DEVICE_KINDS.get(str(device.get("kind")))
+    if kind is None:
+        msg = f"{where}: 'kind' is {device.get('kind')!r}; known are {', '.join(DEVICE_KINDS)}"
+        raise MemsimError(msg)
+    name = device.get("name")
+    if not isinstance(name, str) or name in names:
+        msg = f"{where}: 'name' is {name!r}, must be a string that no other device has"
+        raise MemsimError(msg)
+    known = {"kind", "name", *kind.required, *kind.optional}
+    for key in [*device, *kind.required]:
+        if key not in known:
+            msg = f"{where} ({name}): unknown key {key!r}; known are {', '.join(sorted(known))}"
+            raise MemsimError(msg)
+        if key not in device:
+            msg = f"{where} ({name}): {key!r} is missing"
+            raise MemsimError(msg)
+        if key not in {"kind", "name"} and not is_whole(device[key]):
+            msg = f"{where} ({name}): {key!r} is {device[key]!r}, must be {WHOLE}"
+            raise MemsimError(msg)
+    return name
+
+
+def check_order(order: int) -> None:
+    """Refuse an order that no free list has."""
+    if not 0 <= order <= MAX_PAGE_ORDER:
+        msg = f"order {order}: blocks have the orders 0 (1 page) to {MAX_PAGE_ORDER}"
+        raise MemsimError(msg)
+
+
+def check_online_type(online_type: str) -> str:
+    """Return ``online_type`` if sysfs knows the word."""
+    if online_type not in ONLINE_TYPES:
+        msg = f"online type {online_type!r} must be one of {', '.join(ONLINE_TYPES)}"
+        raise MemsimError(msg)
+    return online_type
+
+
+def check_block_pages(block_pages: int) -> int:
+    """Return ``block_pages`` if it is a power of two of at least one section."""
+    if not is_whole(block_pages):
+        msg = f"block_pages is {block_pages!r}, must be {WHOLE}"
+        raise MemsimError(msg)
+    if block_pages < PAGES_PER_SECTION or block_pages & (block_pages - 1):
+        msg = f"block_pages {block_pages} must be a power of two of at least {PAGES_PER_SECTION}"
+        raise MemsimError(msg)
+    return block_pages
+
+
+def parse_migratetype(name: str) -> MigrateType:
+    """Return the migratetype that an allocation may ask for."""
+    allowed = ("unmovable", "movable", "reclaimable")
+    if name not in allowed:
+        msg = f"migratetype {name!r} must be one of {', '.join(allowed)}"
+        raise MemsimError(msg)
+    return MigrateType[name.upper()]

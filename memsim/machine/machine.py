@@ -1,0 +1,358 @@
+"""A booted machine: what a user, an administrator or a test does to a kernel.
+
+>>> machine = Machine(ram=[(0, 131072)])
+>>> machine.add_memory(0x100000, 32768)
+>>> machine.online(32, "online_movable")
+True
+>>> machine.zone("Movable").managed_pages
+32768
+>>> machine.page(0x100000).buddy, machine.page(0x100000).order
+(True, 10)
+"""
+
+from __future__ import annotations
+
+import functools
+from contextlib import contextmanager
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, cast
+
+from memsim.errors import KernelError, MemsimError
+from memsim.fast.page_alloc import __free_pages, alloc_pages
+from memsim.linux.drivers import DEVICE_KINDS
+from memsim.linux.drivers.base.memory.blocks import (
+    MemoryBlock,
+    boot_memory_blocks,
+    device_offline,
+    device_online,
+    find_memory_block,
+)
+from memsim.linux.drivers.base.memory.notifier import register_memory_notifier
+from memsim.linux.include.layout import probe_memory_block_size
+from memsim.linux.include.mmzone import ZONE_NAMES, MigrateType, Zone
+from memsim.linux.include.page_flags import PageFlag
+from memsim.linux.mm.memory_failure import memory_failure
+from memsim.linux.mm.memory_hotplug.add import add_memory, offline_and_remove_memory, remove_memory
+from memsim.linux.mm.memory_hotplug.offline import free_lru_page, prep_lru_page
+from memsim.linux.mm.memory_hotplug.online import mhp_supports_memmap_on_memory
+from memsim.linux.mm.memremap import memremap_pages
+from memsim.linux.mm.mm_init import boot, memblock_free_late
+from memsim.linux.mm.page_alloc.api import free_reserved_page
+from memsim.machine.arguments import (
+    check_block_pages,
+    check_devices,
+    check_memory,
+    check_online_type,
+    check_order,
+    parse_migratetype,
+)
+from memsim.machine.invariants import Violation, check
+from memsim.patch import AFTER, Patch
+from memsim.release import release_named
+from memsim.state.kernel import Kernel
+from memsim.state.trace import Tape
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from pathlib import Path
+
+    from memsim.linux.drivers.base.memory.notifier import Listener
+    from memsim.state.section import Page
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def _then_devices_run(
+    operation: Callable[Concatenate[Machine, P], R],
+) -> Callable[Concatenate[Machine, P], R]:
+    """Let the threads of drivers (the Xen balloon has one) do their work after an operation."""
+
+    @functools.wraps(operation)
+    def call(machine: Machine, *args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return operation(machine, *args, **kwargs)
+        finally:
+            if machine.devices_run:
+                for device in machine.devices.values():
+                    device.run()
+
+    return cast("Callable[Concatenate[Machine, P], R]", call)
+
+
+_ZONE_TYPES = {name: kind for kind, name in ZONE_NAMES.items()}
+free_pages = __free_pages
+DEFAULT_PATIENCE = 50
+
+
+class Users:
+    """What the steps of a scenario hold, so that later steps can give it back."""
+
+    def __init__(self) -> None:
+        """Hold nothing."""
+        self.allocated: list[list[int]] = []
+        """The pfns of each ``allocate`` step; migration keeps them true."""
+        self.lent: list[int] = []
+        """The pfns that a Xen balloon lent."""
+
+
+class Machine:
+    """A machine with RAM on which a kernel (release, patch) has booted.
+
+    Parameters
+    ----------
+    ram
+        (start_pfn, nr_pages) of each range of boot memory.
+    patch
+        Which hunks of the series the kernel has; ``AFTER`` by default.
+    release
+        ``"6.12"`` or ``"6.1"``: everything that differs for other reasons.
+    reserved
+        (start_pfn, nr_pages) of memory that boot code keeps (kernel image, initrd).
+    block_pages
+        Pages of a memory block; None lets the kernel choose from the end of RAM.
+    default_online_type
+        What happens to blocks as they are added (``auto_online_blocks``).
+    memmap_on_memory
+        Whether hotplugged blocks hold their own struct pages where they can.
+    devices
+        Devices as a scenario gives them: ``{"kind": "virtio-mem", "name": "vm0", ...}``; in
+        ``machine.devices`` by name. See :mod:`memsim.linux.drivers`.
+    per_cpu_lists, watermarks
+        Whether freed pages stay on per-cpu lists, and whether allocations leave the watermarks alone. Off
+        unless asked for: see :mod:`memsim.linux.mm.page_alloc.api`.
+    debug_vm
+        Whether CONFIG_DEBUG_VM checks are compiled in; production kernels are without.
+    record
+        Whether ``tape`` records from power-on; :meth:`record` starts one later.
+    """
+
+    def __init__(
+        self,
+        ram: Iterable[tuple[int, int]] = ((0, 131072),),
+        patch: Patch = AFTER,
+        release: str = "6.12",
+        *,
+        reserved: Iterable[tuple[int, int]] = (),
+        block_pages: int | None = None,
+        default_online_type: str = "offline",
+        memmap_on_memory: bool = False,
+        devices: Iterable[Mapping[str, Any]] = (),
+        per_cpu_lists: bool = False,
+        watermarks: bool = False,
+        debug_vm: bool = False,
+        record: bool = False,
+    ) -> None:
+        """Boot."""
+        devices = check_devices(devices)
+        ram = sorted((int(start), int(size)) for start, size in ram)
+        reserved = check_memory(ram, reserved, devices)
+        self.kernel = Kernel(release_named(release), Patch(patch), debug_vm=debug_vm)
+        self.kernel.block_pages = check_block_pages(block_pages or probe_memory_block_size(sum(ram[-1])))
+        self.kernel.default_online_type = check_online_type(default_online_type)
+        self.memmap_on_memory = memmap_on_memory
+        self.kernel.per_cpu_lists = per_cpu_lists
+        self.kernel.watermarks = watermarks
+        self.tape: Tape | None = None
+        if record:
+            self.record()
+        boot(self.kernel, ram, reserved)
+        boot_memory_blocks(self.kernel)
+        self.devices: dict[str, Any] = {
+            spec["name"]: DEVICE_KINDS[spec["kind"]].make(self.kernel, dict(spec)) for spec in devices
+        }
+        self.devices_run = True
+        """Whether the threads of drivers run after each operation."""
+        self.boot_totalram_pages = self.kernel.state.totalram_pages
+        self.users = Users()
+
+    # ---- looking -----------------------------------------------------------------------------
+
+    @property
+    def log(self) -> list[str]:
+        """What the kernel printed."""
+        return self.kernel.state.log
+
+    @property
+    def totalram_pages(self) -> int:
+        """MemTotal, in pages."""
+        return self.kernel.state.totalram_pages
+
+    def zone(self, name: str) -> Zone:
+        """Return a zone by the name that /proc/zoneinfo uses; MemsimError if there is none."""
+        if name not in _ZONE_TYPES:
+            msg = f"there is no zone {name!r}; the zones are {', '.join(_ZONE_TYPES)}"
+            raise MemsimError(msg)
+        return self.kernel.zone(_ZONE_TYPES[name])
+
+    def page(self, pfn: int) -> Page:
+        """Return the struct page of a pfn, decoded; BadPage if its section is not online."""
+        return self.kernel.memmap.page(pfn)
+
+    def block(self, block_id: int) -> MemoryBlock:
+        """Return a memory block; KernelError ENOENT if there is none."""
+        return find_memory_block(self.kernel, block_id)
+
+    def check(self) -> list[Violation]:
+        """Return the invariants that do not hold now, each with the first page that breaks it."""
+        return check(self.kernel)
+
+    def record(self, most_of_step: int | None = None) -> Tape:
+        """Start a tape and return it; it runs until :meth:`stop_recording`.
+
+        With ``most_of_step`` it shortens the steps that have more events: see
+        :class:`~memsim.state.trace.Tape`.
+        """
+        self.tape = Tape(self.kernel.state, most_of_step, self.kernel.put_trace)
+        self.kernel.put_trace(self.tape)
+        return self.tape
+
+    def stop_recording(self) -> None:
+        """Stop whatever trace is running."""
+        if self.tape is not None:
+            self.tape.fill_gap()
+        self.kernel.put_trace(None)
+
+    def export(self, directory: Path | str) -> None:
+        """Write /proc and /sys of this machine below a directory: see :func:`memsim.machine.export.export`.
+
+        Unmodified programs can read it: ``lsmem --sysroot``, psutil with its PROCFS_PATH.
+        """
+        fs = import_module("memsim.machine.export")  # only who exports waits for what it imports
+        fs.export(self.kernel, directory, self.kernel.default_online_type)
+
+    # ---- memory hotplug ----------------------------------------------------------------------
+
+    @_then_devices_run
+    def add_memory(self, start_pfn: int, nr_pages: int, *, name: str = "System RAM", nid: int = 0) -> None:
+        """Plug a DIMM: see :func:`memsim.linux.drivers.base.memory.blocks.add_memory`.
+
+        As the ACPI driver does, ask for self-hosted vmemmap only where the kernel supports it.
+        """
+        self_hosted = self.memmap_on_memory and mhp_supports_memmap_on_memory(self.kernel, nr_pages)
+        add_memory(
+            self.kernel,
+            start_pfn,
+            nr_pages,
+            name=name,
+            memmap_on_memory=self_hosted,
+            nid=nid,
+        )
+
+    @_then_devices_run
+    def remove_memory(self, start_pfn: int, nr_pages: int) -> None:
+        """Unplug a DIMM whose blocks are offline; KernelError if one is not."""
+        remove_memory(self.kernel, start_pfn, nr_pages)
+
+    @_then_devices_run
+    def online(self, block_id: int, online_type: str = "online") -> bool:
+        """Write ``online_type`` to a block's state; False if it was online already.
+
+        KernelError: what :func:`memsim.linux.drivers.base.memory.blocks.memory_block_online` fails with.
+        """
+        check_online_type(online_type)
+        return device_online(self.kernel, self.block(block_id), online_type)
+
+    @_then_devices_run
+    def offline(self, block_id: int, *, patience: int = DEFAULT_PATIENCE) -> bool:
+        """Write ``offline`` to a block's state; False if it was offline already.
+
+        ``patience`` is after how many rounds of scanning and migrating the user presses Ctrl-C; the
+        kernel itself would try for ever.
+        """
+        with self._losing_patience_after(patience):
+            return device_offline(self.kernel, self.block(block_id))
+
+    @_then_devices_run
+    def offline_and_remove_memory(
+        self, start_pfn: int, nr_pages: int, *, patience: int = DEFAULT_PATIENCE
+    ) -> None:
+        """Take a DIMM offline and unplug it, or leave it as it was."""
+        with self._losing_patience_after(patience):
+            offline_and_remove_memory(self.kernel, start_pfn, nr_pages)
+
+    @contextmanager
+    def _losing_patience_after(self, rounds: int) -> Iterator[None]:
+        left, nobody = iter(range(rounds)), self.kernel.signal_pending
+        self.kernel.signal_pending = lambda: next(left, None) is None
+        try:
+            yield
+        finally:
+            self.kernel.signal_pending = nobody
+
+    def memremap_pages(
+        self, start_pfn: int, nr_pages: int, kind: str = "generic", *, altmap: bool = False
+    ) -> None:
+        """Map device memory: see :func:`memsim.linux.mm.memremap.memremap_pages`."""
+        memremap_pages(self.kernel, start_pfn, nr_pages, kind, altmap=altmap)
+
+    def poison(self, pfn: int) -> None:
+        """Declare a page broken: see :func:`memsim.linux.mm.memory_failure.memory_failure`."""
+        memory_failure(self.kernel, pfn)
+
+    def register_memory_notifier(self, listener: Listener, priority: int = 0) -> None:
+        """Add a listener to the memory notifier chain."""
+        register_memory_notifier(self.kernel, listener, priority)
+
+    def wait(self, seconds: int) -> None:
+        """Let simulated time pass for all devices: retry timers fire, sleeping threads wake."""
+        for device in self.devices.values():
+            device.wait(seconds)
+
+    # ---- users of memory ---------------------------------------------------------------------
+
+    def allocate(
+        self,
+        nr_pages: int = 1,
+        migratetype: str = "movable",
+        *,
+        order: int = 0,
+        block: int | None = None,
+    ) -> list[int]:
+        """Allocate pages and return their pfns, in a list that migration keeps true.
+
+        Movable pages are user pages on the LRU; of order 9 they are huge pages, given by their head.
+        ``block`` confines the allocation to a memory block: no kernel interface can, but a scenario
+        needs to say where a page is.
+
+        Raises
+        ------
+        KernelError
+            ENOMEM: not enough free pages; what was already allocated is freed again.
+        """
+        check_order(order)
+        kind = parse_migratetype(migratetype)
+        within = None
+        if block is not None:
+            where = self.block(block)
+            within = (where.start_pfn, where.start_pfn + where.nr_pages)
+        pfns: list[int] = []
+        for _ in range(nr_pages):
+            try:
+                pfn = alloc_pages(self.kernel, order, kind, within)
+            except KernelError:
+                self.free(pfns, order=order)
+                raise
+            pfns.append(pfn)
+            if kind == MigrateType.MOVABLE:
+                prep_lru_page(self.kernel, pfn, order)
+                self.kernel.owners[pfn] = pfns
+        return pfns
+
+    def free_reserved_page(self, pfn: int) -> None:
+        """Give a page that boot code kept to the buddy, as the kernel does with its own init code."""
+        free_reserved_page(self.kernel, pfn)
+
+    def memblock_free_late(self, start_pfn: int, nr_pages: int) -> None:
+        """Free memory that boot code kept (``reserved``), as late boot code does."""
+        memblock_free_late(self.kernel, start_pfn, nr_pages)
+
+    def free(self, pfns: list[int], *, order: int = 0) -> None:
+        """Free what :meth:`allocate` returned (with the same order); the list is empty afterwards."""
+        while pfns:
+            pfn = pfns.pop()
+            self.kernel.owners.pop(pfn, None)
+            if self.kernel.memmap.flags(pfn) & PageFlag.LRU:
+                free_lru_page(self.kernel, pfn)
+            else:
+                free_pages(self.kernel, pfn, order)

@@ -1,0 +1,1 @@
+"""Scenarios: a machine and what is done to it, and two kernels compared."""

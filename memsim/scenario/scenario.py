@@ -1,0 +1,325 @@
+"""A scenario: a machine and what is done to it, step by step (``memsim-scenario/1``, JSON).
+
+It is shared by book, tests, command line and recordings; it is what a student edits. A step may name the
+errno it must end with; without one it must succeed. Anything the format does not know is refused with
+the number of the step and the rule.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from memsim.errors import BadScenario, KernelBug, KernelError, MemsimError, errno_number
+from memsim.machine.arguments import (
+    WHOLE,
+    check_block_pages,
+    check_devices,
+    check_memory,
+    check_online_type,
+    is_whole,
+    parse_migratetype,
+)
+from memsim.machine.machine import Machine
+from memsim.patch import AFTER, Patch
+from memsim.scenario.steps import STEPS, tell_step
+
+if TYPE_CHECKING:
+    from memsim.linux.include.tracepoint import Trace
+    from memsim.state.trace import Tape
+
+FORMAT = "memsim-scenario/1"
+_TOP = {"format", "title", "machine", "steps"}
+_MACHINE = {"ram", "reserved", "block_pages", "memmap_on_memory", "default_online_type", "devices"}
+
+
+_NOUNS = {
+    int: WHOLE,
+    str: "a string",
+    list: "a list of whole numbers",
+}
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A checked scenario: ``machine`` and ``steps`` hold exactly what the JSON held."""
+
+    title: str
+    machine: dict[str, Any]
+    steps: tuple[dict[str, Any], ...]
+
+    @classmethod
+    def load(cls, path: str | Path) -> Scenario:
+        """Read a scenario file.
+
+        Raises
+        ------
+        BadScenario
+            Unreadable, not JSON, or against the format; the message names file, step and rule.
+        """
+        return cls.parse(read_json(path, BadScenario), str(path))
+
+    @classmethod
+    def parse(cls, document: object, where: str = "scenario") -> Scenario:
+        """Check a parsed JSON document, or raise BadScenario; ``where`` is what messages call it."""
+        top = _mapping(document, where)
+        _only_keys(top, _TOP, where)
+        if top.get("format") != FORMAT:
+            msg = f"{where}: 'format' is {top.get('format')!r}, must be {FORMAT!r}"
+            raise BadScenario(msg)
+        machine = _check_machine(_mapping(top.get("machine"), f"{where}: machine"), where)
+        steps = top.get("steps")
+        if not isinstance(steps, list):
+            msg = f"{where}: 'steps' must be a list"
+            raise BadScenario(msg)
+        devices = {device["name"]: device["kind"] for device in machine.get("devices", [])}
+        for number, step in enumerate(steps):
+            _check_step(step, f"{where}: step {number}")
+            _check_step_device(step, devices, f"{where}: step {number}")
+        title = top.get("title", "")
+        if not isinstance(title, str):
+            msg = f"{where}: 'title' must be a string"
+            raise BadScenario(msg)
+        return cls(title, machine, tuple(steps))
+
+    def boot(
+        self, patch: Patch = AFTER, release: str = "6.12", *, debug_vm: bool = False, record: bool = False
+    ) -> Machine:
+        """Return the scenario's machine, booted and with nothing done to it yet.
+
+        With ``record`` its tape runs, from power-on.
+        """
+        spec = self.machine
+        return Machine(
+            [tuple(part) for part in spec["ram"]],
+            patch,
+            release,
+            reserved=[tuple(part) for part in spec.get("reserved", ())],
+            block_pages=spec.get("block_pages"),
+            default_online_type=spec.get("default_online_type", "offline"),
+            memmap_on_memory=spec.get("memmap_on_memory", False),
+            devices=spec.get("devices", ()),
+            debug_vm=debug_vm,
+            record=record,
+        )
+
+
+def read_json(path: str | Path, error: type[MemsimError]) -> object:
+    """Read a JSON file; what cannot be read raises ``error`` with one clear line."""
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as problem:
+        msg = f"{path}: cannot be read: {problem.strerror}"
+        raise error(msg) from None
+    except UnicodeDecodeError:
+        msg = f"{path}: is not UTF-8 text"
+        raise error(msg) from None
+    except json.JSONDecodeError as problem:
+        msg = f"{path}: is not JSON: {problem.msg} in line {problem.lineno}"
+        raise error(msg) from None
+    except ValueError as problem:  # such as a number with too many digits
+        msg = f"{path}: is not JSON that can be read: {problem}"
+        raise error(msg) from None
+    except RecursionError:
+        msg = f"{path}: is not JSON that can be read: nested too deeply"
+        raise error(msg) from None
+
+
+def _mapping(value: object, where: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        msg = f"{where} must be a JSON object"
+        raise BadScenario(msg)
+    return value
+
+
+def _only_keys(mapping: dict[str, Any], allowed: set[str], where: str) -> None:
+    unknown = sorted(set(mapping) - allowed)
+    if unknown:
+        msg = f"{where}: unknown key {unknown[0]!r}; known are {', '.join(sorted(allowed))}"
+        raise BadScenario(msg)
+
+
+def _is(value: object, kind: type) -> bool:
+    return isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
+
+
+def _is_argument(value: Any, kind: type) -> bool:  # noqa: ANN401 (any JSON)
+    if kind is list:
+        return isinstance(value, list) and all(map(is_whole, value))
+    return is_whole(value) if kind is int else isinstance(value, kind)
+
+
+def _is_ranges(value: object) -> bool:
+    return isinstance(value, list) and all(
+        isinstance(part, list) and len(part) == 2 and all(_is(number, int) for number in part)  # noqa: PLR2004 (a pair)
+        for part in value
+    )
+
+
+def _check_machine(machine: dict[str, Any], where: str) -> dict[str, Any]:
+    where = f"{where}: machine"
+    _only_keys(machine, _MACHINE, where)
+    ram, reserved = machine.get("ram", ()), machine.get("reserved", [])
+    for key, ranges in (("ram", ram), ("reserved", reserved)):
+        if not _is_ranges(ranges):
+            msg = f"{where}: {key!r} must be a list of [start_pfn, nr_pages]"
+            raise BadScenario(msg)
+    if not isinstance(machine.get("memmap_on_memory", False), bool):
+        msg = f"{where}: 'memmap_on_memory' must be true or false"
+        raise BadScenario(msg)
+    devices = machine.get("devices", [])
+    if not isinstance(devices, list):
+        msg = f"{where}: 'devices' must be a list"
+        raise BadScenario(msg)
+    try:
+        check_memory(sorted(map(tuple, ram)), map(tuple, reserved), check_devices(devices))
+        check_block_pages(machine.get("block_pages", 1 << 15))
+        check_online_type(machine.get("default_online_type", "offline"))
+    except MemsimError as problem:
+        msg = f"{where}: {problem}"
+        raise BadScenario(msg) from None
+    return machine
+
+
+def _check_step(step: object, where: str) -> None:
+    step = _mapping(step, where)
+    kind = STEPS.get(str(step.get("do")))
+    if kind is None:
+        msg = f"{where}: 'do' is {step.get('do')!r}; known are {', '.join(STEPS)}"
+        raise BadScenario(msg)
+    _only_keys(step, {"do", "errno", *(a.name for a in kind.arguments)}, where)
+    for argument in kind.arguments:
+        if argument.name not in step:
+            if argument.optional:
+                continue
+            msg = f"{where} ({step['do']}): {argument.name!r} is missing"
+            raise BadScenario(msg)
+        value = step[argument.name]
+        if not _is_argument(value, argument.kind):
+            noun = _NOUNS[argument.kind]
+            msg = f"{where} ({step['do']}): {argument.name!r} is {value!r}, must be {noun}"
+            raise BadScenario(msg)
+    try:
+        if "errno" in step:
+            errno_number(str(step["errno"]))
+        if step["do"] == "online":
+            check_online_type(step.get("type", "online"))
+        if step["do"] == "allocate":
+            parse_migratetype(step.get("migratetype", "movable"))
+    except MemsimError as problem:
+        msg = f"{where} ({step['do']}): {problem}"
+        raise BadScenario(msg) from None
+
+
+_DEVICE_OF_STEP = {"virtio_mem": "virtio-mem", "hv": "hv-balloon", "xen_balloon": "xen-balloon"}
+
+
+def _check_step_device(step: dict[str, Any], devices: dict[str, str], where: str) -> None:
+    """Refuse a step for a device that the machine does not have, or that is of another kind."""
+    if "device" not in step:
+        return
+    name = step["device"]
+    if name not in devices:
+        there = ", ".join(devices) or "none"
+        msg = f"{where} ({step['do']}): the machine has no device {name!r}; it has {there}"
+        raise BadScenario(msg)
+    for prefix, kind in _DEVICE_OF_STEP.items():
+        if step["do"].startswith(f"{prefix}_") and devices[name] != kind:
+            msg = f"{where} ({step['do']}): device {name!r} is of kind {devices[name]!r}, must be {kind!r}"
+            raise BadScenario(msg)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How one step ended: the errno's name or None, and the message of the kernel error."""
+
+    step: int
+    errno: str | None
+    message: str
+    expected: str | None
+
+    @property
+    def as_expected(self) -> bool:
+        """Whether the step ended as the scenario says it must."""
+        return self.errno == self.expected
+
+
+@dataclass
+class Run:
+    """A scenario that was run: the machine as it is now, and how each step ended."""
+
+    scenario: Scenario
+    machine: Machine
+    outcomes: list[Outcome] = field(default_factory=list)
+    died: str | None = None
+    """The VM_BUG that stopped the machine, or None."""
+    tape: Tape | None = None
+
+    @property
+    def recording(self) -> Tape:
+        """The tape of a run that was told to record.
+
+        Raises
+        ------
+        MemsimError
+            It was not.
+        """
+        if self.tape is None:
+            msg = f"{self.scenario.title or 'the scenario'}: this run has no tape; run it with record=True"
+            raise MemsimError(msg)
+        return self.tape
+
+    @property
+    def as_expected(self) -> bool:
+        """Whether the machine lives and every step ended as the scenario says it must."""
+        return self.died is None and all(outcome.as_expected for outcome in self.outcomes)
+
+    def do_step(self, number: int) -> Outcome | None:
+        """Do one step; None when the machine dies of it."""
+        step = self.scenario.steps[number]
+        errno, message = None, ""
+        try:
+            STEPS[step["do"]].do(self.machine, step)
+        except KernelError as error:
+            errno, message = error.name, str(error)
+        except KernelBug as bug:
+            self.died = str(bug)
+            self.machine.kernel.state.printk(f"kernel BUG: {bug}")
+            return None
+        outcome = Outcome(number, errno, message, step.get("errno"))
+        self.outcomes.append(outcome)
+        return outcome
+
+
+def run(
+    scenario: Scenario,
+    patch: Patch = AFTER,
+    release: str = "6.12",
+    *,
+    debug_vm: bool = False,
+    record: bool = False,
+    from_boot: bool = False,
+    most_of_step: int | None = None,
+    trace: Trace | None = None,
+) -> Run:
+    """Run a scenario to its end, whatever its steps end with, or until the machine dies.
+
+    With ``record`` the run has a tape that starts after boot, or ``from_boot`` at power-on; one that starts
+    after boot can shorten long steps (``most_of_step``, see :class:`~memsim.state.trace.Tape`). ``trace``
+    watches instead of a tape.
+    """
+    machine = scenario.boot(patch, release, debug_vm=debug_vm, record=record and from_boot)
+    result = Run(scenario, machine)
+    if record:
+        result.tape = machine.record(most_of_step) if machine.tape is None else machine.tape
+        trace = result.tape
+    machine.kernel.put_trace(trace)
+    for number, step in enumerate(scenario.steps):
+        if trace is not None:
+            trace.action(tell_step(step))
+        if result.do_step(number) is None:
+            break
+    machine.stop_recording()
+    return result

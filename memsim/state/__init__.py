@@ -1,0 +1,1 @@
+"""What a kernel keeps, and how it is watched."""

@@ -1,0 +1,225 @@
+"""What a running kernel keeps in global variables.
+
+:class:`State` is everything that an event of the tape can change: memmap, zones, counters, memory
+blocks, the log. :class:`Kernel` adds what stays (release, patch) and what calls back (notifiers, the
+online page callback). Models of kernel functions take the kernel as their first argument.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right, insort
+from typing import TYPE_CHECKING, Any
+
+from memsim.linux.include.layout import PAGES_PER_SECTION
+from memsim.linux.include.mmzone import ZONELISTS, Zone, ZoneType
+from memsim.state.memmap import Memmap
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from memsim.linux.include.tracepoint import Trace
+    from memsim.patch import Hunk, Patch
+    from memsim.release import Release
+
+
+class State:
+    """The part of a kernel that changes while it runs, and that a tape can bring back."""
+
+    def __init__(self, memmap: Memmap, zones: list[Zone]) -> None:
+        """Take a memmap and one zone for each ZoneType."""
+        self.memmap = memmap
+        self.zones = zones
+        self.totalram_pages = 0
+        self.blocks: dict[int, str] = {}
+        """Memory block id -> what its sysfs file ``state`` shows."""
+        self.log: list[str] = []
+        """What the kernel printed, like dmesg."""
+        self.trace: Trace | None = None
+        self._targets: dict[str, Any] = {"memmap": memmap, "state": self}
+        self._targets.update((zone.name, zone) for zone in zones)
+
+    def target(self, name: str) -> Any:  # noqa: ANN401 (memmap, a zone, or this object)
+        """Return the object that an event's target names."""
+        return self._targets[name]
+
+    def zone(self, zone_type: int) -> Zone:
+        """Return a zone by its number."""
+        return self.zones[zone_type]
+
+    def copy(self) -> State:
+        """Return an independent copy without a trace."""
+        return self._with_own_log(State(self.memmap.copy(), [zone.copy() for zone in self.zones]))
+
+    def share(self) -> State:
+        """Return a copy that shares memmap and free lists with this state until one of the two writes.
+
+        Quick, whatever the size of the machine. For states that are written by primitives only, as those
+        of a tape are: see :meth:`memsim.linux.include.mmzone.Zone.share`.
+        """
+        return self._with_own_log(State(self.memmap.share(), [zone.share() for zone in self.zones]))
+
+    def _with_own_log(self, twin: State) -> State:
+        """Give a twin what there is besides memmap and zones."""
+        twin.totalram_pages = self.totalram_pages
+        twin.blocks = dict(self.blocks)
+        twin.log = list(self.log)
+        return twin
+
+    # ---- writes ------------------------------------------------------------------------------
+
+    def totalram_pages_add(self, nr_pages: int) -> None:
+        """Change the system-wide count of managed pages (MemTotal)."""
+        if self.trace is not None:
+            self.trace.write("state", "totalram_pages_add", nr_pages)
+        self.totalram_pages += nr_pages
+
+    def set_block_state(self, block_id: int, state: str | None) -> None:
+        """Set what sysfs shows for a memory block; None takes the block away."""
+        if self.trace is not None:
+            self.trace.write("state", "set_block_state", block_id, state)
+        if state is None:
+            del self.blocks[block_id]
+        else:
+            self.blocks[block_id] = state
+
+    def printk(self, line: str) -> None:
+        """Append a line to the log."""
+        if self.trace is not None:
+            self.trace.write("state", "printk", line)
+        self.log.append(line)
+
+
+class Resources(dict[int, tuple[int, str]]):
+    """System RAM resources: start pfn -> (pages, name). They do not overlap, and are found by bisection."""
+
+    def __init__(self) -> None:
+        """Start with none."""
+        super().__init__()
+        self._starts: list[int] = []
+        self.mergeable: set[int] = set()
+        """Where resources start that may be joined with neighbours (IORESOURCE_SYSRAM_MERGEABLE)."""
+
+    def __setitem__(self, start: int, resource: tuple[int, str]) -> None:
+        """Add or change a resource."""
+        if start not in self:
+            insort(self._starts, start)
+        super().__setitem__(start, resource)
+
+    def __delitem__(self, start: int) -> None:
+        """Take a resource away."""
+        super().__delitem__(start)
+        self.mergeable.discard(start)
+        del self._starts[bisect_left(self._starts, start)]
+
+    def overlapping(self, pfn: int, nr_pages: int) -> list[tuple[int, int, str]]:
+        """Return (start, pages, name) of the resources that share a page with a range, ascending."""
+        first = max(0, bisect_right(self._starts, pfn) - 1)
+        last = bisect_left(self._starts, pfn + nr_pages)
+        found = [(start, *self[start]) for start in self._starts[first:last]]
+        return [each for each in found if each[0] + each[1] > pfn]
+
+
+class Kernel:
+    """A kernel: release, patch, configuration, state, and who is called back."""
+
+    def __init__(self, release: Release, patch: Patch, *, debug_vm: bool = False) -> None:
+        """Make a kernel that has not booted yet."""
+        self.release = release
+        self.patch = patch
+        self.debug_vm = debug_vm
+        memmap = Memmap(release.encoding, debug_vm=debug_vm)
+        self.state = State(memmap, [Zone(kind) for kind in ZoneType])
+        self.memmap = memmap
+        self.zones = self.state.zones
+        self.zonelists = {kind: [self.zones[zone] for zone in zones] for kind, zones in ZONELISTS.items()}
+        self._plain = not (debug_vm or release.always_checks_freed_pages or release.encoding.inverted)
+        self.quick = self._plain
+        """Whether only the result counts: see :mod:`memsim.fast.page_alloc`."""
+        self.trace: Trace | None = None
+        self.block_pages = PAGES_PER_SECTION
+        self._per_cpu_lists = self._watermarks = False
+        self.managed_at_setup = [0 for _ in self.zones]
+        """``managed_pages`` of each zone when watermarks and reserves were computed last."""
+        self.pcp_disabled: set[Zone] = set()
+        """Zones whose per-cpu lists are switched off while they lose memory."""
+        self.online_page_callback: Callable[[Kernel, int, int], None] | None = None
+        """None: generic_online_page()."""
+        self.memory_chain: list[tuple[int, Callable[[str, int, int], int | None]]] = []
+        """(priority, listener), highest priority first."""
+        self.memory_blocks: dict[int, Any] = {}
+        self.iomem = Resources()
+        self.vmemmap: dict[int, int] = {}
+        """Section number -> pfn of the block that holds its struct pages, when taken from the buddy."""
+        self.owners: dict[int, list[int]] = {}
+        """Movable page -> its owner's list of pages, in which migration writes the new pfn."""
+        self.default_online_type = "offline"
+        self.driver_data: dict[str, Any] = {}
+        """What drivers keep, by the name of the driver."""
+        self.pagemaps: dict[int, int] = {}
+        """Device memory: first pfn -> pages."""
+        self.num_poisoned_pages = 0
+        self.warned: set[str] = set()
+        self.bad_pages = 0
+        self.signal_pending: Callable[[], bool] = lambda: False
+
+    @property
+    def per_cpu_lists(self) -> bool:
+        """Whether freed pages stay on per-cpu lists."""
+        return self._per_cpu_lists
+
+    @per_cpu_lists.setter
+    def per_cpu_lists(self, on: bool) -> None:
+        self._per_cpu_lists = on
+        self._choose_way()
+
+    @property
+    def watermarks(self) -> bool:
+        """Whether allocations leave the watermarks alone."""
+        return self._watermarks
+
+    @watermarks.setter
+    def watermarks(self, on: bool) -> None:
+        self._watermarks = on
+        self._choose_way()
+
+    def _choose_way(self) -> None:
+        watched = self.trace is not None or self._per_cpu_lists or self._watermarks
+        self.quick = self._plain and not watched
+
+    def has(self, hunk: Hunk) -> bool:
+        """Return whether a hunk of the series is applied."""
+        return hunk in self.patch
+
+    def zone(self, zone_type: int) -> Zone:
+        """Return a zone by its number."""
+        return self.state.zones[zone_type]
+
+    def page_zone(self, pfn: int) -> Zone:
+        """Return the zone that the page's flags name (``page_zone()``)."""
+        return self.zones[self.memmap.zone_of(pfn)]
+
+    def moved(self, pfn: int, target: int) -> None:
+        """Tell the owner of a page (reverse mapping) that its contents are now at ``target``."""
+        owner = self.owners.pop(pfn, None)
+        if owner is not None:
+            owner[owner.index(pfn)] = target
+            self.owners[target] = owner
+
+    def lost(self, pfn: int) -> None:
+        """Take a page from its owner: its contents are gone."""
+        owner = self.owners.pop(pfn, None)
+        if owner is not None:
+            owner.remove(pfn)
+
+    def put_trace(self, trace: Trace | None) -> None:
+        """Let ``trace`` watch from now on, or nobody."""
+        self.trace = self.state.trace = self.memmap.trace = trace
+        for zone in self.state.zones:
+            zone.trace = trace
+        self._choose_way()
+
+    def vm_warn_on_once(self, rule: str, where: str) -> None:
+        """``VM_WARN_ON_ONCE``: with debug_vm the first breach of a rule is printed."""
+        if self.debug_vm and rule not in self.warned:
+            self.warned.add(rule)
+            self.state.printk(f"WARNING: {rule} at {where}")

@@ -1,0 +1,138 @@
+"""Reading ``struct page``s: what :class:`~memsim.state.memmap.Memmap` can be asked.
+
+A page of a section that is not online has no meaning: :meth:`MemmapReads.page` refuses to read it.
+:meth:`MemmapReads.raw` shows the bytes that happen to be there, as a debugger would.
+
+Models ``pfn_valid()`` and ``pfn_to_online_page()`` of ``include/linux/mmzone.h`` and
+``mm/memory_hotplug.c``, and the tests of ``include/linux/page-flags.h``.
+"""
+
+from __future__ import annotations
+
+from memsim.errors import BadPage
+from memsim.linux.include.layout import PAGES_PER_SECTION, PFN_SECTION_SHIFT, pageblock_order
+from memsim.linux.include.mmzone import ZoneType
+from memsim.linux.include.page_flags import (
+    ALL_FLAGS,
+    MANAGED,
+    PRESENT,
+    ZONE_SHIFT,
+    PageFlag,
+    PageType,
+    PageTypeEncoding,
+)
+from memsim.state.section import Page, Section
+
+_INDEX = PAGES_PER_SECTION - 1
+
+
+class MemmapReads:
+    """Present sections by number, and what their pages say; nothing here writes."""
+
+    encoding: PageTypeEncoding
+    sections: dict[int, Section]
+
+    def section(self, pfn: int) -> Section:
+        """Return the section of ``pfn``; BadPage if there is no memmap for it."""
+        try:
+            return self.sections[pfn >> PFN_SECTION_SHIFT]
+        except KeyError:
+            msg = f"pfn {pfn:#x} has no struct page: its section is not present"
+            raise BadPage(msg) from None
+
+    def pfn_valid(self, pfn: int) -> bool:
+        """Return whether ``pfn`` has a struct page at all (``pfn_valid()``)."""
+        return pfn >> PFN_SECTION_SHIFT in self.sections
+
+    def pfn_to_online_page(self, pfn: int) -> Page | None:
+        """Return the page if its section is online, else None; looks at no flag and no type.
+
+        Whoever must not meet holes in boot memory asks
+        :func:`memsim.linux.kernel.resource.pfn_section_valid`, too.
+        """
+        section = self.sections.get(pfn >> PFN_SECTION_SHIFT)
+        return self.raw(pfn) if section is not None and section.online else None
+
+    def page(self, pfn: int) -> Page:
+        """Return the page ``pfn`` of an online section.
+
+        Raises
+        ------
+        BadPage
+            Without a memmap, or when the section is not online: its struct pages are stale or poison.
+        """
+        if not self.section(pfn).online:
+            msg = (
+                f"pfn {pfn:#x} is in a section that is not online: "
+                "its struct page is uninitialised or stale and means nothing"
+            )
+            raise BadPage(msg)
+        return self.raw(pfn)
+
+    def raw(self, pfn: int) -> Page:
+        """Return what the bytes of the struct page say, meaningful or not."""
+        section, index = self.section(pfn), pfn & _INDEX
+        flags = section.pages.flags_at[index]
+        zone = flags >> ZONE_SHIFT
+        return Page(
+            pfn=pfn,
+            zone=ZoneType(min(zone, ZoneType.DEVICE)),
+            flags=PageFlag(flags & ALL_FLAGS),
+            types=self.encoding.types(section.pages.type_at[index]),
+            refcount=section.pages.refcount_at[index],
+            order=section.pages.order_at[index],
+            migratetype=section.pageblocks[index >> pageblock_order],
+            managed=bool(flags & MANAGED),
+            present=bool(flags & PRESENT),
+        )
+
+    def flags(self, pfn: int) -> int:
+        """Return the flags u32 of a page, ghost bits and zone included."""
+        return self.section(pfn).pages.flags_at[pfn & _INDEX]
+
+    def refcount(self, pfn: int) -> int:
+        """Return the reference count of a page."""
+        return self.section(pfn).pages.refcount_at[pfn & _INDEX]
+
+    def stored_type(self, pfn: int) -> int:
+        """Return the type u8 of a page as it is stored."""
+        return self.section(pfn).pages.type_at[pfn & _INDEX]
+
+    def has_type(self, pfn: int, page_type: PageType) -> bool:
+        """Return whether the page has this type (``PageBuddy()``, ``PageOffline()`` ...)."""
+        return bool(self.encoding.has(self.stored_type(pfn), page_type))
+
+    def zone_of(self, pfn: int) -> int:
+        """Return the zone number in the page's flags (``page_zonenum()``)."""
+        return self.flags(pfn) >> ZONE_SHIFT
+
+    def all_of_type(self, pfn: int, nr_pages: int, page_type: PageType) -> bool:
+        """Return whether every page of a range has this type."""
+        return all(
+            bool(self.encoding.where(section.pages.type[at], page_type).all())
+            for section, at in self.spans(pfn, nr_pages)
+        )
+
+    def buddy_order(self, pfn: int) -> int:
+        """Return the order of the free block that starts at ``pfn``, or -1 if none does."""
+        section, index = self.section(pfn), pfn & _INDEX
+        if self.encoding.has(section.pages.type_at[index], PageType.BUDDY):
+            return section.pages.order_at[index]
+        return -1
+
+    def migratetype(self, pfn: int) -> int:
+        """Return the type of the pageblock of ``pfn`` (``get_pageblock_migratetype()``)."""
+        return self.section(pfn).pageblocks[(pfn & _INDEX) >> pageblock_order]
+
+    def spans(self, pfn: int, nr_pages: int) -> list[tuple[Section, slice]]:
+        """Return (section, slice into its arrays) for each part of a pfn range."""
+        low, end = pfn & _INDEX, pfn + nr_pages
+        if 0 < nr_pages <= PAGES_PER_SECTION - low:  # by far most ranges
+            return [(self.section(pfn), slice(low, low + nr_pages))]
+        found = []
+        while pfn < end:
+            low = pfn & _INDEX
+            high = min(PAGES_PER_SECTION, low + end - pfn)
+            found.append((self.section(pfn), slice(low, high)))
+            pfn += high - low
+        return found

@@ -1,0 +1,166 @@
+"""The arrays of one section, shared with every section that looks the same.
+
+Struct of arrays, 8 bytes a page: flags u32, type u8, order (``page->private``) u8, refcount i16; and one
+migratetype for each pageblock. Models ``struct mem_section`` (``include/linux/mmzone.h``) with the memmap it
+points to. Left out: sub-section maps, ``mapping``, ``index``, ``lru`` and memcg fields.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from memsim.linux.include.layout import (
+    MAX_ORDER_NR_PAGES,
+    MAX_PAGE_ORDER,
+    PAGEBLOCKS_PER_SECTION,
+    PAGES_PER_SECTION,
+)
+from memsim.linux.include.page_flags import ALL_FLAGS, LIVE, MANAGED, NO_TYPE, PRESENT, PageFlag, PageType
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from memsim.linux.include.mmzone import ZoneType
+
+POISON_FLAGS = 0xFFFFFFFF & ~(MANAGED | PRESENT | LIVE)
+POISON_ORDER = 0xFF
+POISON_REFCOUNT = -1
+
+
+class Pattern(NamedTuple):
+    """What the pages of a section are when they are all alike, or all free blocks of order 10."""
+
+    flags: int
+    stored_type: int
+    order: int
+    refcount: int
+    buddy: int = NO_TYPE
+    """Stored type of the heads of the free blocks; NO_TYPE: there are none."""
+
+
+POISON = Pattern(POISON_FLAGS, NO_TYPE, POISON_ORDER, POISON_REFCOUNT)
+
+
+class Pages:
+    """The four arrays of one section, and of each a view (``_at``) for quick single reads and writes."""
+
+    __slots__ = (
+        "flagged",
+        "flags",
+        "flags_at",
+        "order",
+        "order_at",
+        "pattern",
+        "refcount",
+        "refcount_at",
+        "type",
+        "type_at",
+    )
+
+    def __init__(
+        self,
+        flags: npt.NDArray[np.uint32],
+        types: npt.NDArray[np.uint8],
+        order: npt.NDArray[np.uint8],
+        refcount: npt.NDArray[np.int16],
+    ) -> None:
+        """Take PAGES_PER_SECTION elements of each: the first and last array itself, of the others a copy."""
+        self.pattern: Pattern | None = None
+        self.flagged = True
+        """False: no page has a PG_ flag, so nobody need look. True says nothing."""
+        self.flags, self.refcount = flags, refcount
+        self.flags_at, self.refcount_at = flags.data, refcount.data
+        # Of single bytes a bytearray is quicker than a memoryview; numpy works on the same memory.
+        self.type_at, self.order_at = bytearray(types), bytearray(order)
+        self.type = np.frombuffer(self.type_at, np.uint8)
+        self.order = np.frombuffer(self.order_at, np.uint8)
+
+    def copy(self) -> Pages:
+        """Return arrays of one's own."""
+        twin = Pages(self.flags.copy(), self.type, self.order, self.refcount.copy())
+        twin.flagged = self.flagged
+        return twin
+
+
+@lru_cache(maxsize=64)
+def pages_of(pattern: Pattern) -> Pages:
+    """Return the arrays that all sections of one pattern share."""
+    size = PAGES_PER_SECTION
+    pages = Pages(
+        np.full(size, pattern.flags, np.uint32),
+        np.full(size, pattern.stored_type, np.uint8),
+        np.full(size, pattern.order, np.uint8),
+        np.full(size, pattern.refcount, np.int16),
+    )
+    if pattern.buddy != NO_TYPE:
+        pages.type[::MAX_ORDER_NR_PAGES] = pattern.buddy
+        pages.order[::MAX_ORDER_NR_PAGES] = MAX_PAGE_ORDER
+    pages.pattern = pattern
+    pages.flagged = bool(pattern.flags & ALL_FLAGS)
+    return pages
+
+
+class Section:
+    """One 128 MiB section (``struct mem_section``): its pages, pageblock types and two flags."""
+
+    __slots__ = ("early", "nr", "online", "pageblocks", "pages", "shared")
+
+    def __init__(self, nr: int, pages: Pages, *, early: bool) -> None:
+        """Make an offline section ``nr`` on shared arrays."""
+        self.nr = nr
+        self.pages = pages
+        self.shared = True
+        self.pageblocks = bytearray(PAGEBLOCKS_PER_SECTION)
+        self.online = False
+        self.early = early
+
+    def own(self) -> Pages:
+        """Return arrays that only this section uses, copying shared ones."""
+        if self.shared:
+            self.pages = self.pages.copy()
+            self.shared = False
+        return self.pages
+
+    def share(self, pattern: Pattern) -> None:
+        """Make all pages of the section what ``pattern`` says."""
+        self.pages, self.shared = pages_of(pattern), True
+
+    def copy(self) -> Section:
+        """Return a section that shares the arrays with this one from now on."""
+        self.shared = True
+        twin = Section(self.nr, self.pages, early=self.early)
+        twin.pageblocks[:] = self.pageblocks
+        twin.online = self.online
+        return twin
+
+
+class Page(NamedTuple):
+    """What one ``struct page`` says, decoded; ``managed`` and ``present`` are ghost state."""
+
+    pfn: int
+    zone: ZoneType
+    flags: PageFlag
+    types: frozenset[PageType]
+    refcount: int
+    order: int
+    migratetype: int
+    managed: bool
+    present: bool
+
+    @property
+    def reserved(self) -> bool:
+        """``PageReserved()``."""
+        return bool(self.flags & PageFlag.RESERVED)
+
+    @property
+    def offline(self) -> bool:
+        """``PageOffline()``."""
+        return PageType.OFFLINE in self.types
+
+    @property
+    def buddy(self) -> bool:
+        """``PageBuddy()``: head of a free block."""
+        return PageType.BUDDY in self.types

@@ -1,0 +1,1 @@
+"""The buddy lab: allocate and free blocks, and watch them split and merge."""

@@ -1,0 +1,254 @@
+"""What there is to see of the buddy lab: free lists with their pfns, pageblocks, allocated blocks.
+
+Text and HTML are made from the same :class:`BuddySight`, which holds nothing of the machine.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from html import escape
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from memsim.linux.include.layout import NR_PAGE_ORDERS, hex_range, pageblock_nr_pages
+from memsim.linux.include.mmzone import MIGRATE_TYPES
+from memsim.view.buddy_lab.script import FIRST_PFN
+from memsim.view.draw.markup import classes_in, legend_html, map_image
+from memsim.view.model.page_class import class_counts, free_heads, page_classes
+from memsim.view.model.tables import migratetype_name
+from memsim.view.model.text import counts_phrase, plural
+
+if TYPE_CHECKING:
+    from memsim.view.buddy_lab.script import BuddyScript, Told
+    from memsim.view.draw.page_map import Heads
+    from memsim.view.model.page_class import Classes
+
+SHOWN = 8
+"""So many pfns of a free list are shown."""
+
+
+@dataclass(frozen=True)
+class FreeList:
+    """A free list that is not empty, or just became so: its blocks, the next to be taken first."""
+
+    order: int
+    migratetype: str
+    pfns: tuple[int, ...]
+    changed: bool
+
+    @property
+    def blocks(self) -> str:
+        """The first pfns, and how many more there are."""
+        shown = " ".join(f"{pfn:#x}" for pfn in self.pfns[:SHOWN])
+        more = len(self.pfns) - SHOWN
+        return (shown or "(empty)") + (f" and {more} more" if more > 0 else "")
+
+
+@dataclass(frozen=True)
+class Pageblock:
+    """A pageblock: where, of which type, and its pages."""
+
+    pfn: int
+    migratetype: str
+    classes: Classes
+    heads: Heads
+
+    @property
+    def sentence(self) -> str:
+        """Type and pages in words."""
+        return f"{self.migratetype}: {counts_phrase(class_counts(self.classes))}"
+
+
+@dataclass(frozen=True)
+class BuddySight:
+    """The zone after a line of the script."""
+
+    told: Told
+    heading: str
+    counters: str
+    free_lists: tuple[FreeList, ...]
+    pageblocks: tuple[Pageblock, ...]
+    allocated: str
+    check: str
+    lines: tuple[str, ...]
+
+
+Lists = dict[tuple[int, int], tuple[int, ...]]
+
+
+def lists_of(script: BuddyScript) -> Lists:
+    """Return the pfns of each free list that is not empty, the head of the list first."""
+    area = script.machine.zone("Normal").free_area
+    return {
+        (order, kind): tuple(reversed(area[order][kind]))
+        for order in reversed(range(NR_PAGE_ORDERS))
+        for kind in range(MIGRATE_TYPES)
+        if area[order][kind]
+    }
+
+
+def look(script: BuddyScript, before: Lists | None = None) -> BuddySight:
+    """Return what there is to see; ``before`` holds the lists of the moment before, to mark changes."""
+    now = lists_of(script)
+    before = now if before is None else before
+    keys = sorted({*now, *before}, key=lambda key: (-key[0], key[1]))
+    lists = [
+        FreeList(
+            order,
+            migratetype_name(kind),
+            now.get((order, kind), ()),
+            now.get((order, kind)) != before.get((order, kind)),
+        )
+        for order, kind in keys
+    ]
+    zone = script.machine.zone("Normal")
+    counters = (
+        f"managed {zone.managed_pages}, nr_free {zone.nr_free_pages}, "
+        f"nr_isolate_pageblock {zone.nr_isolate_pageblock}"
+    )
+    where = hex_range(FIRST_PFN, script.nr_pages)
+    return BuddySight(
+        script.told,
+        f"{script.size_mib} MiB of zone Normal {where}, Linux {script.release}",
+        counters,
+        tuple(lists),
+        tuple(_pageblocks(script)),
+        _allocated(script.allocated),
+        _check(script),
+        tuple(script.lines),
+    )
+
+
+def _pageblocks(script: BuddyScript) -> list[Pageblock]:
+    state = script.machine.kernel.state
+    classes = page_classes(state, FIRST_PFN, script.nr_pages)
+    heads = free_heads(state, FIRST_PFN, script.nr_pages)
+    return [
+        Pageblock(
+            FIRST_PFN + at,
+            migratetype_name(state.memmap.migratetype(FIRST_PFN + at)),
+            classes[at : at + pageblock_nr_pages],
+            heads[at : at + pageblock_nr_pages],
+        )
+        for at in range(0, script.nr_pages, pageblock_nr_pages)
+    ]
+
+
+def _allocated(allocated: dict[int, tuple[int, str]]) -> str:
+    """Return the allocated blocks in runs of neighbours of one kind."""
+    runs: list[str] = []
+    entries = [(pfn, order, kind) for pfn, (order, kind) in sorted(allocated.items())]
+
+    def run_key(numbered: tuple[int, tuple[int, int, str]]) -> tuple[int, int, str]:
+        index, (pfn, order, kind) = numbered
+        return (pfn >> order) - index, order, kind
+
+    for (_, order, kind), run in groupby(enumerate(entries), run_key):
+        pfns = [pfn for _, (pfn, _, _) in run]
+        where = f"{pfns[0]:#x}" if len(pfns) == 1 else f"{len(pfns)} from {pfns[0]:#x} to {pfns[-1]:#x}"
+        runs.append(f"{where} (order {order}, {kind})")
+    more = len(runs) - 2 * SHOWN
+    return ", ".join(runs[: 2 * SHOWN]) + (f", and {more} more" if more > 0 else "") or "none"
+
+
+def _check(script: BuddyScript) -> str:
+    """Return which invariants are broken. Isolation is an operation in flight: it leaves blocks unmerged."""
+    violations = script.machine.check()
+    if not script.machine.zone("Normal").nr_isolate_pageblock:
+        return "; ".join(map(str, violations)) or "all hold"
+    rest = [violation for violation in violations if violation.name != "unmerged"]
+    return "; ".join(map(str, rest)) or "all hold (that of merging does not count during isolation)"
+
+
+# ---- text ------------------------------------------------------------------------------------------
+
+
+def sight_text(sight: BuddySight) -> str:
+    """Return everything as text."""
+    parts = [f"{sight.heading}\nCounters of the zone, in pages: {sight.counters}"]
+    if sight.told.happened:
+        parts.insert(
+            0, "\n".join(["What happened on the free lists:", *(f"  {line}" for line in sight.told.happened)])
+        )
+    rows = [
+        f"{'*' if free.changed else ' '} order {free.order:>2}  {free.migratetype.ljust(11)}  {free.blocks}"
+        for free in sight.free_lists
+    ]
+    parts.append(
+        "\n".join(["Free lists, the block that is taken next first (*: changed)", *(rows or ["  none"])])
+    )
+    parts.append("\n".join(["Pageblocks", *(f"  {line}" for line in pageblock_lines(sight.pageblocks))]))
+    parts.append(f"Allocated: {sight.allocated}\nInvariants: {sight.check}")
+    parts.append(f"Script: {'; '.join(sight.lines) or 'empty'}")
+    return "\n\n".join(parts)
+
+
+def pageblock_lines(pageblocks: tuple[Pageblock, ...]) -> list[str]:
+    """Return a line for each run of pageblocks that are alike."""
+    lines = []
+    for sentence, run in groupby(pageblocks, lambda block: block.sentence):
+        pfns = [block.pfn for block in run]
+        where = f"{pfns[0]:#x}" if len(pfns) == 1 else f"{pfns[0]:#x} to {pfns[-1]:#x}, {len(pfns)} of them"
+        lines.append(f"{where}  {sentence}{' each' if len(pfns) > 1 else ''}")
+    return lines
+
+
+# ---- HTML ------------------------------------------------------------------------------------------
+
+
+def sight_html(sight: BuddySight, *, reproducible: bool = False) -> str:
+    """Return pictures of all pageblocks, the free lists as a table, and what happened on them."""
+    wide = 192 if len(sight.pageblocks) <= 2 * SHOWN else 96
+    tiles = "".join(_tile_html(block, wide, reproducible=reproducible) for block in sight.pageblocks)
+    legend = legend_html(classes_in(block.classes for block in sight.pageblocks))
+    return (
+        f'<p style="margin: 4px 0"><b>{escape(sight.heading)}</b><br>{escape(sight.counters)}</p>'
+        f'<div style="display: flex; flex-wrap: wrap; gap: 8px; line-height: 1.3">{tiles}</div>{legend}'
+        '<div style="display: flex; flex-wrap: wrap; align-items: flex-start; gap: 0 32px">'
+        f"{_lists_html(sight)}{_story_html(sight.told)}</div>"
+        f'<p style="margin: 4px 0">Allocated: {escape(sight.allocated)}<br>'
+        f"Invariants: {escape(sight.check)}</p>"
+    )
+
+
+def _tile_html(block: Pageblock, wide: int, *, reproducible: bool) -> str:
+    alt = f"Pageblock {block.pfn:#x}, {block.sentence}; {_heads_phrase(block.heads)}"
+    image = map_image(block.classes, block.heads, alt, reproducible=reproducible)
+    image = image.replace("height: auto", f"width: {wide}px; height: auto; image-rendering: pixelated")
+    loud = " ▨" if block.migratetype == "isolate" else ""
+    return f'<div style="width: {wide}px">{image}<b>{block.pfn:#x}</b><br>{block.migratetype}{loud}</div>'
+
+
+def _heads_phrase(heads: Heads) -> str:
+    orders = np.bincount(heads[heads >= 0]) if (heads >= 0).any() else np.zeros(0, int)
+    found = [f"{orders[order]} of order {order}" for order in np.flatnonzero(orders)[::-1]]
+    return f"free {plural(2, 'block')} that start here: {', '.join(found) or 'none'}"
+
+
+_LEFT = "padding: 1px 8px; text-align: left; font-family: monospace; vertical-align: top"
+
+
+def _lists_html(sight: BuddySight) -> str:
+    names = ("list", "blocks", "taken next first")
+    heads = "".join(f'<th scope="col" style="{_LEFT}">{name}</th>' for name in names)
+    return (
+        '<table style="border-collapse: collapse; margin: 4px 0">'
+        '<caption style="text-align: left"><b>Free lists (▶: changed)</b></caption>'
+        f"<thead><tr>{heads}</tr></thead><tbody>{''.join(map(_list_html, sight.free_lists))}</tbody></table>"
+    )
+
+
+def _list_html(free: FreeList) -> str:
+    mark, bold, end = ("▶ ", "<b>", "</b>") if free.changed else ("", "", "")
+    return (
+        f'<tr><th scope="row" style="{_LEFT}; white-space: nowrap">{mark}order {free.order}, '
+        f'{free.migratetype}</th><td style="{_LEFT}">{len(free.pfns)}</td>'
+        f'<td style="{_LEFT}">{bold}{free.blocks}{end}</td></tr>'
+    )
+
+
+def _story_html(told: Told) -> str:
+    items = "".join(f"<li>{escape(line)}</li>" for line in told.happened)
+    return f"<div><b>What happened on the free lists</b><ul>{items or '<li>nothing</li>'}</ul></div>"

@@ -1,0 +1,188 @@
+"""The buddy lab: allocate and free in a small zone, and watch blocks split, merge, be stolen and isolated.
+
+Left out: what lines of the script do is in :mod:`memsim.view.buddy_lab.script`; this is only the widget.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from memsim.errors import MemsimError
+from memsim.linux.include.layout import MAX_PAGE_ORDER, pageblock_nr_pages
+from memsim.view.buddy_lab.script import FIRST_PFN, HELP, SIZES, BuddyScript
+from memsim.view.buddy_lab.snapshot import lists_of, look, sight_html, sight_text
+from memsim.view.widgets.lab import Board, button, choice, number, row, text_field
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import ipywidgets
+
+    from memsim.view.buddy_lab.script import Told
+
+_CHOICES = 256
+"""So many allocated blocks can be chosen from; all can be freed by pfn."""
+
+
+def buddy_lab(script: Sequence[str] = (), *, size_mib: int = 8, release: str = "6.12") -> BuddyLab:
+    """Return a widget with a small zone in which readers allocate, free and isolate.
+
+    Parameters
+    ----------
+    script
+        What has been done already, such as ``["allocate 0 movable x16", "free every other"]``: see
+        :mod:`memsim.view.buddy_lab.script`. The state after it is what the stored output shows.
+    size_mib
+        4, 8, 16, 32, 64 or 128 MiB.
+    release
+        ``"6.12"`` or ``"6.1"``, which steal and isolate by different rules.
+
+    Raises
+    ------
+    MemsimError
+        A line of the script is wrong or fails.
+    """
+    done = BuddyScript(size_mib, release)
+    before = lists_of(done)
+    for line in script:
+        before = lists_of(done)
+        told = done.do(line)
+        if told.failed:
+            raise MemsimError(told.headline)
+    return BuddyLab(done, before)
+
+
+class BuddyLab(Board):
+    """A zone, its controls, and its text twin.
+
+    Attributes
+    ----------
+    script
+        The zone and the lines that were done to it; ``lab.script.machine`` is the machine.
+    """
+
+    note = "Run this notebook to allocate and free."
+
+    def __init__(self, script: BuddyScript, before: Any) -> None:  # noqa: ANN401 (the lists of the moment before)
+        """Show ``script``; it is also what a notebook without a kernel shows."""
+        self.script = script
+        self._quiet = False
+        self._make_controls()
+        super().__init__("Buddy lab", self._rows())
+        self._connect()
+        self._show(before)
+        self.keep(sight_html(look(script, before), reproducible=True))
+
+    # ---- controls ----------------------------------------------------------------------------
+
+    def _make_controls(self) -> None:
+        kinds = ["movable", "unmovable", "reclaimable"]
+        self.order = number("Order", 0, f"Order of the block: 0 (one page) to {MAX_PAGE_ORDER} (1024 pages)")
+        self.migratetype = choice("Migratetype", kinds, "Which kind of memory is asked for")
+        self.times = number("Times", 1, "How many blocks to allocate")
+        self.allocate = button("Allocate", "Allocate blocks of this order and migratetype")
+        self.block = choice("Allocated block", [], "The block that Free frees")
+        self.free = button("Free", "Free the block that is chosen beside")
+        self.every_other = button("Free every other", "Free the first, third, fifth ... allocated block")
+        self.free_all = button("Free all", "Free all allocated blocks")
+        self.pageblock = choice("Pageblock", [], "The pageblock to isolate or to give back")
+        self.isolate = button("Isolate", "Isolate the pageblock: start_isolate_page_range()")
+        self.unisolate = button("End isolation", "Give the pageblock back as of the migratetype chosen above")
+        self.pfn = text_field("Page", f"{FIRST_PFN:#x}", "A pfn, such as 0x100000")
+        self.why = button(
+            "Why is this not merged?", "Say which rule keeps the block around this page as it is"
+        )
+        self.undo = button("Undo", "Take the last action back")
+        self.restart = button("Start again", "Boot again: everything is free")
+        self.line = text_field("Or type", "", f"A line of a script, then Enter: {HELP}")
+        self.line.layout.width = "28em"
+        self.line.placeholder = "allocate 0 movable x16"
+        sizes = [(f"{size} MiB", size) for size in SIZES]
+        self.size = choice("Zone", sizes, "Size of the zone; the script is done again", self.script.size_mib)
+        releases = ["6.12", "6.1"]
+        self.release = choice(
+            "Linux", releases, "Kernel release; the script is done again", self.script.release
+        )
+
+    def _rows(self) -> list[ipywidgets.Widget]:
+        return [
+            row(self.size, self.release, self.undo, self.restart),
+            row(self.order, self.migratetype, self.times, self.allocate),
+            row(self.block, self.free, self.every_other, self.free_all),
+            row(self.pageblock, self.isolate, self.unisolate),
+            row(self.pfn, self.why),
+            row(self.line),
+        ]
+
+    def _connect(self) -> None:
+        order = lambda: f"allocate {self.order.value} {self.migratetype.value} x{self.times.value}"  # noqa: E731
+        for control, line in (
+            (self.allocate, order),
+            (self.free, lambda: f"free {self.block.value or 'nothing'}"),
+            (self.every_other, lambda: "free every other"),
+            (self.free_all, lambda: "free all"),
+            (self.isolate, lambda: f"isolate {self.pageblock.value}"),
+            (self.unisolate, lambda: f"unisolate {self.pageblock.value} {self.migratetype.value}"),
+            (self.why, lambda: f"why {self.pfn.value}"),
+        ):
+            control.on_click(partial(self._do_line, line))
+        self.undo.on_click(lambda _: self._act(self.script.undo))
+        self.restart.on_click(lambda _: self._act(self.script.restart))
+        self.line.observe(self._typed, "value")
+        self.size.observe(lambda change: self._anew(size_mib=change["new"]), "value")
+        self.release.observe(lambda change: self._anew(release=change["new"]), "value")
+
+    # ---- what readers do ---------------------------------------------------------------------
+
+    def do(self, line: str) -> Told:
+        """Do a line of a script and show what came of it."""
+        self._act(lambda: self.script.do(line))
+        return self.script.told
+
+    def _do_line(self, line: Any, _button: object) -> None:  # noqa: ANN401 (a function without arguments)
+        self.do(line().removesuffix(" x1"))
+
+    def _typed(self, change: dict[str, Any]) -> None:
+        if change["new"] and not self._quiet:
+            self.do(change["new"])
+            self.line.value = ""
+
+    def _anew(self, **what: Any) -> None:  # noqa: ANN401 (arguments of restart)
+        if not self._quiet:
+            self._act(lambda: self.script.restart(keep=True, **what))
+
+    def _act(self, action: Any) -> None:  # noqa: ANN401 (a function without arguments)
+        before = lists_of(self.script)
+        action()
+        self._show(before)
+
+    # ---- showing -----------------------------------------------------------------------------
+
+    def _show(self, before: Any) -> None:  # noqa: ANN401 (the lists of the moment before)
+        sight = look(self.script, before)
+        self._fill_choices()
+        self.put(sight.told.headline, sight_html(sight), sight_text(sight))
+
+    def _fill_choices(self) -> None:
+        self._quiet = True
+        allocated = sorted(self.script.allocated.items())[:_CHOICES]
+        _offer(
+            self.block,
+            [(f"{pfn:#x} (order {order}, {kind})", f"{pfn:#x}") for pfn, (order, kind) in allocated],
+        )
+        pfns = range(FIRST_PFN, FIRST_PFN + self.script.nr_pages, pageblock_nr_pages)
+        _offer(self.pageblock, [(f"{pfn:#x}", f"{pfn:#x}") for pfn in pfns])
+        self.undo.disabled = not self.script.lines
+        for control in (self.free, self.every_other, self.free_all):
+            control.disabled = not allocated
+        self._quiet = False
+
+
+def _offer(control: ipywidgets.Dropdown, options: list[tuple[str, str]]) -> None:
+    """Give a control other options, keeping what is chosen where it is still there."""
+    old = control.value
+    if tuple(options) != tuple(control.options):
+        control.options = options
+        values = [value for _, value in options]
+        control.value = old if old in values else values[0] if values else None

@@ -1,0 +1,222 @@
+"""The word of a page, taken apart and put together: ``decode_page(word)``.
+
+Left out: what the word means is in :mod:`memsim.view.decode.words`; this is only the widget.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+import ipywidgets
+
+from memsim.errors import MemsimError
+from memsim.view.decode.parts import KIND_LABELS, WIDTHS, Part
+from memsim.view.decode.words import Word, empty_word, read_word
+from memsim.view.widgets.lab import LABEL, WIDE, Board, row
+
+if TYPE_CHECKING:
+    from typing import SupportsIndex
+
+_CELLS = 8
+_CELL = "border: 1px solid var(--jp-border-color1, #8a8a8a); text-align: center; padding: 1px 3px"
+_NAME = "font: 0.8em sans-serif; overflow-wrap: anywhere"
+_LOUD = "background: repeating-linear-gradient(45deg, #56B4E9 0 6px, #7CC6F0 6px 12px); color: #000"
+
+
+def decode_page(word: SupportsIndex | str, kind: str | None = None, release: str | None = None) -> Decoder:
+    """Return a widget that takes a word apart bit by bit, and puts one together from its bits.
+
+    Parameters
+    ----------
+    word
+        A number (``0x0010000000002000``, ``-257``) or names (``"reserved,zone=2"``).
+    kind
+        ``"flags"`` (page->flags), ``"kpageflags"`` or ``"page_type"``; guessed from the number if None.
+    release
+        ``"6.12"`` or ``"6.1"``: the kernel that wrote the word; guessed if None.
+
+    Raises
+    ------
+    MemsimError
+        It is no such word; typed into the widget the same is answered there.
+    """
+    return Decoder(read_word(word, kind, release))
+
+
+class Decoder(Board):
+    """A word and its bits, each of which can be changed.
+
+    Attributes
+    ----------
+    word
+        The word that is shown.
+    """
+
+    note = "Run this notebook to change bits, kind and kernel."
+
+    def __init__(self, word: Word) -> None:
+        """Show ``word``; it is also what a notebook without a kernel shows."""
+        self.word = word
+        self._busy = False
+        self._make_controls()
+        self.bits = ipywidgets.VBox()
+        super().__init__("A word of a page", [row(self.field, self.kind, self.release), self.bits])
+        self._lay_out()
+        self._show()
+        self.keep()
+
+    # ---- controls ----------------------------------------------------------------------------
+
+    def _make_controls(self) -> None:
+        self.field = ipywidgets.Text(
+            description="Word",
+            continuous_update=False,
+            tooltip="A number such as 0x2000 or -257, or names such as reserved,zone=2; then press Enter",
+            style=LABEL,
+            tabbable=True,
+        )
+        self.kind = ipywidgets.Dropdown(
+            options=[(label, kind) for kind, label in KIND_LABELS.items()],
+            value=self.word.kind,
+            description="It is a word of",
+            tooltip="What kind of word it is; the bits stay, their names change",
+            style=LABEL,
+            layout=WIDE,
+            tabbable=True,
+        )
+        self.release = ipywidgets.Dropdown(
+            options=["6.12", "6.1"],
+            value=self.word.release,
+            description="Kernel",
+            tooltip="The kernel that reads the word; the bits stay, their names change",
+            style=LABEL,
+            layout=WIDE,
+            tabbable=True,
+        )
+        self.field.observe(self._typed, "value")
+        self.kind.observe(self._read_otherwise, "value")
+        self.release.observe(self._read_otherwise, "value")
+
+    def _lay_out(self) -> None:
+        """Make a control for each part that has a meaning."""
+        parts = [part for part in reversed(self.word.parts) if not part.is_rest]
+        self.controls = {part.name: self._control(part) for part in parts}
+        flags = [self.controls[part.name] for part in parts if part.is_flag]
+        numbers = [self.controls[part.name] for part in parts if not part.is_flag]
+        self.bits.children = [row(*flags), row(*numbers)]
+
+    def _control(self, part: Part) -> ipywidgets.Widget:
+        common: dict[str, Any] = {"description": part.name, "tooltip": part.meaning, "style": LABEL}
+        if part.is_flag:
+            control = ipywidgets.Checkbox(indent=False, tabbable=True, **common)
+            self._set(part, control)
+            control.observe(partial(self._flag_changed, part), "value")
+            return control
+        if part.name == "type":
+            options = [(f"{number:#x} {name}", number) for number, name in part.names.items()]
+            control = ipywidgets.Dropdown(options=options, layout=WIDE, tabbable=True, **common)
+        else:
+            control = ipywidgets.BoundedIntText(max=(1 << part.width) - 1, layout={"width": "14em"}, **common)
+        self._set(part, control)
+        control.observe(partial(self._number_changed, part), "value")
+        return control
+
+    def _set(self, part: Part, control: ipywidgets.Widget) -> None:
+        """Let a control show what the word says."""
+        if part.is_flag:
+            control.value = self.word.says(part)
+        elif part.name == "type":
+            number = self.word.number(part)
+            known = [(f"{code:#x} {name}", code) for code, name in part.names.items()]
+            unknown = [] if number in part.names else [(f"{number:#x} (no type)", number)]
+            control.options = [*known, *unknown]
+            control.value = number
+        else:
+            control.value = self.word.number(part)
+
+    # ---- what readers do ---------------------------------------------------------------------
+
+    def _typed(self, change: dict[str, Any]) -> None:
+        if not self._busy:
+            self._try(lambda: read_word(change["new"], self.word.kind, self.word.release))
+
+    def _read_otherwise(self, _change: object) -> None:
+        """Read the same bits as another kind of word; start with an empty one if they do not fit."""
+        if self._busy:
+            return
+        kind, release = self.kind.value, self.release.value
+        fits = self.word.value < 1 << WIDTHS[kind]
+        self._try(lambda: Word(kind, release, self.word.value) if fits else empty_word(kind, release))
+
+    def _flag_changed(self, part: Part, change: dict[str, Any]) -> None:
+        if not self._busy:
+            self._try(lambda: self.word.with_flag(part, on=change["new"]))
+
+    def _number_changed(self, part: Part, change: dict[str, Any]) -> None:
+        if not self._busy:
+            self._try(lambda: self.word.with_number(part, change["new"]))
+
+    def _try(self, change: Any) -> None:  # noqa: ANN401 (a function without arguments)
+        """Make the word another one, or answer why that is impossible."""
+        old = self.word
+        try:
+            self.word = change()
+        except MemsimError as problem:
+            self._show(f"✗ {problem}")
+            return
+        if (old.kind, old.release) != (self.word.kind, self.word.release):
+            self._lay_out()
+        self._show()
+
+    # ---- showing -----------------------------------------------------------------------------
+
+    def _show(self, problem: str = "") -> None:
+        self._busy = True
+        if not problem:
+            self.field.value = self.word.hex
+        self.kind.value, self.release.value = self.word.kind, self.word.release
+        for part in self.word.parts:
+            if not part.is_rest:
+                self._set(part, self.controls[part.name])
+        self._busy = False
+        self.put(problem, bits_html(self.word), self.word.text())
+
+
+# ---- the picture -----------------------------------------------------------------------------------
+
+
+def bits_html(word: Word) -> str:
+    """Return all bits of a word as a table of 8 to a row, and what the parts that are set say."""
+    rows = "".join(_row_html(word, high) for high in range(word.width - 1, 0, -_CELLS))
+    caption = f"{escape(word.title)}. <b>{escape(word.sentence())}</b>"
+    return (
+        '<table style="border-collapse: collapse; font-family: monospace; table-layout: fixed; width: 100%; '
+        'min-width: 48em"><colgroup><col style="width: 4em"></colgroup>'
+        f'<caption style="text-align: left">{caption}</caption><tbody>{rows}</tbody></table>'
+        '<p style="margin: 2px 0 8px; font-size: 0.85em">■ striped: says something; □ plain: does not.</p>'
+    )
+
+
+def _row_html(word: Word, high: int) -> str:
+    """Return one row of bits, from ``high`` down; a part that goes on in the next row is cut."""
+    low = max(high - _CELLS + 1, 0)
+    cells = ""
+    for part in word.parts:
+        top, bottom = min(part.low + part.width - 1, high), max(part.low, low)
+        if top >= bottom:
+            cells += _cell_html(word, part, top, bottom)
+    style = "padding: 1px 6px; text-align: right; white-space: nowrap"
+    return f'<tr><th scope="row" style="{style}">{high}-{low}</th>{cells}</tr>'
+
+
+def _cell_html(word: Word, part: Part, top: int, bottom: int) -> str:
+    digits = f"{word.value >> bottom & (1 << top - bottom + 1) - 1:0{top - bottom + 1}b}"
+    says = word.says(part)
+    name = part.name.partition("_")[2] or ("rest" if part.is_rest else part.name)
+    return (
+        f'<td colspan="{top - bottom + 1}" style="{_CELL}{f"; {_LOUD}" if says else ""}">'
+        f'{"■" if says else "□"} <b>{digits}</b><br><span style="{_NAME}">'
+        f"{escape(name.replace('_', ' '))}</span></td>"
+    )

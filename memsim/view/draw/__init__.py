@@ -1,0 +1,1 @@
+"""Drawing: maps, figures and HTML."""

@@ -1,0 +1,202 @@
+"""The HTML of page maps, legends and tables, all of it self-contained.
+
+Pictures are ``data:`` addresses with an alternative text; tables have row and column headers; what changed
+is told by a sign. Styles are attributes: JupyterLab removes style sheets from notebooks that are not
+trusted. Colours come from JupyterLab's theme where there is one.
+
+Left out: controls; they are in :mod:`memsim.view.explorer.explorer`.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from html import escape
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from memsim.linux.include.layout import pageblock_nr_pages
+from memsim.view.draw.machine_map import (
+    NOT_ONLINE,
+    NOT_ONLINE_LABEL,
+    NOT_ONLINE_LETTER,
+    NOT_ONLINE_MEANING,
+    machine_png,
+)
+from memsim.view.draw.page_map import block_png
+from memsim.view.draw.png import data_uri
+from memsim.view.model.page_class import CLASSES, PageClass, class_counts
+from memsim.view.model.tables import COUNTERS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from memsim.view.draw.page_map import Heads
+    from memsim.view.model.page_class import Classes
+    from memsim.view.model.tables import Numbers, Row
+
+SMALL = "font-size: 0.85em"
+_CELL = "padding: 1px 8px; text-align: right; font-family: monospace"
+_HEADER = "padding: 1px 8px; text-align: left; font-weight: normal"
+_SIGN_WIDTH = "1.8em"
+_HEADING = f"padding: 1px calc(8px + {_SIGN_WIDTH}) 1px 8px; text-align: right"
+_SIGN = f"display: inline-block; width: {_SIGN_WIDTH}; text-align: left; font-weight: bold"
+_TABLE = "border-collapse: collapse; margin: 4px 0"
+_NOTE = f"{SMALL}; margin: 2px 0 8px"
+
+
+# ---- page maps -------------------------------------------------------------------------------------
+
+
+def map_image(classes: Classes, heads: Heads | None, alt: str, *, reproducible: bool = False) -> str:
+    """Return a page map as an ``<img>`` that holds the picture itself."""
+    source = map_source(classes, heads, reproducible=reproducible)
+    return f'<img alt="{escape(alt)}" src="{source}" style="display: block; max-width: 100%; height: auto">'
+
+
+def map_source(classes: Classes, heads: Heads | None, *, reproducible: bool = False) -> str:
+    """Return the address of a page map, which holds the picture itself."""
+    return _map_source(classes.tobytes(), None if heads is None else heads.tobytes(), reproducible)
+
+
+@lru_cache(maxsize=64)
+def _map_source(classes: bytes, heads: bytes | None, reproducible: bool) -> str:  # noqa: FBT001 (a key)
+    """Return the picture's address; from one moment to the next most maps stay the same."""
+    orders = None if heads is None else np.frombuffer(heads, np.int8)
+    return data_uri(block_png(np.frombuffer(classes, np.uint8), orders, reproducible=reproducible))
+
+
+@lru_cache(maxsize=len(CLASSES))
+def _swatch(kind: PageClass) -> str:
+    return data_uri(block_png(np.full(pageblock_nr_pages, kind, np.uint8), reproducible=True))
+
+
+def classes_in(maps: Iterable[Classes]) -> list[PageClass]:
+    """Return the classes that occur in any of some maps."""
+    found = {kind for classes in maps for kind in class_counts(classes)}
+    return sorted(found)
+
+
+def legend_html(kinds: Iterable[PageClass] = CLASSES, *, blocks: bool = False) -> str:
+    """Return a list of classes: a sample of each, its letter, its name and what it means.
+
+    With ``blocks`` also what only the map of a machine has.
+    """
+    items = "".join(
+        _legend_item(kind.pattern, _swatch(kind), kind.letter, kind.label, kind.meaning) for kind in kinds
+    )
+    if blocks:
+        source = data_uri(machine_png(bytes([NOT_ONLINE])))
+        items += _legend_item(
+            "short dashes", source, NOT_ONLINE_LETTER, f"block {NOT_ONLINE_LABEL}", NOT_ONLINE_MEANING
+        )
+        items += (
+            '<li style="display: inline-block"><b>+</b> others, too (in large machines: a dark corner)</li>'
+        )
+    return f'<ul style="list-style: none; padding: 0; margin: 4px 0; {SMALL}">{items}</ul>'
+
+
+def _legend_item(pattern: str, source: str, letter: str, label: str, meaning: str) -> str:
+    return (
+        '<li style="display: inline-block; margin-right: 1.5em">'
+        f'<img alt="{pattern}" src="{source}" '
+        'style="height: 1.6em; vertical-align: middle; margin: 2px 4px 2px 0">'
+        f"<b>{letter}</b> {label} ({meaning})</li>"
+    )
+
+
+def static_html(
+    maps: Mapping[str, tuple[Classes, Heads | None, str]],
+    twin: str,
+    title: str = "Page map",
+    note: str = "",
+) -> str:
+    """Return a figure for stored outputs: page maps, their legend, and the text twin.
+
+    ``maps`` has under each caption the classes, the heads of free blocks, and the alternative text;
+    ``note`` is a last word to readers. The result is the same on every machine.
+    """
+    panels = "".join(
+        '<div style="display: inline-block; width: 48%; min-width: 300px; margin-right: 1%; '
+        f'vertical-align: top"><b>{escape(caption)}</b>'
+        f"{map_image(classes, heads, alt, reproducible=True)}</div>"
+        for caption, (classes, heads, alt) in maps.items()
+    )
+    legend = legend_html(classes_in(classes for classes, _, _ in maps.values()))
+    return (
+        f'<figure class="memsim-static" style="margin: 0"><figcaption><b>{escape(title)}</b></figcaption>'
+        f"{panels}{legend}"
+        f'<pre style="{SMALL}; word-break: normal; overflow-x: auto">{escape(twin)}</pre>'
+        f"{note and f'<p>{escape(note)}</p>'}</figure>"
+    )
+
+
+# ---- tables ----------------------------------------------------------------------------------------
+
+
+def counters_html(numbers: Numbers, previous: Numbers | None = None) -> str:
+    """Return the zone counters as a table: a line for each zone and state, changes marked."""
+    rows = {row.words: row for row in numbers.counter_rows(previous)}
+    lines = "".join(
+        f'<tr><th scope="row" style="{_HEADER}">{zone} <b>{name}</b></th>'
+        + "".join(_number(rows[zone, counter], column) for counter in COUNTERS)
+        + "</tr>"
+        for zone in numbers.used_zones()
+        for column, name in enumerate(numbers.names)
+    )
+    return _table("Zone counters, in pages", ["zone", *COUNTERS], lines)
+
+
+def totals_html(numbers: Numbers, previous: Numbers | None = None) -> str:
+    """Return what is counted for the whole system as a table, changes marked."""
+    rows = [row for row in numbers.counter_rows(previous) if row.words[0] == "all"]
+    return _table("Whole system, in pages", ["counter", *numbers.names], _lines(rows, "{1}"))
+
+
+def free_lists_html(numbers: Numbers, zone: str, previous: Numbers | None = None) -> str:
+    """Return the free lists of a zone as a table, changes marked; empty lists are left out."""
+    rows = list(numbers.free_rows(zone, previous))
+    caption = f"Free lists of zone {zone}, in blocks"
+    if not rows:
+        return f'<p style="padding: 1px 8px; margin: 4px 0"><b>{caption}</b><br>no free blocks</p>'
+    return _table(caption, ["list", *numbers.names], _lines(rows, "order {0}, {1}"))
+
+
+def _lines(rows: Iterable[Row], name: str) -> str:
+    return "".join(
+        f'<tr><th scope="row" style="{_HEADER}">{name.format(*row.words)}</th>'
+        + "".join(_number(row, column) for column in range(len(row.numbers)))
+        + "</tr>"
+        for row in rows
+    )
+
+
+def _table(caption: str, headings: list[str], lines: str) -> str:
+    heads = "".join(
+        f'<th scope="col" style="{_HEADING if i else _HEADER}">{heading}</th>'
+        for i, heading in enumerate(headings)
+    )
+    return (
+        f'<table style="{_TABLE}"><caption style="text-align: left; padding: 1px 8px"><b>{caption}</b>'
+        f"</caption><thead><tr>{heads}</tr></thead><tbody>{lines}</tbody></table>"
+    )
+
+
+SIGNS = (
+    f'<p style="{_NOTE}">▲ ▼ more or fewer than at the moment before; ≠ differs between before and after</p>'
+)
+"""What the signs behind numbers mean."""
+
+
+def _number(row: Row, column: int) -> str:
+    """Return a cell: the number, an arrow if it changed, and an unequal sign if the states differ."""
+    arrow = ""
+    if row.changed[column]:
+        arrow = "▲" if row.numbers[column] > row.old[column] else "▼"
+    signs = arrow + "≠" * _differs(row)
+    shown = f"<b>{row.shown[column]}</b>" if arrow else row.shown[column]
+    return f'<td style="{_CELL}">{shown}<span style="{_SIGN}">{signs}</span></td>'
+
+
+def _differs(row: Row) -> bool:
+    return len(set(row.numbers)) > 1

@@ -1,0 +1,1 @@
+"""The driver lab: a driver's own state beside the kernel's pages."""

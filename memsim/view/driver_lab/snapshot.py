@@ -1,0 +1,320 @@
+"""What there is to see of the driver lab: the driver's book beside what the kernel believes, on both kernels.
+
+Text and HTML are made from the same :class:`DriverSight`, which holds nothing of the machines.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from html import escape
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from memsim.linux.include.layout import pageblock_nr_pages
+from memsim.linux.include.page_flags import ALL_FLAGS, PageFlag
+from memsim.view.draw.markup import (
+    SIGNS,
+    classes_in,
+    counters_html,
+    legend_html,
+    map_image,
+    totals_html,
+)
+from memsim.view.driver_lab.driver_state import BACKED, BALLOON, PLUGGED, block_state, block_words, book_lines
+from memsim.view.explorer.snapshot import PageMap
+from memsim.view.model.page_class import class_counts, free_heads, page_classes
+from memsim.view.model.tables import Numbers, counters_text, migratetype_name
+from memsim.view.model.text import (
+    NO_BLOCK,
+    block_sentence,
+    counts_phrase,
+    hotplugged_blocks,
+    log_tail,
+    uniform_refcount,
+)
+
+if TYPE_CHECKING:
+    from memsim.machine.machine import Machine
+    from memsim.state.kernel import State
+    from memsim.view.driver_lab.script import DriverScript
+    from memsim.view.model.page_class import Classes
+
+TITLES = {"before": "Before the patch", "after": "After the patch"}
+UNITS = {"virtio-mem": "sub-blocks", "hv-balloon": "pageblocks", "xen-balloon": "pageblocks"}
+
+
+@dataclass(frozen=True)
+class Run:
+    """Neighbouring pageblocks of which driver and kernel say the same."""
+
+    first: int
+    last: int
+    driver: str
+    kernel: str
+
+    @property
+    def where(self) -> str:
+        """Their numbers in the memory block."""
+        return f"{self.first}" if self.first == self.last else f"{self.first}-{self.last}"
+
+
+@dataclass(frozen=True)
+class Block:
+    """One memory block on one machine."""
+
+    sentence: str
+    state: str
+    words: tuple[str, ...]
+    runs: tuple[Run, ...]
+    page_map: PageMap
+
+
+@dataclass(frozen=True)
+class Side:
+    """One of the two machines."""
+
+    title: str
+    book: tuple[str, ...]
+    block: Block | None
+    violations: tuple[str, ...]
+    log: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class DriverSight:
+    """Both machines after a step."""
+
+    headline: str
+    heading: str
+    unit: str
+    sides: tuple[Side, ...]
+    numbers: Numbers
+    previous: Numbers
+    document: str
+
+
+# ---- looking ---------------------------------------------------------------------------------------
+
+
+def numbers_of(script: DriverScript) -> Numbers:
+    """Take down the counters of both machines."""
+    return Numbers.of({side: machine.kernel.state for side, machine in script.machines.items()})
+
+
+def blocks_of(script: DriverScript) -> list[int]:
+    """Return the memory blocks that were hot-added on either machine."""
+    found = set()
+    for machine in script.machines.values():
+        found |= set(hotplugged_blocks(machine.kernel.state, machine.kernel.block_pages))
+    return sorted(found)
+
+
+def look(script: DriverScript, block: int | None, previous: Numbers | None = None) -> DriverSight:
+    """Return what there is to see, with the pages of one memory block."""
+    numbers = numbers_of(script)
+    return DriverSight(
+        script.told.headline,
+        f"{script.kind} on Linux {script.release}; new memory blocks: {script.online_type}",
+        UNITS[script.kind],
+        tuple(_side(script.kind, side, machine, block) for side, machine in script.machines.items()),
+        numbers,
+        previous or numbers,
+        script.document,
+    )
+
+
+def _side(kind: str, side: str, machine: Machine, block: int | None) -> Side:
+    return Side(
+        TITLES[side],
+        tuple(book_lines(kind, machine)),
+        None if block is None else _block(kind, machine, block),
+        tuple(map(str, machine.check())),
+        tuple(line.strip() for line in log_tail(machine.kernel.state, 6)),
+    )
+
+
+def _block(kind: str, machine: Machine, block: int) -> Block:
+    state, pages = machine.kernel.state, machine.kernel.block_pages
+    pfn = block * pages
+    page_map = PageMap(page_classes(state, pfn, pages), free_heads(state, pfn, pages))
+    driver = block_words(kind, machine, block)
+    kernel = [
+        kernel_words(state, pfn + at, page_map.classes[at : at + pageblock_nr_pages])
+        for at in range(0, pages, pageblock_nr_pages)
+    ]
+    runs, at = [], 0
+    for (word, words), equal in groupby(zip(driver, kernel, strict=True)):
+        end = at + len(list(equal)) - 1
+        runs.append(Run(at, end, word, words))
+        at = end + 1
+    sentence = block_sentence(state, block, pages)
+    return Block(sentence, block_state(kind, machine, block), tuple(driver), tuple(runs), page_map)
+
+
+def kernel_words(state: State, pfn: int, classes: Classes) -> str:
+    """Return what the kernel believes of a pageblock: pages by class with refcount, flags of all, type."""
+    if not classes.any():
+        return "no struct pages that mean anything"
+    section, at = state.memmap.spans(pfn, len(classes))[0]
+    flags, refcounts = section.pages.flags[at].tobytes(), section.pages.refcount[at].tobytes()
+    migratetype = migratetype_name(state.memmap.migratetype(pfn))
+    return f"{_pages_words(classes.tobytes(), flags, refcounts)}; pageblock {migratetype}"
+
+
+@lru_cache(maxsize=256)
+def _pages_words(kinds: bytes, flags: bytes, refs: bytes) -> str:
+    """Return what some pages are; most pageblocks are like the one before them."""
+    classes, refcounts = np.frombuffer(kinds, np.uint8), np.frombuffer(refs, np.int16)
+    extra = {kind: uniform_refcount(refcounts[classes == kind]) for kind in class_counts(classes)}
+    common = int(np.bitwise_and.reduce(np.frombuffer(flags, np.uint32))) & ALL_FLAGS
+    phrase = counts_phrase(class_counts(classes), extra)
+    names = [str(flag.name).lower() for flag in PageFlag(common)]
+    return ", ".join([phrase, *(f"PG_{name}" for name in names if name not in phrase)])
+
+
+# ---- text ------------------------------------------------------------------------------------------
+
+
+def sight_text(sight: DriverSight) -> str:
+    """Return everything as text."""
+    same = len({side.book for side in sight.sides}) == 1
+    parts = [sight.heading]
+    if same:
+        parts.append(
+            "\n".join(["The driver's book, the same on both kernels", *_indented(sight.sides[0].book)])
+        )
+    parts += [_side_text(side, sight.unit, book=not same) for side in sight.sides]
+    table = counters_text(sight.numbers, sight.previous)
+    parts.append(f"Zone counters, in pages (*: changed by the last step)\n{table}")
+    return "\n\n".join(parts)
+
+
+def _side_text(side: Side, unit: str, *, book: bool) -> str:
+    lines = [side.title.upper()]
+    if book:
+        lines += ["  The driver's book:", *(f"    {line}" for line in side.book)]
+    if side.block is None:
+        lines.append(f"  {NO_BLOCK}")
+    else:
+        state = f" In the driver's book: {side.block.state}." if side.block.state else ""
+        lines += [
+            f"  {side.block.sentence}{state}",
+            f"  {unit}: what the driver says | what the kernel believes",
+        ]
+        where = max(len(run.where) for run in side.block.runs)
+        driver = max(len(run.driver) for run in side.block.runs)
+        lines += [
+            f"    {run.where.rjust(where)}  {run.driver.ljust(driver)} | {run.kernel}"
+            for run in side.block.runs[:16]
+        ]
+        more = len(side.block.runs) - 16
+        lines += [f"    and {more} more runs"] if more > 0 else []
+    lines.append(f"  Invariants: {'; '.join(side.violations) or 'all hold'}.")
+    if side.log:
+        lines += ["  The kernel log ends with:", *(f"    {line}" for line in side.log)]
+    return "\n".join(lines)
+
+
+def _indented(lines: tuple[str, ...]) -> list[str]:
+    return [f"  {line}" for line in lines]
+
+
+# ---- HTML ------------------------------------------------------------------------------------------
+
+
+def sight_html(sight: DriverSight, *, reproducible: bool = False) -> str:
+    """Return both machines side by side, their counters, and the steps as a scenario."""
+    sides = "".join(_side_html(side, sight.unit, reproducible=reproducible) for side in sight.sides)
+    maps = [side.block.page_map.classes for side in sight.sides if side.block is not None]
+    legend = legend_html(classes_in(maps)) if maps else ""
+    return (
+        f'<p style="margin: 4px 0"><b>{escape(sight.heading)}</b></p>'
+        f'<div style="display: flex; flex-wrap: wrap; gap: 16px">{sides}</div>{legend}'
+        '<div style="display: flex; flex-wrap: wrap; gap: 0 32px">'
+        f"<div>{counters_html(sight.numbers, sight.previous)}</div>"
+        f"<div>{totals_html(sight.numbers, sight.previous)}</div></div>{SIGNS}"
+        f"<details><summary>All steps, as a scenario</summary><pre>{escape(sight.document)}</pre></details>"
+    )
+
+
+def _side_html(side: Side, unit: str, *, reproducible: bool) -> str:
+    block = f'<p style="margin: 4px 0">{NO_BLOCK}</p>'
+    if side.block is not None:
+        block = _block_html(side, side.block, unit, reproducible=reproducible)
+    checks = "; ".join(side.violations) or "all hold"
+    return (
+        f'<div role="group" aria-label="{escape(side.title)}" style="flex: 1 1 380px; min-width: 0">'
+        f"<h4>{escape(side.title)}</h4>{block}<b>The driver's book</b>{_list(side.book)}"
+        f'<p style="margin: 4px 0">Invariants: {escape(checks)}</p>'
+        f"{f'<b>Kernel log</b>{_list(side.log)}' if side.log else ''}</div>"
+    )
+
+
+def _block_html(side: Side, block: Block, unit: str, *, reproducible: bool) -> str:
+    alt = f"Page map {side.title[0].lower()}{side.title[1:]}: {block.page_map.sentence}"
+    image = map_image(block.page_map.classes, block.page_map.heads, alt, reproducible=reproducible)
+    state = f" In the driver's book: {block.state}." if block.state else ""
+    return (
+        '<div style="display: flex; flex-wrap: wrap; gap: 12px">'
+        f'<div style="flex: 1 1 300px; min-width: 0"><b>What the kernel believes</b>{image}</div>'
+        f"{_book_html(block, unit)}</div>"
+        f'<p style="margin: 4px 0">{escape(block.sentence)}{escape(state)}</p>{_runs_html(block, unit)}'
+    )
+
+
+_CELL = "border: 1px solid var(--jp-border-color1, #8a8a8a); width: 1.6em; text-align: center; padding: 0"
+_STRIPES = "repeating-linear-gradient(45deg, #66CDAE 0 5px, #8ADBC4 5px 10px)"
+_YES = f"background: {_STRIPES}; color: #000; font-weight: bold"
+_LETTERS = {PLUGGED: "P", BACKED: "K", BALLOON: "L"}
+"""Letters of the driver's own that are not those of page classes."""
+
+
+def _book_html(block: Block, unit: str) -> str:
+    """Return a cell for each pageblock, eight to a row as in the page map: what the driver has of it."""
+    rows = ""
+    for start in range(0, len(block.words), 8):
+        rows += f"<tr>{''.join(map(_cell, block.words[start : start + 8]))}</tr>"
+    said = sorted({(_letter(word), word if not word[0].isdigit() else "in part") for word in block.words})
+    legend = ", ".join(f"<b>{letter}</b> {escape(word)}" for letter, word in said)
+    return (
+        f'<div><table style="border-collapse: collapse">'
+        f'<caption style="text-align: left; white-space: nowrap"><b>The driver\'s {unit}</b></caption>'
+        f'<tbody style="font-family: monospace">{rows}</tbody></table>'
+        f'<span style="font-size: 0.85em">{legend}</span></div>'
+    )
+
+
+def _letter(word: str) -> str:
+    return "+" if word[0].isdigit() else _LETTERS.get(word, "·")
+
+
+def _cell(word: str) -> str:
+    letter = _letter(word)
+    style = _CELL if letter == "·" else f"{_CELL}; {_YES}"
+    return f'<td style="{style}">{letter}</td>'
+
+
+def _runs_html(block: Block, unit: str) -> str:
+    left = "padding: 1px 8px; text-align: left; vertical-align: top"
+    short = f"{left}; white-space: nowrap"
+    rows = "".join(
+        f'<tr><th scope="row" style="{short}">{run.where}</th><td style="{short}">{escape(run.driver)}</td>'
+        f'<td style="{left}">{escape(run.kernel)}</td></tr>'
+        for run in block.runs[:16]
+    )
+    more = len(block.runs) - 16
+    heads = "".join(
+        f'<th scope="col" style="{short}">{name}</th>'
+        for name in (unit, "the driver says", "the kernel believes")
+    )
+    return (
+        f'<table style="border-collapse: collapse; margin: 4px 0"><thead><tr>{heads}</tr></thead>'
+        f"<tbody>{rows}</tbody></table>{f'<p>and {more} more runs</p>' if more > 0 else ''}"
+    )
+
+
+def _list(items: tuple[str, ...]) -> str:
+    return f'<ul style="margin: 0 0 8px">{"".join(f"<li>{escape(item)}</li>" for item in items)}</ul>'

@@ -1,0 +1,1 @@
+"""The explorer: two kernels side by side, moment by moment."""

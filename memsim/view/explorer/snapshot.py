@@ -1,0 +1,159 @@
+"""What there is to see of two kernels at one moment, and its text twin.
+
+A :class:`Sight` holds no state of a machine, so that it stays true when the tapes move on.
+
+Left out: how it is found (:mod:`memsim.view.explorer.timeline`) and drawn
+(:mod:`memsim.view.explorer.explorer`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from memsim.view.draw.machine_map import machine_sentence
+from memsim.view.model.differences import differences, told
+from memsim.view.model.source import listings
+from memsim.view.model.tables import Numbers, counters_text, free_lists_text
+from memsim.view.model.text import map_sentence
+
+if TYPE_CHECKING:
+    from memsim.patch import Hunk, Patch
+    from memsim.view.draw.machine_map import Kinds
+    from memsim.view.draw.page_map import Heads
+    from memsim.view.model.calls import Frame
+    from memsim.view.model.page_class import Classes
+
+
+@dataclass(frozen=True)
+class PageMap:
+    """The pages of a block: the class of each, the orders at the heads of free blocks."""
+
+    classes: Classes
+    heads: Heads
+
+    @cached_property
+    def sentence(self) -> str:
+        """What the map shows, in words."""
+        return map_sentence(self.classes)
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What a recording says about a moment: in words, whether it agrees (None: silent), and its map."""
+
+    kernel: str
+    says: str
+    agrees: bool | None = None
+    page_map: PageMap | None = None
+
+
+@dataclass(frozen=True)
+class Side:
+    """One of the two kernels at a moment."""
+
+    name: str
+    patch: Patch
+    page_map: PageMap
+    sentence: str
+    kinds: Kinds
+    """What each block of the machine is: see :mod:`memsim.view.draw.machine_map`."""
+    frames: tuple[Frame, ...]
+    """The functions that are being executed, the innermost first."""
+    written: tuple[str, ...]
+    """What was written since the moment before, by whom."""
+    log: tuple[str, ...]
+    recorded: Recorded | None
+
+    @property
+    def title(self) -> str:
+        """Which kernel this is, in words: the patch whole, not at all, or some of its hunks."""
+        known = {"before": "Before the patch", "after": "After the patch"}
+        if self.name.startswith("without "):
+            return f"Without {self.name.removeprefix('without ')}"
+        return known.get(self.name, f"With {self.name} only")
+
+
+@dataclass(frozen=True)
+class Sight:
+    """All that there is to see at one moment."""
+
+    index: int
+    heading: str
+    happening: str
+    sides: tuple[Side, ...]
+    numbers: Numbers
+    previous: Numbers
+    blocks: tuple[int, ...]
+    """Every memory block that there ever is."""
+
+    @cached_property
+    def differences(self) -> dict[tuple[str, ...], str]:
+        """In what the two kernels differ."""
+        return differences(self.sides, self.numbers)
+
+    @property
+    def differs(self) -> str:
+        """In what the two kernels differ, in a sentence."""
+        return told(self.differences)
+
+    @property
+    def function(self) -> str:
+        """The kernel function that is being executed, or nothing."""
+        frames = self.sides[-1].frames
+        return frames[0].function if frames else ""
+
+    @property
+    def code(self) -> str:
+        """Which function is being executed, who called it, and which hunks it asks for, in words."""
+        if not self.function:
+            return "Code: no kernel function is being executed."
+        shown = listings(self.function)
+        where = f" ({shown[0].file})" if shown else ""
+        callers = ", ".join(f"{frame.function}()" for frame in self.sides[-1].frames[1:])
+        asked = [self.hunk(hunk) for listing in shown for hunk in listing.hunks]
+        branches = f"Branches of the patch in it: {'; '.join(asked)}." if asked else "The patch is not in it."
+        by = f", called by {callers}" if callers else ""
+        return f"Code: {self.function}(){where}{by}. {branches}"
+
+    def hunk(self, hunk: Hunk) -> str:
+        """Return which of the kernels have a hunk, in words."""
+        has = [f"{'with' if hunk in side.patch else 'without'} it {side.name}" for side in self.sides]
+        return f"{hunk.name} ({', '.join(has)})"
+
+    def twin(self, zone: str, page: str = "") -> str:
+        """Return everything as text, with the free lists of one zone: no ids, no times.
+
+        ``page`` is what is told of one page, if anything.
+        """
+        counters = counters_text(self.numbers, self.previous)
+        free_lists = free_lists_text(self.numbers, zone, self.previous)
+        return "\n\n".join(
+            [
+                f"{self.heading}\n{self.happening}\n{self.code}",
+                *(_side_twin(side, self.blocks) for side in self.sides),
+                self.differs,
+                *([page] if page else []),
+                f"Zone counters, in pages (*: changed since the moment before)\n{counters}",
+                f"Free lists of zone {zone}, in blocks\n{free_lists}",
+            ]
+        )
+
+
+def _side_twin(side: Side, blocks: tuple[int, ...]) -> str:
+    first, rest = side.title.split(" ", 1)
+    lines = [
+        f"{first.upper()} {rest}. {side.sentence}",
+        f"  Map: {side.page_map.sentence}.",
+        f"  Machine: {machine_sentence(blocks, side.kinds)}.",
+    ]
+    if side.recorded is not None:
+        lines.append(f"  Recorded kernel {side.recorded.kernel}: {side.recorded.says}.")
+        if side.recorded.page_map is not None:
+            lines.append(f"  Recorded map: {side.recorded.page_map.sentence}.")
+    if side.written:
+        lines += ["  Written since the moment before:", *(f"    {line}" for line in side.written)]
+    if side.log:
+        lines += ["  The kernel log ends with:", *(f"  {line}" for line in side.log)]
+    return "\n".join(lines)

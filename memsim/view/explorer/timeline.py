@@ -1,0 +1,276 @@
+"""A comparison as a walk: the tapes of two simulated kernels, lined up with recordings of real ones.
+
+Left out: recordings of kernels that are neither of the two that are compared.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from memsim.errors import MemsimError
+from memsim.recordings.compare import Comparable, compare_probe
+from memsim.view.draw.machine_map import BlockWatch, block_ranges
+from memsim.view.explorer.inputs import blocks_of
+from memsim.view.explorer.snapshot import PageMap, Recorded, Side, Sight
+from memsim.view.model.calls import Calls, Steps
+from memsim.view.model.differences import LONGEST_SEARCH
+from memsim.view.model.moments import (
+    DONE,
+    all_moments,
+    happening,
+    heading,
+    moment_name,
+    named_moments,
+    places_of,
+    side_names,
+    tapes,
+)
+from memsim.view.model.page_class import PageClass, class_counts, free_heads, page_classes
+from memsim.view.model.page_events import OUTSIDE, left_out_text, write_text
+from memsim.view.model.recorded import recorded_classes, recorded_heads
+from memsim.view.model.tables import Numbers
+from memsim.view.model.text import block_sentence, log_tail
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from memsim.recordings.observation import Observation
+    from memsim.scenario.comparison import Comparison
+    from memsim.scenario.scenario import Run
+    from memsim.state.kernel import State
+    from memsim.state.trace import Event
+
+
+class Walk:
+    """The moments of a comparison, what there is to see at each, and recordings lined up with them.
+
+    Parameters
+    ----------
+    comparison
+        What ``compare()`` returns.
+    block
+        The memory block to look at.
+    recordings
+        Recordings of the same steps on real kernels, at most one for each side.
+
+    Raises
+    ------
+    MemsimError
+        There never is such a block; or a recording is of neither side, or of other steps.
+    """
+
+    def __init__(self, comparison: Comparison, block: int, recordings: Sequence[Observation] = ()) -> None:
+        """Line everything up; nothing is looked at yet."""
+        self.comparison = comparison
+        self.block = block
+        self.moments = all_moments(comparison)
+        self._places = places_of(self.moments)
+        self.runs = dict(zip(side_names(comparison), (comparison.before, comparison.after), strict=True))
+        self.block_pages = comparison.before.machine.kernel.block_pages
+        self.blocks = tuple(blocks_of(comparison))
+        self.check_block(block)
+        self.recordings = {self._side_of(recording): recording for recording in recordings}
+        self.probes = {side: self._probes_of(recording) for side, recording in self.recordings.items()}
+        self.steps = Steps(comparison, self.moments)
+        self.tapes = dict(zip(self.runs, tapes(comparison), strict=True))
+        self.watches = {
+            side: BlockWatch(tape, self.blocks, self.block_pages) for side, tape in self.tapes.items()
+        }
+        self.calls = {side: Calls(tape) for side, tape in self.tapes.items()}
+        self.numbers = lru_cache(maxsize=4096)(self._numbers)
+        self._looked = lru_cache(maxsize=64)(self._look)
+
+    # ---- lining up ---------------------------------------------------------------------------
+
+    def check_block(self, block: int) -> None:
+        """Refuse (MemsimError) a memory block that there never is."""
+        if block not in self.blocks:
+            msg = f"there never is a memory block {block}; there are {block_ranges(self.blocks)}"
+            raise MemsimError(msg)
+
+    def _side_of(self, recording: Observation) -> str:
+        for side, run in self.runs.items():
+            if run.machine.kernel.patch == recording.patch:
+                _check_same_steps(recording, run)
+                return side
+        patches = " nor ".join(run.machine.kernel.patch.name for run in self.runs.values())
+        msg = f"{recording.name}: its kernel had {recording.patch.name}, which is neither {patches}"
+        raise MemsimError(msg)
+
+    def _probes_of(self, recording: Observation) -> dict[int, dict[str, Any]]:
+        """Return the recorded probe of each moment that has one."""
+        found: dict[int, dict[str, Any]] = {}
+        for probe in recording.probes:
+            index = self._find(probe["step"], probe["at"])
+            if index is not None:
+                found[index] = probe
+        return found
+
+    def _find(self, step: int, wanted: str) -> int | None:
+        return self._places.get((step, wanted))
+
+    def find(self, step: int, wanted: str) -> int:
+        """Return the index of the first moment of a step with this name; KeyError if there is none."""
+        index = self._find(step, wanted)
+        if index is None:
+            msg = f"step {step} has no moment {wanted!r}"
+            raise KeyError(msg)
+        return index
+
+    def named(self) -> list[tuple[str, int]]:
+        """Return (name, index) of the moments worth jumping to."""
+        recorded = {index for probes in self.probes.values() for index in probes}
+        return named_moments(self.moments, recorded)
+
+    def zones(self) -> list[str]:
+        """Return the zones that have pages at any moment."""
+        ends = {side: run.machine.kernel.state for side, run in self.runs.items()}
+        used = {*self.numbers(0).used_zones(), *Numbers.of(ends).used_zones()}
+        used |= {e.target for tape in self.tapes.values() for e in tape.events if e.primitive == "set_span"}
+        zones = self.comparison.after.machine.kernel.state.zones
+        return [zone.name for zone in zones if zone.name in used]
+
+    def zone_of_block(self) -> str:
+        """Return the zone that the block goes online in, or the last that there is."""
+        first = self.block * self.block_pages
+        for event in tapes(self.comparison)[1].events:
+            if event.point.startswith("enter:online_pages#") and event.args[0] == first:
+                return str(event.args[2].name)
+        return self.zones()[-1]
+
+    # ---- looking -----------------------------------------------------------------------------
+
+    def states(self, index: int) -> dict[str, State]:
+        """Return both states at a moment; they are true until the next call."""
+        return dict(zip(self.runs, self.comparison.states(self.moments[index]), strict=True))
+
+    def _numbers(self, index: int) -> Numbers:
+        return Numbers.of(self.states(index))
+
+    def look(self, index: int) -> Sight:
+        """Return all that there is to see at a moment, with the pages of ``block``."""
+        return self._looked(index, self.block)
+
+    def _look(self, index: int, block: int) -> Sight:
+        # First the moment before: going from it to this one is a small step forward on the tapes.
+        previous = self.numbers(max(index - 1, 0))
+        numbers = self.numbers(index)
+        states = self.states(index)
+        return Sight(
+            index,
+            heading(self.comparison, self.moments, index),
+            happening(self.comparison, self.moments[index]) + self._left_out(index),
+            tuple(self._side(index, side, state, block) for side, state in states.items()),
+            numbers,
+            previous,
+            self.blocks,
+        )
+
+    def _side(self, index: int, side: str, state: State, block: int) -> Side:
+        pfn = block * self.block_pages
+        page_map = PageMap(
+            page_classes(state, pfn, self.block_pages), free_heads(state, pfn, self.block_pages)
+        )
+        place = self.place(index, side)
+        return Side(
+            side,
+            self.runs[side].machine.kernel.patch,
+            page_map,
+            block_sentence(state, block, self.block_pages),
+            self.watches[side].at(place),
+            self.calls[side].at(place, self.moments[index].point),
+            self.written(index, side),
+            tuple(log_tail(state)),
+            self._recorded(index, side, state, block),
+        )
+
+    def place(self, index: int, side: str) -> int:
+        """Return the place of a moment on one side's tape."""
+        moment = self.moments[index]
+        return moment.before if side == next(iter(self.runs)) else moment.after
+
+    def written(self, index: int, side: str, longest: int = 8, since: int | None = None) -> tuple[str, ...]:
+        """Return what one side wrote since the moment before, or since another, and in which function."""
+        events = self._events(index, side, index - 1 if since is None else since)
+        lines = [f"{e.function or OUTSIDE}: {write_text(e)}" for e in events if e.primitive]
+        more = [f"and {len(lines) - longest} more"] if len(lines) > longest else []
+        return tuple(lines[:longest] + more)
+
+    def _events(self, index: int, side: str, since: int) -> list[Event]:
+        """Return what came on one side after a moment, up to another."""
+        first = self.place(since, side) + 1 if index else 0
+        return self.tapes[side].events[first : self.place(index, side) + 1]
+
+    def _left_out(self, index: int) -> str:
+        """Return how many events the tapes left out since the moment before, if any."""
+        gaps = {side: left_out_text(self._events(index, side, index - 1)) for side in self.runs}
+        told = ", ".join(f"{gap} ({side})" for side, gap in gaps.items() if gap)
+        return f"; left out up to here: {told}" if told else ""
+
+    def next_difference(self, index: int) -> int | None:
+        """Return the next moment at which the two kernels differ in a way that they did not just before.
+
+        None: there is none, or none among the next moments (see ``LONGEST_SEARCH``).
+        """
+        known = set(self.look(index).differences)
+        for at in range(index + 1, min(len(self.moments), index + 1 + LONGEST_SEARCH)):
+            if any(self.written(at, side, 0) for side in self.runs):
+                found = set(self.look(at).differences)
+                if found - known:
+                    return at
+                known = found
+        return None
+
+    def _recorded(self, index: int, side: str, state: State, block: int) -> Recorded | None:
+        if side not in self.recordings:
+            return None
+        recording = self.recordings[side]
+        kernel = str(recording.kernel.get("release", recording.name))
+        probe = self.probes[side].get(index)
+        if probe is None:
+            return Recorded(kernel, f"no recording at this moment{self._last_recorded(index, side)}")
+        boot_totalram = self.runs[side].machine.boot_totalram_pages
+        result = compare_probe(recording, probe, Comparable(state, self.block_pages, boot_totalram))
+        problems = result.problems + self._other_end(index, side, probe)
+        page_map = _recorded_map(recording, probe, block)
+        says = "; ".join(problems) if problems else f"agrees, {_compared(result.pages, page_map)}"
+        return Recorded(kernel, says, not problems, page_map)
+
+    def _other_end(self, index: int, side: str, probe: dict[str, Any]) -> list[str]:
+        """Return what is to be said when the recorded step ended otherwise."""
+        moment, outcomes = self.moments[index], self.runs[side].outcomes
+        if moment.point != DONE or not 0 <= moment.step < len(outcomes):
+            return []
+        mine, recorded = outcomes[moment.step].errno, probe.get("errno")
+        return [] if mine == recorded else [f"the step ended with {mine}, recorded {recorded}"]
+
+    def _last_recorded(self, index: int, side: str) -> str:
+        earlier = [at for at in self.probes[side] if at < index]
+        return f" (last one: {moment_name(self.moments[max(earlier)])})" if earlier else ""
+
+
+def _compared(pages: int, page_map: PageMap | None) -> str:
+    if not pages:
+        return "in counters and blocks; there are no pages to compare"
+    untold = 0 if page_map is None else class_counts(page_map.classes).get(PageClass.UNTOLD, 0)
+    but = f"; of {untold} here it says only that the buddy manages them" if untold else ""
+    return f"{pages} pages compared{but}"
+
+
+def _check_same_steps(recording: Observation, run: Run) -> None:
+    """Refuse a recording of another machine, or of other steps as far as both go."""
+    mine, theirs = run.scenario, recording.scenario
+    pairs = zip(mine.steps, theirs.steps, strict=False)
+    if mine.machine != theirs.machine:
+        msg = f"{recording.name}: was recorded on another machine than the scenario's"
+        raise MemsimError(msg)
+    for number, (step, recorded) in enumerate(pairs):
+        if {**step, "errno": None} != {**recorded, "errno": None}:
+            msg = f"{recording.name}: step {number} was {recorded}, in the scenario it is {step}"
+            raise MemsimError(msg)
+
+
+def _recorded_map(recording: Observation, probe: dict[str, Any], block: int) -> PageMap | None:
+    classes, heads = recorded_classes(recording, probe, block), recorded_heads(recording, probe, block)
+    return None if classes is None or heads is None else PageMap(classes, heads)

@@ -1,0 +1,1 @@
+"""Half a patch: what breaks when hunks are missing."""

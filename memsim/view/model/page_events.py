@@ -1,0 +1,155 @@
+"""Which pages an event of a tape is about, and every event that was about one page: the page's story.
+
+Left out: reads; a tape holds writes and probe points only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from memsim.linux.include.layout import PAGES_PER_SECTION
+from memsim.linux.include.mmzone import ZoneType
+from memsim.linux.include.page_flags import MANAGED, PRESENT, PageFlag
+from memsim.state.trace import LEFT_OUT
+from memsim.view.model.moments import argument_text
+from memsim.view.model.tables import migratetype_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from memsim.state.trace import Event, Tape
+
+RANGES = ("poison", "init_pages", "set_flags", "clear_flags", "set_type", "clear_type", "set_refcount")
+"""Writes to struct pages that begin with a pfn and a number of pages."""
+PAGES = ("reset_type", "set_order", "set_buddy_order", "clear_buddy")
+"""Writes to one struct page, whose pfn comes first."""
+FREE_BLOCKS = ("add_to_free_list", "add_to_free_list_tail", "del_from_free_list")
+PCP_BLOCKS = ("pcp_add", "pcp_add_tail", "pcp_del")
+"""Writes that move a free block, or one on a per-cpu list: its pfn and its order."""
+RUNS = ("add_run_to_free_list_tail", "del_run_from_free_list")
+"""Writes that move many free blocks: the range of their pfns, and their order."""
+SECTIONS = ("add_section", "remove_section", "set_online", "set_free_max_order")
+"""Writes to a whole section, whose number comes first."""
+NO_PAGES = ("totalram_pages_add", "printk", "add", "set_span", "set_watermark")
+"""Writes that are not about any page."""
+SPANS: dict[str, Callable[[tuple[Any, ...], int], tuple[int, int]]] = {
+    **dict.fromkeys((*RANGES, "set_migratetype"), lambda args, _: (args[0], args[1])),
+    **dict.fromkeys(PAGES, lambda args, _: (args[0], 1)),
+    **dict.fromkeys((*FREE_BLOCKS, *PCP_BLOCKS), lambda args, _: (args[0], 1 << args[1])),
+    **dict.fromkeys(RUNS, lambda args, _: (args[0].start, len(args[0]) << args[1])),
+    **dict.fromkeys(SECTIONS, lambda args, _: (args[0] * PAGES_PER_SECTION, PAGES_PER_SECTION)),
+    "set_block_state": lambda args, block_pages: (args[0] * block_pages, block_pages),
+}
+"""What a write of each name is about, given its arguments and the pages of a memory block."""
+
+EVERY_PAGE = (0, 1 << 52)
+"""Where a tape left out events, they may have touched any page."""
+
+
+def touched(event: Event, block_pages: int) -> tuple[int, int]:
+    """Return the first pfn and the number of pages that an event writes to; (0, 0) if it is about none.
+
+    >>> from memsim.state.trace import Event
+    >>> touched(Event(0, "", 0, target="Normal", primitive="del_from_free_list", args=(1024, 3, 0)), 32768)
+    (1024, 8)
+    """
+    if event.primitive == LEFT_OUT:
+        return EVERY_PAGE
+    span = SPANS.get(event.primitive)
+    return span(event.args, block_pages) if span else (0, 0)
+
+
+OUTSIDE = "outside any function with a probe point"
+"""What stands for the function where none is being executed."""
+
+
+@dataclass(frozen=True)
+class Touch:
+    """One event that touched a page: its place on the tape, the step, the function, and what it did."""
+
+    index: int
+    step: int
+    function: str
+    what: str
+
+
+class Stories:
+    """The stories of the pages of one tape."""
+
+    def __init__(self, tape: Tape, block_pages: int) -> None:
+        """Look at every event once; this is done when the first story is asked for."""
+        self._tape = tape
+        writes = [(i, *touched(event, block_pages)) for i, event in enumerate(tape.events) if event.primitive]
+        self._places, self._starts, sizes = np.array(writes, np.int64).reshape(-1, 3).T
+        self._ends = self._starts + sizes
+        self.of = lru_cache(maxsize=64)(self._of)
+
+    def _of(self, pfn: int) -> tuple[Touch, ...]:
+        """Return every event that touched a page, the first one first."""
+        found = self._places[(self._starts <= pfn) & (pfn < self._ends)].tolist()
+        return tuple(_touch(index, self._tape.events[index]) for index in found)
+
+
+def _touch(index: int, event: Event) -> Touch:
+    return Touch(index, event.step, event.function, write_text(event))
+
+
+def write_text(event: Event) -> str:
+    """Return a write as a call: flags, orders and migratetypes by name, other numbers in hexadecimal.
+
+    >>> from memsim.state.trace import Event
+    >>> write_text(Event(0, "", 0, target="memmap", primitive="set_flags", args=(1024, 8, 0x400)))
+    'memmap.set_flags(0x400, 0x8, RESERVED)'
+    >>> write_text(Event(0, "", 0, target="Normal", primitive="add_to_free_list", args=(1024, 9, 1)))
+    'Normal.add_to_free_list(0x400, order 9, movable)'
+    """
+    if event.primitive == LEFT_OUT:
+        return f"left out here: {left_out_text([event])}"
+    arguments = [argument_text(argument) for argument in event.args]
+    if event.primitive in _FLAG_WRITES:
+        arguments[2] = flags_text(event.args[2])
+    elif event.primitive == "init_pages":
+        arguments[2:] = [ZoneType(event.args[2]).name, flags_text(event.args[3])]
+        arguments.append(f"stored type {event.args[4]:#x}")
+    elif event.primitive == "set_migratetype":
+        arguments[2] = migratetype_name(event.args[2])
+    elif event.primitive in _ORDER_WRITES:
+        arguments[1] = f"order {event.args[1]}"
+    elif event.primitive in FREE_BLOCKS + PCP_BLOCKS + RUNS:
+        arguments[1:] = [f"order {event.args[1]}", migratetype_name(event.args[2])]
+    return f"{event.target}.{event.primitive}({', '.join(arguments)})"
+
+
+def left_out_text(events: Iterable[Event]) -> str:
+    """Return how many events a tape left out, or nothing if none.
+
+    >>> from memsim.state.trace import Event
+    >>> left_out_text([Event(0, "", 0, primitive="left_out", args=(20_000, True))])
+    '20,000 events or more'
+    """
+    gaps = [event.args for event in events if event.primitive == LEFT_OUT]
+    number = sum(count for count, _ in gaps)
+    told = f"{number:,} event{'s' * (number != 1)}{' or more' * any(more for _, more in gaps)}"
+    return told if gaps else ""
+
+
+_FLAG_WRITES = frozenset({"set_flags", "clear_flags"})
+_ORDER_WRITES = frozenset({"set_order", "set_buddy_order"})
+
+
+def flags_text(mask: int) -> str:
+    """Return flags by name, and the two bits that the model adds to count by.
+
+    >>> flags_text(0x400), flags_text(0)
+    ('RESERVED', 'no flags')
+    """
+    names = [str(flag.name) for flag in PageFlag if flag & mask]
+    missing = [str(flag.name) for flag in PageFlag if not flag & mask]
+    if len(missing) <= 1:
+        names = [f"all flags{' but '.join(['', *missing])}"]
+    names += [name for bit, name in ((MANAGED, "(managed)"), (PRESENT, "(present)")) if bit & mask]
+    return "|".join(names) or "no flags"

@@ -1,0 +1,147 @@
+"""What every widget here has in common: a title, controls, something to see, and the same in text.
+
+A board also stands in notebooks that nobody runs: its stored output is the text twin and a static figure of
+what it showed first, the same whoever made it and whatever was moved since.
+
+Left out: what is shown; each widget has a module for its logic, which needs no ipywidgets.
+"""
+
+from __future__ import annotations
+
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+import ipywidgets
+
+from memsim.view.draw.markup import SMALL
+from memsim.view.explorer.panels import STYLE
+from memsim.view.widgets.text_twin import TextTwin
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+WIDE = {"width": "max-content", "max_width": "100%"}
+"""Layout of a control that is as wide as its label and contents."""
+LABEL = {"description_width": "initial"}
+"""Style of a control whose description is shown whole."""
+
+
+_STYLE = """<style>
+.memsim-board .widget-button { width: auto; min-width: 5em; overflow: visible; }
+.memsim-board, .memsim-board .widget-box { overflow: visible; gap: 4px; }
+.memsim-board input[type="number"] { width: 7em; }
+.memsim-board .widget-checkbox { width: auto; margin-right: 1em; }
+.memsim-board .widget-html-content { color: var(--jp-ui-font-color1, #212121); overflow-x: auto; }
+.memsim-answer { border-left: 4px solid var(--jp-brand-color1, #1976d2); padding: 2px 8px; margin: 4px 0; }
+.memsim-board td, .memsim-board th { text-align: left; vertical-align: top; padding: 1px 8px; }
+.memsim-board fieldset { border: 0; margin: 0; padding: 0; }
+</style>"""
+
+
+class Stored(ipywidgets.VBox):
+    """A widget with a stored form: text, and HTML that needs no kernel and no network."""
+
+    stored_text: str = ""
+    stored_html: str = ""
+
+    def __repr__(self) -> str:
+        """Return the stored text."""
+        return self.stored_text
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:  # noqa: ANN401 (IPython's protocol)
+        bundle: dict[str, Any] = super()._repr_mimebundle_(**kwargs)
+        bundle["text/plain"] = self.stored_text
+        bundle["text/html"] = self.stored_html
+        return bundle
+
+
+class Board(Stored):
+    """A lab: heading, controls, an answer to the last action, what there is to see, and its text twin.
+
+    Subclasses fill ``answer``, ``sight`` and ``twin`` in a method of their own, and call :meth:`keep` when
+    what is shown shall be the stored output.
+    """
+
+    note = "Run this notebook to work with it."
+
+    def __init__(self, title: str, controls: Sequence[ipywidgets.Widget]) -> None:
+        """Put the parts below each other; nothing is shown yet."""
+        self.title = title
+        self.answer, self.sight = ipywidgets.HTML(), ipywidgets.HTML()
+        self.twin = TextTwin()
+        heading = ipywidgets.HTML(f"{STYLE}{_STYLE}<h3>{escape(title)}</h3>")
+        super().__init__([heading, *controls, self.answer, self.sight, self.twin])
+        self.add_class("memsim-explorer")
+        self.add_class("memsim-board")
+
+    def put(self, answer: str, sight: str, text: str) -> None:
+        """Show the answer to the last action, what there is to see (HTML), and the twin."""
+        self.answer.value = f'<p class="memsim-answer">{escape(answer)}</p>' if answer else ""
+        self.sight.value = sight
+        self.twin.text = f"{answer}\n\n{text}" if answer else text
+
+    def keep(self, sight: str | None = None) -> None:
+        """Make what is shown now the stored output; ``sight`` takes the place of what there is to see."""
+        self.stored_text = f"{self.title}\n{self.twin.text}"
+        self.stored_html = (
+            f'<figure class="memsim-static" style="margin: 0"><figcaption><b>{escape(self.title)}</b>'
+            f"</figcaption>{self.sight.value if sight is None else sight}"
+            f'<pre style="{SMALL}; word-break: normal; overflow-x: auto">{escape(self.twin.text)}</pre>'
+            f"<p>{escape(self.note)}</p></figure>"
+        )
+
+
+def row(*controls: ipywidgets.Widget) -> ipywidgets.HBox:
+    """Return controls beside each other, or below where there is no room."""
+    return ipywidgets.HBox(
+        controls, layout={"flex_flow": "row wrap", "grid_gap": "4px 12px", "overflow": "visible"}
+    )
+
+
+# ---- controls --------------------------------------------------------------------------------------
+
+
+def button(description: str, tooltip: str) -> ipywidgets.Button:
+    """Return a button that Tab reaches."""
+    return ipywidgets.Button(description=description, tooltip=tooltip, tabbable=True)
+
+
+def number(description: str, value: int, tooltip: str) -> ipywidgets.IntText:
+    """Return a field for a whole number, whatever it is: wrong ones are to be answered, not prevented.
+
+    Tab reaches it anyway; ``tabbable`` would make the box around it a second stop.
+    """
+    return ipywidgets.IntText(value=value, description=description, tooltip=tooltip, style=LABEL, layout=WIDE)
+
+
+def text_field(description: str, value: str, tooltip: str, width: str = "16em") -> ipywidgets.Text:
+    """Return a line of text that takes effect with Enter."""
+    return ipywidgets.Text(
+        value=value,
+        description=description,
+        tooltip=tooltip,
+        continuous_update=False,
+        style=LABEL,
+        layout={"width": width},
+        tabbable=True,
+    )
+
+
+def choice(
+    description: str, options: Sequence[Any], tooltip: str, value: object = None
+) -> ipywidgets.Dropdown:
+    """Return a list to choose from."""
+    control = ipywidgets.Dropdown(
+        options=options, description=description, tooltip=tooltip, style=LABEL, layout=WIDE, tabbable=True
+    )
+    if value is not None:
+        control.value = value
+    return control
+
+
+def offer_blocks(control: ipywidgets.Dropdown, blocks: Sequence[int], wanted: int | None) -> None:
+    """Offer the memory blocks that there are now: the one that is shown stays, or ``wanted`` is chosen."""
+    wanted = control.value or wanted
+    control.options = [(str(block), block) for block in blocks] or [("none", None)]
+    control.index = blocks.index(wanted) if wanted in blocks else 0
+    control.disabled = not blocks
