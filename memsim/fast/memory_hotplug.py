@@ -20,7 +20,8 @@ from memsim.linux.include.layout import (
 )
 from memsim.linux.include.mmzone import MigrateType
 from memsim.linux.include.page_flags import LIVE, ZONE_SHIFT
-from memsim.linux.mm.mm_init import MEMINIT_HOTPLUG, first_state
+from memsim.linux.mm.mm_init import first_state
+from memsim.linux.mm.page_alloc.buddy import MEMINIT_HOTPLUG
 from memsim.patch import Hunk
 from memsim.state.section import Pattern
 

@@ -31,12 +31,13 @@ from memsim.linux.drivers.base.memory.notifier import register_memory_notifier
 from memsim.linux.include.layout import probe_memory_block_size
 from memsim.linux.include.mmzone import ZONE_NAMES, MigrateType, Zone
 from memsim.linux.include.page_flags import PageFlag
+from memsim.linux.init.main import start_kernel
+from memsim.linux.mm.memblock import memblock_free_late
 from memsim.linux.mm.memory_failure import memory_failure
 from memsim.linux.mm.memory_hotplug.add import add_memory, offline_and_remove_memory, remove_memory
 from memsim.linux.mm.memory_hotplug.offline import free_lru_page, prep_lru_page
 from memsim.linux.mm.memory_hotplug.online import mhp_supports_memmap_on_memory
 from memsim.linux.mm.memremap import memremap_pages
-from memsim.linux.mm.mm_init import boot, memblock_free_late
 from memsim.linux.mm.page_alloc.api import free_reserved_page
 from memsim.machine.arguments import (
     check_block_pages,
@@ -156,7 +157,7 @@ class Machine:
         self.tape: Tape | None = None
         if record:
             self.record()
-        boot(self.kernel, ram, reserved)
+        start_kernel(self.kernel, ram, reserved)
         boot_memory_blocks(self.kernel)
         self.devices: dict[str, Any] = {
             spec["name"]: DEVICE_KINDS[spec["kind"]].make(self.kernel, dict(spec)) for spec in devices

@@ -19,17 +19,18 @@ import functools
 import sys
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar, cast
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import CodeType, FrameType, FunctionType
 
     from memsim.linux.include.tracepoint import Trace
-    from memsim.state.kernel import Kernel, State
+    from memsim.state.kernel import State
 
     P = ParamSpec("P")
     R = TypeVar("R")
+    K = TypeVar("K", bound="Traced")
 
 KEYFRAME_EVENTS = 256
 MOST_KEYFRAMES = 64
@@ -43,27 +44,45 @@ MOST_LONG_STEPS = 20
 many in all."""
 FUNCTIONS: dict[str, FunctionType] = {}
 """The models of kernel functions by name, as they are written: without what :func:`kernel_function` adds."""
+KERNEL_FILES: dict[str, str] = {}
+"""The file of the kernel that defines each of them, as a path in the kernel's source."""
+
+
+class Traced(Protocol):
+    """The first argument of a model: the kernel, or a driver's device, whose trace is its kernel's."""
+
+    @property
+    def trace(self) -> Trace | None:
+        """The trace that watches, or None."""
 
 
 def kernel_function(
-    function: Callable[Concatenate[Kernel, P], R],
-) -> Callable[Concatenate[Kernel, P], R]:
-    """Mark a model of a kernel function: its entry and return are probe points."""
-    name = function.__name__
-    FUNCTIONS[name] = cast("FunctionType", function)
+    file: str,
+) -> Callable[[Callable[Concatenate[K, P], R]], Callable[Concatenate[K, P], R]]:
+    """Mark the model of a function of the kernel's ``file``: its entry and return are probe points.
 
-    @functools.wraps(function)
-    def call(kernel: Kernel, *args: P.args, **kwargs: P.kwargs) -> R:
-        trace = kernel.trace
-        if trace is None:
-            return function(kernel, *args, **kwargs)
-        trace.enter(name, args)
-        try:
-            return function(kernel, *args, **kwargs)
-        finally:
-            trace.leave(name)
+    The model stands below ``memsim/linux/`` under the path of that file (tests/unit/test_kernel_files.py).
+    """
 
-    return cast("Callable[Concatenate[Kernel, P], R]", call)
+    def mark(function: Callable[Concatenate[K, P], R]) -> Callable[Concatenate[K, P], R]:
+        name = function.__name__
+        FUNCTIONS[name] = cast("FunctionType", function)
+        KERNEL_FILES[name] = file
+
+        @functools.wraps(function)
+        def call(first: K, *args: P.args, **kwargs: P.kwargs) -> R:
+            trace = first.trace
+            if trace is None:
+                return function(first, *args, **kwargs)
+            trace.enter(name, args)
+            try:
+                return function(first, *args, **kwargs)
+            finally:
+                trace.leave(name)
+
+        return cast("Callable[Concatenate[K, P], R]", call)
+
+    return mark
 
 
 class _Points:

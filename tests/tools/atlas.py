@@ -65,7 +65,8 @@ def models() -> list[Entry]:
 
 def is_marked(node: ast.FunctionDef) -> bool:
     """Return whether a function carries @kernel_function."""
-    return any(isinstance(each, ast.Name) and each.id == "kernel_function" for each in node.decorator_list)
+    calls = [each.func for each in node.decorator_list if isinstance(each, ast.Call)]
+    return any(isinstance(each, ast.Name) and each.id == "kernel_function" for each in calls)
 
 
 def words_of(text: str) -> set[str]:

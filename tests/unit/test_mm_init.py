@@ -6,14 +6,9 @@ import pytest
 
 from memsim.linux.include.mmzone import MigrateType, ZoneType
 from memsim.linux.include.page_flags import NO_TYPE, PageFlag
-from memsim.linux.mm.mm_init import (
-    MEMINIT_EARLY,
-    MEMINIT_HOTPLUG,
-    boot,
-    first_state,
-    memmap_init_range,
-    memmap_init_zone_device,
-)
+from memsim.linux.init.main import start_kernel
+from memsim.linux.mm.mm_init import first_state, memmap_init_range, memmap_init_zone_device
+from memsim.linux.mm.page_alloc.buddy import MEMINIT_EARLY, MEMINIT_HOTPLUG
 from memsim.machine.machine import Machine
 from memsim.patch import AFTER, BEFORE, Hunk, Patch
 from memsim.release import RELEASES
@@ -198,7 +193,7 @@ def test_memtotal_is_added_once_when_all_boot_memory_is_free(kernel_kind):
     kernel = Kernel(RELEASES[release], patch)
     tape = Tape(kernel.state)
     kernel.put_trace(tape)
-    boot(kernel, [(P, 32768)])
+    start_kernel(kernel, [(P, 32768)])
     added = [i for i, event in enumerate(tape.events) if event.primitive == "totalram_pages_add"]
     assert len(added) == 1
     before = tape.at(added[0] - 1)

@@ -19,6 +19,7 @@ from memsim.linux.include.layout import (
     PAGE_SHIFT,
     PAGES_PER_SECTION,
     PAGES_PER_SUBSECTION,
+    clip,
     pageblock_nr_pages,
     pageblock_order,
     pfn_to_section_nr,
@@ -26,7 +27,6 @@ from memsim.linux.include.layout import (
 )
 from memsim.linux.include.mmzone import MIGRATE_TYPES, Zone, ZoneType
 from memsim.linux.include.page_flags import KPF, ZONE_SHIFT, PageFlag, PageType
-from memsim.linux.mm.mm_init import clip
 from memsim.linux.mm.page_alloc.api import pcp_enabled, zone_batchsize, zone_highsize
 from memsim.linux.mm.page_alloc.watermarks import lowmem_reserve
 

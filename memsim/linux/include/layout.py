@@ -9,6 +9,11 @@ Left out: other architectures and page sizes, sub-section granularity of the mem
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
 PAGE_SHIFT = 12
 SECTION_SIZE_BITS = 27
 PFN_SECTION_SHIFT = SECTION_SIZE_BITS - PAGE_SHIFT
@@ -84,6 +89,32 @@ def naturally_aligned_order(pfn: int) -> int:
     [10, 10, 9, 0]
     """
     return min(MAX_PAGE_ORDER, count_trailing_zeros(pfn)) if pfn else MAX_PAGE_ORDER
+
+
+def clip(ranges: Iterable[tuple[int, int]], low: int, high: int) -> Iterator[tuple[int, int]]:
+    """Yield the parts of (start_pfn, nr_pages) ranges that lie in [low, high).
+
+    >>> list(clip([(0, 10), (20, 5)], 4, 22))
+    [(4, 6), (20, 2)]
+    """
+    for pfn, nr_pages in ranges:
+        start, end = max(pfn, low), min(pfn + nr_pages, high)
+        if start < end:
+            yield start, end - start
+
+
+def gaps(ranges: Iterable[tuple[int, int]], low: int, high: int) -> Iterator[tuple[int, int]]:
+    """Yield what [low, high) holds between sorted (start_pfn, nr_pages) ranges.
+
+    >>> list(gaps([(4, 4), (10, 2)], 0, 16))
+    [(0, 4), (8, 2), (12, 4)]
+    """
+    for pfn, nr_pages in clip(ranges, low, high):
+        if pfn > low:
+            yield low, pfn - low
+        low = max(low, pfn + nr_pages)
+    if low < high:
+        yield low, high - low
 
 
 def probe_memory_block_size(boot_end_pfn: int) -> int:

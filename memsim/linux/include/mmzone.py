@@ -15,7 +15,7 @@ from collections import OrderedDict
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
-from memsim.linux.include.layout import NR_PAGE_ORDERS
+from memsim.linux.include.layout import MAX_DMA32_PFN, MAX_DMA_PFN, NR_PAGE_ORDERS
 
 if TYPE_CHECKING:
     from memsim.linux.include.tracepoint import Trace
@@ -38,6 +38,14 @@ ZONE_NAMES = {
     ZoneType.MOVABLE: "Movable",
     ZoneType.DEVICE: "Device",
 }
+
+
+BOOT_ZONES = (
+    (ZoneType.DMA, 0, MAX_DMA_PFN),
+    (ZoneType.DMA32, MAX_DMA_PFN, MAX_DMA32_PFN),
+    (ZoneType.NORMAL, MAX_DMA32_PFN, 1 << 52),
+)
+"""(zone, first pfn, first pfn after it) of the zones that boot memory is divided into."""
 
 
 class MigrateType(IntEnum):

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from memsim.state.kernel import Kernel
 
 
-@kernel_function
+@kernel_function("mm/memory-failure.c")
 def memory_failure(kernel: Kernel, pfn: int) -> None:
     """Poison a page (``hard_offline_page``): it is never handed out again.
 

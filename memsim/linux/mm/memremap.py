@@ -14,6 +14,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from memsim.errors import KernelError, MemsimError
+from memsim.linux.arch.x86.mm.init_64 import arch_add_memory, arch_remove_memory
 from memsim.linux.include.layout import (
     MAX_PHYSMEM_PFN,
     PAGES_PER_SECTION,
@@ -23,8 +24,6 @@ from memsim.linux.include.layout import (
 )
 from memsim.linux.include.mmzone import MigrateType, ZoneType
 from memsim.linux.mm.memory_hotplug.online import (
-    arch_add_memory,
-    arch_remove_memory,
     move_pfn_range_to_zone,
     remove_pfn_range_from_zone,
     vmemmap_pages,
@@ -38,7 +37,7 @@ if TYPE_CHECKING:
 MEMORY_KINDS = ("generic", "fs_dax", "private", "coherent")
 
 
-@kernel_function
+@kernel_function("mm/memremap.c")
 def memremap_pages(
     kernel: Kernel, pfn: int, nr_pages: int, kind: str = "generic", *, altmap: bool = False
 ) -> None:
@@ -85,7 +84,7 @@ def check_device_range(kernel: Kernel, pfn: int, nr_pages: int) -> None:
         raise KernelError("ENOMEM", stage, f"{where} has a conflicting mapping")
 
 
-@kernel_function
+@kernel_function("mm/memremap.c")
 def memunmap_pages(kernel: Kernel, pfn: int) -> None:
     """Take the struct pages of device memory away; the span of ZONE_DEVICE stays as it is."""
     if pfn not in kernel.pagemaps:

@@ -141,7 +141,7 @@ def partner_is_free(kernel: Kernel, zone: Zone, pfn: int, order: int) -> bool:
     )
 
 
-@kernel_function
+@kernel_function("mm/page_isolation.c")
 def start_isolate_page_range(
     kernel: Kernel, pfn: int, nr_pages: int, *, memory_offline: bool, report_failure: bool = True
 ) -> None:
@@ -183,7 +183,7 @@ def split_free_page(kernel: Kernel, zone: Zone, edge: int) -> None:
     split_large_buddy(kernel, zone, *larger)
 
 
-@kernel_function
+@kernel_function("mm/page_isolation.c")
 def undo_isolate_page_range(kernel: Kernel, pfn: int, nr_pages: int, migratetype: int) -> None:
     """Give every isolated pageblock of a range to ``migratetype``, whatever type it had before."""
     pfn, end = pageblock_start_pfn(pfn), pfn + nr_pages
@@ -192,7 +192,7 @@ def undo_isolate_page_range(kernel: Kernel, pfn: int, nr_pages: int, migratetype
         pfn += pageblock_nr_pages
 
 
-@kernel_function
+@kernel_function("mm/page_isolation.c")
 def test_pages_isolated(kernel: Kernel, pfn: int, nr_pages: int, *, memory_offline: bool) -> None:
     """Check that every page of an isolated range is free or may be forgotten.
 

@@ -13,6 +13,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from memsim.errors import KernelError
+from memsim.linux.arch.x86.mm.init_64 import arch_add_memory, arch_remove_memory
 from memsim.linux.drivers.base.memory.blocks import (
     MemoryBlock,
     create_memory_block,
@@ -22,26 +23,21 @@ from memsim.linux.drivers.base.memory.blocks import (
 )
 from memsim.linux.include.layout import hex_range
 from memsim.linux.include.mmzone import ZoneType
-from memsim.linux.kernel.resource import (
-    merge_system_ram_resource,
-    register_memory_resource,
-    release_memory_resource,
-)
+from memsim.linux.kernel.resource import merge_system_ram_resource
 from memsim.linux.mm.memory_failure import clear_hwpoisoned_pages
 from memsim.linux.mm.memory_hotplug.online import (
-    arch_add_memory,
-    arch_remove_memory,
     check_block_aligned,
     mhp_supports_memmap_on_memory,
     vmemmap_pages,
 )
+from memsim.linux.mm.memory_hotplug.resources import register_memory_resource, release_memory_resource
 from memsim.state.trace import kernel_function
 
 if TYPE_CHECKING:
     from memsim.state.kernel import Kernel
 
 
-@kernel_function
+@kernel_function("mm/memory_hotplug.c")
 def add_memory(
     kernel: Kernel,
     pfn: int,
@@ -107,7 +103,7 @@ def auto_online(kernel: Kernel, block: MemoryBlock, online_type: str) -> None:
         device_online(kernel, block, online_type)
 
 
-@kernel_function
+@kernel_function("mm/memory_hotplug.c")
 def remove_memory(kernel: Kernel, pfn: int, nr_pages: int) -> None:
     """Make a range of memory unknown again.
 
@@ -130,7 +126,7 @@ def remove_memory(kernel: Kernel, pfn: int, nr_pages: int) -> None:
     release_memory_resource(kernel, pfn, nr_pages)
 
 
-@kernel_function
+@kernel_function("mm/memory_hotplug.c")
 def offline_and_remove_memory(kernel: Kernel, pfn: int, nr_pages: int) -> None:
     """Take all blocks of a range offline and remove it, or leave everything as it was.
 

@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     from memsim.state.kernel import Kernel
 
 
-@kernel_function
+@kernel_function("mm/memory_hotplug.c")
 def offline_pages(kernel: Kernel, pfn: int, nr_pages: int, zone: Zone) -> None:
     """Take a range offline: isolate, ask the listeners, migrate, forget.
 
@@ -189,7 +189,7 @@ def empty_range(kernel: Kernel, pfn: int, nr_pages: int) -> None:
         return
 
 
-@kernel_function
+@kernel_function("mm/memory_hotplug.c")
 def scan_movable_pages(kernel: Kernel, pfn: int, nr_pages: int) -> int | None:
     """Return the first page that can be migrated, or None when there is none.
 
@@ -215,7 +215,7 @@ def scan_movable_pages(kernel: Kernel, pfn: int, nr_pages: int) -> int | None:
     return None
 
 
-@kernel_function
+@kernel_function("mm/memory_hotplug.c")
 def do_migrate_range(kernel: Kernel, pfn: int, nr_pages: int) -> None:
     """Try to migrate every movable page of a range; what fails is tried again by the caller."""
     with suppress(KernelError):
@@ -289,7 +289,7 @@ def free_lru_page(kernel: Kernel, pfn: int) -> None:
     free_unref_page(kernel, pfn, order)
 
 
-@kernel_function
+@kernel_function("mm/memory_hotplug.c")
 def __offline_isolated_pages(kernel: Kernel, pfn: int, nr_pages: int) -> int:
     """Take the range out of the buddy for good; returns how many of its pages were managed.
 

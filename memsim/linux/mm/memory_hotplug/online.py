@@ -1,14 +1,10 @@
 """Memory hotplug: ``mm/memory_hotplug.c``.
 
-``arch_add_memory()`` gives memory struct pages, ``online_pages()`` initialises them and gives the pages
-to the buddy, ``arch_remove_memory()`` takes the struct pages away. The way back, ``offline_pages()``, is in
-:mod:`memsim.linux.mm.memory_hotplug.offline`. Functions here work on pfn ranges;
+``online_pages()`` initialises the struct pages of a range and gives the pages to the buddy. The reverse,
+``offline_pages()``, is in :mod:`memsim.linux.mm.memory_hotplug.offline`. Functions here work on pfn ranges;
 :mod:`memsim.linux.drivers.base.memory.blocks` calls them for memory blocks.
 
-``arch_add_memory()`` here does what ``add_pages()`` and ``__add_pages()`` do under it in the kernel.
-
-Left out: the direct map (``init_memory_mapping()``), a memmap of single pages where no 2 MiB block is free
-(the kernel falls back to that, the model to ENOMEM), NUMA nodes, memory groups, kswapd and kcompactd.
+Left out: NUMA nodes, memory groups, kswapd and kcompactd.
 """
 
 from __future__ import annotations
@@ -19,15 +15,12 @@ import numpy as np
 
 from memsim.errors import KernelError
 from memsim.fast.memory_hotplug import fresh_pages_at_end, online_fresh_sections
-from memsim.fast.page_alloc import __free_pages, alloc_pages
 from memsim.linux.drivers.base.memory.notifier import memory_notify
 from memsim.linux.include.layout import (
     PAGE_SHIFT,
     PAGES_PER_SECTION,
     PAGES_PER_SUBSECTION,
     SIZEOF_STRUCT_PAGE,
-    VMEMMAP_PAGES_PER_SECTION,
-    count_trailing_zeros,
     hex_range,
     is_aligned,
     naturally_aligned_order,
@@ -38,8 +31,8 @@ from memsim.linux.include.layout import (
 from memsim.linux.include.mmzone import MigrateType, Zone, ZoneType
 from memsim.linux.include.page_flags import LIVE, PRESENT, ZONE_MASK, ZONE_SHIFT, PageFlag, PageType
 from memsim.linux.kernel.resource import pfn_section_valid
-from memsim.linux.mm.mm_init import MEMINIT_HOTPLUG, memmap_init_range
-from memsim.linux.mm.page_alloc.buddy import __free_pages_core
+from memsim.linux.mm.mm_init import memmap_init_range
+from memsim.linux.mm.page_alloc.buddy import MEMINIT_HOTPLUG, __free_pages_core
 from memsim.linux.mm.page_alloc.watermarks import init_per_zone_wmark_min
 from memsim.linux.mm.page_isolation import undo_isolate_page_range
 from memsim.patch import Hunk
@@ -51,13 +44,12 @@ if TYPE_CHECKING:
     from memsim.state.kernel import Kernel
 
     OnlinePageCallback = Callable[[Kernel, int, int], None]
-VMEMMAP_ORDER = count_trailing_zeros(VMEMMAP_PAGES_PER_SECTION)
 
 
 # ---- zones grow and shrink -------------------------------------------------------------------------
 
 
-@kernel_function
+@kernel_function("mm/memory_hotplug.c")
 def move_pfn_range_to_zone(
     kernel: Kernel, zone: Zone, pfn: int, nr_pages: int, migratetype: int, altmap_pages: int = 0
 ) -> None:
@@ -68,7 +60,7 @@ def move_pfn_range_to_zone(
     memmap_init_range(kernel, pfn, nr_pages, zone.type, MEMINIT_HOTPLUG, migratetype, altmap_pages)
 
 
-@kernel_function
+@kernel_function("mm/memory_hotplug.c")
 def remove_pfn_range_from_zone(kernel: Kernel, zone: Zone, pfn: int, nr_pages: int) -> None:
     """Shrink the zone when the range is at one of its ends; with debug_vm poison the memmap."""
     kernel.memmap.clear_flags(pfn, nr_pages, LIVE)
@@ -133,7 +125,7 @@ def restore_online_page_callback(kernel: Kernel, callback: OnlinePageCallback) -
     kernel.online_page_callback = None
 
 
-@kernel_function
+@kernel_function("mm/memory_hotplug.c")
 def generic_online_page(kernel: Kernel, pfn: int, order: int) -> None:
     """Give a chunk of a block that comes online to the buddy: the default callback.
 
@@ -158,7 +150,7 @@ def check_online_range(stage: str, pfn: int, nr_pages: int) -> None:
         raise KernelError("EINVAL", stage, message)
 
 
-@kernel_function
+@kernel_function("mm/memory_hotplug.c")
 def online_pages(kernel: Kernel, pfn: int, nr_pages: int, zone: Zone) -> None:
     """Bring a range online in ``zone``.
 
@@ -189,7 +181,7 @@ def online_pages(kernel: Kernel, pfn: int, nr_pages: int, zone: Zone) -> None:
     memory_notify(kernel, "MEM_ONLINE", pfn, nr_pages)
 
 
-@kernel_function
+@kernel_function("mm/memory_hotplug.c")
 def online_pages_range(kernel: Kernel, pfn: int, nr_pages: int) -> None:
     """Call the online page callback for each chunk: the largest order that alignment allows.
 
@@ -204,7 +196,7 @@ def online_pages_range(kernel: Kernel, pfn: int, nr_pages: int) -> None:
         kernel.memmap.set_online(nr, online=True)
 
 
-@kernel_function
+@kernel_function("mm/memory_hotplug.c")
 def adjust_present_page_count(kernel: Kernel, pfn: int, nr_pages: int) -> None:
     """Count a range as present: all of it, whatever the callback withheld. Negative: no longer."""
     zone = kernel.page_zone(pfn)
@@ -218,7 +210,7 @@ def adjust_present_page_count(kernel: Kernel, pfn: int, nr_pages: int) -> None:
 # ---- self-hosted vmemmap ---------------------------------------------------------------------------
 
 
-@kernel_function
+@kernel_function("mm/memory_hotplug.c")
 def mhp_init_memmap_on_memory(kernel: Kernel, pfn: int, nr_pages: int, zone: Zone) -> None:
     """Initialise the pages at the start of a block that hold the struct pages of the block.
 
@@ -232,7 +224,7 @@ def mhp_init_memmap_on_memory(kernel: Kernel, pfn: int, nr_pages: int, zone: Zon
     set_covered_sections(kernel, pfn, nr_pages, online=True)
 
 
-@kernel_function
+@kernel_function("mm/memory_hotplug.c")
 def mhp_deinit_memmap_on_memory(kernel: Kernel, pfn: int, nr_pages: int) -> None:
     """Let the zone go of self-hosted vmemmap; the pages keep holding the memmap until removal."""
     set_covered_sections(kernel, pfn, nr_pages, online=False)
@@ -277,43 +269,3 @@ def check_block_aligned(kernel: Kernel, stage: str, pfn: int, nr_pages: int) -> 
             f"size ({unit} pages), and the size not 0"
         )
         raise KernelError("EINVAL", stage, message)
-
-
-@kernel_function
-def arch_add_memory(kernel: Kernel, pfn: int, nr_pages: int, *, altmap: bool = False) -> None:
-    """Make sections present; their struct pages stay uninitialised.
-
-    Without an altmap the memory for the struct pages is taken from the buddy, 2 MiB for each section.
-
-    Raises
-    ------
-    KernelError
-        EEXIST: a section is present already. ENOMEM: no free 2 MiB block for the memmap of a section.
-        Nothing stays behind.
-    """
-    first = pfn_to_section_nr(pfn)
-    for nr in range(first, first + nr_pages // PAGES_PER_SECTION):
-        try:
-            sparse_add_section(kernel, nr, altmap=altmap)
-        except KernelError:
-            arch_remove_memory(kernel, pfn, (nr - first) * PAGES_PER_SECTION)
-            raise
-
-
-def sparse_add_section(kernel: Kernel, nr: int, *, altmap: bool) -> None:
-    """Make one section present; EEXIST if it is populated already."""
-    if nr in kernel.memmap.sections:
-        raise KernelError("EEXIST", "sparse_add_section", f"section {nr} is populated already")
-    if not altmap:
-        kernel.vmemmap[nr] = alloc_pages(kernel, VMEMMAP_ORDER, MigrateType.UNMOVABLE)
-    kernel.memmap.add_section(nr)
-
-
-@kernel_function
-def arch_remove_memory(kernel: Kernel, pfn: int, nr_pages: int) -> None:
-    """Take sections away; a memmap that was taken from the buddy goes back there."""
-    first = pfn_to_section_nr(pfn)
-    for nr in range(first, first + nr_pages // PAGES_PER_SECTION):
-        kernel.memmap.remove_section(nr)
-        if nr in kernel.vmemmap:
-            __free_pages(kernel, kernel.vmemmap.pop(nr), VMEMMAP_ORDER)

@@ -83,7 +83,7 @@ def free_pcppages_bulk(kernel: Kernel, zone: Zone, count: int) -> None:
             count -= 1 << order
 
 
-@kernel_function
+@kernel_function("mm/page_alloc.c")
 def drain_all_pages(kernel: Kernel) -> None:
     """Give everything on per-cpu lists back to the buddy."""
     for zone in kernel.state.zones:
@@ -157,7 +157,7 @@ def __free_pages(kernel: Kernel, pfn: int, order: int = 0) -> None:
         free_unref_page(kernel, pfn, order)
 
 
-@kernel_function
+@kernel_function("mm/page_alloc.c")
 def free_reserved_page(kernel: Kernel, pfn: int) -> None:
     """Give a page that was never in the buddy to it, and count it as managed.
 
@@ -172,7 +172,7 @@ def free_reserved_page(kernel: Kernel, pfn: int) -> None:
 # ---- allocating ------------------------------------------------------------------------------------
 
 
-@kernel_function
+@kernel_function("mm/page_alloc.c")
 def alloc_pages(
     kernel: Kernel,
     order: int,
@@ -214,7 +214,7 @@ def take_from_zone(
     return rmqueue(kernel, zone, order, migratetype, within)
 
 
-@kernel_function
+@kernel_function("mm/page_alloc.c")
 def alloc_pages_bulk(kernel: Kernel, nr_pages: int, migratetype: int) -> list[int]:
     """Allocate up to ``nr_pages`` single pages; fewer if memory runs out."""
     pfns: list[int] = []

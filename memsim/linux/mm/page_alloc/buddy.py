@@ -275,7 +275,7 @@ def __free_pages_ok(kernel: Kernel, pfn: int, order: int, *, to_tail: bool = Fal
         free_one_page(kernel, pfn, order, to_tail=to_tail)
 
 
-@kernel_function
+@kernel_function("mm/page_alloc.c")
 def __free_pages_core(kernel: Kernel, pfn: int, order: int, context: str) -> None:
     """Give a block to the buddy for the first time: at boot, or when memory comes online.
 

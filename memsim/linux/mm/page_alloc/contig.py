@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 MIGRATE_TRIES = 5
 
 
-@kernel_function
+@kernel_function("mm/page_alloc.c")
 def alloc_contig_range(
     kernel: Kernel, pfn: int, nr_pages: int, migratetype: int = MigrateType.MOVABLE
 ) -> None:
@@ -81,7 +81,7 @@ def isolate_freepages_range(kernel: Kernel, pfn: int, end: int) -> int:
     return reached
 
 
-@kernel_function
+@kernel_function("mm/page_alloc.c")
 def free_contig_range(kernel: Kernel, pfn: int, nr_pages: int) -> None:
     """Free single pages one by one; the managed counter does not move."""
     free_range(kernel, pfn, nr_pages)

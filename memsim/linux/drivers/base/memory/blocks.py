@@ -105,7 +105,7 @@ def boot_memory_blocks(kernel: Kernel) -> None:
 # ---- online and offline ----------------------------------------------------------------------------
 
 
-@kernel_function
+@kernel_function("drivers/base/memory.c")
 def memory_block_online(kernel: Kernel, block: MemoryBlock, online_type: str) -> None:
     """Bring the pages of a block online in the zone that ``online_type`` asks for.
 
@@ -134,7 +134,7 @@ def memory_block_online(kernel: Kernel, block: MemoryBlock, online_type: str) ->
     block.zone = zone
 
 
-@kernel_function
+@kernel_function("drivers/base/memory.c")
 def memory_block_offline(kernel: Kernel, block: MemoryBlock) -> None:
     """Take the pages of a block offline; EINVAL for a block that spans several zones.
 

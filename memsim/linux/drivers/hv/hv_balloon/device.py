@@ -85,7 +85,7 @@ def pages_above_floor(kernel: Kernel, num_pages: int) -> int:
     return max(0, allowed)
 
 
-@kernel_function
+@kernel_function("drivers/hv/hv_balloon.c")
 def alloc_balloon_pages(kernel: Kernel, dm: HvDynmemDevice, num_pages: int, alloc_unit: int) -> list[Range]:
     """Take blocks of ``alloc_unit`` pages out of use, as many as fit into one message."""
     ranges: list[Range] = []
@@ -103,7 +103,7 @@ def alloc_balloon_pages(kernel: Kernel, dm: HvDynmemDevice, num_pages: int, allo
     return ranges
 
 
-@kernel_function
+@kernel_function("drivers/hv/hv_balloon.c")
 def free_balloon_pages(kernel: Kernel, dm: HvDynmemDevice, pfn: int, nr_pages: int) -> None:
     """Give ballooned pages back to the buddy: one by one, or as blocks where that comes to the same."""
     end = pfn + nr_pages
@@ -119,7 +119,7 @@ def free_balloon_pages(kernel: Kernel, dm: HvDynmemDevice, pfn: int, nr_pages: i
         pfn += size
 
 
-@kernel_function
+@kernel_function("drivers/hv/hv_balloon.c")
 def balloon_up(
     kernel: Kernel, dm: HvDynmemDevice, num_pages: int, send: Callable[[list[Range]], bool]
 ) -> None:
@@ -143,7 +143,7 @@ def balloon_up(
             return
 
 
-@kernel_function
+@kernel_function("drivers/hv/hv_balloon.c")
 def balloon_down(kernel: Kernel, dm: HvDynmemDevice, ranges: list[Range]) -> None:
     """Take back what the host names; the driver does not check that it was ballooned."""
     for pfn, nr_pages in ranges:

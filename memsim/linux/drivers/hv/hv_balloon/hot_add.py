@@ -57,7 +57,7 @@ def align_up(nr_pages: int, unit: int) -> int:
     return -(-nr_pages // unit) * unit
 
 
-@kernel_function
+@kernel_function("drivers/hv/hv_balloon.c")
 def pfn_covered(kernel: Kernel, dm: HvDynmemDevice, start_pfn: int, nr_pages: int) -> bool:  # noqa: ARG001 (for the tape)
     """Prepare the region that holds ``start_pfn`` for more pages; False: there is none.
 
@@ -76,7 +76,7 @@ def pfn_covered(kernel: Kernel, dm: HvDynmemDevice, start_pfn: int, nr_pages: in
     return True
 
 
-@kernel_function
+@kernel_function("drivers/hv/hv_balloon.c")
 def handle_pg_range(kernel: Kernel, dm: HvDynmemDevice, start_pfn: int, nr_pages: int) -> int:
     """Cover pages that the host backs from now on; return how many were covered.
 
@@ -106,7 +106,7 @@ def online_section(kernel: Kernel, pfn: int) -> bool:
     return section is not None and section.online
 
 
-@kernel_function
+@kernel_function("drivers/hv/hv_balloon.c")
 def hv_mem_hot_add(
     kernel: Kernel, dm: HvDynmemDevice, has: HvHotaddState, start_pfn: int, size: int, nr_pages: int
 ) -> None:
@@ -132,7 +132,7 @@ def hv_mem_hot_add(
             return
 
 
-@kernel_function
+@kernel_function("drivers/hv/hv_balloon.c")
 def process_hot_add(kernel: Kernel, dm: HvDynmemDevice, start_pfn: int, nr_pages: int) -> int:
     """Cover the pages in the region that they are in, or in a new one; return how many were covered.
 
@@ -148,7 +148,7 @@ def process_hot_add(kernel: Kernel, dm: HvDynmemDevice, start_pfn: int, nr_pages
     return handle_pg_range(kernel, dm, start_pfn, nr_pages)
 
 
-@kernel_function
+@kernel_function("drivers/hv/hv_balloon.c")
 def hot_add_req(kernel: Kernel, dm: HvDynmemDevice, start_pfn: int, nr_pages: int) -> HotAddResponse:
     """Do what a hot-add request asks for, count it, and return the response."""
     page_count = process_hot_add(kernel, dm, start_pfn, nr_pages) if dm.do_hot_add else 0

@@ -129,7 +129,7 @@ def hv_memory_notifier(kernel: Kernel, dm: HvDynmemDevice, action: str, pfn: int
 # ---- pages come online -----------------------------------------------------------------------------
 
 
-@kernel_function
+@kernel_function("drivers/hv/hv_balloon.c")
 def hv_page_online_one(
     kernel: Kernel, dm: HvDynmemDevice, has: HvHotaddState, pfn: int, order: int = 0
 ) -> None:
@@ -198,7 +198,7 @@ def order_of_alike(kernel: Kernel, pfn: int, end: int) -> int:
     return order
 
 
-@kernel_function
+@kernel_function("drivers/hv/hv_balloon.c")
 def hv_bring_pgs_online(
     kernel: Kernel, dm: HvDynmemDevice, has: HvHotaddState, start_pfn: int, size: int
 ) -> None:
@@ -211,7 +211,7 @@ def hv_bring_pgs_online(
             pfn += 1 << order
 
 
-@kernel_function
+@kernel_function("drivers/hv/hv_balloon.c")
 def hv_online_page(kernel: Kernel, pfn: int, order: int) -> None:
     """Online a chunk as its region says: the driver's online page callback.
 

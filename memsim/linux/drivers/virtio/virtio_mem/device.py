@@ -40,7 +40,7 @@ OFFLINE_THRESHOLD_PAGES = 1 << 30 >> PAGE_SHIFT
 _RETRY_LATER = {"ETXTBSY", "EBUSY", "ENOMEM"}
 
 
-@kernel_function
+@kernel_function("drivers/virtio/virtio_mem.c")
 def virtio_mem_online_page_cb(kernel: Kernel, pfn: int, order: int) -> None:
     """Hand a chunk to the device that it belongs to; memory of nobody (a DIMM) goes to the buddy."""
     for vm in devices_of(kernel):

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 FAKE_OFFLINE_TRIES = 5
 
 
-@kernel_function
+@kernel_function("drivers/virtio/virtio_mem.c")
 def virtio_mem_set_fake_offline(kernel: Kernel, pfn: int, nr_pages: int, *, onlined: bool) -> None:
     """Mark pages as withheld; ``onlined`` says whether the buddy had them before.
 
@@ -50,7 +50,7 @@ def virtio_mem_set_fake_offline(kernel: Kernel, pfn: int, nr_pages: int, *, onli
             kernel.vm_warn_on_once("!PageOffline", "virtio_mem_set_fake_offline")
 
 
-@kernel_function
+@kernel_function("drivers/virtio/virtio_mem.c")
 def virtio_mem_clear_fake_offline(kernel: Kernel, pfn: int, nr_pages: int, *, onlined: bool) -> None:
     """Take the mark off again; after the patch generic_online_page() does it for fresh pages."""
     memmap = kernel.memmap
@@ -60,7 +60,7 @@ def virtio_mem_clear_fake_offline(kernel: Kernel, pfn: int, nr_pages: int, *, on
         memmap.clear_flags(pfn, nr_pages, PageFlag.DIRTY)
 
 
-@kernel_function
+@kernel_function("drivers/virtio/virtio_mem.c")
 def virtio_mem_fake_online(kernel: Kernel, pfn: int, nr_pages: int) -> None:
     """Give withheld pages of an online block to the buddy; PG_dirty of the first of each chunk says how."""
     order = min(MAX_PAGE_ORDER, count_trailing_zeros(pfn | nr_pages))
@@ -74,7 +74,7 @@ def virtio_mem_fake_online(kernel: Kernel, pfn: int, nr_pages: int) -> None:
             adjust_managed_page_count(kernel, chunk, 1 << order)
 
 
-@kernel_function
+@kernel_function("drivers/virtio/virtio_mem.c")
 def virtio_mem_fake_offline(kernel: Kernel, pfn: int, nr_pages: int) -> None:
     """Take pages of an online block from the buddy, moving away what is in them.
 
@@ -98,7 +98,7 @@ def virtio_mem_fake_offline(kernel: Kernel, pfn: int, nr_pages: int) -> None:
     raise KernelError("EBUSY", "virtio_mem_fake_offline", message)
 
 
-@kernel_function
+@kernel_function("drivers/virtio/virtio_mem.c")
 def virtio_mem_fake_offline_going_offline(kernel: Kernel, pfn: int, nr_pages: int) -> None:
     """Let go of withheld pages, so that their block can go offline.
 
@@ -109,7 +109,7 @@ def virtio_mem_fake_offline_going_offline(kernel: Kernel, pfn: int, nr_pages: in
     change_refcounts(kernel, pfn, nr_pages, -1)
 
 
-@kernel_function
+@kernel_function("drivers/virtio/virtio_mem.c")
 def virtio_mem_fake_offline_cancel_offline(kernel: Kernel, pfn: int, nr_pages: int) -> None:
     """Take hold of withheld pages again: their block stays online."""
     if not kernel.has(Hunk.OFFLINE_DRIVER):

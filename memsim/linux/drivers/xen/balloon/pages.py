@@ -45,7 +45,7 @@ def balloon_of(kernel: Kernel) -> XenBalloon:
 # ---- the list of ballooned pages -------------------------------------------------------------------
 
 
-@kernel_function
+@kernel_function("drivers/xen/balloon.c")
 def balloon_append(kernel: Kernel, pfn: int, nr_pages: int = 1) -> None:
     """Put pages at the head of the balloon's list, one after the other, and make them Offline.
 
@@ -60,7 +60,7 @@ def balloon_append(kernel: Kernel, pfn: int, nr_pages: int = 1) -> None:
     balloon_of(kernel).ballooned_pages.extend(range(pfn, pfn + nr_pages))
 
 
-@kernel_function
+@kernel_function("drivers/xen/balloon.c")
 def balloon_retrieve(kernel: Kernel) -> int:
     """Take the first page off the list, which must not be empty; it is no longer Offline."""
     pfn = balloon_of(kernel).ballooned_pages.pop()
@@ -68,7 +68,7 @@ def balloon_retrieve(kernel: Kernel) -> int:
     return pfn
 
 
-@kernel_function
+@kernel_function("drivers/xen/balloon.c")
 def balloon_add_regions(kernel: Kernel, pfn: int, nr_pages: int) -> None:
     """Put boot memory that Xen did not populate into the balloon: PG_reserved *and* Offline.
 
@@ -87,7 +87,7 @@ def balloon_add_regions(kernel: Kernel, pfn: int, nr_pages: int) -> None:
 # ---- memory hotplug --------------------------------------------------------------------------------
 
 
-@kernel_function
+@kernel_function("drivers/xen/balloon.c")
 def xen_online_page(kernel: Kernel, pfn: int, order: int) -> None:
     """Put all pages that come online into the balloon, whoever added them: Xen has not populated them."""
     balloon_append(kernel, pfn, 1 << order)
@@ -111,7 +111,7 @@ def round_up(value: int, unit: int) -> int:
     return -(-value // unit) * unit
 
 
-@kernel_function
+@kernel_function("drivers/xen/balloon.c")
 def reserve_additional_memory(kernel: Kernel) -> str:
     """Hot-add whole sections for what is missing from the target; they are empty until they come online.
 
@@ -135,7 +135,7 @@ def reserve_additional_memory(kernel: Kernel) -> str:
 # ---- frames from Xen and back ----------------------------------------------------------------------
 
 
-@kernel_function
+@kernel_function("drivers/xen/balloon.c")
 def increase_reservation(kernel: Kernel, nr_pages: int) -> str:
     """Ask Xen to populate the first pages of the list, and give what it populates to the buddy.
 
@@ -154,7 +154,7 @@ def increase_reservation(kernel: Kernel, nr_pages: int) -> str:
     return BP_DONE
 
 
-@kernel_function
+@kernel_function("drivers/xen/balloon.c")
 def decrease_reservation(kernel: Kernel, nr_pages: int) -> str:
     """Allocate pages and give their frames to Xen: Offline, never PG_reserved, no longer managed.
 
@@ -184,7 +184,7 @@ def decrease_reservation(kernel: Kernel, nr_pages: int) -> str:
 # ---- the thread ------------------------------------------------------------------------------------
 
 
-@kernel_function
+@kernel_function("drivers/xen/balloon.c")
 def balloon_thread(kernel: Kernel) -> None:
     """Do one round of the thread's loop: at most 512 pages towards the target, or some sections."""
     balloon = balloon_of(kernel)
@@ -219,7 +219,7 @@ def update_schedule(balloon: XenBalloon) -> None:
 # ---- pages for others ------------------------------------------------------------------------------
 
 
-@kernel_function
+@kernel_function("drivers/xen/balloon.c")
 def xen_alloc_ballooned_pages(kernel: Kernel, nr_pages: int) -> list[int]:
     """Lend pages from the balloon; while it is empty, pages are allocated and their frames given to Xen.
 
@@ -241,7 +241,7 @@ def xen_alloc_ballooned_pages(kernel: Kernel, nr_pages: int) -> list[int]:
     return pages
 
 
-@kernel_function
+@kernel_function("drivers/xen/balloon.c")
 def add_ballooned_pages(kernel: Kernel, nr_pages: int) -> bool:
     """Fill the balloon from the buddy; False (ENOMEM) where memory is short."""
     if si_mem_available(kernel) < nr_pages:
@@ -249,7 +249,7 @@ def add_ballooned_pages(kernel: Kernel, nr_pages: int) -> bool:
     return decrease_reservation(kernel, nr_pages) == BP_DONE
 
 
-@kernel_function
+@kernel_function("drivers/xen/balloon.c")
 def xen_free_ballooned_pages(kernel: Kernel, pages: list[int]) -> None:
     """Take lent pages back into the balloon, and wake the thread if the size is not on target."""
     balloon = balloon_of(kernel)
