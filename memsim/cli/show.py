@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import argparse
 
     from memsim.cli.options import Commands
-    from memsim.state.kernel import State
+    from memsim.state.state import State
 
 
 def add_to(commands: Commands) -> None:

@@ -56,7 +56,7 @@ def alloc_pages(kernel: Kernel, order: int, migratetype: int, within: Range | No
         pfn = blocks.popitem()[0]
         memmap = kernel.memmap
         section, index = memmap.sections[pfn >> PFN_SECTION_SHIFT], pfn & _INDEX
-        pages = section.own() if section.shared else section.pages
+        pages = section.private_pages() if section.shared else section.pages
         types, orders = pages.type_at, pages.order_at
         types[index] = NO_TYPE
         orders[index] = 0
@@ -82,9 +82,9 @@ def __free_pages(kernel: Kernel, pfn: int, order: int = 0) -> None:
     if not kernel.quick or section is None or order > pageblock_order:
         free_step_by_step(kernel, pfn, order)
         return
-    pages = section.own() if section.shared else section.pages
+    pages = section.private_pages() if section.shared else section.pages
     refcounts = pages.refcount_at
-    if refcounts[index] != 1 or (pages.flagged and any_flag(pages, index, order)):
+    if refcounts[index] != 1 or (pages.maybe_flagged and any_flag(pages, index, order)):
         free_step_by_step(kernel, pfn, order)
         return
     refcounts[index] = 0

@@ -97,7 +97,7 @@ def take_section(kernel: Kernel, zone: Zone, migratetype: int) -> Range | None:
         return None
     zone.del_run_from_free_list(heads, MAX_PAGE_ORDER, migratetype)
     zone.add("nr_free_pages", -PAGES_PER_SECTION)
-    section.share(Pattern(pattern.flags, NO_TYPE, 0, 1))
+    section.fill(Pattern(pattern.flags, NO_TYPE, 0, 1))
     return pfn, PAGES_PER_SECTION
 
 
@@ -106,7 +106,7 @@ def take_pages(kernel: Kernel, zone: Zone, order: int, migratetype: int, wanted:
     pfn = zone.free_area[order][migratetype].popitem()[0]
     count, end = min(wanted, 1 << order), pfn + (1 << order)
     section, at = kernel.memmap.spans(pfn, count)[0]
-    pages = section.own()
+    pages = section.private_pages()
     pages.type[at], pages.order[at], pages.refcount[at] = NO_TYPE, 0, 1
     zone.nr_free_pages -= count
     rest = pfn + count
@@ -171,7 +171,7 @@ def are_ordinary(kernel: Kernel, pfn: int, nr_pages: int) -> bool:
         (pages.refcount[at] == 1).all()
         and (pages.type[at] == NO_TYPE).all()
         and not pages.order[at].any()
-        and not (pages.flagged and (pages.flags[at] & np.uint32(ALL_FLAGS)).any())
+        and not (pages.maybe_flagged and (pages.flags[at] & np.uint32(ALL_FLAGS)).any())
     )
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from memsim.linux.include.page_flags import PageTypeEncoding
-    from memsim.state.kernel import State
+    from memsim.state.state import State
 
 _COUNTER_NAMES = {"start_pfn": "zone_start_pfn", "spanned": "spanned_pages"} | {
     "present": "present_pages",

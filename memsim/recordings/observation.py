@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from memsim.linux.include.page_flags import PageTypeEncoding
-    from memsim.state.kernel import State
+    from memsim.state.state import State
 
 FORMAT = "memsim-observation/1"
 _FLAGS = {

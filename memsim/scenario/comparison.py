@@ -12,8 +12,8 @@ from memsim.patch import AFTER, BEFORE, Patch
 from memsim.scenario.scenario import Run, Scenario, run
 
 if TYPE_CHECKING:
-    from memsim.state.kernel import State
     from memsim.state.section import Pages
+    from memsim.state.state import State
     from memsim.state.trace import Event
 
 EVERY = slice(None)

@@ -1,8 +1,8 @@
 """What a running kernel keeps in global variables.
 
-:class:`State` is everything that an event of the tape can change: memmap, zones, counters, memory
-blocks, the log. :class:`Kernel` adds what stays (release, patch) and what calls back (notifiers, the
-online page callback). Models of kernel functions take the kernel as their first argument.
+:class:`~memsim.state.state.State` is everything that an event of the tape can change; :class:`Kernel` adds
+what stays (release, patch) and what calls back (notifiers, the online page callback). Models of kernel
+functions take the kernel as their first argument.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 from memsim.linux.include.layout import PAGES_PER_SECTION
 from memsim.linux.include.mmzone import ZONELISTS, Zone, ZoneType
 from memsim.state.memmap import Memmap
+from memsim.state.recording import watch
+from memsim.state.state import State
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,73 +22,6 @@ if TYPE_CHECKING:
     from memsim.linux.include.tracepoint import Trace
     from memsim.patch import Hunk, Patch
     from memsim.release import Release
-
-
-class State:
-    """The part of a kernel that changes while it runs, and that a tape can bring back."""
-
-    def __init__(self, memmap: Memmap, zones: list[Zone]) -> None:
-        """Take a memmap and one zone for each ZoneType."""
-        self.memmap = memmap
-        self.zones = zones
-        self.totalram_pages = 0
-        self.blocks: dict[int, str] = {}
-        """Memory block id -> what its sysfs file ``state`` shows."""
-        self.log: list[str] = []
-        """What the kernel printed, like dmesg."""
-        self.trace: Trace | None = None
-        self._targets: dict[str, Any] = {"memmap": memmap, "state": self}
-        self._targets.update((zone.name, zone) for zone in zones)
-
-    def target(self, name: str) -> Any:  # noqa: ANN401 (memmap, a zone, or this object)
-        """Return the object that an event's target names."""
-        return self._targets[name]
-
-    def zone(self, zone_type: int) -> Zone:
-        """Return a zone by its number."""
-        return self.zones[zone_type]
-
-    def copy(self) -> State:
-        """Return an independent copy without a trace."""
-        return self._with_own_log(State(self.memmap.copy(), [zone.copy() for zone in self.zones]))
-
-    def share(self) -> State:
-        """Return a copy that shares memmap and free lists with this state until one of the two writes.
-
-        Quick, whatever the size of the machine. For states that are written by primitives only, as those
-        of a tape are: see :meth:`memsim.linux.include.mmzone.Zone.share`.
-        """
-        return self._with_own_log(State(self.memmap.share(), [zone.share() for zone in self.zones]))
-
-    def _with_own_log(self, twin: State) -> State:
-        """Give a twin what there is besides memmap and zones."""
-        twin.totalram_pages = self.totalram_pages
-        twin.blocks = dict(self.blocks)
-        twin.log = list(self.log)
-        return twin
-
-    # ---- writes ------------------------------------------------------------------------------
-
-    def totalram_pages_add(self, nr_pages: int) -> None:
-        """Change the system-wide count of managed pages (MemTotal)."""
-        if self.trace is not None:
-            self.trace.write("state", "totalram_pages_add", nr_pages)
-        self.totalram_pages += nr_pages
-
-    def set_block_state(self, block_id: int, state: str | None) -> None:
-        """Set what sysfs shows for a memory block; None takes the block away."""
-        if self.trace is not None:
-            self.trace.write("state", "set_block_state", block_id, state)
-        if state is None:
-            del self.blocks[block_id]
-        else:
-            self.blocks[block_id] = state
-
-    def printk(self, line: str) -> None:
-        """Append a line to the log."""
-        if self.trace is not None:
-            self.trace.write("state", "printk", line)
-        self.log.append(line)
 
 
 class Resources(dict[int, tuple[int, str]]):
@@ -212,10 +147,9 @@ class Kernel:
             owner.remove(pfn)
 
     def put_trace(self, trace: Trace | None) -> None:
-        """Let ``trace`` watch from now on, or nobody."""
-        self.trace = self.state.trace = self.memmap.trace = trace
-        for zone in self.state.zones:
-            zone.trace = trace
+        """Report events to ``trace`` from now on, or with None to nothing."""
+        self.trace = trace
+        watch(self.state, trace)
         self._choose_way()
 
     def vm_warn_on_once(self, rule: str, where: str) -> None:

@@ -45,12 +45,12 @@ POISON = Pattern(POISON_FLAGS, NO_TYPE, POISON_ORDER, POISON_REFCOUNT)
 
 
 class Pages:
-    """The four arrays of one section, and of each a view (``_at``) for quick single reads and writes."""
+    """The four arrays of one section, each with a view (``_at``) for fast access to single elements."""
 
     __slots__ = (
-        "flagged",
         "flags",
         "flags_at",
+        "maybe_flagged",
         "order",
         "order_at",
         "pattern",
@@ -67,21 +67,21 @@ class Pages:
         order: npt.NDArray[np.uint8],
         refcount: npt.NDArray[np.int16],
     ) -> None:
-        """Take PAGES_PER_SECTION elements of each: the first and last array itself, of the others a copy."""
+        """Take PAGES_PER_SECTION elements of each; keep the first and the last array, copy the others."""
         self.pattern: Pattern | None = None
-        self.flagged = True
-        """False: no page has a PG_ flag, so nobody need look. True says nothing."""
+        self.maybe_flagged = True
+        """False: no page has a PG_ flag. True: some page may have one."""
         self.flags, self.refcount = flags, refcount
         self.flags_at, self.refcount_at = flags.data, refcount.data
-        # Of single bytes a bytearray is quicker than a memoryview; numpy works on the same memory.
+        # For single bytes a bytearray is faster than a memoryview; numpy works on the same memory.
         self.type_at, self.order_at = bytearray(types), bytearray(order)
         self.type = np.frombuffer(self.type_at, np.uint8)
         self.order = np.frombuffer(self.order_at, np.uint8)
 
     def copy(self) -> Pages:
-        """Return arrays of one's own."""
+        """Return a private copy of the arrays."""
         twin = Pages(self.flags.copy(), self.type, self.order, self.refcount.copy())
-        twin.flagged = self.flagged
+        twin.maybe_flagged = self.maybe_flagged
         return twin
 
 
@@ -99,7 +99,7 @@ def pages_of(pattern: Pattern) -> Pages:
         pages.type[::MAX_ORDER_NR_PAGES] = pattern.buddy
         pages.order[::MAX_ORDER_NR_PAGES] = MAX_PAGE_ORDER
     pages.pattern = pattern
-    pages.flagged = bool(pattern.flags & ALL_FLAGS)
+    pages.maybe_flagged = bool(pattern.flags & ALL_FLAGS)
     return pages
 
 
@@ -117,19 +117,19 @@ class Section:
         self.online = False
         self.early = early
 
-    def own(self) -> Pages:
-        """Return arrays that only this section uses, copying shared ones."""
+    def private_pages(self) -> Pages:
+        """Return arrays that only this section uses; shared ones are copied first."""
         if self.shared:
             self.pages = self.pages.copy()
             self.shared = False
         return self.pages
 
-    def share(self, pattern: Pattern) -> None:
-        """Make all pages of the section what ``pattern`` says."""
+    def fill(self, pattern: Pattern) -> None:
+        """Set all pages of the section to ``pattern``, on arrays shared by every section that has it."""
         self.pages, self.shared = pages_of(pattern), True
 
     def copy(self) -> Section:
-        """Return a section that shares the arrays with this one from now on."""
+        """Return a section that shares its arrays with this one until one of the two writes."""
         self.shared = True
         twin = Section(self.nr, self.pages, early=self.early)
         twin.pageblocks[:] = self.pageblocks

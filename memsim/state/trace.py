@@ -21,12 +21,14 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar, cast
 
+from memsim.state.sharing import share
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import CodeType, FrameType, FunctionType
 
     from memsim.linux.include.tracepoint import Trace
-    from memsim.state.kernel import State
+    from memsim.state.state import State
 
     P = ParamSpec("P")
     R = TypeVar("R")
@@ -198,7 +200,7 @@ class Tape(_Points):
         """The kernel functions that were entered, and their code."""
         start = state.copy()
         self._frames: dict[int, State] = {0: start}
-        self._cursor: tuple[int, State] = (0, start.share())
+        self._cursor: tuple[int, State] = (0, share(start))
 
     def __len__(self) -> int:
         """Return the number of events."""
@@ -305,14 +307,14 @@ class Tape(_Points):
         done, state = self._cursor
         if done > index + 1:
             done = max(frame for frame in self._frames if frame <= index + 1)
-            state = self._frames[done].share()
+            state = share(self._frames[done])
         spacing = max(KEYFRAME_EVENTS, len(self) // MOST_KEYFRAMES)
         while done <= index:
             if done % spacing == 0 and done not in self._frames:
-                self._frames[done] = state.share()
+                self._frames[done] = share(state)
             event = events[done]
             if event.primitive == LEFT_OUT:
-                state = self._frames[done + 1].share()
+                state = share(self._frames[done + 1])
             elif event.primitive:
                 getattr(state.target(event.target), event.primitive)(*event.args)
             done += 1

@@ -16,8 +16,9 @@ from memsim.linux.include.mmzone import Zone
 from memsim.linux.include.page_flags import PageTypeEncoding
 from memsim.linux.mm.page_alloc import buddy as page_alloc
 from memsim.recordings.observation import Observation
-from memsim.state.kernel import Kernel, State
+from memsim.state.kernel import Kernel
 from memsim.state.memmap import Memmap
+from memsim.state.state import State
 
 if TYPE_CHECKING:
     from collections.abc import Callable

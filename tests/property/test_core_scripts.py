@@ -16,8 +16,8 @@ from memsim.linux.include.mmzone import Zone
 from memsim.linux.mm import page_isolation
 from memsim.linux.mm.memory_hotplug import online as memory_hotplug
 from memsim.linux.mm.page_alloc import buddy as page_alloc
-from memsim.state.kernel import State
 from memsim.state.memmap import Memmap
+from memsim.state.state import State
 
 START, PAGES, BLOCKS = 0x100000, 32768, 2
 COUNTERS = ("spanned_pages", "present_pages", "managed_pages", "nr_isolate_pageblock", "nr_free_pages")

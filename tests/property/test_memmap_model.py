@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from memsim.linux.include.mmzone import Zone, ZoneType
 from memsim.linux.include.page_flags import ALL_FLAGS, NO_TYPE, PageFlag, PageType, PageTypeEncoding
-from memsim.state.kernel import State
 from memsim.state.memmap import Memmap
+from memsim.state.state import State
 
 START, SECTIONS = 0x100000, 3
 END = START + SECTIONS * 32768

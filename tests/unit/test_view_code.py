@@ -8,9 +8,6 @@ import pytest
 
 from memsim import Hunk, Scenario, compare
 from memsim.errors import MemsimError
-from memsim.linux.include.mmzone import Zone
-from memsim.state.kernel import State
-from memsim.state.memmap import Memmap
 from memsim.state.trace import FUNCTIONS, Event
 from memsim.view.explorer.code_pane import code_html
 from memsim.view.explorer.story import LONGEST, Story, Storyteller, touch_lines
@@ -163,17 +160,6 @@ def test_what_was_written_is_told_of_each_kernel(walk):
 
 
 # ---- what events touch -----------------------------------------------------------------------------
-
-
-def test_every_write_is_known_to_be_about_pages_or_not():
-    written = {
-        name
-        for kind in (Memmap, Zone, State)
-        for name, method in inspect.getmembers(kind, inspect.isfunction)
-        if "trace.write(" in inspect.getsource(method)
-    }
-    assert written == {*touch.SPANS, *touch.NO_PAGES}
-    assert not set(touch.SPANS) & set(touch.NO_PAGES)
 
 
 def test_a_run_of_free_blocks_is_all_of_their_pages():

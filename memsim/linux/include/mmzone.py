@@ -13,12 +13,8 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from enum import IntEnum
-from typing import TYPE_CHECKING
 
 from memsim.linux.include.layout import MAX_DMA32_PFN, MAX_DMA_PFN, NR_PAGE_ORDERS
-
-if TYPE_CHECKING:
-    from memsim.linux.include.tracepoint import Trace
 
 
 class ZoneType(IntEnum):
@@ -95,14 +91,14 @@ COUNTERS = (
 class Zone:
     """One zone: counters in pages, and ``free_area[order][migratetype]``.
 
-    All writes go through the methods below, which tell a running trace about them.
+    It is written by the methods below "writes", which :mod:`memsim.state.recording` lists. Only the shortcuts
+    in :mod:`memsim.fast` write past them, and no trace is running then.
     """
 
     def __init__(self, zone_type: ZoneType) -> None:
         """Make an empty zone."""
         self.type = zone_type
         self.name = ZONE_NAMES[zone_type]
-        self.trace: Trace | None = None
         self.zone_start_pfn = 0
         self.spanned_pages = 0
         self.present_pages = 0
@@ -114,8 +110,6 @@ class Zone:
         self.free_area: list[list[OrderedDict[int, None]]] = [
             [OrderedDict() for _ in range(MIGRATE_TYPES)] for _ in range(NR_PAGE_ORDERS)
         ]
-        self._lent: set[tuple[int, int]] = set()
-        """Free lists that another zone uses, too: the first write to one makes it this zone's own."""
         self.pcp: dict[tuple[int, int], OrderedDict[int, None]] = {}
         """Per-cpu lists by (order, migratetype); like free lists, the right end is taken next."""
         self.watermark: tuple[int, ...] = (0, 0, 0, 0)
@@ -146,81 +140,47 @@ class Zone:
         return sum(len(blocks) << order for (order, _), blocks in self.pcp.items())
 
     def copy(self) -> Zone:
-        """Return an independent copy without a trace."""
-        twin = self._with_own_counters()
-        twin.free_area = [[blocks.copy() for blocks in area] for area in self.free_area]
-        return twin
+        """Return an independent copy that nothing watches."""
+        return self.copy_with([[blocks.copy() for blocks in area] for area in self.free_area])
 
-    def share(self) -> Zone:
-        """Return a copy that shares the free lists with this zone until one of the two writes.
-
-        For zones that are written by the methods below only, as those of a tape are.
-        """
-        twin = self._with_own_counters()
-        twin.free_area = [list(area) for area in self.free_area]
-        self._lent = {(order, kind) for order in range(NR_PAGE_ORDERS) for kind in range(MIGRATE_TYPES)}
-        twin._lent = set(self._lent)  # noqa: SLF001 (another zone)
-        return twin
-
-    def _with_own_counters(self) -> Zone:
-        """Return a zone with the same counters, watermarks and per-cpu lists."""
+    def copy_with(self, free_area: list[list[OrderedDict[int, None]]]) -> Zone:
+        """Return a copy of counters, watermarks and per-cpu lists beside these free lists."""
         twin = Zone(self.type)
+        twin.free_area = free_area
         for name in COUNTERS:
             setattr(twin, name, getattr(self, name))
         twin.pcp = {key: blocks.copy() for key, blocks in self.pcp.items()}
         twin.watermark = self.watermark
         return twin
 
-    def _own(self, order: int, migratetype: int) -> OrderedDict[int, None]:
-        """Return a free list that only this zone uses."""
-        area = self.free_area[order]
-        if (order, migratetype) in self._lent:
-            self._lent.remove((order, migratetype))
-            area[migratetype] = area[migratetype].copy()
-        return area[migratetype]
-
     # ---- writes ------------------------------------------------------------------------------
 
     def add(self, counter: str, delta: int) -> None:
         """Add ``delta`` pages (or pageblocks) to a counter."""
-        if self.trace is not None:
-            self.trace.write(self.name, "add", counter, delta)
         setattr(self, counter, getattr(self, counter) + delta)
 
     def set_span(self, start_pfn: int, spanned_pages: int) -> None:
         """Set the extent of the zone, holes included."""
-        if self.trace is not None:
-            self.trace.write(self.name, "set_span", start_pfn, spanned_pages)
         self.zone_start_pfn = start_pfn
         self.spanned_pages = spanned_pages
 
     def add_to_free_list(self, pfn: int, order: int, migratetype: int) -> None:
         """Put a block at the head of a free list (``list_add``)."""
-        if self.trace is not None:
-            self.trace.write(self.name, "add_to_free_list", pfn, order, migratetype)
-        blocks = self._own(order, migratetype) if self._lent else self.free_area[order][migratetype]
-        blocks[pfn] = None
+        self.free_area[order][migratetype][pfn] = None
 
     def add_to_free_list_tail(self, pfn: int, order: int, migratetype: int) -> None:
         """Put a block at the tail of a free list (``list_add_tail``)."""
-        if self.trace is not None:
-            self.trace.write(self.name, "add_to_free_list_tail", pfn, order, migratetype)
-        blocks = self._own(order, migratetype) if self._lent else self.free_area[order][migratetype]
+        blocks = self.free_area[order][migratetype]
         blocks[pfn] = None
         blocks.move_to_end(pfn, last=False)
 
     def del_from_free_list(self, pfn: int, order: int, migratetype: int) -> None:
         """Take a block off the free list that it is on (``list_del``)."""
-        if self.trace is not None:
-            self.trace.write(self.name, "del_from_free_list", pfn, order, migratetype)
-        blocks = self._own(order, migratetype) if self._lent else self.free_area[order][migratetype]
-        del blocks[pfn]
+        del self.free_area[order][migratetype][pfn]
 
     def add_run_to_free_list_tail(self, pfns: range, order: int, migratetype: int) -> None:
         """Put many blocks at the tail of a free list, one after the other."""
-        if self.trace is not None:
-            self.trace.write(self.name, "add_run_to_free_list_tail", pfns, order, migratetype)
-        blocks = self._own(order, migratetype) if self._lent else self.free_area[order][migratetype]
+        blocks = self.free_area[order][migratetype]
         to_end = blocks.move_to_end
         for pfn in pfns:
             blocks[pfn] = None
@@ -228,34 +188,24 @@ class Zone:
 
     def del_run_from_free_list(self, pfns: range, order: int, migratetype: int) -> None:
         """Take many blocks off the free list that they are on."""
-        if self.trace is not None:
-            self.trace.write(self.name, "del_run_from_free_list", pfns, order, migratetype)
-        blocks = self._own(order, migratetype) if self._lent else self.free_area[order][migratetype]
+        blocks = self.free_area[order][migratetype]
         for pfn in pfns:
             del blocks[pfn]
 
     def set_watermark(self, marks: tuple[int, ...]) -> None:
         """Set min, low, high and promo watermark."""
-        if self.trace is not None:
-            self.trace.write(self.name, "set_watermark", marks)
         self.watermark = marks
 
     def pcp_add(self, pfn: int, order: int, migratetype: int) -> None:
         """Put a freed block on a per-cpu list; it is the next to be taken."""
-        if self.trace is not None:
-            self.trace.write(self.name, "pcp_add", pfn, order, migratetype)
         self.pcp.setdefault((order, migratetype), OrderedDict())[pfn] = None
 
     def pcp_add_tail(self, pfn: int, order: int, migratetype: int) -> None:
         """Put a block at the far end of a per-cpu list."""
-        if self.trace is not None:
-            self.trace.write(self.name, "pcp_add_tail", pfn, order, migratetype)
         blocks = self.pcp.setdefault((order, migratetype), OrderedDict())
         blocks[pfn] = None
         blocks.move_to_end(pfn, last=False)
 
     def pcp_del(self, pfn: int, order: int, migratetype: int) -> None:
         """Take a block off a per-cpu list."""
-        if self.trace is not None:
-            self.trace.write(self.name, "pcp_del", pfn, order, migratetype)
         del self.pcp[order, migratetype][pfn]

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from memsim.state.kernel import State
     from memsim.state.section import Pattern
+    from memsim.state.state import State
     from memsim.state.trace import Tape
     from memsim.view.draw.png import Image
 

@@ -38,7 +38,7 @@ from memsim.view.model.text import (
 
 if TYPE_CHECKING:
     from memsim.machine.machine import Machine
-    from memsim.state.kernel import State
+    from memsim.state.state import State
     from memsim.view.driver_lab.script import DriverScript
     from memsim.view.model.page_class import Classes
 

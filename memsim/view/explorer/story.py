@@ -16,7 +16,7 @@ from memsim.view.model.tables import migratetype_name
 from memsim.view.model.text import plural
 
 if TYPE_CHECKING:
-    from memsim.state.kernel import State
+    from memsim.state.state import State
     from memsim.view.explorer.timeline import Walk
     from memsim.view.model.page_events import Touch
 

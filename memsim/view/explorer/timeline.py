@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from memsim.recordings.observation import Observation
     from memsim.scenario.comparison import Comparison
     from memsim.scenario.scenario import Run
-    from memsim.state.kernel import State
+    from memsim.state.state import State
     from memsim.state.trace import Event
 
 

@@ -24,7 +24,7 @@ from memsim.view.model.text import NO_BLOCK, block_sentence, hotplugged_blocks, 
 
 if TYPE_CHECKING:
     from memsim.scenario.scenario import Run, Scenario
-    from memsim.state.kernel import State
+    from memsim.state.state import State
     from memsim.view.model.tables import Row
 
 LOG_LINES = 12

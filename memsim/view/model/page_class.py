@@ -27,8 +27,8 @@ from memsim.state.section import POISON_FLAGS
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from memsim.state.kernel import State
     from memsim.state.section import Section
+    from memsim.state.state import State
 
     Mask = npt.NDArray[np.bool_]
     Classes = npt.NDArray[np.uint8]

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from memsim.linux.include.layout import PAGES_PER_SECTION
 from memsim.linux.include.mmzone import ZoneType
 from memsim.linux.include.page_flags import MANAGED, PRESENT, PageFlag
+from memsim.state.recording import PARAMETERS, SPANS
 from memsim.state.trace import LEFT_OUT
 from memsim.view.model.moments import argument_text
 from memsim.view.model.tables import migratetype_name
@@ -22,29 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from memsim.state.trace import Event, Tape
-
-RANGES = ("poison", "init_pages", "set_flags", "clear_flags", "set_type", "clear_type", "set_refcount")
-"""Writes to struct pages that begin with a pfn and a number of pages."""
-PAGES = ("reset_type", "set_order", "set_buddy_order", "clear_buddy")
-"""Writes to one struct page, whose pfn comes first."""
-FREE_BLOCKS = ("add_to_free_list", "add_to_free_list_tail", "del_from_free_list")
-PCP_BLOCKS = ("pcp_add", "pcp_add_tail", "pcp_del")
-"""Writes that move a free block, or one on a per-cpu list: its pfn and its order."""
-RUNS = ("add_run_to_free_list_tail", "del_run_from_free_list")
-"""Writes that move many free blocks: the range of their pfns, and their order."""
-SECTIONS = ("add_section", "remove_section", "set_online", "set_free_max_order")
-"""Writes to a whole section, whose number comes first."""
-NO_PAGES = ("totalram_pages_add", "printk", "add", "set_span", "set_watermark")
-"""Writes that are not about any page."""
-SPANS: dict[str, Callable[[tuple[Any, ...], int], tuple[int, int]]] = {
-    **dict.fromkeys((*RANGES, "set_migratetype"), lambda args, _: (args[0], args[1])),
-    **dict.fromkeys(PAGES, lambda args, _: (args[0], 1)),
-    **dict.fromkeys((*FREE_BLOCKS, *PCP_BLOCKS), lambda args, _: (args[0], 1 << args[1])),
-    **dict.fromkeys(RUNS, lambda args, _: (args[0].start, len(args[0]) << args[1])),
-    **dict.fromkeys(SECTIONS, lambda args, _: (args[0] * PAGES_PER_SECTION, PAGES_PER_SECTION)),
-    "set_block_state": lambda args, block_pages: (args[0] * block_pages, block_pages),
-}
-"""What a write of each name is about, given its arguments and the pages of a memory block."""
 
 EVERY_PAGE = (0, 1 << 52)
 """Where a tape left out events, they may have touched any page."""
@@ -59,8 +36,7 @@ def touched(event: Event, block_pages: int) -> tuple[int, int]:
     """
     if event.primitive == LEFT_OUT:
         return EVERY_PAGE
-    span = SPANS.get(event.primitive)
-    return span(event.args, block_pages) if span else (0, 0)
+    return SPANS[event.primitive](event.args, block_pages) if event.primitive else (0, 0)
 
 
 OUTSIDE = "outside any function with a probe point"
@@ -109,18 +85,10 @@ def write_text(event: Event) -> str:
     """
     if event.primitive == LEFT_OUT:
         return f"left out here: {left_out_text([event])}"
-    arguments = [argument_text(argument) for argument in event.args]
-    if event.primitive in _FLAG_WRITES:
-        arguments[2] = flags_text(event.args[2])
-    elif event.primitive == "init_pages":
-        arguments[2:] = [ZoneType(event.args[2]).name, flags_text(event.args[3])]
-        arguments.append(f"stored type {event.args[4]:#x}")
-    elif event.primitive == "set_migratetype":
-        arguments[2] = migratetype_name(event.args[2])
-    elif event.primitive in _ORDER_WRITES:
-        arguments[1] = f"order {event.args[1]}"
-    elif event.primitive in FREE_BLOCKS + PCP_BLOCKS + RUNS:
-        arguments[1:] = [f"order {event.args[1]}", migratetype_name(event.args[2])]
+    arguments = (
+        _AS_TEXT.get(name, argument_text)(argument)
+        for name, argument in zip(PARAMETERS[event.primitive], event.args, strict=False)
+    )
     return f"{event.target}.{event.primitive}({', '.join(arguments)})"
 
 
@@ -137,10 +105,6 @@ def left_out_text(events: Iterable[Event]) -> str:
     return told if gaps else ""
 
 
-_FLAG_WRITES = frozenset({"set_flags", "clear_flags"})
-_ORDER_WRITES = frozenset({"set_order", "set_buddy_order"})
-
-
 def flags_text(mask: int) -> str:
     """Return flags by name, and the two bits that the model adds to count by.
 
@@ -153,3 +117,14 @@ def flags_text(mask: int) -> str:
         names = [f"all flags{' but '.join(['', *missing])}"]
     names += [name for bit, name in ((MANAGED, "(managed)"), (PRESENT, "(present)")) if bit & mask]
     return "|".join(names) or "no flags"
+
+
+_AS_TEXT: dict[str, Callable[[Any], str]] = {
+    "mask": flags_text,
+    "flags": flags_text,
+    "zone": lambda zone: ZoneType(zone).name,
+    "stored_type": lambda stored: f"stored type {stored:#x}",
+    "order": lambda order: f"order {order}",
+    "migratetype": migratetype_name,
+}
+"""Parameter of a primitive -> how its value is written; others as :func:`argument_text` does."""

@@ -15,7 +15,7 @@ from memsim.linux.include.mmzone import MigrateType
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from memsim.state.kernel import State
+    from memsim.state.state import State
 
 COUNTERS = {
     "start_pfn": "zone_start_pfn",

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from memsim.state.kernel import State
+    from memsim.state.state import State
     from memsim.view.model.page_class import Classes
 
 __all__ = [

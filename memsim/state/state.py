@@ -1,0 +1,68 @@
+"""Everything that an event can change: memmap, zones, counters, memory blocks, the log."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from memsim.linux.include.mmzone import Zone
+    from memsim.state.memmap import Memmap
+
+
+class State:
+    """The part of a kernel that changes while it runs, and that a tape can restore.
+
+    It is written by the methods below "writes" and by those of its memmap and zones, all of them listed in
+    :data:`memsim.state.recording.PRIMITIVES`.
+    """
+
+    name = "state"
+    """The target of events that write to it."""
+
+    def __init__(self, memmap: Memmap, zones: list[Zone]) -> None:
+        """Take a memmap and one zone for each ZoneType."""
+        self.memmap = memmap
+        self.zones = zones
+        self.totalram_pages = 0
+        self.blocks: dict[int, str] = {}
+        """Memory block id -> what its sysfs file ``state`` shows."""
+        self.log: list[str] = []
+        """What the kernel printed, like dmesg."""
+        self._targets: dict[str, Any] = {"state": self, "memmap": memmap} | {z.name: z for z in zones}
+
+    def target(self, name: str) -> Any:  # noqa: ANN401 (memmap, a zone, or this object)
+        """Return the object that an event's target names."""
+        return self._targets[name]
+
+    def zone(self, zone_type: int) -> Zone:
+        """Return a zone by its number."""
+        return self.zones[zone_type]
+
+    def copy(self) -> State:
+        """Return an independent copy that nothing watches."""
+        return self.copy_with(self.memmap.copy(), [zone.copy() for zone in self.zones])
+
+    def copy_with(self, memmap: Memmap, zones: list[Zone]) -> State:
+        """Return a copy of everything else beside this memmap and these zones."""
+        twin = State(memmap, zones)
+        twin.totalram_pages = self.totalram_pages
+        twin.blocks = dict(self.blocks)
+        twin.log = list(self.log)
+        return twin
+
+    # ---- writes ------------------------------------------------------------------------------
+
+    def totalram_pages_add(self, nr_pages: int) -> None:
+        """Change the system-wide count of managed pages (MemTotal)."""
+        self.totalram_pages += nr_pages
+
+    def set_block_state(self, block_id: int, state: str | None) -> None:
+        """Set what sysfs shows for a memory block; None removes the block."""
+        if state is None:
+            del self.blocks[block_id]
+        else:
+            self.blocks[block_id] = state
+
+    def printk(self, line: str) -> None:
+        """Append a line to the log."""
+        self.log.append(line)
