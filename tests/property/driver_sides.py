@@ -9,7 +9,7 @@ import numpy as np
 
 from memsim.errors import KernelError
 from memsim.linux.drivers.hv.hv_balloon.region import backed_parts
-from memsim.linux.drivers.virtio.virtio_mem.sbm import MbState, SubBlocks
+from memsim.linux.drivers.virtio.virtio_mem.state import MbState, SubBlocks
 from memsim.linux.include.mmzone import COUNTERS
 from memsim.linux.include.page_flags import MANAGED, PRESENT, PageFlag, PageType
 from memsim.patch import Hunk

@@ -14,6 +14,7 @@ from memsim.linux.drivers.virtio.virtio_mem.pages import (
     virtio_mem_fake_offline,
     virtio_mem_fake_offline_going_offline,
 )
+from memsim.linux.drivers.virtio.virtio_mem.sbm import virtio_mem_sbm_unplug_sb_online
 from memsim.linux.include.page_flags import PageFlag
 from memsim.linux.mm.memory_hotplug.online import generic_online_page, set_online_page_callback
 
@@ -152,7 +153,7 @@ def test_10_after_it_the_scan_fails_when_users_were_told_and_pages_migrated():
 def unplugged_later(patch):
     """Sub-block 0 was plugged and online once, sub-block 1 never."""
     machine = virtio_mem(patch, plugged=SB)
-    machine.devices["vm0"].mode.unplug_unless_busy(32, 0, 1)
+    virtio_mem_sbm_unplug_sb_online(machine.devices["vm0"], 32, 0, 1)
     return machine
 
 
@@ -160,11 +161,11 @@ def never_onlined_first(patch):
     """The other way round: sub-block 0 was unplugged when the block came online again."""
     machine = virtio_mem(patch, plugged=2 * SB)
     vm = machine.devices["vm0"]
-    vm.mode.unplug_unless_busy(32, 0, 1)
+    virtio_mem_sbm_unplug_sb_online(vm, 32, 0, 1)
     vm.host.requested_pages = SB  # onlining wakes the driver, which finds nothing to do
     machine.offline(32)
     machine.online(32, "online_movable")
-    vm.mode.unplug_unless_busy(32, 1, 1)
+    virtio_mem_sbm_unplug_sb_online(vm, 32, 1, 1)
     return machine
 
 

@@ -5,8 +5,7 @@ import pytest
 from memsim import AFTER, BEFORE, Hunk, Machine, Patch
 from memsim.errors import KernelError, MemsimError
 from memsim.linux.drivers.base.memory.notifier import NOTIFY_BAD
-from memsim.linux.drivers.virtio.virtio_mem.bbm import BbState
-from memsim.linux.drivers.virtio.virtio_mem.sbm import MbState
+from memsim.linux.drivers.virtio.virtio_mem.state import BbState, MbState
 from memsim.linux.include.page_flags import PageFlag
 from memsim.linux.mm.memory_hotplug.online import set_online_page_callback
 
@@ -365,10 +364,6 @@ def test_the_retry_timer_doubles_when_it_fires_not_when_the_host_asks_in_between
     assert vm.device.retry_in == 100
 
 
-def refuse(*_):
-    raise KernelError("ETXTBSY", "virtio_mem_send_unplug_request", "the host is busy")
-
-
 @pytest.mark.parametrize("device_block", [SB, BLOCK])
 def test_what_is_plugged_but_could_not_be_added_is_given_back_before_anything_is_plugged(
     device_block, monkeypatch
@@ -377,7 +372,8 @@ def test_what_is_plugged_but_could_not_be_added_is_given_back_before_anything_is
     vm = Vm(device_block=device_block)
     dimm = (START, BLOCK)
     vm.act("add_memory", *dimm)  # in the device's region: whatever the driver adds there is refused
-    monkeypatch.setattr(vm.device.host, "unplug", refuse)
+    answers = ["ACK", "BUSY"]  # to the request to plug, and to that to unplug
+    monkeypatch.setattr(vm.device.host, "respond", lambda: answers.pop(0))
     vm.request(BLOCK)
     monkeypatch.undo()
     states = MbState if device_block == SB else BbState

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from memsim.linux.drivers.hv.hv_balloon.region import backed_pages
-from memsim.linux.drivers.virtio.virtio_mem.sbm import SubBlocks
+from memsim.linux.drivers.virtio.virtio_mem.state import SubBlocks
 from memsim.linux.include.layout import hex_range, pageblock_nr_pages
 
 if TYPE_CHECKING:

@@ -11,15 +11,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from memsim.errors import KernelError, MemsimError
+from memsim.errors import MemsimError
 from memsim.linux.drivers.host import answers
-from memsim.linux.include.layout import hex_range
 
 ANSWERS = ("NACK", "BUSY", "ERROR", "RESIZE:")
-_PLUG_ERRNO = {"NACK": "EAGAIN", "BUSY": "ETXTBSY", "ERROR": "EINVAL"}
-_UNPLUG_ERRNO = {"NACK": "ENOMEM", "BUSY": "ETXTBSY", "ERROR": "EINVAL"}
-_UNPLUG_ALL_ERRNO = {"NACK": "ENOMEM", "BUSY": "ETXTBSY", "ERROR": "ENOMEM"}
-"""An answer that a request does not know counts as want of memory."""
 
 
 class VirtioMemHost:
@@ -69,21 +64,18 @@ class VirtioMemHost:
         """
         self._answers += answers(self.name, ANSWERS, answer, times)
 
-    def plug(self, pfn: int, nr_pages: int) -> None:
-        """Request PLUG; the errno of anything but ACK is what the driver makes of it."""
-        self._request("virtio_mem_send_plug_request", pfn, nr_pages, _PLUG_ERRNO)
-        self.plugged[self._blocks(pfn, nr_pages)] = True
+    def respond(self) -> str:
+        """Return the answer to the next request; the host may change its mind just before it."""
+        answer = self._answers.pop(0) if self._answers else "ACK"
+        if not answer.startswith("RESIZE:"):
+            return answer
+        self.requested_pages = int(answer.removeprefix("RESIZE:"))
+        self.config_changed = True
+        return "ACK"
 
-    def unplug(self, pfn: int, nr_pages: int) -> None:
-        """Request UNPLUG."""
-        self._request("virtio_mem_send_unplug_request", pfn, nr_pages, _UNPLUG_ERRNO)
-        self.plugged[self._blocks(pfn, nr_pages)] = False
-
-    def unplug_all(self) -> None:
-        """Request UNPLUG_ALL, as a driver does that finds memory plugged by the kernel before it."""
-        stage = "virtio_mem_send_unplug_all_request"
-        self._request(stage, self.start_pfn, self.region_pages, _UNPLUG_ALL_ERRNO)
-        self.plugged[:] = False
+    def set_plugged(self, pfn: int, nr_pages: int, *, plugged: bool) -> None:
+        """Plug or unplug the device blocks of a range."""
+        self.plugged[self._blocks(pfn, nr_pages)] = plugged
 
     def state(self, pfn: int, nr_pages: int) -> str:
         """Request STATE, as a crash dump does: plugged, unplugged or mixed."""
@@ -95,14 +87,3 @@ class VirtioMemHost:
     def _blocks(self, pfn: int, nr_pages: int) -> slice:
         first = (pfn - self.start_pfn) // self.block_pages
         return slice(first, first + nr_pages // self.block_pages)
-
-    def _request(self, stage: str, pfn: int, nr_pages: int, errnos: dict[str, str]) -> None:
-        where = hex_range(pfn, nr_pages)
-        answer = self._answers.pop(0) if self._answers else "ACK"
-        if answer.startswith("RESIZE:"):
-            self.requested_pages = int(answer[7:])
-            self.config_changed = True
-        if self.config_changed:
-            raise KernelError("EAGAIN", stage, f"the configuration changed before {where} was asked for")
-        if answer != "ACK":
-            raise KernelError(errnos[answer], stage, f"the host answers {answer} for {where}")
