@@ -1,39 +1,101 @@
 """memsim: memory hotplug of the Linux kernel, before and after the PageOffline patch, in Python.
 
 >>> import memsim
->>> machine = memsim.Machine(patch=memsim.BEFORE)
+>>> machine = memsim.Machine(patch="before")
 >>> machine.add_memory(0x100000, 32768)
 >>> machine.online(32)
 True
+>>> machine
+Machine(6.12, before the patch, 640 MiB, blocks 0-3, 32 online)
 
-The simulator needs numpy and nothing else; plotly and ipywidgets are imported by ``memsim.view`` and
-``memsim.lesson`` only. What works on scenario files is imported when it is first asked for, so that
-``import memsim`` costs little more than ``import numpy``.
+A machine and its kernel:
+
+- :class:`Machine`: RAM on which a kernel has booted, and what one does to it
+- :class:`Patch`, :class:`Hunk`, :data:`BEFORE`, :data:`AFTER`: the patch as a set of hunks
+
+Scenarios and recordings:
+
+- :class:`Scenario`, :func:`run`: a machine and the steps to take on it, from a JSON file or a dict
+- :func:`compare`: a scenario on two kernels that differ in nothing but the patch
+- :func:`verify`: the simulator against recordings of real kernels, page by page
+
+Notebooks:
+
+- :func:`explore`: two kernels side by side, moment by moment
+- :func:`buddy_lab`, :func:`driver_lab`, :func:`half_patch`, :func:`decode_page`: labs
+
+Errors:
+
+- :class:`MemsimError`: the base of all
+- :class:`KernelError`, :class:`KernelBug`, :class:`BadPage`: what the simulated kernel refuses or dies of
+- :class:`BadScenario`, :class:`BadObservation`: a file that breaks its format
+
+The models of kernel functions are in :mod:`memsim.linux`, under the kernel's paths and names. The
+simulator needs only numpy; names that need more, or that work on files, are imported on first use.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from memsim.errors import BadObservation, BadPage, BadScenario, KernelBug, KernelError, MemsimError
 from memsim.machine.machine import Machine
 from memsim.patch import AFTER, BEFORE, Hunk, Patch
 
 if TYPE_CHECKING:
+    from memsim.recordings.verify import verify
     from memsim.scenario.comparison import compare
     from memsim.scenario.scenario import Scenario, run
+    from memsim.view.buddy_lab.widget import buddy_lab
+    from memsim.view.decode.widget import decode_page
+    from memsim.view.driver_lab.widget import driver_lab
+    from memsim.view.explorer.explorer import explore
+    from memsim.view.half_patch.widget import half_patch
 
-__all__ = ["AFTER", "BEFORE", "Hunk", "Machine", "Patch", "Scenario", "compare", "run"]
+__all__ = [
+    "AFTER",
+    "BEFORE",
+    "BadObservation",
+    "BadPage",
+    "BadScenario",
+    "Hunk",
+    "KernelBug",
+    "KernelError",
+    "Machine",
+    "MemsimError",
+    "Patch",
+    "Scenario",
+    "buddy_lab",
+    "compare",
+    "decode_page",
+    "driver_lab",
+    "explore",
+    "half_patch",
+    "run",
+    "verify",
+]
 __version__ = "0.2.0"
 
 _FOUND_IN = {
     "Scenario": "memsim.scenario.scenario",
+    "buddy_lab": "memsim.view.buddy_lab.widget",
     "compare": "memsim.scenario.comparison",
+    "decode_page": "memsim.view.decode.widget",
+    "driver_lab": "memsim.view.driver_lab.widget",
+    "explore": "memsim.view.explorer.explorer",
+    "half_patch": "memsim.view.half_patch.widget",
     "run": "memsim.scenario.scenario",
+    "verify": "memsim.recordings.verify",
 }
 
 
 def __getattr__(name: str) -> object:
-    """Import what is asked for the first time."""
+    """Import a name when it is first used."""
     if name not in _FOUND_IN:
         msg = f"module 'memsim' has no attribute {name!r}"
         raise AttributeError(msg)
     return getattr(import_module(_FOUND_IN[name]), name)
+
+
+def __dir__() -> list[str]:
+    """List the public names, so that completion shows them."""
+    return [*__all__, "__doc__", "__version__"]

@@ -7,13 +7,16 @@ branch: ``git grep Hunk.MM_INIT`` finds where it acts.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import Enum
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from memsim.errors import MemsimError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Set as AbstractSet
+
+S = TypeVar("S")
 
 
 class Hunk(Enum):
@@ -35,43 +38,54 @@ class Hunk(Enum):
 class Patch(frozenset[Hunk]):
     """A set of hunks; ``BEFORE`` is empty, ``AFTER`` is all of them.
 
-    >>> Patch.parse("MM_INIT,PAGE_ALLOC")
+    Made from hunks, from their names, or from a string of names. ``| & - ^`` of patches give a Patch.
+
+    Raises
+    ------
+    MemsimError
+        For anything that is not a hunk or the name of one; the message lists the hunks.
+
+    >>> Patch("MM_INIT, PAGE_ALLOC")
     Patch(MM_INIT, PAGE_ALLOC)
-    >>> Patch.parse("OFFLINE_MANAGED") == Patch({Hunk.OFFLINE_CORE, Hunk.OFFLINE_DRIVER})
+    >>> Patch("before"), AFTER - Patch("MM_INIT") == Patch.without({Hunk.MM_INIT})
+    (Patch(), True)
+    >>> Patch("OFFLINE_MANAGED") == Patch({Hunk.OFFLINE_CORE, Hunk.OFFLINE_DRIVER})
     True
     """
 
-    def __new__(cls, hunks: Iterable[Hunk] = ()) -> Self:
-        """Make a set of hunks; MemsimError for what is none, such as the name of one."""
-        hunks = tuple(hunks)
-        others = [each for each in hunks if not isinstance(each, Hunk)]
-        if others:
-            msg = f"a Patch is made of hunks, and {others[0]!r} is none; Patch.parse('MM_INIT') reads names"
+    def __new__(cls, hunks: object = ()) -> Self:
+        """Make a set of hunks."""
+        named = hunks.split(",") if isinstance(hunks, str) else hunks
+        if not isinstance(named, Iterable):
+            msg = f"Patch({hunks!r}): a patch is made of hunks, or of their names"
             raise MemsimError(msg)
-        return super().__new__(cls, hunks)
+        return super().__new__(cls, [hunk for each in named for hunk in _hunks_of(each)])
 
     @classmethod
     def parse(cls, text: str) -> Patch:
-        """Read ``before``, ``after``, or hunk names with commas between them; MemsimError for other names."""
-        named = {"before": BEFORE, "after": AFTER}
-        if text.lower() in named:
-            return named[text.lower()]
-        hunks: set[Hunk] = set()
-        for word in filter(None, (part.strip().upper() for part in text.split(","))):
-            if word == "OFFLINE_MANAGED":
-                hunks |= {Hunk.OFFLINE_CORE, Hunk.OFFLINE_DRIVER}
-            elif word in Hunk.__members__:
-                hunks.add(Hunk[word])
-            else:
-                known = ", ".join(Hunk.__members__)
-                msg = f"{word!r} is not a hunk of the series; known are {known}"
-                raise MemsimError(msg)
-        return cls(hunks)
+        """Return ``Patch(text)``: ``before``, ``after``, or hunk names separated by commas."""
+        return cls(text)
 
     @classmethod
-    def without(cls, hunks: Iterable[Hunk]) -> Patch:
-        """Return the whole series but for ``hunks``."""
-        return cls(AFTER - frozenset(hunks))
+    def without(cls, hunks: object) -> Patch:
+        """Return the whole series except ``hunks``."""
+        return AFTER - cls(hunks)
+
+    def __or__(self, other: AbstractSet[S]) -> Patch:
+        """Return the hunks of either."""
+        return Patch(frozenset[object](self) | other)
+
+    def __and__(self, other: AbstractSet[object]) -> Patch:
+        """Return the hunks of both."""
+        return Patch(super().__and__(other))
+
+    def __sub__(self, other: AbstractSet[object]) -> Patch:
+        """Return the hunks that are not in ``other``."""
+        return Patch(super().__sub__(other))
+
+    def __xor__(self, other: AbstractSet[S]) -> Patch:
+        """Return the hunks of exactly one of the two."""
+        return Patch(frozenset[object](self) ^ other)
 
     @property
     def name(self) -> str:
@@ -85,5 +99,25 @@ class Patch(frozenset[Hunk]):
         return f"Patch({', '.join(h.name for h in Hunk if h in self)})"
 
 
+def _hunks_of(given: object) -> Iterable[Hunk]:
+    """Return the hunks that one element of a patch stands for."""
+    if isinstance(given, Hunk):
+        return [given]
+    word = given.strip().upper() if isinstance(given, str) else None
+    if word in _GROUPS:
+        return _GROUPS[word]
+    if word in Hunk.__members__:
+        return [Hunk[str(word)]]
+    msg = f"{given!r} is not a hunk of the series; the hunks are {', '.join(Hunk.__members__)}"
+    raise MemsimError(msg)
+
+
+_GROUPS: dict[str, tuple[Hunk, ...]] = {
+    "": (),
+    "BEFORE": (),
+    "AFTER": tuple(Hunk),
+    "OFFLINE_MANAGED": (Hunk.OFFLINE_CORE, Hunk.OFFLINE_DRIVER),
+}
+"""Words that stand for several hunks. OFFLINE_MANAGED is patch 3/3."""
 BEFORE = Patch()
 AFTER = Patch(Hunk)

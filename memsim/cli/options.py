@@ -71,11 +71,6 @@ def is_bundled(path: str) -> bool:
     return path in bundled_names() and not Path(path).exists()
 
 
-def load_observation(path: str) -> Observation:
-    """Read a recording; bundled ones go by their name."""
-    return bundled(path) if is_bundled(path) else Observation.load(path)
-
-
 def load_scenario(path: str) -> Scenario:
     """Read a scenario, or the scenario of a recording; bundled recordings go by their name."""
     if is_bundled(path):

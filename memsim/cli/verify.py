@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from memsim.cli.options import NOT_OK, OK, load_observation
-from memsim.recordings.observation import bundled, bundled_names
-from memsim.recordings.replay import replay
+from memsim.cli.options import NOT_OK, OK
+from memsim.recordings.observation import bundled_names
+from memsim.recordings.verify import observation_of, verify
 
 if TYPE_CHECKING:
     import argparse
@@ -35,11 +35,7 @@ def add_to(commands: Commands) -> None:
 
 def command_verify(arguments: argparse.Namespace) -> int:
     """``memsim verify``."""
-    observations = (
-        [load_observation(path) for path in arguments.files]
-        if arguments.files
-        else [bundled(name) for name in bundled_names()]
-    )
+    observations = [observation_of(each) for each in arguments.files or bundled_names()]
     total = [0, 0, 0]
     agrees = True
     for observation in observations:
@@ -54,7 +50,8 @@ def verify_one(observation: Observation, *, quiet: bool) -> tuple[tuple[int, int
     """Replay one recording and print its probes; returns (pages, differing, probes) and agreement."""
     kernel = observation.kernel.get("release", "?")
     print(f"{observation.name}: kernel {kernel}, replayed as {observation.release}, {observation.patch.name}")
-    replayed = replay(observation)
+    verified = verify(observation)
+    (replayed,) = verified.replays
     for result in replayed.results:
         if quiet and result.agrees:
             continue
@@ -66,9 +63,4 @@ def verify_one(observation: Observation, *, quiet: bool) -> tuple[tuple[int, int
             print(f"    {problem}")
     if observation.ended != "works" or replayed.run.died is not None:
         print(f"  recorded machine: {observation.ended}; simulated: {replayed.run.died or 'works'}")
-    counts = (
-        sum(result.pages for result in replayed.results),
-        sum(result.differ for result in replayed.results),
-        len(replayed.results),
-    )
-    return counts, all(result.agrees for result in replayed.results)
+    return (verified.pages, verified.differ, verified.probes), verified.agrees

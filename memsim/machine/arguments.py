@@ -17,7 +17,7 @@ from memsim.linux.include.layout import (
     pfn_to_section_nr,
     section_nr_to_pfn,
 )
-from memsim.linux.include.mmzone import MigrateType
+from memsim.linux.include.mmzone import ZONE_NAMES, MigrateType, ZoneType
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable
@@ -33,6 +33,62 @@ def is_whole(value: object) -> bool:
     (True, False, False, False)
     """
     return not isinstance(value, bool) and isinstance(value, Integral) and int(value) >= 0
+
+
+def check_pfn(pfn: int) -> int:
+    """Return a pfn as an int; MemsimError for anything but a whole number.
+
+    >>> check_pfn("0x100000")
+    Traceback (most recent call last):
+    memsim.errors.MemsimError: pfn '0x100000' (str) must be a whole number, not negative, such as 0x100000
+    """
+    if is_whole(pfn):
+        return int(pfn)
+    msg = f"pfn {pfn!r} ({type(pfn).__name__}) must be {WHOLE}, such as 0x100000"
+    raise MemsimError(msg)
+
+
+def block_id_of(block: int | str) -> int:
+    """Return the number of a memory block that is given as a number or by its name in sysfs.
+
+    >>> block_id_of(32), block_id_of("memory32")
+    (32, 32)
+    """
+    if isinstance(block, str) and block.removeprefix("memory").isdecimal():
+        return int(block.removeprefix("memory"))
+    if is_whole(block):
+        return int(block)
+    msg = f"memory block {block!r}: must be a number such as 32, or a name such as 'memory32'"
+    raise MemsimError(msg)
+
+
+def zone_type_of(zone: object) -> ZoneType:
+    """Return the zone that a name means: as in /proc/zoneinfo, in any case, or as the kernel's constant.
+
+    >>> zone_type_of("Movable") is zone_type_of("ZONE_MOVABLE") is zone_type_of("movable")
+    True
+    """
+    if isinstance(zone, ZoneType):
+        return zone
+    name = str(zone).upper().removeprefix("ZONE_")
+    if name in ZoneType.__members__:
+        return ZoneType[name]
+    msg = f"there is no zone {zone!r}; the zones are {', '.join(ZONE_NAMES.values())}"
+    raise MemsimError(msg)
+
+
+def ranges_of(name: str, ranges: Any) -> list[tuple[int, int]]:  # noqa: ANN401 (anything a caller gives)
+    """Return ranges of pages as a list; MemsimError unless each is (start_pfn, nr_pages).
+
+    >>> ranges_of("ram", 0x20000)
+    Traceback (most recent call last):
+    memsim.errors.MemsimError: ram is 131072, must be a list of (start_pfn, nr_pages)
+    """
+    try:
+        return [(int(start), int(size)) for start, size in ranges]
+    except (TypeError, ValueError):
+        msg = f"{name} is {ranges!r}, must be a list of (start_pfn, nr_pages)"
+        raise MemsimError(msg) from None
 
 
 def check_memory(
@@ -126,10 +182,16 @@ def check_block_pages(block_pages: int) -> int:
     return block_pages
 
 
-def parse_migratetype(name: str) -> MigrateType:
-    """Return the migratetype that an allocation may ask for."""
+def parse_migratetype(name: str | MigrateType) -> MigrateType:
+    """Return the migratetype that an allocation may ask for.
+
+    >>> parse_migratetype("movable") is parse_migratetype("MIGRATE_MOVABLE") is MigrateType.MOVABLE
+    True
+    """
     allowed = ("unmovable", "movable", "reclaimable")
-    if name not in allowed:
+    word = name.name if isinstance(name, MigrateType) else str(name)
+    word = word.lower().removeprefix("migrate_")
+    if word not in allowed:
         msg = f"migratetype {name!r} must be one of {', '.join(allowed)}"
         raise MemsimError(msg)
-    return MigrateType[name.upper()]
+    return MigrateType[word.upper()]

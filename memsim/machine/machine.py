@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, cast
 
-from memsim.errors import KernelError, MemsimError
+from memsim.errors import KernelError
 from memsim.fast.page_alloc import __free_pages, alloc_pages
 from memsim.linux.drivers import DEVICE_KINDS
 from memsim.linux.drivers.base.memory.blocks import (
@@ -28,8 +28,8 @@ from memsim.linux.drivers.base.memory.blocks import (
     find_memory_block,
 )
 from memsim.linux.drivers.base.memory.notifier import register_memory_notifier
-from memsim.linux.include.layout import probe_memory_block_size
-from memsim.linux.include.mmzone import ZONE_NAMES, MigrateType, Zone
+from memsim.linux.include.layout import PAGE_SHIFT, id_ranges, probe_memory_block_size
+from memsim.linux.include.mmzone import MigrateType, Zone, ZoneType
 from memsim.linux.include.page_flags import PageFlag
 from memsim.linux.init.main import start_kernel
 from memsim.linux.mm.memblock import memblock_free_late
@@ -40,12 +40,16 @@ from memsim.linux.mm.memory_hotplug.online import mhp_supports_memmap_on_memory
 from memsim.linux.mm.memremap import memremap_pages
 from memsim.linux.mm.page_alloc.api import free_reserved_page
 from memsim.machine.arguments import (
+    block_id_of,
     check_block_pages,
     check_devices,
     check_memory,
     check_online_type,
     check_order,
+    check_pfn,
     parse_migratetype,
+    ranges_of,
+    zone_type_of,
 )
 from memsim.machine.invariants import Violation, check
 from memsim.patch import AFTER, Patch
@@ -81,7 +85,6 @@ def _then_devices_run(
     return cast("Callable[Concatenate[Machine, P], R]", call)
 
 
-_ZONE_TYPES = {name: kind for kind, name in ZONE_NAMES.items()}
 free_pages = __free_pages
 DEFAULT_PATIENCE = 50
 
@@ -105,7 +108,8 @@ class Machine:
     ram
         (start_pfn, nr_pages) of each range of boot memory.
     patch
-        Which hunks of the series the kernel has; ``AFTER`` by default.
+        Which hunks of the series the kernel has: a :class:`~memsim.patch.Patch`, or what one is made of,
+        such as ``"before"`` or ``"MM_INIT, PAGE_ALLOC"``; ``AFTER`` by default.
     release
         ``"6.12"`` or ``"6.1"``: everything that differs for other reasons.
     reserved
@@ -131,7 +135,7 @@ class Machine:
     def __init__(
         self,
         ram: Iterable[tuple[int, int]] = ((0, 131072),),
-        patch: Patch = AFTER,
+        patch: Patch | str = AFTER,
         release: str = "6.12",
         *,
         reserved: Iterable[tuple[int, int]] = (),
@@ -146,8 +150,8 @@ class Machine:
     ) -> None:
         """Boot."""
         devices = check_devices(devices)
-        ram = sorted((int(start), int(size)) for start, size in ram)
-        reserved = check_memory(ram, reserved, devices)
+        ram = sorted(ranges_of("ram", ram))
+        reserved = check_memory(ram, ranges_of("reserved", reserved), devices)
         self.kernel = Kernel(release_named(release), Patch(patch), debug_vm=debug_vm)
         self.kernel.block_pages = check_block_pages(block_pages or probe_memory_block_size(sum(ram[-1])))
         self.kernel.default_online_type = check_online_type(default_online_type)
@@ -169,6 +173,29 @@ class Machine:
 
     # ---- looking -----------------------------------------------------------------------------
 
+    def __repr__(self) -> str:
+        """Show the kernel, the size of the memory, and the blocks by state.
+
+        >>> Machine([(0, 131072)], "before")
+        Machine(6.12, before the patch, 512 MiB, blocks 0-3 online)
+        """
+        states: dict[str, list[int]] = {}
+        for number, block in self.blocks.items():
+            states.setdefault(block.state, []).append(number)
+        blocks = ", ".join(f"{id_ranges(ids)} {state}" for state, ids in states.items())
+        mebibytes = sum(block.nr_pages for block in self.blocks.values()) >> (20 - PAGE_SHIFT)
+        return f"Machine({self.kernel.describe()}, {mebibytes} MiB, blocks {blocks})"
+
+    @property
+    def blocks(self) -> dict[int, MemoryBlock]:
+        """The memory blocks by number, ascending."""
+        return dict(sorted(self.kernel.memory_blocks.items()))
+
+    @property
+    def zones(self) -> dict[str, Zone]:
+        """The zones by the names that /proc/zoneinfo uses, the empty ones too."""
+        return {zone.name: zone for zone in self.kernel.zones}
+
     @property
     def log(self) -> list[str]:
         """What the kernel printed."""
@@ -179,20 +206,23 @@ class Machine:
         """MemTotal, in pages."""
         return self.kernel.state.totalram_pages
 
-    def zone(self, name: str) -> Zone:
-        """Return a zone by the name that /proc/zoneinfo uses; MemsimError if there is none."""
-        if name not in _ZONE_TYPES:
-            msg = f"there is no zone {name!r}; the zones are {', '.join(_ZONE_TYPES)}"
-            raise MemsimError(msg)
-        return self.kernel.zone(_ZONE_TYPES[name])
+    def zone(self, name: str | ZoneType) -> Zone:
+        """Return a zone: ``"Movable"`` as in /proc/zoneinfo, or ``"ZONE_MOVABLE"``.
+
+        Raises
+        ------
+        MemsimError
+            There is no zone of this name; the message lists the zones.
+        """
+        return self.kernel.zone(zone_type_of(name))
 
     def page(self, pfn: int) -> Page:
         """Return the struct page of a pfn, decoded; BadPage if its section is not online."""
-        return self.kernel.memmap.page(pfn)
+        return self.kernel.memmap.page(check_pfn(pfn))
 
-    def block(self, block_id: int) -> MemoryBlock:
-        """Return a memory block; KernelError ENOENT if there is none."""
-        return find_memory_block(self.kernel, block_id)
+    def block(self, block_id: int | str) -> MemoryBlock:
+        """Return a memory block by its number or its name in sysfs; KernelError ENOENT if there is none."""
+        return find_memory_block(self.kernel, block_id_of(block_id))
 
     def check(self) -> list[Violation]:
         """Return the invariants that do not hold now, each with the first page that breaks it."""
@@ -246,7 +276,7 @@ class Machine:
         remove_memory(self.kernel, start_pfn, nr_pages)
 
     @_then_devices_run
-    def online(self, block_id: int, online_type: str = "online") -> bool:
+    def online(self, block_id: int | str, online_type: str = "online") -> bool:
         """Write ``online_type`` to a block's state; False if it was online already.
 
         KernelError: what :func:`memsim.linux.drivers.base.memory.blocks.memory_block_online` fails with.
@@ -255,7 +285,7 @@ class Machine:
         return device_online(self.kernel, self.block(block_id), online_type)
 
     @_then_devices_run
-    def offline(self, block_id: int, *, patience: int = DEFAULT_PATIENCE) -> bool:
+    def offline(self, block_id: int | str, *, patience: int = DEFAULT_PATIENCE) -> bool:
         """Write ``offline`` to a block's state; False if it was offline already.
 
         ``patience`` is after how many rounds of scanning and migrating the user presses Ctrl-C; the
@@ -308,7 +338,7 @@ class Machine:
         migratetype: str = "movable",
         *,
         order: int = 0,
-        block: int | None = None,
+        block: int | str | None = None,
     ) -> list[int]:
         """Allocate pages and return their pfns, in a list that migration keeps true.
 
@@ -349,7 +379,15 @@ class Machine:
         memblock_free_late(self.kernel, start_pfn, nr_pages)
 
     def free(self, pfns: list[int], *, order: int = 0) -> None:
-        """Free what :meth:`allocate` returned (with the same order); the list is empty afterwards."""
+        """Free what :meth:`allocate` returned (with the same order); the list is empty afterwards.
+
+        Raises
+        ------
+        BadPage
+            A pfn has no struct page. Nothing is freed then.
+        """
+        for pfn in pfns:
+            self.kernel.memmap.flags(check_pfn(pfn))
         while pfns:
             pfn = pfns.pop()
             self.kernel.owners.pop(pfn, None)

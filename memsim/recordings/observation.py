@@ -38,7 +38,7 @@ _FLAG_MASK = sum(_FLAGS.values())
 ANY_MANAGED, UNDEFINED = -1, -2
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Observation:
     """One recording: the kernel it was made on, the scenario, and the probes as the file has them."""
 
@@ -51,6 +51,11 @@ class Observation:
     series: dict[str, Any] = field(default_factory=dict)
     hot_added: tuple[int, int] = (0, 0)
     """First pfn and pages of the range that was recorded."""
+
+    def __repr__(self) -> str:
+        """Show the recorded kernel, and how much was recorded."""
+        kernel, side = self.kernel.get("release", "?"), self.series["series"]
+        return f"Observation({self.name!r}, kernel {kernel} ({side}), {len(self.probes)} probes)"
 
     @classmethod
     def load(cls, path: str | Path) -> Observation:

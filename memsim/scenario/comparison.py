@@ -9,7 +9,7 @@ import numpy as np
 
 from memsim.linux.include.page_flags import ALL_FLAGS, LIVE
 from memsim.patch import AFTER, BEFORE, Patch
-from memsim.scenario.scenario import Run, Scenario, run
+from memsim.scenario.scenario import Run, Scenario, ScenarioSource, run
 
 if TYPE_CHECKING:
     from memsim.state.section import Pages
@@ -29,13 +29,18 @@ class Moment:
     after: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Comparison:
     """Two runs of a scenario with tapes, and the moments that they share."""
 
     before: Run
     after: Run
     moments: tuple[Moment, ...]
+
+    def __repr__(self) -> str:
+        """Show both kernels, and how many moments they share."""
+        kernels = " | ".join(run.machine.kernel.describe() for run in (self.before, self.after))
+        return f"Comparison({self.scenario.title!r}, {kernels}, {len(self.moments)} moments)"
 
     @property
     def scenario(self) -> Scenario:
@@ -88,9 +93,9 @@ def count_differing(one: Pages, other: Pages, at: slice = EVERY) -> int:
 
 
 def compare(
-    scenario: Scenario,
-    before: Patch = BEFORE,
-    after: Patch = AFTER,
+    scenario: ScenarioSource,
+    before: Patch | str = BEFORE,
+    after: Patch | str = AFTER,
     release: str = "6.12",
     *,
     debug_vm: bool = False,
@@ -102,6 +107,7 @@ def compare(
     With ``from_boot`` the tapes begin at power-on; the moments of boot belong to step -1. With
     ``most_of_step`` tapes that begin after boot leave out the most of long steps.
     """
+    scenario = Scenario.of(scenario)
     runs = [
         run(
             scenario,

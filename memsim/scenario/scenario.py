@@ -42,13 +42,34 @@ _NOUNS = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Scenario:
     """A checked scenario: ``machine`` and ``steps`` hold exactly what the JSON held."""
 
     title: str
     machine: dict[str, Any]
     steps: tuple[dict[str, Any], ...]
+
+    def __repr__(self) -> str:
+        """Show title and length; the file or ``steps`` show the rest."""
+        return f"Scenario({self.title!r}, {len(self.steps)} steps)"
+
+    @classmethod
+    def of(cls, what: ScenarioSource) -> Scenario:
+        """Return a scenario as it is, from a file, or from the dict that such a file holds.
+
+        Raises
+        ------
+        BadScenario
+            The file cannot be read, or its content breaks the format; the message names step and rule.
+
+        >>> Scenario.of({"format": "memsim-scenario/2"})
+        Traceback (most recent call last):
+        memsim.errors.BadScenario: scenario: 'format' is 'memsim-scenario/2', must be 'memsim-scenario/1'
+        """
+        if isinstance(what, Scenario):
+            return what
+        return cls.load(what) if isinstance(what, str | Path) else cls.parse(what)
 
     @classmethod
     def load(cls, path: str | Path) -> Scenario:
@@ -85,7 +106,12 @@ class Scenario:
         return cls(title, machine, tuple(steps))
 
     def boot(
-        self, patch: Patch = AFTER, release: str = "6.12", *, debug_vm: bool = False, record: bool = False
+        self,
+        patch: Patch | str = AFTER,
+        release: str = "6.12",
+        *,
+        debug_vm: bool = False,
+        record: bool = False,
     ) -> Machine:
         """Return the scenario's machine, booted and with nothing done to it yet.
 
@@ -104,6 +130,10 @@ class Scenario:
             debug_vm=debug_vm,
             record=record,
         )
+
+
+ScenarioSource = Scenario | str | Path | dict[str, Any]
+"""A scenario, the path of a scenario file, or the dict that such a file holds."""
 
 
 def read_json(path: str | Path, error: type[MemsimError]) -> object:
@@ -246,7 +276,7 @@ class Outcome:
         return self.errno == self.expected
 
 
-@dataclass
+@dataclass(repr=False)
 class Run:
     """A scenario that was run: the machine as it is now, and how each step ended."""
 
@@ -256,6 +286,11 @@ class Run:
     died: str | None = None
     """The VM_BUG that stopped the machine, or None."""
     tape: Tape | None = None
+
+    def __repr__(self) -> str:
+        """Show the kernel, and how the run ended."""
+        end = f"died: {self.died}" if self.died else f"{len(self.outcomes)} steps done"
+        return f"Run({self.scenario.title!r}, {self.machine.kernel.describe()}, {end})"
 
     @property
     def recording(self) -> Tape:
@@ -294,8 +329,8 @@ class Run:
 
 
 def run(
-    scenario: Scenario,
-    patch: Patch = AFTER,
+    scenario: ScenarioSource,
+    patch: Patch | str = AFTER,
     release: str = "6.12",
     *,
     debug_vm: bool = False,
@@ -308,8 +343,9 @@ def run(
 
     With ``record`` the run has a tape that starts after boot, or ``from_boot`` at power-on; one that starts
     after boot can shorten long steps (``most_of_step``, see :class:`~memsim.state.trace.Tape`). ``trace``
-    watches instead of a tape.
+    watches instead of a tape. ``scenario`` may be a file or a dict: see :meth:`Scenario.of`.
     """
+    scenario = Scenario.of(scenario)
     machine = scenario.boot(patch, release, debug_vm=debug_vm, record=record and from_boot)
     result = Run(scenario, machine)
     if record:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right, insort
 from typing import TYPE_CHECKING, Any
 
+from memsim.errors import MemsimError
 from memsim.linux.include.layout import PAGES_PER_SECTION
 from memsim.linux.include.mmzone import ZONELISTS, Zone, ZoneType
 from memsim.state.memmap import Memmap
@@ -121,13 +122,27 @@ class Kernel:
         watched = self.trace is not None or self._per_cpu_lists or self._watermarks
         self.quick = self._plain and not watched
 
+    def describe(self) -> str:
+        """Return release and patch in words: ``6.12, before the patch``."""
+        name = self.patch.name
+        side = f"{name} the patch" if name in {"before", "after"} else f"with {name} only"
+        return f"{self.release}, {side}"
+
+    def __repr__(self) -> str:
+        """Show release and patch."""
+        return f"Kernel({self.describe()})"
+
     def has(self, hunk: Hunk) -> bool:
         """Return whether a hunk of the series is applied."""
         return hunk in self.patch
 
     def zone(self, zone_type: int) -> Zone:
-        """Return a zone by its number."""
-        return self.state.zones[zone_type]
+        """Return a zone by its number (:class:`~memsim.linux.include.mmzone.ZoneType`)."""
+        try:
+            return self.zones[zone_type]
+        except (TypeError, IndexError):
+            message = f"zone {zone_type!r}: a kernel numbers its zones; Machine.zone() takes names"
+            raise MemsimError(message) from None
 
     def page_zone(self, pfn: int) -> Zone:
         """Return the zone that the page's flags name (``page_zone()``)."""

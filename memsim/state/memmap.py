@@ -23,6 +23,7 @@ from memsim.linux.include.layout import (
     PAGEBLOCKS_PER_SECTION,
     PAGES_PER_SECTION,
     PFN_SECTION_SHIFT,
+    id_ranges,
     pageblock_order,
 )
 from memsim.linux.include.page_flags import (
@@ -57,6 +58,11 @@ class Memmap(MemmapReads):
         self.sections: dict[int, Section] = {}
         self.buddy = encoding.code(PageType.BUDDY)
         """The stored type of the head of a free block that has no other type."""
+
+    def __repr__(self) -> str:
+        """Show the present sections, and how many are online."""
+        online = sum(section.online for section in self.sections.values())
+        return f"Memmap(sections {id_ranges(self.sections) or 'none'}; {online} online)"
 
     def copy(self) -> Memmap:
         """Return an independent copy that nothing watches; arrays are shared until one side writes."""

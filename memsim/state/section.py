@@ -18,6 +18,7 @@ from memsim.linux.include.layout import (
     PAGEBLOCKS_PER_SECTION,
     PAGES_PER_SECTION,
 )
+from memsim.linux.include.mmzone import ZONE_NAMES, MigrateType
 from memsim.linux.include.page_flags import ALL_FLAGS, LIVE, MANAGED, NO_TYPE, PRESENT, PageFlag, PageType
 
 if TYPE_CHECKING:
@@ -137,6 +138,9 @@ class Section:
         return twin
 
 
+_FLAG_NAMES = {flag.name.lower(): flag for flag in PageFlag if flag.name}
+
+
 class Page(NamedTuple):
     """What one ``struct page`` says, decoded; ``managed`` and ``present`` are ghost state."""
 
@@ -149,6 +153,17 @@ class Page(NamedTuple):
     migratetype: int
     managed: bool
     present: bool
+
+    def __repr__(self) -> str:
+        """Show the page as people who read dumps expect it: pfn in hexadecimal, names for numbers."""
+        flags = "|".join(name for name, flag in _FLAG_NAMES.items() if self.flags & flag) or "none"
+        types = "|".join(sorted(kind.value for kind in self.types)) or "none"
+        return (
+            f"Page(pfn={self.pfn:#x}, zone={ZONE_NAMES[self.zone]}, flags={flags}, type={types}, "
+            f"refcount={self.refcount}, order={self.order}, "
+            f"migratetype={MigrateType(self.migratetype).name.lower()}, "
+            f"managed={self.managed}, present={self.present})"
+        )
 
     @property
     def reserved(self) -> bool:

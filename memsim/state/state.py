@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from memsim.linux.include.layout import id_ranges
+
 if TYPE_CHECKING:
     from memsim.linux.include.mmzone import Zone
     from memsim.state.memmap import Memmap
@@ -29,6 +31,12 @@ class State:
         self.log: list[str] = []
         """What the kernel printed, like dmesg."""
         self._targets: dict[str, Any] = {"state": self, "memmap": memmap} | {z.name: z for z in zones}
+
+    def __repr__(self) -> str:
+        """Show what sums up the state: MemTotal, populated zones, blocks by number."""
+        zones = ", ".join(zone.name for zone in self.zones if zone.populated) or "none"
+        blocks = id_ranges(self.blocks) or "none"
+        return f"State(totalram_pages={self.totalram_pages}, zones {zones}, blocks {blocks})"
 
     def target(self, name: str) -> Any:  # noqa: ANN401 (memmap, a zone, or this object)
         """Return the object that an event's target names."""

@@ -202,6 +202,10 @@ class Tape(_Points):
         self._frames: dict[int, State] = {0: start}
         self._cursor: tuple[int, State] = (0, share(start))
 
+    def __repr__(self) -> str:
+        """Show how much is on the tape."""
+        return f"Tape({len(self)} events, {len(self.labels)} steps)"
+
     def __len__(self) -> int:
         """Return the number of events."""
         return len(self._rows)

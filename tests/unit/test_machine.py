@@ -46,7 +46,7 @@ def test_a_machine_runs_the_whole_series_on_6_12_with_512_mib_unless_told_otherw
         ({"ram": [(N, N)], "reserved": [(N - 1, 1)]}, "not within the sections of boot memory"),
         ({"reserved": [(5, -1)]}, r"reserved: range \(5, -1\) is negative"),
         ({"reserved": [(0, 1 << 70)]}, "not within the sections of boot memory"),
-        ({"patch": {"MM_INIT"}}, "a Patch is made of hunks, and 'MM_INIT' is none"),
+        ({"patch": {"MM_EXIT"}}, "'MM_EXIT' is not a hunk of the series"),
         ({"block_pages": "large"}, "block_pages is 'large', must be a whole number"),
         ({"devices": [7]}, "device 0 must be a JSON object"),
         ({"devices": [{"kind": "hv-balloon"}]}, "device 0: 'name' is None, must be a string"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from operator import and_, or_, sub, xor
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -39,7 +41,7 @@ def test_the_series_without_some_hunks_and_these_hunks_make_the_series(patch):
 
 
 def test_an_unknown_hunk_is_refused_with_the_names_of_the_known_ones():
-    with pytest.raises(MemsimError, match=r"'MM_EXIT' is not a hunk of the series; known are .*MM_INIT"):
+    with pytest.raises(MemsimError, match=r"'MM_EXIT' is not a hunk of the series; the hunks are .*MM_INIT"):
         Patch.parse("MM_INIT,MM_EXIT")
 
 
@@ -53,7 +55,27 @@ def test_the_releases_store_page_types_as_their_kernels_do():
     assert not RELEASES["6.12"].encoding.inverted
 
 
-@pytest.mark.parametrize("hunks", [{"MM_INIT"}, "before", [Hunk.MM_INIT, None]])
-def test_a_patch_of_anything_but_hunks_is_refused(hunks):
-    with pytest.raises(MemsimError, match=r"made of hunks, and .* is none; Patch.parse\('MM_INIT'\) reads"):
+@pytest.mark.parametrize(
+    ("hunks", "named"),
+    [("MM_EXIT", "'MM_EXIT'"), ([Hunk.MM_INIT, None], "None"), ({3}, "3"), (3, "3")],
+)
+def test_patch__refuses_what_is_neither_a_hunk_nor_the_name_of_one(hunks, named):
+    with pytest.raises(MemsimError, match=named):
         Patch(hunks)
+
+
+@pytest.mark.parametrize(
+    "given", ["MM_INIT, page_alloc", ["mm_init", Hunk.PAGE_ALLOC], {Hunk.MM_INIT, Hunk.PAGE_ALLOC}]
+)
+def test_patch__takes_hunks_and_names(given):
+    assert Patch(given) == {Hunk.MM_INIT, Hunk.PAGE_ALLOC}
+    assert (Patch("before"), Patch("After")) == (BEFORE, AFTER)
+
+
+@given(patches, patches)
+def test_patch__set_operations_give_patches(one, other):
+    for operation in (or_, and_, sub, xor):
+        result = operation(one, frozenset(other))
+        assert type(result) is Patch
+        assert result == operation(frozenset(one), frozenset(other))
+        assert Patch(result.name) == result

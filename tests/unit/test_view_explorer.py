@@ -140,7 +140,7 @@ def test_recordings_must_fit(both, recordings, scenario):
     elsewhere = replace(scenario, machine={"ram": [[0, 65536]]})
     with pytest.raises(MemsimError, match="another machine"):
         Walk(compare(elsewhere), BLOCK, recordings)
-    with pytest.raises(MemsimError, match="there never is a memory block 99; there are"):
+    with pytest.raises(MemsimError, match="memory block 99 does not exist at any moment; blocks are"):
         Walk(both, 99)
     with pytest.raises(KeyError, match="step 1 has no moment 'enter:kmalloc'"):
         Walk(both, BLOCK).find(1, "enter:kmalloc")
@@ -466,7 +466,7 @@ def test_another_block_is_chosen_by_number_or_on_the_map(explorer):
     assert explorer.controls.block.value == explorer.walk.block == 0
     assert [view.machine.at for view in explorer.sides.values()] == [0, 0]
     explorer.controls.block.value = 17
-    assert "there never is a memory block 17; there are 0-3, 32-33" in explorer.differs.value
+    assert "memory block 17 does not exist at any moment; blocks are 0-3, 32-33" in explorer.differs.value
     assert explorer.walk.block == 0
 
 

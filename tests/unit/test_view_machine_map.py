@@ -10,7 +10,6 @@ from memsim.view.draw.machine_map import (
     MIXED,
     NOT_ONLINE,
     BlockWatch,
-    block_ranges,
     kind_letters,
     machine_geometry,
     machine_image,
@@ -79,7 +78,6 @@ def test_the_sentence_tells_of_holes_and_is_cut():
     kinds = np.array([3, 3, 3 | MIXED, NOT_ONLINE, NOT_ONLINE], np.uint8)
     assert machine_sentence([0, 1, 2, 3, 32], kinds) == "blocks 0-1 B, 2 B+, 3 N, 32 N"
     assert machine_sentence([0, 1, 2, 3, 32], kinds, longest=2) == "blocks 0-1 B, 2 B+, and 2 more runs"
-    assert block_ranges([4]) == "4"
 
 
 @pytest.mark.parametrize("count", [1, 5, 128, 129, 512, 2048, 8192, 8194, 20000])

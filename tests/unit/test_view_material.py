@@ -118,5 +118,5 @@ def test_there_must_be_a_memory_block():
     both = compare(Scenario.parse(document()))
     for run in (both.before, both.after):
         run.tape.at(-1).blocks.clear()
-    with pytest.raises(BadScenario, match="there never is a memory block"):
+    with pytest.raises(BadScenario, match="no memory block exists at any moment"):
         default_block(both)

@@ -165,7 +165,7 @@ def _packages(*, memsim: bool) -> list[Path]:
     numpy = _package("numpy")
     libraries = numpy.with_name("numpy.libs")
     found = [numpy, *([libraries] if libraries.exists() else [])]
-    return [*found, GUEST.parent.parent] if memsim else found
+    return [*found, GUEST.parents[2]] if memsim else found
 
 
 def _readable(*, memsim: bool) -> list[Path]:

@@ -42,7 +42,11 @@ def sparse_add_section(kernel: Kernel, nr: int, *, altmap: bool) -> None:
     if nr in kernel.memmap.sections:
         raise KernelError("EEXIST", "sparse_add_section", f"section {nr} is populated already")
     if not altmap:
-        kernel.vmemmap[nr] = populate_section_memmap(kernel)
+        try:
+            kernel.vmemmap[nr] = populate_section_memmap(kernel)
+        except KernelError as error:
+            message = f"no memory for the memmap of section {nr}"
+            raise KernelError("ENOMEM", "sparse_add_section", message) from error
     kernel.memmap.add_section(nr)
 
 

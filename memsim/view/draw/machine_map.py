@@ -159,15 +159,6 @@ def machine_sentence(blocks: Sequence[int], kinds: Kinds, longest: int = 12) -> 
     return f"blocks {', '.join(shown + more)}"
 
 
-def block_ranges(blocks: Sequence[int]) -> str:
-    """Return which blocks there are.
-
-    >>> block_ranges([0, 1, 2, 3, 32, 33])
-    '0-3, 32-33'
-    """
-    return ", ".join(ids for ids, _ in stretches(blocks, np.zeros(len(blocks), np.uint8)))
-
-
 def stretches(blocks: Sequence[int], kinds: Kinds) -> list[tuple[str, int]]:
     """Return each stretch of blocks of one kind without a hole: its ids as text, and the kind."""
     ids = np.asarray(blocks)

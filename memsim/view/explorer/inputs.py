@@ -6,13 +6,12 @@ Left out: making a scenario; a reader writes it, in a file or as a dict.
 from __future__ import annotations
 
 from functools import lru_cache
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from memsim.errors import BadScenario, MemsimError
 from memsim.recordings.observation import bundled, bundled_names
 from memsim.scenario.comparison import Comparison, compare
-from memsim.scenario.scenario import Scenario
+from memsim.scenario.scenario import Scenario, ScenarioSource
 from memsim.state.trace import LEFT_OUT
 from memsim.view.model.moments import BOOT, last_event, tapes
 
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
     from memsim.scenario.scenario import Run
     from memsim.state.trace import Tape
 
-Given = Scenario | Comparison | str | Path | dict[str, Any]
+Given = ScenarioSource | Comparison
 """A scenario, a file of one, the dict that such a file holds, or a comparison that was made already."""
 MOST_OF_STEP = 20_000
 """So many events of a step are kept: some thousand moments, and a few times what a memory block needs."""
@@ -36,16 +35,8 @@ def scenario_of(what: Given) -> Scenario:
     ------
     BadScenario
         The file cannot be read, or what it holds breaks the format; names the step and the rule.
-
-    >>> scenario_of({"format": "memsim-scenario/2"})
-    Traceback (most recent call last):
-    memsim.errors.BadScenario: scenario: 'format' is 'memsim-scenario/2', must be 'memsim-scenario/1'
     """
-    if isinstance(what, Scenario):
-        return what
-    if isinstance(what, Comparison):
-        return what.scenario
-    return Scenario.load(what) if isinstance(what, str | Path) else Scenario.parse(what)
+    return what.scenario if isinstance(what, Comparison) else Scenario.of(what)
 
 
 def comparison_of(what: Given) -> Comparison:
@@ -101,13 +92,13 @@ def default_block(comparison: Comparison) -> int:
     Raises
     ------
     BadScenario
-        There never is any memory block.
+        No memory block exists at any moment.
     """
     there = boot_blocks(comparison)
     named = [step["block"] for step in comparison.scenario.steps if step.get("block") in there]
     found = [*added_blocks(comparison), *named, *there]
     if not found:
-        msg = f"{comparison.scenario.title or 'scenario'}: there never is a memory block"
+        msg = f"{comparison.scenario.title or 'scenario'}: no memory block exists at any moment"
         raise BadScenario(msg)
     return int(found[0])
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from memsim.errors import MemsimError
-from memsim.view.draw.machine_map import block_ranges
+from memsim.linux.include.layout import id_ranges
 from memsim.view.model.page_class import PageClass, page_classes
 from memsim.view.model.page_events import OUTSIDE, Stories
 from memsim.view.model.tables import migratetype_name
@@ -56,7 +56,7 @@ class Storyteller:
             msg = f"{text!r} is no pfn: it must be a number such as 1048576 or 0x100000"
             raise MemsimError(msg) from None
         if pfn // self._walk.block_pages not in self._walk.blocks:
-            there = block_ranges(self._walk.blocks)
+            there = id_ranges(self._walk.blocks)
             msg = f"pfn {pfn:#x} is in no memory block that there ever is; there are {there}"
             raise MemsimError(msg)
         return pfn

@@ -9,8 +9,9 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from memsim.errors import MemsimError
+from memsim.linux.include.layout import id_ranges
 from memsim.recordings.compare import Comparable, compare_probe
-from memsim.view.draw.machine_map import BlockWatch, block_ranges
+from memsim.view.draw.machine_map import BlockWatch
 from memsim.view.explorer.inputs import blocks_of
 from memsim.view.explorer.snapshot import PageMap, Recorded, Side, Sight
 from memsim.view.model.calls import Calls, Steps
@@ -86,7 +87,7 @@ class Walk:
     def check_block(self, block: int) -> None:
         """Refuse (MemsimError) a memory block that there never is."""
         if block not in self.blocks:
-            msg = f"there never is a memory block {block}; there are {block_ranges(self.blocks)}"
+            msg = f"memory block {block} does not exist at any moment; blocks are {id_ranges(self.blocks)}"
             raise MemsimError(msg)
 
     def _side_of(self, recording: Observation) -> str:

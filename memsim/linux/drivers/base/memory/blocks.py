@@ -36,7 +36,7 @@ ONLINE_TYPES = ("offline", "online", "online_kernel", "online_movable")
 """The words of sysfs for MMOP_OFFLINE, MMOP_ONLINE, MMOP_ONLINE_KERNEL, MMOP_ONLINE_MOVABLE."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class MemoryBlock:
     """``struct memory_block``: ``zone`` is None while not online, or when it spans several zones."""
 
@@ -48,6 +48,12 @@ class MemoryBlock:
     nr_vmemmap_pages: int = 0
     """Pages at the start that hold the struct pages of the block itself."""
     nr_hwpoison: int = 0
+
+    def __repr__(self) -> str:
+        """Show number, range, state and zone."""
+        zone = self.zone.name if self.zone else "none"
+        where = f"{self.start_pfn:#x}, {self.nr_pages} pages"
+        return f"MemoryBlock({self.block_id}, {where}, {self.state}, zone {zone})"
 
 
 def memory_blocks_in(kernel: Kernel, pfn: int, nr_pages: int) -> list[MemoryBlock]:
