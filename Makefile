@@ -13,11 +13,19 @@ OWN_STATE := IPYTHONDIR="$(CURDIR)/$(VENV)/ipython" JUPYTER_CONFIG_DIR="$(CURDIR
 MEMSIM_CHROMIUM ?= $(shell command -v chromium || command -v chromium-browser || \
 	command -v google-chrome || command -v google-chrome-stable)
 
-.PHONY: help read test lint book html site lite bench dist lock bump links clean chromium
+# How many processes run the tests. More than processors where many of them wait: for a browser, for limits.
+WORKERS ?= auto
+CHECKERS ?= logical
+PYTEST = $(IN_VENV) $(OWN_STATE) MEMSIM_CHROMIUM="$(MEMSIM_CHROMIUM)" pytest
+
+.PHONY: help read check test test-slow test-all coverage lint book html site lite bench dist lock bump links clean chromium
 
 help:
 	@echo "make read    open the book in JupyterLab"
-	@echo "make test    lint, then run every test, every doctest and every notebook"
+	@echo "make check   lint, unit tests and doctests: seconds, while you work"
+	@echo "make test    lint, then run the tests, the doctests and every notebook, except for what is slow"
+	@echo "make test-all   all of that, and the slow tests"
+	@echo "make coverage   which lines the unit tests and doctests run, in build/coverage"
 	@echo "make lint    ruff, codespell and mypy only"
 	@echo "make book    execute the notebooks again and store their outputs"
 	@echo "make bench   measure how fast memsim is, beside numpy, C and others (minutes)"
@@ -35,9 +43,25 @@ read: $(VENV)/.ready
 	@$(IN_VENV) jupyter-lab $$(test "$$(id -u)" != 0 || echo --allow-root) \
 		--ServerApp.root_dir="$(CURDIR)" --LabApp.default_url=/lab/tree/book/00-welcome.ipynb
 
+check: lint
+	@echo "Testing: unit tests and doctests."
+	@$(PYTEST) -n $(CHECKERS) -q -m "not slow" tests/unit memsim
+
 test: lint chromium
 	@echo "Testing: the simulator, its doctests, and the book against its stored outputs."
-	@$(IN_VENV) $(OWN_STATE) MEMSIM_CHROMIUM="$(MEMSIM_CHROMIUM)" pytest
+	@$(PYTEST) -n $(WORKERS) -m "not slow"
+
+test-slow: chromium
+	@echo "Testing: what make test leaves out."
+	@$(PYTEST) -n $(WORKERS) -m slow
+
+test-all: lint chromium
+	@echo "Testing: everything."
+	@$(PYTEST) -n $(WORKERS)
+
+coverage: $(VENV)/.ready
+	@$(PYTEST) -n $(CHECKERS) -q -m "not slow" tests/unit memsim \
+		--cov=memsim --cov-branch --cov-report=html:build/coverage --cov-report=term:skip-covered
 
 lint: $(VENV)/.ready
 	@echo "Linting: ruff's rules, ruff's layout, spelling, and mypy on the simulator."

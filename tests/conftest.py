@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import zlib
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -40,31 +38,6 @@ KERNELS = {
 def kernel_kind(request):
     """(release, patch) of each of the four kernels that nothing may tell apart but their rules."""
     return request.param
-
-
-WAIT_FOR_OTHERS = [Path(__file__).parent / name for name in ("attacks", "binder", "browser", "exercises")]
-"""Folders of tests that wait for a browser or for other processes, which a busy machine may stop for long."""
-OUTPUT_TIMEOUT_S = 120
-"""How long the kernel of a notebook may take to tell what a cell has printed; nbval has 5 and no option."""
-
-
-def pytest_collection_modifyitems(items):
-    """Give notebooks time to print, and in CI a second try to what waits for others.
-
-    Nobody else has a second try, so that who works on a test sees what happens.
-    """
-    for item in items:
-        if hasattr(item, "output_timeout"):
-            item.output_timeout = OUTPUT_TIMEOUT_S
-        if os.environ.get("CI") and any(map(item.path.is_relative_to, WAIT_FOR_OTHERS)):
-            item.add_marker(pytest.mark.flaky(reruns=1))
-
-
-def pytest_terminal_summary(terminalreporter):
-    """Show why a test failed the first time: whoever reads it mends the test, or what it tests."""
-    for report in terminalreporter.getreports("rerun"):
-        terminalreporter.section(f"failed once: {report.nodeid}")
-        terminalreporter.write_line(report.longreprtext)
 
 
 def _section(section: Any) -> tuple[Any, ...]:

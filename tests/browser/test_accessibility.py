@@ -54,7 +54,9 @@ def everything(tmp_path):
     return path
 
 
-@pytest.mark.parametrize("theme", ["JupyterLab Light", "JupyterLab Dark"])
+@pytest.mark.parametrize(
+    "theme", ["JupyterLab Light", pytest.param("JupyterLab Dark", marks=pytest.mark.slow)]
+)
 def test_all_widgets_and_all_static_forms(everything, page, lab, watch, theme):  # noqa: ARG001 (watched from the start)
     notebook = Notebook(page, lab, f"{lab.copy(everything.parent)}/{everything.name}")
     page.evaluate("theme => window.jupyterapp.commands.execute('apputils:change-theme', { theme })", theme)

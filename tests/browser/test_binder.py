@@ -17,7 +17,7 @@ import pytest
 from .notebook import Notebook, Watch
 from .server import ROOT, jupyterlab
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 PROJECT = Path(__file__).parents[2]
 NOT_OURS = shutil.ignore_patterns(".*", "build", "dist", "__pycache__")

@@ -13,7 +13,7 @@ from tests.tools.export_html import FOLDED, export
 
 from .notebook import code_cells, stored
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 AXE = Path(axe_playwright_python.__file__).with_name("axe.min.js").read_text(encoding="utf-8")
 GRAVE = {"serious", "critical"}

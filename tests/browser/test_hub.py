@@ -15,7 +15,7 @@ from memsim.grading.assignment.course import load, solution_copy, source_of
 from .hub import OUTSIDER, PASSWORD, machine
 from .notebook import PATIENCE_MS, Notebook, Watch
 
-pytestmark = [pytest.mark.browser, pytest.mark.hub]
+pytestmark = [pytest.mark.browser, pytest.mark.hub, pytest.mark.slow]
 
 EXERCISES = Path("exercises").resolve()
 GRADING = EXERCISES / "grading" / "one_block.py"

@@ -16,7 +16,7 @@ import pytest
 
 from .notebook import outputs, stored
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 PROJECT = Path(__file__).parents[2]
 WELCOME = PROJECT / "book" / "00-welcome.ipynb"

@@ -22,7 +22,7 @@ from tests.book.reading import BOOK, NOTEBOOKS, cells
 
 from .test_export import violations
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 ROOT = Path(__file__).parents[2]
 PAGES = ["index", *(path.stem for path in NOTEBOOKS if path.stem != "00-welcome"), "search", "genindex"]

@@ -99,6 +99,7 @@ def test_order_and_number_of_processes_change_nothing(course):
         assert (course / "one" / name).read_text() == (course / "two" / name).read_text()
 
 
+@pytest.mark.slow
 def test_killed_at_twenty_moments_and_resumed_it_ends_with_the_same_grades(course):
     main(grade_command(course, course / "whole", "--jobs", "2"))
     whole = documents(course / "whole")
@@ -256,6 +257,7 @@ def test_nothing_is_graded_where_no_fence_holds_unless_asked_for(course, capsys,
     assert json.loads((course / "out" / "report.json").read_text())["fence"] == "none"
 
 
+@pytest.mark.slow
 def test_a_cluster_of_two_gives_the_same_results(course):
     main(grade_command(course, course / "here"))
     with (

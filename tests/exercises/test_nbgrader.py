@@ -13,6 +13,8 @@ import pytest
 from memsim.grading.assignment.assignment import Assignment
 from memsim.grading.assignment.course import load, solution_copy, source_of, student_copy
 
+pytestmark = pytest.mark.slow
+
 GRADING = sorted(Path("exercises/grading").glob("*.py"))
 ASSIGNMENTS = {path.stem.replace("_", "-"): path for path in GRADING}
 # nbgrader starts alembic and jupyter by name.

@@ -7,9 +7,12 @@ import sys
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.slow
 def test_everything_that_is_measured_runs():
     command = [sys.executable, "-m", "benchmarks", "--smoke", "--rounds", "1", "--no-save"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)  # noqa: S603 (ourselves)

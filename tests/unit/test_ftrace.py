@@ -196,6 +196,7 @@ class Endless(io.RawIOBase):
         return self.block if self.pairs >= 0 else b""
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_length_of_a_trace():
     peaks = []
     for pairs in (4000, 40000):

@@ -1,0 +1,109 @@
+"""How a run of the tests is organised: in parallel, in two tiers, with time for a busy machine.
+
+Fixtures live in ``tests/conftest.py``. This file stands at the top so that it also serves the notebooks.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parent
+OUTPUT_TIMEOUT_S = 120
+"""How long a notebook's kernel may take to report what a cell printed; nbval allows 5 s and has no option."""
+RERUN = ("tests/attacks/", "tests/binder/", "tests/browser/", "tests/exercises/")
+"""Tests that wait for a browser or for other processes; CI runs them a second time when they fail."""
+LONGEST_FIRST = (
+    "tests/browser/",
+    "tests/exercises/",
+    "book/14",
+    "tests/attacks/",
+    "tests/packaging/",
+    "tests/book/test_claims.py",
+    "book/",
+    "tests/property/",
+    "tests/fidelity/",
+    "",  # all others
+)
+APART = {
+    "tests/book/test_claims.py",
+    "tests/browser/test_chapters.py",
+    "tests/browser/test_labs.py",
+    "tests/exercises/test_seeds.py",
+    "tests/fidelity/test_mutations.py",
+}
+"""Files of long tests that share nothing: each test may run in another worker."""
+_SLOW = pytest.StashKey[int]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Count the slow tests that are left out."""
+    config.stash[_SLOW] = 0
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Run one worker per processor with ``-n logical``, and two with ``-n auto``, where many tests wait."""
+    processors = os.cpu_count() or 1
+    return processors if config.option.numprocesses == "logical" else 2 * processors
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Give a worker whole files: the cells of a notebook, and tests with a common fixture, stay together."""
+    from xdist.scheduler import LoadScopeScheduling  # noqa: PLC0415 (only where it is used)
+
+    class ByFile(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            path = nodeid.partition("::")[0]
+            return nodeid if path in APART else path
+
+    config.option.loadscopereorder = False  # the order is that of the collection, the longest first
+    return ByFile(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Start with the longest files, give notebooks time to print, and run some tests twice in CI."""
+    rank = {id(item): _rank(item.nodeid) for item in items}
+    items.sort(key=lambda item: rank[id(item)])
+    for item in items:
+        if hasattr(item, "output_timeout"):
+            item.output_timeout = OUTPUT_TIMEOUT_S
+        if os.environ.get("CI") and item.nodeid.startswith(RERUN):
+            item.add_marker(pytest.mark.flaky(reruns=1))
+
+
+def _rank(nodeid: str) -> int:
+    return next(rank for rank, start in enumerate(LONGEST_FIRST) if nodeid.startswith(start))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_deselected(items: list[pytest.Item]) -> Any:
+    """Count what is left to the slow tier."""
+    if items:
+        items[0].config.stash[_SLOW] += sum(item.get_closest_marker("slow") is not None for item in items)
+    return (yield)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Report the count to the process that started this worker."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["slow"] = session.config.stash[_SLOW]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Take the count from a worker: each has collected everything."""
+    node.config.stash[_SLOW] = getattr(node, "workeroutput", {}).get("slow", 0)
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """Show why a test failed the first time, and how many slow tests were left out."""
+    for report in terminalreporter.getreports("rerun"):
+        terminalreporter.section(f"failed once: {report.nodeid}")
+        terminalreporter.write_line(report.longreprtext)
+    if config.stash[_SLOW]:
+        terminalreporter.write_line(f"{config.stash[_SLOW]} slow tests are left to make test-all")
