@@ -179,6 +179,9 @@ $(VENV)/.ready: $(VENV)/.locked pyproject.toml
 	fi
 	@mkdir -p $(VENV)/share/jupyter/lab/settings
 	@echo "$$LAB_SETTINGS" > $(VENV)/share/jupyter/lab/settings/overrides.json
+	@mkdir -p $(VENV)/etc/jupyter
+	@cp book/jupyter_nbconvert_config.json $(VENV)/etc/jupyter/jupyter_nbconvert_config.json
+	@cp book/jupyter_nbconvert_config.json $(VENV)/etc/jupyter/jupyter_server_config.json
 	@touch $@
 
 chromium: $(VENV)/.ready

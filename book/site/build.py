@@ -12,12 +12,17 @@ import json
 import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
 from sphinx.cmd.build import build_main
 
 from book.site.address import binder, repository
+from book.site.live import live_cells, make_live
+from book.site.live import script as live_script
+from book.site.live import style as live_style
 from book.site.pages import FIRST, contents, page_of, runs_at, targets
 from book.site.players import PLAYER, explorers, placeholder, tape_script
+from memsim.lesson.live import WIDGET_VIEW
 from memsim.view.explorer.panels import STYLE
 
 HERE = Path(__file__).parent
@@ -41,18 +46,24 @@ def main(arguments: list[str]) -> int:
 def prepare(folder: Path) -> None:
     """Write what Sphinx reads: a copy of each notebook, its pictures, and the tapes of the players."""
     notebooks = {path: json.loads(path.read_text(encoding="utf-8")) for path in sorted(BOOK.glob("*.ipynb"))}
+    for notebook in notebooks.values():
+        without_views(notebook)
     for extra in EXTRAS:
         shutil.copytree(BOOK / extra, folder / extra)
     tapes = folder / "static" / "tapes"
     tapes.mkdir(parents=True)
     style = STYLE.removeprefix("<style>\n").removesuffix("</style>")
     (folder / "static" / "explorer.css").write_text(style, encoding="utf-8")
+    (folder / "static" / "widgets.js").write_text(live_script(), encoding="utf-8")
+    (folder / "static" / "widgets.css").write_text(live_style(), encoding="utf-8")
     linked = targets({path.name: notebook for path, notebook in notebooks.items()})
     for path, notebook in notebooks.items():
         for cell, explorer in explorers(notebook, path):
             tape = f"{path.stem}--{cell['id']}"
             (tapes / f"{tape}.js").write_text(tape_script(tape, explorer), encoding="utf-8")
             placeholder(cell, tape, explorer)
+        for cell, widget, question in live_cells(notebook, path):
+            make_live(cell, widget, question)
         page = page_of(notebook, path.name, linked)
         runs_at(page, binder(path.name, repository()))
         if path.name == FIRST:
@@ -60,6 +71,14 @@ def prepare(folder: Path) -> None:
         target = folder / ("index.ipynb" if path.name == FIRST else path.name)
         target.write_text(json.dumps(page, ensure_ascii=False), encoding="utf-8")
     assert any(tapes.iterdir()), f"{BOOK} has no {PLAYER}"  # noqa: S101 (a site without players is broken)
+
+
+def without_views(notebook: dict[str, Any]) -> None:
+    """Drop the widget views that reading a notebook in JupyterLab leaves: their widgets are gone."""
+    for cell in notebook["cells"]:
+        for output in cell.get("outputs", []):
+            output.get("data", {}).pop(WIDGET_VIEW, None)
+            output.get("metadata", {}).pop(WIDGET_VIEW, None)
 
 
 if __name__ == "__main__":

@@ -25,8 +25,8 @@ html_theme = "furo"
 html_title = "memsim"
 html_copy_source = False
 html_show_sourcelink = False
-html_css_files = ["explorer.css", "site.css"]
-html_js_files = [("player.js", {"defer": "defer"})]
+html_css_files = ["explorer.css", "widgets.css", "site.css"]
+html_js_files = [(name, {"defer": "defer"}) for name in ("player.js", "widgets.js", "live.js")]
 html_search_language = "en"
 
 

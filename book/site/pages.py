@@ -46,9 +46,6 @@ def page_of(notebook: dict[str, Any], name: str, linked: set[str]) -> dict[str, 
     """Return a copy of a notebook with labels and links of pages; code that is folded stays so."""
     page = copy.deepcopy(notebook)
     for cell in page["cells"]:
-        if cell["metadata"].get("jupyter", {}).get("source_hidden"):
-            # In JupyterLab such a cell is folded, for what stands in it gives the answer away.
-            cell["metadata"]["tags"] = [*cell["metadata"].get("tags", []), "hide-input"]
         if cell["cell_type"] == "markdown":
             cell["source"] = links(source(cell), name)
             here = label(name, cell["id"])

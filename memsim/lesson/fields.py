@@ -5,9 +5,7 @@ from __future__ import annotations
 import math
 import operator
 import re
-from typing import TYPE_CHECKING, Protocol
-
-import ipywidgets
+from typing import TYPE_CHECKING, Any, Protocol
 
 from memsim.lesson.errors import LessonError
 from memsim.lesson.markup import inline, plain
@@ -20,21 +18,16 @@ Value = str | int | float
 _GROUPED = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?")
 
 
-class Unanswered(Exception):  # noqa: N818 (a state of the form, told to the reader, not an error)
-    """The reader has not answered yet, or not in a way that can be understood."""
-
-
 class Field(Protocol):
     """What the three kinds of field have in common."""
 
-    control: ipywidgets.Widget
     options: tuple[str, ...]
-
-    def read(self) -> Value:
-        """Return the reader's answer, or raise Unanswered with what to do."""
 
     def parse(self, value: object) -> Value:
         """Return a value from elsewhere as this field would have read it, or raise LessonError."""
+
+    def spec(self) -> dict[str, Any]:
+        """Return what the browser needs to show the field."""
 
     def text(self) -> list[str]:
         """Return the lines that stand for the field where nothing runs."""
@@ -42,19 +35,9 @@ class Field(Protocol):
     def html(self) -> str:
         """Return the HTML that stands for the field where nothing runs."""
 
-    def clear(self) -> None:
-        """Empty the field."""
-
-    def close(self, *, closed: bool) -> None:
-        """Take no more answers, or take them again."""
-
 
 class Choice:
-    """One of at least two options, a button each; none is chosen at first.
-
-    Not RadioButtons: those are no group to a browser, and JupyterLab takes the arrow keys away from them
-    and moves to another cell. Buttons are reached by Tab and pressed by Space or Enter.
-    """
+    """One of at least two options; none is chosen at first."""
 
     def __init__(self, options: Iterable[str]) -> None:
         """Offer ``options``, which must differ."""
@@ -63,17 +46,6 @@ class Choice:
         if len(set(labels)) < max(2, len(labels)):
             msg = f"the options must be at least two and differ from each other: {self.options}"
             raise LessonError(msg)
-        self.chosen: str | None = None
-        self.buttons = {option: self._button(option) for option in self.options}
-        self.control = ipywidgets.VBox(list(self.buttons.values()))
-        self._mark(None)
-
-    def read(self) -> Value:
-        """Return the chosen option."""
-        if self.chosen is None:
-            msg = "Choose one of the options first."
-            raise Unanswered(msg)
-        return self.chosen
 
     def parse(self, value: object) -> Value:
         """Return ``value`` if it is an option."""
@@ -81,6 +53,10 @@ class Choice:
             msg = f"{value!r} is none of the options {self.options}"
             raise LessonError(msg)
         return str(value)
+
+    def spec(self) -> dict[str, Any]:
+        """Return the options."""
+        return {"options": [{"value": option, "label": inline(option)} for option in self.options]}
 
     def text(self) -> list[str]:
         """Return a line for each option."""
@@ -91,45 +67,17 @@ class Choice:
         items = "".join(f"<li>{inline(option)}</li>" for option in self.options)
         return f"<ul>{items}</ul>"
 
-    def clear(self) -> None:
-        """Choose none."""
-        self._mark(None)
-
-    def close(self, *, closed: bool) -> None:
-        """Keep the choice, or let it be changed again."""
-        for button in self.buttons.values():
-            button.disabled = closed
-
-    def _button(self, option: str) -> ipywidgets.Button:
-        button = ipywidgets.Button(tooltip="Choose this", tabbable=True)
-        button.add_class("memsim-option")
-        button.on_click(lambda _: self._mark(option))
-        return button
-
-    def _mark(self, chosen: str | None) -> None:
-        """Say on the buttons which is chosen, in words too: not everybody sees a filled circle."""
-        self.chosen = chosen
-        for option, button in self.buttons.items():
-            is_it = option == chosen
-            button.description = f"● {plain(option)} (chosen)" if is_it else f"○ {plain(option)}"
-
 
 class _Line:
     """A line that the reader types in."""
 
     options: tuple[str, ...] = ()
+    kind = ""
     blank = ""
 
-    def __init__(self, description: str, placeholder: str) -> None:
-        """Make an empty line."""
-        self.control = ipywidgets.Text(
-            description=description,
-            placeholder=placeholder,
-            tooltip=placeholder,
-            continuous_update=True,
-            style={"description_width": "initial"},
-            tabbable=True,
-        )
+    def spec(self) -> dict[str, Any]:
+        """Return what is to be typed."""
+        return {"field": self.kind}
 
     def text(self) -> list[str]:
         """Return a line with a blank in it."""
@@ -139,34 +87,17 @@ class _Line:
         """Return a paragraph with a blank in it."""
         return f"<p>{self.blank}: ____</p>"
 
-    def clear(self) -> None:
-        """Empty the line."""
-        self.control.value = ""
-
-    def close(self, *, closed: bool) -> None:
-        """Keep the line, or let it be changed again."""
-        self.control.disabled = closed
-
 
 class Number(_Line):
     """A number as people write it: 32768, 32,768, 32_768, 0x8000, 1.5."""
 
+    kind = "number"
     blank = "A number"
-
-    def __init__(self, description: str) -> None:
-        """Make an empty field: a zero in it would look like an answer."""
-        super().__init__(description, "a number, such as 32768 or 0x8000")
-
-    def read(self) -> Value:
-        """Return the number typed."""
-        value = parse_number(self.control.value)
-        if value is None:
-            msg = "Type a number first, such as 32768, 32,768, 0x8000 or 1.5."
-            raise Unanswered(msg)
-        return value
 
     def parse(self, value: object) -> Value:
         """Return a number of any type, numpy's too, as one of Python's."""
+        if isinstance(value, str) and (number := parse_number(value)) is not None:
+            return number
         if hasattr(value, "__index__"):
             return operator.index(value)
         if hasattr(value, "__float__"):
@@ -178,19 +109,8 @@ class Number(_Line):
 class Words(_Line):
     """A few words of the reader's own."""
 
+    kind = "words"
     blank = "In your own words"
-
-    def __init__(self, description: str) -> None:
-        """Make an empty field."""
-        super().__init__(description, "a few words")
-
-    def read(self) -> Value:
-        """Return the words typed."""
-        words = str(self.control.value).strip()
-        if not words:
-            msg = "Write a few words first."
-            raise Unanswered(msg)
-        return words
 
     def parse(self, value: object) -> Value:
         """Return the value as text."""
@@ -217,6 +137,16 @@ def parse_number(text: str) -> int | float | None:
     if not math.isfinite(number):
         return None
     return int(number) if number.is_integer() else number
+
+
+def written(value: Value) -> str:
+    """Return an answer in the one spelling that the browser compares.
+
+    >>> written(32768), written(2.0), written(1.5), written("Movable")
+    ('32768', '2', '1.5', 'Movable')
+    """
+    whole = isinstance(value, float) and value.is_integer()
+    return str(int(value)) if whole else str(value)
 
 
 def tell(value: Value) -> str:

@@ -1,6 +1,7 @@
 """Text of an author, made into HTML that looks like JupyterLab, light or dark, and needs no network.
 
-All text is escaped; the one piece of markup is the backtick, for names of the kernel.
+All text is escaped; there are two pieces of markup: backticks, for names of the kernel, and stars round a
+word that is stressed.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import html
 import re
 
 _CODE = re.compile(r"`([^`]+)`")
+_STRESSED = re.compile(r"(?<![\w*])\*(?! )([^*`]+)(?<! )\*(?![\w*])")
 
 # JupyterLab removes styles from a notebook that it does not trust: everything must also read well without.
 _FRAME = (
@@ -20,39 +22,22 @@ _TERMINAL = (
     "white-space: pre-wrap; overflow-wrap: anywhere"
 )
 _QUIET = "var(--jp-border-color1, #757575)"
-_LOUD = "var(--jp-brand-color1, #1976d2)"
-
-STYLE = f"""<style>
-.memsim-lesson {{ border-left: 4px solid {_LOUD}; padding: 4px 4px 4px 12px; overflow: visible; }}
-.memsim-lesson .widget-html-content {{
-  color: var(--jp-content-font-color1, inherit); line-height: 1.5; overflow: visible; }}
-.memsim-lesson .widget-html-content p {{ margin: 4px 0; }}
-.memsim-lesson .widget-box {{ overflow: visible; }}
-.memsim-lesson .widget-text {{ width: 32em; max-width: 100%; }}
-.memsim-lesson code {{
-  font-family: var(--jp-code-font-family, monospace); padding: 1px 4px;
-  background: var(--jp-layout-color2, rgba(128, 128, 128, 0.12)); }}
-.memsim-lesson .widget-button {{
-  width: auto; max-width: 100%; height: auto; align-self: flex-start; margin: 3px;
-  padding: 4px 12px; line-height: 1.5; text-align: left; white-space: normal; }}
-.memsim-lesson .memsim-option:disabled {{ opacity: 1; }}
-.memsim-lesson :focus-visible {{
-  outline: 3px solid {_LOUD} !important; outline-offset: 2px !important; }}
-</style>"""
 
 
 def inline(text: str) -> str:
     """Return ``text`` as HTML.
 
-    >>> inline("`a < b` & more")
-    '<code>a &lt; b</code> &amp; more'
+    >>> inline("`a < b` & *more*, 2 * 3 * 4, `p *q*`")
+    '<code>a &lt; b</code> &amp; <em>more</em>, 2 * 3 * 4, <code>p *q*</code>'
     """
-    return _CODE.sub(r"<code>\1</code>", html.escape(text))
+    code = [f"<code>{html.escape(name)}</code>" for name in _CODE.findall(text)]
+    words = [_STRESSED.sub(r"<em>\1</em>", html.escape(part)) for part in _CODE.split(text)[::2]]
+    return "".join(one + other for one, other in zip(words, [*code, ""], strict=True))
 
 
 def plain(text: str) -> str:
-    """Return ``text`` without backticks, for labels, which know no markup."""
-    return _CODE.sub(r"\1", text)
+    """Return ``text`` without its markup, for what knows none."""
+    return _STRESSED.sub(r"\1", _CODE.sub(r"\1", text))
 
 
 def paragraph(text: str, lead: str = "") -> str:

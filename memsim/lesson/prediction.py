@@ -7,22 +7,23 @@ the commitment. What the simulator says is found out by running it at that momen
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 from memsim.errors import MemsimError
 from memsim.lesson import store
 from memsim.lesson.errors import LessonError
-from memsim.lesson.fields import Choice, Field, Number, Unanswered, Value, Words, tell
-from memsim.lesson.markup import inline, paragraph
+from memsim.lesson.fields import Choice, Field, Number, Value, Words, tell, written
+from memsim.lesson.markup import inline
 from memsim.lesson.question import Question
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from memsim.lesson.live import LiveQuestion
+
 Answer = Value | Callable[[], object]
 Explain = str | Mapping[Any, str]  # keys: options, or numbers and None
-_COMMIT = "Commit my prediction"
-_AGAIN = "Predict again"
 
 
 class Prediction(Question):
@@ -30,35 +31,34 @@ class Prediction(Question):
 
     kind = "predict"
     lead = "Predict:"
+    button = "Commit my prediction"
 
     def __init__(self, question: str, field: Field, answer: Answer, explain: Explain) -> None:
-        """Show what was predicted on an earlier run, if anything was, but not what came of it."""
+        """Keep the answer, or the function that finds it; nothing is run yet."""
+        super().__init__(question, field)
         self.answer = answer
         self.explain = explain
-        self.committed = False
-        super().__init__(question, field, _COMMIT, "Only then the simulator runs and the explanation shows")
-        self.button.on_click(lambda _: self.start_again() if self.committed else self.commit())
-        self._recall()
 
-    def commit(self) -> None:
-        """Keep the prediction, run the simulator, and explain, as a press of the button does."""
-        try:
-            predicted = self.field.read()
-        except Unanswered as reason:
-            self.say(paragraph(str(reason)))
-            return
-        store.remember(self.question, self.field.options, predicted)
-        self._set_committed(committed=True)
-        try:
-            self.say(self._outcome(predicted, self.outcome()))
-        except MemsimError as error:
-            self.say(paragraph(tell(predicted), "You predicted:") + paragraph(f"⚠ No answer: {error}"))
+    def spec(self) -> dict[str, Any]:
+        """Return what the browser needs to ask and to explain, but not what happens."""
+        texts = self.explain if isinstance(self.explain, Mapping) else {None: self.explain}
+        explain = {"" if key is None else written(key): inline(text) for key, text in texts.items()}
+        says = "The simulator says:" if callable(self.answer) else "The answer:"
+        return super().spec() | {"explain": explain, "says": says}
 
-    def start_again(self) -> None:
-        """Hide the explanation and take another prediction."""
-        self._set_committed(committed=False)
-        self.field.clear()
-        self._recall()
+    def spec_without_a_kernel(self) -> dict[str, Any]:
+        """Return what a page without a kernel needs: the simulator is run now."""
+        return self.spec() | {"outcome": self.told()}
+
+    @cached_property
+    def widget(self) -> LiveQuestion:
+        """The live form, which shows what was predicted on an earlier run, but not what came of it."""
+        from memsim.lesson.live import LiveQuestion  # noqa: PLC0415 (terminals do without widgets)
+
+        made = LiveQuestion(self.spec(), self._commit)
+        earlier = store.recall(self.question, self.field.options)
+        made.earlier = "" if earlier is None else inline(tell(earlier))
+        return made
 
     def outcome(self) -> Value:
         """Return what happens: run the simulator if the answer is a function.
@@ -70,40 +70,20 @@ class Prediction(Question):
         """
         return self.field.parse(self.answer() if callable(self.answer) else self.answer)
 
-    def _set_committed(self, *, committed: bool) -> None:
-        # The button stays enabled: disabling it would throw the keyboard's focus out of the widget.
-        self.committed = committed
-        self.field.close(closed=committed)
-        self.button.description = _AGAIN if committed else _COMMIT
+    def told(self) -> dict[str, str]:
+        """Return what happens, or why there is no answer, as the browser is told it."""
+        try:
+            outcome = self.outcome()
+        except MemsimError as error:
+            return {"error": inline(str(error))}
+        return {"value": written(outcome), "shown": inline(tell(outcome))}
 
-    def _recall(self) -> None:
-        earlier = store.recall(self.question, self.field.options)
-        if earlier is None:
-            self.feedback.value = ""
-        else:
-            self.feedback.value = paragraph(tell(earlier), "On an earlier run you predicted:")
-
-    def _outcome(self, predicted: Value, outcome: Value) -> str:
-        says = "The simulator says:" if callable(self.answer) else "The answer:"
-        parts = [
-            paragraph(tell(predicted), "You predicted:"),
-            paragraph(tell(outcome), says),
-            self._verdict(same=predicted == outcome),
-            paragraph(self._explanation(predicted)),
-        ]
-        if isinstance(self.field, Choice) and predicted != outcome and isinstance(self.explain, Mapping):
-            parts.append(paragraph(self._explanation(outcome), f"{tell(outcome)}:"))
-        return f'<div class="memsim-outcome">{"".join(parts)}</div>'
-
-    def _verdict(self, *, same: bool) -> str:
-        if isinstance(self.field, Words):
-            return f"<p>{inline('Compare: which part did you foresee, and which not?')}</p>"
-        return paragraph("✓ As you predicted." if same else "≠ Not as you predicted.")
-
-    def _explanation(self, value: Value) -> str:
-        if isinstance(self.explain, str):
-            return self.explain
-        return self.explain[value] if value in self.explain else self.explain[None]
+    def _commit(self, widget: LiveQuestion, commitment: dict[str, Any]) -> None:
+        """Keep a prediction, run the simulator, and tell what it says."""
+        predicted = self.field.parse(commitment["value"])
+        store.remember(self.question, self.field.options, predicted)
+        widget.earlier = inline(tell(predicted))
+        widget.outcome = self.told() | {"of": commitment["value"], "number": commitment.get("number", 0)}
 
 
 def predict(
@@ -141,11 +121,10 @@ def predict(
 
 
 def _field(options: Sequence[str]) -> Field:
-    label = "Your prediction:"
     if options == "number":
-        return Number(label)
+        return Number()
     if options == "words":
-        return Words(label)
+        return Words()
     if isinstance(options, str):
         msg = f"options must be a list of options, 'number' or 'words', not {options!r}"
         raise LessonError(msg)

@@ -2,44 +2,49 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-import ipywidgets
-
-from memsim.lesson.markup import STYLE, box, inline, paragraph
+from memsim.lesson.markup import box, inline, paragraph
 
 if TYPE_CHECKING:
     from memsim.lesson.fields import Field
+    from memsim.lesson.live import LiveQuestion
 
 _RUN_IT = "Run this notebook to answer."
-WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 
 
 class Question:
     """What a prediction and a quiz share.
 
     The text and the HTML depend on the question alone, never on what a reader answered, so that stored
-    outputs stay the same. A frontend that runs the widget shows that instead of either.
+    outputs stay the same. A front end that runs the widget shows that instead of either.
     """
 
     kind = "question"
     lead = "Question:"
+    button = "Check my answer"
 
-    def __init__(self, question: str, field: Field, button: str, tooltip: str) -> None:
-        """Put the question, the field, the button and room for feedback below each other."""
+    def __init__(self, question: str, field: Field) -> None:
+        """Keep what is asked and where it is answered."""
         self.question = question
         self.field = field
-        self.button = ipywidgets.Button(
-            description=button, tooltip=tooltip, tabbable=True, button_style="primary"
-        )
-        self.feedback = ipywidgets.HTML()
-        ask = ipywidgets.HTML(STYLE + paragraph(question, self.lead))
-        self.widget = ipywidgets.VBox([ask, field.control, self.button, self.feedback])
-        self.widget.add_class("memsim-lesson").add_class(f"memsim-{self.kind}")
 
-    def say(self, html: str) -> None:
-        """Show feedback, such that a screen reader reads it out."""
-        self.feedback.value = f'<div class="memsim-feedback" role="alert">{html}</div>'
+    def spec(self) -> dict[str, Any]:
+        """Return what the browser needs to ask, and to explain."""
+        asked = {"kind": self.kind, "lead": self.lead, "question": inline(self.question)}
+        return asked | {"button": self.button} | self.field.spec()
+
+    def spec_without_a_kernel(self) -> dict[str, Any]:
+        """Return what a page without a kernel needs, what the simulator says included."""
+        return self.spec()
+
+    @cached_property
+    def widget(self) -> LiveQuestion:
+        """The live form."""
+        from memsim.lesson.live import LiveQuestion  # noqa: PLC0415 (terminals do without widgets)
+
+        return LiveQuestion(self.spec())
 
     def __repr__(self) -> str:
         """Return the text form."""
@@ -51,6 +56,5 @@ class Question:
         return box("memsim-static", paragraph(self.question, self.lead), self.field.html(), run_it)
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, Any]:
-        """Return all three forms; the frontend picks."""
-        live = self.widget._repr_mimebundle_()
-        return {"text/plain": repr(self), "text/html": self.html(), WIDGET_VIEW: live[WIDGET_VIEW]}
+        """Return all three forms; the front end picks."""
+        return {"text/plain": repr(self), "text/html": self.html(), **self.widget.view}

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from memsim.lesson.errors import LessonError
-from memsim.lesson.fields import Choice, Unanswered
-from memsim.lesson.markup import paragraph
+from memsim.lesson.fields import Choice
+from memsim.lesson.markup import inline
 from memsim.lesson.question import Question
 
 if TYPE_CHECKING:
@@ -25,21 +25,14 @@ class Quiz(Question):
             msg = f"{question!r}: the correct answer {correct!r} is none of the options"
             raise LessonError(msg)
         self.correct = correct
-        super().__init__(
-            question, Choice(explanations), "Check my answer", "Show the explanation of the chosen option"
-        )
-        self.button.on_click(lambda _: self.check())
+        super().__init__(question, Choice(explanations))
 
-    def check(self) -> None:
-        """Explain the chosen option, as a press of the button does."""
-        try:
-            chosen = str(self.field.read())
-        except Unanswered as reason:
-            self.say(paragraph(str(reason)))
-            return
-        right = chosen == self.correct
-        verdict = "✓ Yes." if right else "✗ No; choose another option and check again."
-        self.say(paragraph(chosen, "You chose:") + paragraph(self.explanations[chosen], verdict))
+    def spec(self) -> dict[str, Any]:
+        """Return what the browser needs to ask and to check: no kernel is needed."""
+        asked = super().spec()
+        for option in asked["options"]:
+            option["says"] = inline(self.explanations[option["value"]])
+        return asked | {"right": self.correct}
 
 
 def quiz(question: str, explanations: Mapping[str, str], *, correct: str) -> Quiz:
@@ -48,7 +41,8 @@ def quiz(question: str, explanations: Mapping[str, str], *, correct: str) -> Qui
     Parameters
     ----------
     question
-        What is asked. Here, as in all text of a lesson, `` `name` `` sets a name as code.
+        What is asked. Here, as in all text of a lesson, `` `name` `` sets a name as code and ``*word*``
+        stresses a word.
     explanations
         For each option why it is right or which misconception it stands for.
     correct

@@ -26,6 +26,7 @@ from .reading import (
     put,
     sections,
     source,
+    tags,
     words,
 )
 
@@ -105,7 +106,8 @@ def asks_to_recall(notebook):
 def folds_its_answers(notebook):
     for cell in cells(notebook, "code"):
         asked = called(source(cell))
-        folded = cell["metadata"].get("jupyter", {}).get("source_hidden")
+        # JupyterLab heeds the one, the web site and nbconvert the other.
+        folded = cell["metadata"].get("jupyter", {}).get("source_hidden") and "hide-input" in tags(cell)
         if (asked["quiz"] or asked["predict"]) and not folded:
             yield f"the answer shows above its question: hide the source of\n{source(cell)}"
 
@@ -225,7 +227,7 @@ CLAIM = "claim('a.b', 'So.', 'f(), 6.12', holds=h, contradicted_by=c)"
 
 
 def folded(text, count):
-    return code(text, count) | {"metadata": {"jupyter": {"source_hidden": True}}}
+    return code(text, count) | {"metadata": {"jupyter": {"source_hidden": True}, "tags": ["hide-input"]}}
 
 
 GOOD: dict[str, Any] = book_of(
@@ -292,6 +294,10 @@ BREAKS = {
     "too many words": (keeps_to_its_time, change(GOALS, "about.", "about " * 7200)),
     "two questions": (asks_to_recall, in_cell(RECALL, f"{QUIZ}\n{QUIZ}")),
     "the answer above the question": (folds_its_answers, put({}, "cells", RECALL, "metadata")),
+    "the answer above the question when exported": (
+        folds_its_answers,
+        put({"jupyter": {"source_hidden": True}}, "cells", RECALL, "metadata"),
+    ),
     "one prediction": (makes_one_predict_twice, put(PREDICT, "cells", WHY + 1, "source")),
     "nothing to see": (shows_a_real_kernel, in_cell(REAL, "print('a kernel')")),
     "ten claims": (makes_claims, in_cell(CLAIMS, "\n".join([CLAIM] * (LEAST_CLAIMS - 1)))),

@@ -13,6 +13,9 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
+from ipykernel.ipkernel import IPythonKernel
+
+from tests.tools.notebooks import LANGUAGE
 
 from .reading import NOTEBOOKS, Images, cells, code, headings, joined, markdown, outputs, put, tags
 
@@ -61,6 +64,13 @@ def keeps_no_times(notebook):
     for part in (notebook, *notebook["cells"]):
         for key in TIMES & set(part["metadata"]):
             yield f"times of execution are stored under {key!r}"
+
+
+def names_its_language_as_jupyterlab_does(notebook):
+    """JupyterLab completes what is missing; then a notebook that is only opened asks to be saved."""
+    missing = set(IPythonKernel.language_info) - set(notebook["metadata"].get("language_info", {}))
+    if missing:
+        yield f"language_info in the metadata has no {', '.join(sorted(missing))}: run `make book`"
 
 
 def is_small(notebook):
@@ -134,6 +144,7 @@ RULES = (
     ends_without_an_error,
     keeps_no_widget_state,
     keeps_no_times,
+    names_its_language_as_jupyterlab_does,
     is_small,
     has_one_title,
     skips_no_level,
@@ -183,7 +194,7 @@ GOOD: dict[str, Any] = {
         ),
         code("  \n", None),
     ],
-    "metadata": {"kernelspec": {}},
+    "metadata": {"kernelspec": {}, "language_info": LANGUAGE},
     "nbformat": 4,
     "nbformat_minor": 5,
 }
@@ -216,6 +227,10 @@ BREAKS = {
     "a widget view's metadata": (keeps_no_widget_state, in_output(FIGURE, {}, "metadata", WIDGET_VIEW)),
     "JupyterLab's times": (keeps_no_times, in_cell(FIGURE, {}, "metadata", "execution")),
     "an extension's times": (keeps_no_times, in_cell(FIGURE, {}, "metadata", "ExecuteTime")),
+    "a language that is half told": (
+        names_its_language_as_jupyterlab_does,
+        put({"name": "python"}, "metadata", "language_info"),
+    ),
     "a megabyte": (is_small, in_output(FIGURE, "x " * LIMIT, "data", "text/plain")),
     "no title": (has_one_title, in_cell(0, "Text", "source")),
     "two titles": (has_one_title, in_cell(3, "# Another", "source")),

@@ -38,7 +38,7 @@ CELLS = (
     "claim('a.b', 'So.', 'f(), 6.12', lambda: len(scenario.steps) > 0, lambda: not scenario.steps)",
     "on_a_real_kernel('See it.', 'cat /proc/zoneinfo', 'Node 0')",
 )
-WIDGETS = 11
+WIDGETS = 12
 OUTPUTS = "{ include: [['.jp-OutputArea-output']] }"
 
 
@@ -67,8 +67,10 @@ def test_all_widgets_and_all_static_forms(everything, page, lab, watch, theme): 
     assert notebook.errors() == []
     assert notebook.widgets() == WIDGETS
     notebook.wait_for_widgets(WIDGETS)
-    for option in page.locator(".memsim-predict .mod-primary").all():
-        option.click()  # what is said then is part of the page
+    for form in page.locator(".memsim-lesson").all():
+        field = form.locator("input").first
+        field.check() if field.get_attribute("type") == "radio" else field.fill("1")
+        form.locator(".memsim-do").click()  # what is said then is part of the page
     page.wait_for_timeout(500)
     assert violations(page, OUTPUTS) == []
     lab.forget()

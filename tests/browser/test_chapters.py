@@ -35,7 +35,7 @@ SIDES = ("before", "after")
 CONTROLS = (
     ("input[type=checkbox]", "Space"),
     (".widget-slider .noUi-handle", "ArrowRight"),
-    (".memsim-option", "Space"),
+    (".memsim-option input", "Space"),
     ("button:not([disabled])", "Enter"),
     ("input", "1"),
 )
@@ -106,15 +106,9 @@ def shows_what_is_stored(notebook, static):
 def answers_each_prediction(notebook):
     """Commit each with its first option, or a number, which does for words too: by keyboard alone."""
     for prediction in notebook.page.locator(".memsim-predict").all():
-        options = prediction.locator(".memsim-option")
-        if options.count():
-            notebook.focus(options.first)
-            notebook.press("Space")
-        else:
-            notebook.focus(prediction.locator("input"))
-            notebook.press("Control+a", "1")
-        notebook.focus(prediction.locator(".mod-primary"))
-        notebook.press("Enter")
+        options = prediction.locator("input[type=radio]")
+        notebook.focus(prediction.locator("input").first)
+        notebook.press(*(["Space"] if options.count() else ["Control+a", "1"]), "Enter")
         prediction.locator(".memsim-outcome").wait_for()
 
 
@@ -235,13 +229,11 @@ def test_a_prediction_is_made_by_keyboard(open_notebook, page, screenshots):
     notebook = open_notebook(ONE_BLOCK)
     notebook.run_all()
     prediction = page.locator(".memsim-predict").first
-    options = prediction.locator(".memsim-option")
-    notebook.focus(options.first)
-    notebook.press("Tab", "Space")
-    options.nth(1).get_by_text("(chosen)").wait_for()
-    assert page.get_by_text("(chosen)").count() == 1
+    notebook.focus(prediction.locator("input").first)
+    notebook.press("Space", "ArrowDown")
+    assert prediction.locator("input:checked").get_attribute("value") == "32 chunks of 1,024 pages"
     assert prediction.locator(".memsim-outcome").count() == 0
-    notebook.press(*["Tab"] * (options.count() - 1), "Enter")
+    notebook.press("Tab", "Enter")
     prediction.locator(".memsim-outcome").wait_for()
     outcome = prediction.locator(".memsim-outcome").text_content()
     assert "You predicted: 32 chunks of 1,024 pages" in outcome

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import gzip
 import json
 import re
@@ -18,7 +19,11 @@ import html5lib
 import pytest
 
 from book.site.address import binder, repository
-from tests.book.reading import BOOK, NOTEBOOKS, cells
+from book.site.build import without_views
+from book.site.live import QUESTIONS, called
+from memsim.lesson import answer
+from memsim.lesson.live import WIDGET_VIEW
+from tests.book.reading import BOOK, NOTEBOOKS, cells, code, joined
 
 from .test_export import violations
 
@@ -290,6 +295,47 @@ def test_a_page_of_the_site_keeps_nobody_out(name, page, visit):
     page.emulate_media(color_scheme="dark")
     dark = page.evaluate("axe.run(document, { runOnly: ['color-contrast'] })")
     assert [each["nodes"] for each in dark["violations"]] == []
+
+
+def test_the_questions_of_every_page_live(page, visit):
+    """Their number is that of the calls; none shows an error in place of an answer."""
+    for path in NOTEBOOKS:
+        notebook = json.loads(path.read_text(encoding="utf-8"))
+        statements = [ast.parse(joined(cell["source"])).body[-1:] for cell in cells(notebook, "code")]
+        asked = sum(called(statement) in QUESTIONS for body in statements for statement in body)
+        visit("index.html" if path.stem == "00-welcome" else f"{path.stem}.html")
+        assert page.locator(".memsim-lesson").count() == asked, path.stem
+        errors = page.locator("[data-memsim-live*='error']").count()
+        assert errors == 0, path.stem
+
+
+def test_a_question_is_answered_without_a_kernel(page, visit):
+    visit("01-one-block-comes-online.html")
+    first = page.locator(".memsim-predict").first
+    first.locator("input").first.focus()
+    page.keyboard.press("Space")
+    page.keyboard.press("Enter")
+    first.get_by_text("The simulator says: 32 chunks of 1,024 pages").wait_for()
+    recall = page.locator(".memsim-quiz").nth(1)
+    recall.get_by_label("512").check()
+    page.keyboard.press("Enter")
+    recall.locator("em").get_by_text("store").wait_for()
+    visit("05-the-buddy-allocator.html")
+    problem = page.locator(".memsim-ask").first
+    problem.get_by_role("button", name="Another problem").click()
+    problem.get_by_text("Problem split, seed 6.").wait_for()
+    problem.get_by_role("button", name="Show the answers").click()
+    shown = [str(told) for told in problem.locator("input").evaluate_all("all => all.map(one => one.value)")]
+    assert shown == [", ".join(value) for value in answer("split", seed=6).answers().values()]
+
+
+def test_after_reading_in_jupyterlab_the_stored_forms_are_what_is_built_from():
+    view = {WIDGET_VIEW: {"model_id": "gone"}}
+    read = {"cells": [code("quiz()", 1, {"text/html": "<p>", **view})]}
+    read["cells"][0]["outputs"][0]["metadata"] = dict(view)
+    without_views(read)
+    assert read["cells"][0]["outputs"][0]["data"] == {"text/html": "<p>"}
+    assert read["cells"][0]["outputs"][0]["metadata"] == {}
 
 
 def test_without_scripts_the_stored_output_is_there(chromium, address):

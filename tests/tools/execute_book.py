@@ -16,12 +16,12 @@ import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
+from tests.tools.notebooks import KERNELSPEC, LANGUAGE
+
 BOOK = Path(__file__).resolve().parents[2] / "book"
 GUIDE = BOOK.parent / "exercises" / "instructor-guide.ipynb"
 CELL_TIMEOUT_S = 600
 OUTPUT_TIMEOUT_S = 60
-KERNELSPEC = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
-LANGUAGE = {"name": "python"}
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 CHANGING_METADATA = ("execution", "ExecuteTime", "widgets", "trusted")
 

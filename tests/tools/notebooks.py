@@ -9,7 +9,17 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 KERNELSPEC = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
-LANGUAGE = {"name": "python"}
+# As JupyterLab completes it: otherwise a notebook that is only opened would be a changed one. The version is
+# that of the Python that the book is made with; another Python of a reader's changes it still.
+LANGUAGE = {
+    "codemirror_mode": {"name": "ipython", "version": 3},
+    "file_extension": ".py",
+    "mimetype": "text/x-python",
+    "name": "python",
+    "nbconvert_exporter": "python",
+    "pygments_lexer": "ipython3",
+    "version": "3.11.7",
+}
 
 
 def prose(name: str, text: str) -> dict[str, Any]:

@@ -9,8 +9,10 @@ import pytest
 
 from memsim.cli import main
 from memsim.lesson import LessonError, answer, ask
+from memsim.lesson.live import LiveQuestion
 from memsim.lesson.problems import KINDS
 from memsim.lesson.problems.draw import Draw
+from memsim.lesson.problems.problem import Asked
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -25,6 +27,7 @@ def test_ask_shows_question_marks_and_answer_the_same_with_values(kind):
         bundle = problem._repr_mimebundle_()
         assert bundle["text/plain"] == repr(problem)
         assert bundle["text/html"].count("<li>") == len(values)
+        assert ("application/vnd.jupyter.widget-view+json" in bundle) is (problem is asked)
     assert f'answer("{kind}", seed=3)' in repr(asked)
     assert f'ask("{kind}", seed=4)' in repr(answered)
     assert asked.task.rule in repr(answered)
@@ -39,6 +42,32 @@ def test_what_is_asked_does_not_hold_the_answer(kind):
         assert [line for line in lines if line.endswith(": ?")] == [
             f"  {each}: ?" for each in asked.task.wanted
         ]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_instruction_works_as_it_is_printed(kind):
+    """In a notebook that has imported nothing of it."""
+    instruction = repr(ask(kind, seed=3)).splitlines()[-1].removeprefix("On paper first. Then: ")
+    *statements, last = instruction.split("; ")
+    names = {}
+    exec("\n".join(statements), names)  # noqa: S102 (what a reader types)
+    assert repr(eval(last, names)) == repr(answer(kind, seed=3))  # noqa: S307
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_browser_is_told_the_answers_only_when_it_asks(kind):
+    shown = Asked(ask(kind, seed=3))
+    widget = LiveQuestion(shown.now.spec(), shown.heard)
+    assert "outcome" not in widget.spec
+    assert widget.outcome == {}
+    widget.commitment = {"seed": 3, "number": 1}
+    answers = answer(kind, seed=3).answers()
+    assert widget.outcome["answers"] == [
+        list(value) if isinstance(value, tuple) else str(value) for value in answers.values()
+    ]
+    widget.commitment = {"another": 4, "number": 2}
+    assert widget.spec == ask(kind, seed=4).spec()
+    assert widget.outcome["seed"] == 3  # of the problem before; the browser compares
 
 
 def test_names_and_signs_are_escaped_and_set_as_code():

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import importlib.util
 import textwrap
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from memsim.errors import MemsimError
 from memsim.lesson.markup import box, inline, paragraph, preformatted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from memsim.lesson.live import LiveQuestion
 
 Answer = int | str | tuple[str, ...]
 """A number, a word, or a list of words in order."""
@@ -52,6 +56,8 @@ class Problem:
     seed: int
     task: Task
     solved: bool = False
+    draw: Callable[[int], Problem] | None = field(default=None, compare=False)
+    """Draws another problem of the kind from a seed."""
 
     def answers(self) -> dict[str, Answer]:
         """Return the answer to each line that is asked for, found by running the simulator."""
@@ -70,11 +76,53 @@ class Problem:
             f"<li>{inline(label)}: <strong>{inline(value)}</strong></li>" for label, value in self._lines()
         )
         given = [paragraph(self.task.question)] + [preformatted(self.task.table)] * bool(self.task.table)
-        end = f"<p><small>{inline(self._end())}</small></p>"
-        return box("memsim-problem", paragraph("", f"{self._title()}."), *given, f"<ul>{items}</ul>", end)
+        text, colon, code = self._end().partition(": ")
+        end = f"<p><small>{inline(f'{text}{colon}`{code}`')}</small></p>"
+        return box(
+            f"memsim-{'problem' if self.solved else 'static'}",
+            paragraph("", f"{self._title()}."),
+            *given,
+            f"<ul>{items}</ul>",
+            end,
+        )
 
-    def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
-        return {"text/plain": repr(self), "text/html": self.html()}
+    def spec(self) -> dict[str, Any]:
+        """Return what the browser needs to ask; the answers are no part of it."""
+        return {
+            "kind": "ask",
+            "title": self._title(),
+            "seed": self.seed,
+            "question": inline(self.task.question),
+            "table": preformatted(self.task.table) if self.task.table else "",
+            "lines": [inline(label) for label in self.task.wanted],
+            "rule": inline(self.task.rule),
+        }
+
+    def spec_without_a_kernel(self) -> dict[str, Any]:
+        """Return what a page without a kernel needs, the answers included."""
+        return self.spec() | {"outcome": self.told()}
+
+    def told(self) -> dict[str, Any]:
+        """Return the answers, or why there are none, as the browser is told them."""
+        try:
+            answers = [
+                list(value) if isinstance(value, tuple) else str(value) for value in self.answers().values()
+            ]
+        except MemsimError as error:
+            return {"seed": self.seed, "error": inline(str(error))}
+        return {"seed": self.seed, "answers": answers}
+
+    def _repr_mimebundle_(self, **_: object) -> dict[str, Any]:
+        forms = {"text/plain": repr(self), "text/html": self.html()}
+        return forms if self.solved else forms | self._live()
+
+    def _live(self) -> dict[str, Any]:
+        """Return the live form, where widgets are installed."""
+        if importlib.util.find_spec("anywidget") is None:
+            return {}
+        from memsim.lesson.live import LiveQuestion  # noqa: PLC0415 (terminals do without widgets)
+
+        return LiveQuestion(self.spec(), Asked(self).heard).view
 
     def _title(self) -> str:
         return f"{'Answer to problem' if self.solved else 'Problem'} {self.kind}, seed {self.seed}"
@@ -88,7 +136,30 @@ class Problem:
         if self.solved:
             again = f'ask("{self.kind}", seed={self.seed + 1})'
             return f"Decided by {self.task.rule}. Another: {again}"
-        return f'On paper first. Then: answer("{self.kind}", seed={self.seed})'
+        how = f'from memsim.lesson import answer; answer("{self.kind}", seed={self.seed})'
+        return f"On paper first. Then: {how}"
+
+
+class Asked:
+    """The problem that a widget asks now.
+
+    Attributes
+    ----------
+    now
+        The problem.
+    """
+
+    def __init__(self, first: Problem) -> None:
+        """Begin with one."""
+        self.now = first
+
+    def heard(self, widget: LiveQuestion, commitment: dict[str, Any]) -> None:
+        """Solve the problem, or draw another one."""
+        if "another" in commitment and self.now.draw is not None:
+            self.now = self.now.draw(int(commitment["another"]))
+            widget.spec = self.now.spec()
+        else:
+            widget.outcome = self.now.told() | {"number": commitment.get("number", 0)}
 
 
 def _wrapped(text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from memsim.lesson.errors import LessonError
@@ -74,4 +75,4 @@ def problem(kind: str | None, seed: int) -> Problem:
     if isinstance(seed, bool) or not isinstance(seed, int):
         msg = f"a seed is a whole number, not {seed!r}"
         raise LessonError(msg)
-    return Problem(kind, seed, KINDS[kind](Draw(f"{kind}/{seed}")))
+    return Problem(kind, seed, KINDS[kind](Draw(f"{kind}/{seed}")), draw=partial(problem, kind))

@@ -1,0 +1,56 @@
+"""The widget behind a question: what is asked goes to the browser once, the answer when it is wanted.
+
+Left out: how it looks and what it does with keys; that is ``static/question.js``, which runs without a kernel
+as well.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import anywidget
+import traitlets
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+STATIC = Path(__file__).with_name("static")
+WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+
+
+class LiveQuestion(anywidget.AnyWidget):
+    """A question in the browser.
+
+    Attributes
+    ----------
+    spec
+        What is asked, and every explanation.
+    earlier
+        What was predicted on an earlier run, as HTML.
+    commitment
+        What the reader committed to; set by the browser.
+    outcome
+        What the simulator says to that.
+    """
+
+    _esm = STATIC / "question.js"
+    _css = STATIC / "question.css"
+
+    spec = traitlets.Dict().tag(sync=True)
+    earlier = traitlets.Unicode().tag(sync=True)
+    commitment = traitlets.Dict().tag(sync=True)
+    outcome = traitlets.Dict().tag(sync=True)
+
+    def __init__(
+        self, spec: dict[str, Any], heard: Callable[[LiveQuestion, dict[str, Any]], None] | None = None
+    ) -> None:
+        """Show ``spec``; ``heard`` is called with each commitment."""
+        super().__init__(spec=spec)
+        if heard is not None:
+            self.observe(lambda change: heard(self, change["new"]), "commitment")
+
+    @property
+    def view(self) -> dict[str, Any]:
+        """What a front end needs to show the widget."""
+        return {WIDGET_VIEW: {"version_major": 2, "version_minor": 1, "model_id": self.model_id}}

@@ -1,0 +1,32 @@
+"""What nbconvert makes of a chapter with the settings of the book: no answer above its question."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from nbconvert import HTMLExporter, MarkdownExporter, SlidesExporter
+from traitlets.config import Config
+
+from .reading import BOOK, CHAPTERS, cells, joined, source, tags
+
+SETTINGS = json.loads((BOOK / "jupyter_nbconvert_config.json").read_text(encoding="utf-8"))
+EXPORTERS = (HTMLExporter, MarkdownExporter, SlidesExporter)
+
+
+@pytest.mark.parametrize("exporter", EXPORTERS, ids=lambda exporter: exporter.__name__)
+def test_no_export_shows_the_code_that_gives_an_answer_away(exporter):
+    path = CHAPTERS[1]
+    hidden = [
+        cell
+        for cell in cells(json.loads(path.read_text(encoding="utf-8")), "code")
+        if "hide-input" in tags(cell)
+    ]
+    with_settings, _ = exporter(config=Config(SETTINGS)).from_filename(str(path))
+    without, _ = exporter().from_filename(str(path))
+    assert hidden
+    assert "correct=" in source(hidden[0])
+    for page, shown in ((with_settings, False), (without, True)):
+        assert ("correct" in page) is shown, "the settings make the difference"
+    question = joined(hidden[0]["outputs"][0]["data"]["text/plain"]).splitlines()[1].removeprefix("  ( ) ")
+    assert question in with_settings
