@@ -6,12 +6,16 @@ Fixtures live in ``tests/conftest.py``. This file stands at the top so that it a
 from __future__ import annotations
 
 import os
-from pathlib import Path
-from typing import Any
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-ROOT = Path(__file__).parent
+from memsim.lesson.chapters import listed_claims
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 OUTPUT_TIMEOUT_S = 120
 """How long a notebook's kernel may take to report what a cell printed; nbval allows 5 s and has no option."""
 RERUN = ("tests/attacks/", "tests/binder/", "tests/browser/", "tests/exercises/")
@@ -22,20 +26,19 @@ LONGEST_FIRST = (
     "book/14",
     "tests/attacks/",
     "tests/packaging/",
-    "tests/book/test_claims.py",
     "book/",
     "tests/property/",
     "tests/fidelity/",
     "",  # all others
 )
 APART = {
-    "tests/book/test_claims.py",
     "tests/browser/test_chapters.py",
     "tests/browser/test_labs.py",
     "tests/exercises/test_seeds.py",
     "tests/fidelity/test_mutations.py",
 }
 """Files of long tests that share nothing: each test may run in another worker."""
+CLAIMS = "from tests.book.claims import check_claims\ncheck_claims({!r}, globals())"
 _SLOW = pytest.StashKey[int]()
 
 
@@ -63,6 +66,21 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
     config.option.loadscopereorder = False  # the order is that of the collection, the longest first
     return ByFile(config, log)
+
+
+def pytest_collectstart(collector: pytest.Collector) -> None:
+    """Let the kernel that has run a notebook check its claims too, in a cell of our own at the end."""
+    if type(collector).__name__ != "IPyNbFile" or not listed_claims(collector.path):
+        return
+    collect = collector.collect
+
+    def with_claims() -> Iterator[pytest.Item]:
+        *cells, last = collect()
+        cell = type(last.cell)(source=CLAIMS.format(collector.path.name), execution_count=None, outputs=[])
+        made = {"cell_num": last.cell_num + 1, "cell": cell, "options": defaultdict(bool)}
+        yield from (*cells, last, type(last).from_parent(collector, name="the claims", **made))
+
+    collector.collect = with_claims  # type: ignore[method-assign]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
