@@ -74,6 +74,7 @@ book: $(VENV)/.ready
 	@echo "Collecting glossary and atlas, and executing the book's notebooks."
 	@$(BIN)/python -m tests.tools.glossary
 	@$(BIN)/python -m tests.tools.atlas
+	@$(BIN)/python -m tests.tools.opening
 	@$(IN_VENV) $(OWN_STATE) python tests/tools/execute_book.py
 
 bench: $(VENV)/.ready
