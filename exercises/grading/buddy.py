@@ -10,7 +10,7 @@ from memsim import Machine
 from memsim.grading import Assignment, Question, Wrong
 from memsim.linux.include.layout import MAX_PAGE_ORDER, PAGES_PER_SECTION
 from memsim.linux.include.mmzone import MigrateType
-from memsim.linux.mm.page_alloc.watermarks import init_per_zone_wmark_min, min_free_kbytes
+from memsim.linux.mm.page_alloc.watermarks import calculate_min_free_kbytes, init_per_zone_wmark_min
 
 BLOCK = PAGES_PER_SECTION
 START = 32 * BLOCK
@@ -376,13 +376,13 @@ after_fallback = Question(
 
 @cache
 def marks_of(release, normal, movable):
-    """Return min_free_kbytes, and min, low and high of the two zones that it gives."""
+    """Return calculate_min_free_kbytes, and min, low and high of the two zones that it gives."""
     machine = Machine(ram=[(START, normal)], release=release)
     for number in range(movable // BLOCK):
         block = (START + normal) // BLOCK + number
         machine.add_memory(block * BLOCK, BLOCK)
         machine.online(block, "online_movable")
-    kbytes = min_free_kbytes(machine.kernel)
+    kbytes = calculate_min_free_kbytes(machine.kernel)
     init_per_zone_wmark_min(machine.kernel)
     return kbytes, {name: list(machine.zone(name).watermark[:3]) for name in ("Normal", "Movable")}
 
@@ -436,7 +436,7 @@ watermarks = Question(
     wrong=[
         Wrong(
             "one_formula_for_all_kernels",
-            """def watermarks(release, min_free_kbytes, normal, movable):
+            """def watermarks(release, calculate_min_free_kbytes, normal, movable):
     pages_min, marks = min_free_kbytes // 4, {}
     for name, managed in (("Normal", normal), ("Movable", movable)):
         share = pages_min * managed // (normal + movable)
@@ -449,7 +449,7 @@ watermarks = Question(
         ),
         Wrong(
             "movable_was_always_apart",
-            """def watermarks(release, min_free_kbytes, normal, movable):
+            """def watermarks(release, calculate_min_free_kbytes, normal, movable):
     pages_min, marks = min_free_kbytes // 4, {}
     for name, managed in (("Normal", normal), ("Movable", movable)):
         share = pages_min * managed // normal
@@ -463,7 +463,7 @@ watermarks = Question(
         ),
         Wrong(
             "the_step_is_a_quarter_of_min",
-            """def watermarks(release, min_free_kbytes, normal, movable):
+            """def watermarks(release, calculate_min_free_kbytes, normal, movable):
     pages_min, marks = min_free_kbytes // 4, {}
     all_pages = normal + movable if release == "6.1" else normal
     for name, managed in (("Normal", normal), ("Movable", movable)):

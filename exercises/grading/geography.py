@@ -8,12 +8,8 @@ from functools import cache
 
 from memsim import Machine
 from memsim.grading import Assignment, Question, Wrong
-from memsim.linux.include.layout import (
-    PAGES_PER_SECTION,
-    pageblock_start_pfn,
-    pfn_to_section_nr,
-    probe_memory_block_size,
-)
+from memsim.linux.arch.x86.mm.init_64 import probe_memory_block_size
+from memsim.linux.include.layout import PAGES_PER_SECTION, pageblock_start_pfn, pfn_to_section_nr
 
 BLOCK = PAGES_PER_SECTION
 START = 32 * BLOCK

@@ -10,7 +10,7 @@ from functools import cache
 from memsim import Machine
 from memsim.errors import KernelError
 from memsim.grading import Assignment, Question, Wrong
-from memsim.linux.drivers.base.memory.notifier import NOTIFY_BAD
+from memsim.linux.include.notifier import NOTIFY_BAD
 from memsim.linux.include.page_flags import PageFlag, PageType
 
 START, BLOCK = 0x100000, 32768

@@ -15,7 +15,7 @@ from memsim.linux.include.mmzone import MigrateType, ZoneType
 from memsim.linux.include.page_flags import PageType
 from memsim.linux.mm.mm_init import memmap_init_range
 from memsim.linux.mm.page_alloc.buddy import MEMINIT_EARLY, MEMINIT_HOTPLUG
-from memsim.linux.mm.page_isolation import find_large_buddy
+from memsim.linux.mm.page_alloc.isolation import find_large_buddy
 from memsim.walkers import vmcoreinfo
 from memsim.walkers.subject import signed
 

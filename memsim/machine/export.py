@@ -21,10 +21,10 @@ from memsim.errors import MemsimError
 from memsim.linux.drivers.base.memory.blocks import ONLINE_TYPES, MemoryBlock
 from memsim.linux.fs.proc import (
     buddyinfo,
+    get_max_dump_pfn,
     iomem,
     kpagecount,
     kpageflags,
-    max_dump_pfn,
     pagetypeinfo,
     zoneinfo,
 )
@@ -172,7 +172,7 @@ def write_proc(kernel: Kernel, proc: Path) -> None:
     """Write the files of /proc."""
     files = (meminfo, zoneinfo, buddyinfo, pagetypeinfo, iomem)
     write_files(proc, {file.__name__: file(kernel) for file in files})
-    end = max_dump_pfn(kernel)
+    end = get_max_dump_pfn(kernel)
     with (proc / "kpageflags").open("wb") as out:
         for pfn in range(0, end, PAGES_PER_SECTION):
             out.write(kpageflags(kernel, pfn, PAGES_PER_SECTION).tobytes())

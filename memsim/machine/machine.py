@@ -19,16 +19,12 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, cast
 
 from memsim.errors import KernelError
 from memsim.fast.page_alloc import __free_pages, alloc_pages
+from memsim.linux.arch.x86.mm.init_64 import probe_memory_block_size
 from memsim.linux.drivers import DEVICE_KINDS
-from memsim.linux.drivers.base.memory.blocks import (
-    MemoryBlock,
-    boot_memory_blocks,
-    device_offline,
-    device_online,
-    find_memory_block,
-)
+from memsim.linux.drivers.base.memory.blocks import MemoryBlock, find_memory_block, memory_dev_init
 from memsim.linux.drivers.base.memory.notifier import register_memory_notifier
-from memsim.linux.include.layout import PAGE_SHIFT, id_ranges, probe_memory_block_size
+from memsim.linux.drivers.base.memory.sysfs import state_store
+from memsim.linux.include.layout import PAGE_SHIFT, id_ranges
 from memsim.linux.include.mmzone import MigrateType, Zone, ZoneType
 from memsim.linux.include.page_flags import PageFlag
 from memsim.linux.init.main import start_kernel
@@ -162,7 +158,7 @@ class Machine:
         if record:
             self.record()
         start_kernel(self.kernel, ram, reserved)
-        boot_memory_blocks(self.kernel)
+        memory_dev_init(self.kernel)
         self.devices: dict[str, Any] = {
             spec["name"]: DEVICE_KINDS[spec["kind"]].make(self.kernel, dict(spec)) for spec in devices
         }
@@ -282,7 +278,7 @@ class Machine:
         KernelError: what :func:`memsim.linux.drivers.base.memory.blocks.memory_block_online` fails with.
         """
         check_online_type(online_type)
-        return device_online(self.kernel, self.block(block_id), online_type)
+        return state_store(self.kernel, self.block(block_id), online_type)
 
     @_then_devices_run
     def offline(self, block_id: int | str, *, patience: int = DEFAULT_PATIENCE) -> bool:
@@ -292,7 +288,7 @@ class Machine:
         kernel itself would try for ever.
         """
         with self._losing_patience_after(patience):
-            return device_offline(self.kernel, self.block(block_id))
+            return state_store(self.kernel, self.block(block_id), "offline")
 
     @_then_devices_run
     def offline_and_remove_memory(

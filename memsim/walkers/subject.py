@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 from memsim.linux.include.layout import PFN_SECTION_SHIFT, VMEMMAP_PAGES_PER_SECTION
 from memsim.linux.include.mmzone import ZoneType
 from memsim.linux.include.page_flags import FLAG_BITS, PageFlag, PageType
-from memsim.linux.kernel.resource import pfn_section_valid
-from memsim.linux.mm.page_alloc.buddy import check_pages_enabled
-from memsim.linux.mm.page_isolation import find_large_buddy
+from memsim.linux.mm.memory_hotplug.online_page import pfn_to_online_page
+from memsim.linux.mm.page_alloc.buddy import is_check_pages_enabled
+from memsim.linux.mm.page_alloc.isolation import find_large_buddy
 from memsim.patch import Hunk
 from memsim.state.section import POISON_FLAGS
 
@@ -77,8 +77,7 @@ class Subject:
     @cached_property
     def online(self) -> bool:
         """``pfn_to_online_page()`` finds a page."""
-        found = self.kernel.memmap.pfn_to_online_page(self.pfn) is not None
-        return found and pfn_section_valid(self.kernel, self.pfn)
+        return pfn_to_online_page(self.kernel, self.pfn)
 
     @cached_property
     def free_head(self) -> int | None:
@@ -240,7 +239,7 @@ RESERVED_DEBUG = Question(
     lambda s: s.kernel.debug_vm and s.has(PageFlag.RESERVED),
 )
 CHECKS_OFF = Question(
-    "this kernel does not check pages that are freed", lambda s: not check_pages_enabled(s.kernel)
+    "this kernel does not check pages that are freed", lambda s: not is_check_pages_enabled(s.kernel)
 )
 FLAGS_UNCHECKED = Question(
     "this kernel clears the flags of single pages before it checks them (6.1 without CONFIG_DEBUG_VM)",

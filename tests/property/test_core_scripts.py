@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from memsim import AFTER, BEFORE, Machine
 from memsim.errors import KernelError
-from memsim.linux.drivers.base.memory.notifier import NOTIFY_BAD
 from memsim.linux.include.mmzone import Zone
+from memsim.linux.include.notifier import NOTIFY_BAD
 from memsim.linux.mm import page_isolation
 from memsim.linux.mm.memory_hotplug import online as memory_hotplug
 from memsim.linux.mm.page_alloc import buddy as page_alloc

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from memsim.errors import KernelError
-from memsim.linux.drivers.base.memory.notifier import NOTIFY_BAD
 from memsim.linux.include.mmzone import MigrateType
+from memsim.linux.include.notifier import NOTIFY_BAD
 from memsim.machine.machine import Machine
 from memsim.patch import AFTER, BEFORE
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from memsim.errors import KernelError
-from memsim.linux.drivers.base.memory.notifier import NOTIFY_BAD
+from memsim.linux.include.notifier import NOTIFY_BAD
 from memsim.machine.machine import Machine
 from memsim.patch import AFTER, BEFORE, Hunk, Patch
 

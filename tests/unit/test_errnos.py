@@ -7,7 +7,7 @@ import pytest
 
 from memsim import AFTER, BEFORE, Machine
 from memsim.errors import KernelError
-from memsim.linux.drivers.base.memory.notifier import NOTIFY_BAD, notifier_from_errno
+from memsim.linux.include.notifier import NOTIFY_BAD, notifier_from_errno
 from memsim.linux.include.page_flags import PageFlag
 from memsim.linux.mm.memory_hotplug.add import add_memory
 from memsim.linux.mm.memory_hotplug.online import restore_online_page_callback, set_online_page_callback

@@ -8,13 +8,13 @@ import pytest
 
 from memsim import AFTER, BEFORE, Hunk, Machine, Patch
 from memsim.errors import KernelError
-from memsim.linux.drivers.base.memory.notifier import NOTIFY_OK
 from memsim.linux.drivers.hv.hv_balloon.region import hv_bring_pgs_online
 from memsim.linux.drivers.virtio.virtio_mem.pages import (
     virtio_mem_fake_offline,
     virtio_mem_fake_offline_going_offline,
 )
 from memsim.linux.drivers.virtio.virtio_mem.sbm import virtio_mem_sbm_unplug_sb_online
+from memsim.linux.include.notifier import NOTIFY_OK
 from memsim.linux.include.page_flags import PageFlag
 from memsim.linux.mm.memory_hotplug.online import generic_online_page, set_online_page_callback
 

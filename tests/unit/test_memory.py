@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from memsim.errors import KernelError
-from memsim.linux.drivers.base.memory.notifier import NOTIFY_BAD
+from memsim.linux.include.notifier import NOTIFY_BAD
 from memsim.machine.machine import Machine
 
 P, N = 0x100000, 32768

@@ -8,8 +8,8 @@ from __future__ import annotations
 import pytest
 
 from memsim.errors import BadPage, KernelError
-from memsim.linux.drivers.base.memory.notifier import NOTIFY_BAD
 from memsim.linux.include.mmzone import MigrateType, ZoneType
+from memsim.linux.include.notifier import NOTIFY_BAD
 from memsim.linux.include.page_flags import PageFlag, PageType
 from memsim.linux.mm.memory_hotplug.online import (
     generic_online_page,

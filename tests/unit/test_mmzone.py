@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from memsim.linux.include.mmzone import FALLBACKS, MigrateType, Zone, ZoneType, migratetype_is_mergeable
-from memsim.linux.mm.page_alloc.rmqueue import head_of
+from memsim.linux.mm.page_alloc.rmqueue import get_page_from_free_area
 
 UNMOVABLE, MOVABLE, RECLAIMABLE = MigrateType.UNMOVABLE, MigrateType.MOVABLE, MigrateType.RECLAIMABLE
 
@@ -40,7 +40,7 @@ def test_what_is_added_is_taken_next_and_what_is_added_at_the_tail_is_taken_last
     zone.add_to_free_list_tail(30, 0, MOVABLE)
     taken = []
     while zone.nr_free(0):
-        taken.append(head_of(zone.free_area[0][MOVABLE], None))
+        taken.append(get_page_from_free_area(zone.free_area[0][MOVABLE], None))
         zone.del_from_free_list(taken[-1], 0, MOVABLE)
     assert taken == [20, 10, 30]
 

@@ -6,15 +6,17 @@ import pytest
 
 from memsim.errors import KernelError
 from memsim.linux.drivers.base.memory.notifier import (
+    memory_notify,
+    register_memory_notifier,
+    unregister_memory_notifier,
+)
+from memsim.linux.include.notifier import (
     NOTIFY_BAD,
     NOTIFY_DONE,
     NOTIFY_OK,
     NOTIFY_STOP_MASK,
-    memory_notify,
     notifier_from_errno,
     notifier_to_errno,
-    register_memory_notifier,
-    unregister_memory_notifier,
 )
 from memsim.machine.machine import Machine
 

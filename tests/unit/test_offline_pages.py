@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from memsim.errors import BadPage, KernelError
-from memsim.linux.drivers.base.memory.notifier import NOTIFY_BAD
 from memsim.linux.include.mmzone import MigrateType, ZoneType
+from memsim.linux.include.notifier import NOTIFY_BAD
 from memsim.linux.include.page_flags import PageFlag
 from memsim.linux.mm.memory_hotplug.offline import do_migrate_range, offline_pages
 from memsim.linux.mm.memory_hotplug.online import generic_online_page, set_online_page_callback

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from memsim import BEFORE, Machine
 from memsim.linux.fs.proc import (
     buddyinfo,
+    get_max_dump_pfn,
     iomem,
     kpagecount,
     kpageflags,
-    max_dump_pfn,
     pagetypeinfo,
     zoneinfo,
 )
@@ -160,9 +160,9 @@ def test_device_memory_is_nopage_and_does_not_lengthen_the_file(boot):
     machine = boot()
     machine.memremap_pages(START, PAGES)
     assert set(words(machine, START, PAGES)) == {NOPAGE}
-    assert max_dump_pfn(machine.kernel) == RAM
+    assert get_max_dump_pfn(machine.kernel) == RAM
     machine.add_memory(2 * START, PAGES)
-    assert max_dump_pfn(machine.kernel) == 2 * START + PAGES
+    assert get_max_dump_pfn(machine.kernel) == 2 * START + PAGES
 
 
 def test_isolated_free_pages_are_still_buddy(boot):
@@ -186,7 +186,7 @@ def test_a_hole_in_boot_memory_is_reserved_near_ram_and_absent_farther_off(boot)
     assert words(machine, PAGES + 999, 2) == [BUDDY, RESERVED]
     assert set(words(machine, PAGES + 1000, 24)) == {RESERVED}
     assert set(words(machine, PAGES + 1024, PAGES - 1024)) == {NOPAGE}
-    assert max_dump_pfn(machine.kernel) == 2 * PAGES
+    assert get_max_dump_pfn(machine.kernel) == 2 * PAGES
 
 
 def test_a_hole_before_ram_ends_where_its_sub_section_begins(boot):

@@ -8,7 +8,7 @@ from importlib import resources
 import pytest
 
 from memsim.errors import BadObservation, BadScenario, KernelError, MemsimError, errno_number
-from memsim.linux.drivers.base.memory.notifier import NOTIFY_BAD
+from memsim.linux.include.notifier import NOTIFY_BAD
 from memsim.machine.machine import Machine
 from memsim.recordings.observation import Observation
 from memsim.recordings.replay import replay

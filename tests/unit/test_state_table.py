@@ -8,7 +8,7 @@ import pytest
 
 from memsim import AFTER, BEFORE, Machine
 from memsim.errors import KernelError
-from memsim.linux.drivers.base.memory.notifier import NOTIFY_BAD
+from memsim.linux.include.notifier import NOTIFY_BAD
 from memsim.linux.include.page_flags import PageFlag
 
 from .state_table import columns, rows

@@ -7,8 +7,8 @@ import random
 import pytest
 
 from memsim.errors import KernelError
-from memsim.linux.drivers.base.memory.notifier import NOTIFY_BAD
 from memsim.linux.include.mmzone import MigrateType, ZoneType
+from memsim.linux.include.notifier import NOTIFY_BAD
 from memsim.linux.include.page_flags import MANAGED, PageFlag, PageType
 from memsim.linux.mm.memory_hotplug import online as memory_hotplug
 from memsim.machine.machine import Machine

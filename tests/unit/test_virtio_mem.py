@@ -4,8 +4,8 @@ import pytest
 
 from memsim import AFTER, BEFORE, Hunk, Machine, Patch
 from memsim.errors import KernelError, MemsimError
-from memsim.linux.drivers.base.memory.notifier import NOTIFY_BAD
 from memsim.linux.drivers.virtio.virtio_mem.state import BbState, MbState
+from memsim.linux.include.notifier import NOTIFY_BAD
 from memsim.linux.include.page_flags import PageFlag
 from memsim.linux.mm.memory_hotplug.online import set_online_page_callback
 

@@ -10,7 +10,7 @@ from memsim.linux.include.layout import PAGES_PER_SECTION
 from memsim.linux.include.mmzone import MigrateType
 from memsim.linux.mm.page_alloc.api import __free_pages as free_pages
 from memsim.linux.mm.page_alloc.api import alloc_pages
-from memsim.linux.mm.page_alloc.watermarks import min_free_kbytes
+from memsim.linux.mm.page_alloc.watermarks import calculate_min_free_kbytes
 from memsim.machine.machine import Machine
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def watermarks(draw: Draw) -> Task:
     for block in range(BLOCK, BLOCK + added):
         machine.add_memory(block * PAGES_PER_SECTION, PAGES_PER_SECTION)
         # What the onlining computes with: its own new watermarks are not in it yet.
-        used = min_free_kbytes(machine.kernel)
+        used = calculate_min_free_kbytes(machine.kernel)
         machine.online(block, "online_movable")
     managed = {name: machine.zone(name).managed_pages for name in ("DMA", "DMA32", "Movable")}
 

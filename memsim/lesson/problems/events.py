@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from memsim.errors import KernelError
 from memsim.lesson.problems.machines import BLOCK, SIDES, START, with_hyper_v, with_virtio_mem, with_xen
 from memsim.lesson.problems.problem import Answer, Task
-from memsim.linux.drivers.base.memory.notifier import NOTIFY_BAD, NOTIFY_OK, notifier_from_errno
 from memsim.linux.include.layout import PAGES_PER_SECTION
+from memsim.linux.include.notifier import NOTIFY_BAD, NOTIFY_OK, notifier_from_errno
 from memsim.machine.machine import Machine
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from memsim.errors import KernelError
 from memsim.lesson.problems.machines import BLOCK, SIDES, START, count_type, with_virtio_mem
 from memsim.lesson.problems.problem import Answer, Task
-from memsim.linux.drivers.base.memory.notifier import NOTIFY_BAD, NOTIFY_OK
 from memsim.linux.include.layout import PAGES_PER_SECTION
+from memsim.linux.include.notifier import NOTIFY_BAD, NOTIFY_OK
 from memsim.linux.include.page_flags import PageType
 from memsim.machine.machine import Machine
 

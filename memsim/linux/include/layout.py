@@ -43,9 +43,6 @@ MAX_PHYSMEM_PFN = 1 << 46 - PAGE_SHIFT
 MAX_DMA_PFN = 16 << 20 >> PAGE_SHIFT
 MAX_DMA32_PFN = 4 << 30 >> PAGE_SHIFT
 
-_BOOT_MEM_FOR_LARGE_BLOCKS = 64 << 30 >> PAGE_SHIFT
-_MAX_BLOCK_PAGES = 2 << 30 >> PAGE_SHIFT
-
 
 def pfn_to_section_nr(pfn: int) -> int:
     """Return the number of the section that holds ``pfn``.
@@ -91,6 +88,15 @@ def naturally_aligned_order(pfn: int) -> int:
     return min(MAX_PAGE_ORDER, count_trailing_zeros(pfn)) if pfn else MAX_PAGE_ORDER
 
 
+def vmemmap_pages(nr_pages: int) -> int:
+    """Return how many pages hold the struct pages of ``nr_pages``.
+
+    >>> vmemmap_pages(32768)
+    512
+    """
+    return nr_pages * SIZEOF_STRUCT_PAGE >> PAGE_SHIFT
+
+
 def clip(ranges: Iterable[tuple[int, int]], low: int, high: int) -> Iterator[tuple[int, int]]:
     """Yield the parts of (start_pfn, nr_pages) ranges that lie in [low, high).
 
@@ -115,20 +121,6 @@ def gaps(ranges: Iterable[tuple[int, int]], low: int, high: int) -> Iterator[tup
         low = max(low, pfn + nr_pages)
     if low < high:
         yield low, high - low
-
-
-def probe_memory_block_size(boot_end_pfn: int) -> int:
-    """Return the pages of a memory block for a virtual machine whose RAM ends at ``boot_end_pfn``.
-
-    arch/x86/mm/init_64.c: 128 MiB below 64 GiB; above, the largest power of two up to 2 GiB that
-    divides the end of RAM.
-
-    >>> probe_memory_block_size(0x20000), probe_memory_block_size(80 << 18)
-    (32768, 524288)
-    """
-    if boot_end_pfn < _BOOT_MEM_FOR_LARGE_BLOCKS:
-        return PAGES_PER_SECTION
-    return min(_MAX_BLOCK_PAGES, max(PAGES_PER_SECTION, boot_end_pfn & -boot_end_pfn))
 
 
 def hex_range(start_pfn: int, nr_pages: int) -> str:

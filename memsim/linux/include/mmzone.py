@@ -13,8 +13,9 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from enum import IntEnum
+from typing import Protocol
 
-from memsim.linux.include.layout import MAX_DMA32_PFN, MAX_DMA_PFN, NR_PAGE_ORDERS
+from memsim.linux.include.layout import MAX_DMA32_PFN, MAX_DMA_PFN, NR_PAGE_ORDERS, PAGES_PER_SUBSECTION
 
 
 class ZoneType(IntEnum):
@@ -56,6 +57,19 @@ class MigrateType(IntEnum):
 
 MIGRATE_PCPTYPES = 3
 MIGRATE_TYPES = len(MigrateType)
+
+
+class RamMap(Protocol):
+    """What says where RAM is: :class:`memsim.state.kernel.Resources`."""
+
+    def overlapping(self, pfn: int, nr_pages: int) -> list[tuple[int, int, str]]:
+        """Return the resources that share a page with a range."""
+
+
+def pfn_section_valid(iomem: RamMap, pfn: int) -> bool:
+    """Return whether the sub-section of a page has RAM: holes in boot memory are found only near RAM."""
+    start = pfn - pfn % PAGES_PER_SUBSECTION
+    return bool(iomem.overlapping(start, PAGES_PER_SUBSECTION))
 
 
 def migratetype_is_mergeable(migratetype: int) -> bool:
@@ -209,3 +223,12 @@ class Zone:
     def pcp_del(self, pfn: int, order: int, migratetype: int) -> None:
         """Take a block off a per-cpu list."""
         del self.pcp[order, migratetype][pfn]
+
+
+def zone_intersects(zone: Zone, start_pfn: int, nr_pages: int) -> bool:
+    """Return whether a range overlaps the span of a zone."""
+    return (
+        zone.spanned_pages > 0
+        and start_pfn < zone.zone_end_pfn
+        and zone.zone_start_pfn < start_pfn + nr_pages
+    )

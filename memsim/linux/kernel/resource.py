@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from memsim.linux.include.layout import PAGES_PER_SUBSECTION
+from memsim.linux.include.layout import PAGE_SHIFT
 
 if TYPE_CHECKING:
     from memsim.state.kernel import Kernel
@@ -35,10 +35,9 @@ def first_hole(kernel: Kernel, pfn: int, nr_pages: int) -> int | None:
     return at if at < end else None
 
 
-def pfn_section_valid(kernel: Kernel, pfn: int) -> bool:
-    """Return whether the sub-section of a page has RAM: holes in boot memory are found only near RAM.
-
-    ``pfn_to_online_page()`` asks that, too (``pfn_section_valid()``, include/linux/mmzone.h).
-    """
-    start = pfn - pfn % PAGES_PER_SUBSECTION
-    return bool(kernel.iomem.overlapping(start, PAGES_PER_SUBSECTION))
+def iomem(kernel: Kernel) -> str:
+    """Return /proc/iomem as root sees it: physical addresses, the last one included."""
+    return "".join(
+        f"{pfn << PAGE_SHIFT:08x}-{(pfn + nr_pages << PAGE_SHIFT) - 1:08x} : {name}\n"
+        for pfn, (nr_pages, name) in sorted(kernel.iomem.items())
+    )

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from memsim.errors import KernelError
+from memsim.linux.drivers.base.memory.blocks import memblk_nr_poison_inc
 from memsim.linux.include.page_flags import PageFlag
-from memsim.linux.kernel.resource import pfn_section_valid
-from memsim.linux.mm.page_alloc.buddy import account_freepages, del_page_from_free_list
-from memsim.linux.mm.page_isolation import find_large_buddy
+from memsim.linux.mm.memory_hotplug.online_page import pfn_to_online_page
+from memsim.linux.mm.page_alloc.isolation import take_page_off_buddy
 from memsim.state.section import POISON_FLAGS
 from memsim.state.trace import kernel_function
 
@@ -35,13 +35,13 @@ def memory_failure(kernel: Kernel, pfn: int) -> None:
         the page, so it stays in use, though marked.
     """
     stage, memmap = "memory_failure", kernel.memmap
-    if memmap.pfn_to_online_page(pfn) is None or not pfn_section_valid(kernel, pfn):
+    if not pfn_to_online_page(kernel, pfn):
         raise KernelError("ENXIO", stage, f"pfn {pfn:#x} is not online memory")
     flags = memmap.flags(pfn)
     if flags & PageFlag.HWPOISON:
         raise KernelError("EHWPOISON", stage, f"pfn {pfn:#x} is poisoned already")
     memmap.set_flags(pfn, 1, PageFlag.HWPOISON)
-    count_poisoned(kernel, pfn)
+    num_poisoned_pages_inc(kernel, pfn)
     if take_page_off_buddy(kernel, pfn):
         memmap.set_refcount(pfn, 1, 1)
     elif flags & PageFlag.LRU:
@@ -52,11 +52,12 @@ def memory_failure(kernel: Kernel, pfn: int) -> None:
         raise KernelError("EBUSY", stage, message)
 
 
-def count_poisoned(kernel: Kernel, pfn: int) -> None:
-    """Count a poisoned page, on 6.12 in its memory block too (``memblk_nr_poison_inc()``)."""
+def num_poisoned_pages_inc(kernel: Kernel, pfn: int) -> None:
+    """Count a poisoned page, on 6.12 in its memory block too."""
     kernel.num_poisoned_pages += 1
+    # 6.2, 5033091de814: a block knows its poisoned pages, so that onlining it again can be refused.
     if kernel.release.counts_poison_by_block:
-        kernel.memory_blocks[pfn // kernel.block_pages].nr_hwpoison += 1
+        memblk_nr_poison_inc(kernel, pfn)
 
 
 def clear_hwpoisoned_pages(kernel: Kernel, pfn: int, nr_pages: int, counted: int) -> None:
@@ -71,28 +72,3 @@ def clear_hwpoisoned_pages(kernel: Kernel, pfn: int, nr_pages: int, counted: int
         flags = section.pages.flags[at]
         marked = (flags & np.uint32(PageFlag.HWPOISON) != 0) & (flags != np.uint32(POISON_FLAGS))
         kernel.num_poisoned_pages -= int(marked.sum())
-
-
-def take_page_off_buddy(kernel: Kernel, pfn: int) -> bool:
-    """Take one page out of the free block it is in, giving the rest back; False if it is not free."""
-    zone = kernel.page_zone(pfn)
-    free_block = find_large_buddy(kernel, pfn, zone)
-    if free_block is None:
-        return False
-    head, order = free_block
-    migratetype = del_page_from_free_list(kernel, zone, head, order)
-    break_down_buddy_pages(kernel, head, pfn, order, migratetype)
-    account_freepages(zone, -1, migratetype)
-    return True
-
-
-def break_down_buddy_pages(kernel: Kernel, head: int, target: int, order: int, migratetype: int) -> None:
-    """Halve a block until ``target`` is alone, putting every other half on its free list."""
-    zone = kernel.page_zone(head)
-    while order > 0:
-        order -= 1
-        middle = head + (1 << order)
-        other = head if target >= middle else middle
-        head = middle if target >= middle else head
-        kernel.memmap.set_buddy_order(other, order)
-        zone.add_to_free_list(other, order, migratetype)

@@ -21,13 +21,10 @@ from memsim.linux.include.layout import (
     hex_range,
     is_aligned,
     pfn_to_section_nr,
-)
-from memsim.linux.include.mmzone import MigrateType, ZoneType
-from memsim.linux.mm.memory_hotplug.online import (
-    move_pfn_range_to_zone,
-    remove_pfn_range_from_zone,
     vmemmap_pages,
 )
+from memsim.linux.include.mmzone import MigrateType, ZoneType
+from memsim.linux.mm.memory_hotplug.online import move_pfn_range_to_zone, remove_pfn_range_from_zone
 from memsim.linux.mm.mm_init import memmap_init_zone_device
 from memsim.state.trace import kernel_function
 

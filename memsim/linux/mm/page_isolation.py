@@ -16,7 +16,6 @@ import numpy as np
 from memsim.errors import KernelError
 from memsim.linux.include.layout import (
     MAX_PAGE_ORDER,
-    NR_PAGE_ORDERS,
     hex_range,
     pageblock_nr_pages,
     pageblock_order,
@@ -26,13 +25,11 @@ from memsim.linux.include.mmzone import MigrateType, Zone, ZoneType
 from memsim.linux.include.page_flags import ZONE_SHIFT, PageFlag, PageType
 from memsim.linux.mm.page_alloc.buddy import (
     __free_one_page,
-    account_freepages,
     del_page_from_free_list,
     free_blocks_in,
-    move_freepages_block,
     page_is_buddy,
-    split_large_buddy,
 )
+from memsim.linux.mm.page_alloc.isolation import move_freepages_block_isolate, split_free_page
 from memsim.state.trace import kernel_function
 
 if TYPE_CHECKING:
@@ -62,35 +59,6 @@ def has_unmovable_pages(kernel: Kernel, pfn: int, nr_pages: int, *, memory_offli
     for head, order in free_blocks_in(kernel, pfn, nr_pages):
         unmovable[head - pfn + 1 : head - pfn + (1 << order)] = False
     return pfn + int(unmovable.argmax()) if unmovable.any() else None
-
-
-def find_large_buddy(kernel: Kernel, pfn: int, zone: Zone) -> tuple[int, int] | None:
-    """Return (pfn, order) of the free block that covers ``pfn``, or None."""
-    for order in range(NR_PAGE_ORDERS):
-        head = pfn & ~((1 << order) - 1)
-        found = kernel.memmap.buddy_order(head) if kernel.memmap.pfn_valid(head) else -1
-        if found >= order and kernel.memmap.zone_of(head) == zone.type:
-            return head, found
-    return None
-
-
-def move_freepages_block_isolate(kernel: Kernel, zone: Zone, pfn: int, migratetype: int) -> None:
-    """Change the type of a pageblock and take its free pages along.
-
-    6.12 splits a larger free block that the pageblock is part of; 6.1 moves the blocks whose *head* is
-    in the pageblock, all of them.
-    """
-    memmap = kernel.memmap
-    larger = find_large_buddy(kernel, pfn, zone) if kernel.release.isolation_splits else None
-    if larger is not None and larger[1] > pageblock_order:
-        head, order = larger
-        taken_from = del_page_from_free_list(kernel, zone, head, order)
-        account_freepages(zone, -(1 << order), taken_from)
-        memmap.set_migratetype(pfn, pageblock_nr_pages, migratetype)
-        split_large_buddy(kernel, zone, head, order)
-        return
-    move_freepages_block(kernel, zone, pfn, migratetype)
-    memmap.set_migratetype(pfn, pageblock_nr_pages, migratetype)
 
 
 def set_migratetype_isolate(kernel: Kernel, pfn: int, *, memory_offline: bool, report_failure: bool) -> None:
@@ -171,16 +139,6 @@ def start_isolate_page_range(
     if not kernel.release.isolation_splits:
         for edge in (first, last + pageblock_nr_pages):
             split_free_page(kernel, kernel.page_zone(pfn), edge)
-
-
-def split_free_page(kernel: Kernel, zone: Zone, edge: int) -> None:
-    """Split the free block that lies across ``edge``, each pageblock to the list of its own type."""
-    larger = find_large_buddy(kernel, edge, zone)
-    if larger is None or larger[0] == edge:
-        return
-    taken_from = del_page_from_free_list(kernel, zone, *larger)
-    account_freepages(zone, -(1 << larger[1]), taken_from)
-    split_large_buddy(kernel, zone, *larger)
 
 
 @kernel_function("mm/page_isolation.c")

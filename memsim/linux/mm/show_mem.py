@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from memsim.linux.include.page_flags import PageFlag
-from memsim.linux.mm.page_alloc.watermarks import WMARK_LOW, totalreserve_pages
+from memsim.linux.mm.page_alloc.watermarks import WMARK_LOW, calculate_totalreserve_pages
 
 if TYPE_CHECKING:
     from memsim.state.kernel import Kernel
@@ -42,4 +42,4 @@ def si_mem_available(kernel: Kernel, page_cache: int = 0) -> int:
     zones = kernel.state.zones
     low = sum(zone.watermark[WMARK_LOW] for zone in zones)
     free = sum(zone.nr_free_pages for zone in zones)
-    return max(0, free - totalreserve_pages(kernel) + page_cache - min(page_cache // 2, low))
+    return max(0, free - calculate_totalreserve_pages(kernel) + page_cache - min(page_cache // 2, low))

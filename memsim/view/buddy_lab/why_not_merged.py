@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from memsim.linux.include.layout import MAX_PAGE_ORDER, pageblock_order
 from memsim.linux.include.mmzone import ZONE_NAMES, MigrateType, ZoneType
 from memsim.linux.mm.page_alloc.buddy import may_merge
-from memsim.linux.mm.page_isolation import find_large_buddy
+from memsim.linux.mm.page_alloc.isolation import find_large_buddy
 
 if TYPE_CHECKING:
     from memsim.state.kernel import Kernel

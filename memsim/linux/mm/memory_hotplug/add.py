@@ -2,7 +2,7 @@
 
 ``add_memory()`` and ``remove_memory()`` stand for ``__add_memory()`` and ``__remove_memory()``, too: the same
 for callers that hold the device hotplug lock (and the latter stops the machine on an error).
-``create_memory_block_devices()`` is the loop over ``create_memory_block()``.
+``create_memory_block_devices()`` is the loop over ``add_memory_block()``.
 
 Left out: memory groups and the auto-movable policy, NUMA nodes.
 """
@@ -14,22 +14,18 @@ from typing import TYPE_CHECKING
 
 from memsim.errors import KernelError
 from memsim.linux.arch.x86.mm.init_64 import arch_add_memory, arch_remove_memory
+from memsim.linux.drivers.base.core import device_offline, device_online
 from memsim.linux.drivers.base.memory.blocks import (
     MemoryBlock,
-    create_memory_block,
-    device_offline,
-    device_online,
-    memory_blocks_in,
+    create_memory_block_devices,
+    remove_memory_block_devices,
+    walk_memory_blocks,
 )
-from memsim.linux.include.layout import hex_range
+from memsim.linux.include.layout import hex_range, is_aligned, vmemmap_pages
 from memsim.linux.include.mmzone import ZoneType
 from memsim.linux.kernel.resource import merge_system_ram_resource
 from memsim.linux.mm.memory_failure import clear_hwpoisoned_pages
-from memsim.linux.mm.memory_hotplug.online import (
-    check_block_aligned,
-    mhp_supports_memmap_on_memory,
-    vmemmap_pages,
-)
+from memsim.linux.mm.memory_hotplug.online import mhp_supports_memmap_on_memory
 from memsim.linux.mm.memory_hotplug.resources import register_memory_resource, release_memory_resource
 from memsim.state.trace import kernel_function
 
@@ -40,7 +36,7 @@ if TYPE_CHECKING:
 @kernel_function("mm/memory_hotplug.c")
 def add_memory(
     kernel: Kernel,
-    pfn: int,
+    start_pfn: int,
     nr_pages: int,
     *,
     name: str = "System RAM",
@@ -52,7 +48,7 @@ def add_memory(
 
     Struct pages exist afterwards but are not initialised; no zone counter moves. A driver that manages
     the memory itself gives it a ``name`` of its own, as with ``add_memory_driver_managed()``. With
-    ``merge_resource`` its resource joins neighbours that were added so. What auto-onlining fails with is
+    ``merge_resource`` its resource joins neighbours that were added so. An error of auto-onlining is
     ignored, as the kernel does.
 
     Raises
@@ -63,48 +59,61 @@ def add_memory(
         E2BIG: beyond what the kernel can map. EEXIST: part of the range is known already. ENOMEM: no
         memory for the memmap.
     """
-    register_memory_resource(kernel, pfn, nr_pages, name)
+    register_memory_resource(kernel, start_pfn, nr_pages, name)
     try:
-        check_block_aligned(kernel, "add_memory_resource", pfn, nr_pages)
-        check_node(nid)
-        altmap = memmap_on_memory and can_self_host(kernel, pfn, nr_pages)
-        arch_add_memory(kernel, pfn, nr_pages, altmap=altmap)
+        blocks = add_memory_resource(kernel, start_pfn, nr_pages, memmap_on_memory=memmap_on_memory, nid=nid)
     except KernelError:
-        del kernel.iomem[pfn]
+        del kernel.iomem[start_pfn]
         raise
+    # The resource is whole before the blocks come online, whatever onlining them does.
     if merge_resource:
-        merge_system_ram_resource(kernel, pfn)
-    first = pfn // kernel.block_pages
-    for block_id in range(first, first + nr_pages // kernel.block_pages):
-        block = create_memory_block(kernel, block_id)
-        block.nr_vmemmap_pages = vmemmap_pages(block.nr_pages) if altmap else 0
-        if kernel.default_online_type != "offline":
-            auto_online(kernel, block, kernel.default_online_type)
+        merge_system_ram_resource(kernel, start_pfn)
+    if kernel.default_online_type != "offline":
+        for block in blocks:
+            online_memory_block(kernel, block, kernel.default_online_type)
 
 
-def check_node(nid: int) -> None:
-    """Refuse (EINVAL) a node that is not possible: there is node 0 only."""
+def add_memory_resource(
+    kernel: Kernel, start_pfn: int, nr_pages: int, *, memmap_on_memory: bool, nid: int
+) -> list[MemoryBlock]:
+    """Give a range whose resource is registered a memmap and memory blocks; return the blocks."""
+    check_hotplug_memory_range(kernel, start_pfn, nr_pages, "add_memory_resource")
     if nid != 0:
         raise KernelError("EINVAL", "add_memory_resource", f"node {nid} is not possible, only 0 is")
+    altmap = memmap_on_memory and can_self_host(kernel, start_pfn, nr_pages)
+    arch_add_memory(kernel, start_pfn, nr_pages, altmap=altmap)
+    nr_vmemmap_pages = vmemmap_pages(kernel.block_pages) if altmap else 0
+    return create_memory_block_devices(kernel, start_pfn, nr_pages, nr_vmemmap_pages)
 
 
-def can_self_host(kernel: Kernel, pfn: int, nr_pages: int) -> bool:
+def check_hotplug_memory_range(kernel: Kernel, start_pfn: int, nr_pages: int, stage: str) -> None:
+    """Refuse (EINVAL) what is not a whole number of memory blocks; ``stage`` is the caller."""
+    unit = kernel.block_pages
+    if nr_pages <= 0 or not is_aligned(start_pfn, unit) or not is_aligned(nr_pages, unit):
+        message = (
+            f"pfn {start_pfn:#x}, {nr_pages} pages: start and size must be multiples of the memory block "
+            f"size ({unit} pages), and the size not 0"
+        )
+        raise KernelError("EINVAL", stage, message)
+
+
+def can_self_host(kernel: Kernel, start_pfn: int, nr_pages: int) -> bool:
     """Return whether a range will hold its own memmap; EINVAL on 6.1 when it was asked to and cannot."""
     supported = mhp_supports_memmap_on_memory(kernel, nr_pages)
     if not supported and not kernel.release.self_hosts_each_block:
-        message = f"{hex_range(pfn, nr_pages)} cannot hold its own memmap: it is not one memory block"
+        message = f"{hex_range(start_pfn, nr_pages)} cannot hold its own memmap: it is not one memory block"
         raise KernelError("EINVAL", "add_memory_resource", message)
     return supported
 
 
-def auto_online(kernel: Kernel, block: MemoryBlock, online_type: str) -> None:
-    """Online a block that was just added; a failure leaves it offline and is told to nobody."""
+def online_memory_block(kernel: Kernel, block: MemoryBlock, online_type: str) -> None:
+    """Online a block that was just added; on failure it stays offline and the error is discarded."""
     with suppress(KernelError):
         device_online(kernel, block, online_type)
 
 
 @kernel_function("mm/memory_hotplug.c")
-def remove_memory(kernel: Kernel, pfn: int, nr_pages: int) -> None:
+def remove_memory(kernel: Kernel, start_pfn: int, nr_pages: int) -> None:
     """Make a range of memory unknown again.
 
     Raises
@@ -112,42 +121,63 @@ def remove_memory(kernel: Kernel, pfn: int, nr_pages: int) -> None:
     KernelError
         EINVAL: not whole blocks, or not a range that was added. EBUSY: a block is not offline.
     """
-    check_block_aligned(kernel, "try_remove_memory", pfn, nr_pages)
-    blocks = memory_blocks_in(kernel, pfn, nr_pages)
+    try_remove_memory(kernel, start_pfn, nr_pages)
+
+
+def try_remove_memory(kernel: Kernel, start_pfn: int, nr_pages: int) -> None:
+    """Remove a range whose blocks are all offline: blocks, memmap, resource."""
+    check_hotplug_memory_range(kernel, start_pfn, nr_pages, "try_remove_memory")
+    blocks = walk_memory_blocks(kernel, start_pfn, nr_pages)
     for block in blocks:
-        if block.state != "offline":
-            message = f"memory block {block.block_id} of {hex_range(pfn, nr_pages)} is {block.state}"
-            raise KernelError("EBUSY", "try_remove_memory", message)
+        check_memblock_offlined_cb(block, hex_range(start_pfn, nr_pages))
+    remove_memory_block_devices(kernel, start_pfn, nr_pages)
     for block in blocks:
-        del kernel.memory_blocks[block.block_id]
-        kernel.state.set_block_state(block.block_id, None)
         clear_hwpoisoned_pages(kernel, block.start_pfn, block.nr_pages, block.nr_hwpoison)
-    arch_remove_memory(kernel, pfn, nr_pages)
-    release_memory_resource(kernel, pfn, nr_pages)
+    arch_remove_memory(kernel, start_pfn, nr_pages)
+    release_memory_resource(kernel, start_pfn, nr_pages)
+
+
+def check_memblock_offlined_cb(block: MemoryBlock, where: str) -> None:
+    """Refuse (EBUSY) to remove a block that is not offline."""
+    if block.state != "offline":
+        message = f"memory block {block.block_id} of {where} is {block.state}"
+        raise KernelError("EBUSY", "try_remove_memory", message)
 
 
 @kernel_function("mm/memory_hotplug.c")
-def offline_and_remove_memory(kernel: Kernel, pfn: int, nr_pages: int) -> None:
+def offline_and_remove_memory(kernel: Kernel, start_pfn: int, nr_pages: int) -> None:
     """Take all blocks of a range offline and remove it, or leave everything as it was.
 
-    Blocks that this call took offline come online again, in their old zone, when a later one refuses;
-    that is an attempt, and what it fails with is only printed.
+    Blocks that this call took offline are onlined again, in their old zone, when a later one refuses;
+    an error of that is only printed.
 
     Raises
     ------
     KernelError
-        EINVAL: not whole blocks. Else what the first block fails with.
+        EINVAL: not whole blocks. Else the error of the first block that refuses.
     """
-    check_block_aligned(kernel, "offline_and_remove_memory", pfn, nr_pages)
-    movable = kernel.zone(ZoneType.MOVABLE)
+    check_hotplug_memory_range(kernel, start_pfn, nr_pages, "offline_and_remove_memory")
     done: list[tuple[MemoryBlock, str]] = []
     try:
-        for block in memory_blocks_in(kernel, pfn, nr_pages):
-            online_type = "online_movable" if block.zone is movable else "online_kernel"
-            if device_offline(kernel, block):
+        for block in walk_memory_blocks(kernel, start_pfn, nr_pages):
+            online_type = try_offline_memory_block(kernel, block)
+            if online_type is not None:
                 done.append((block, online_type))
-        remove_memory(kernel, pfn, nr_pages)
+        remove_memory(kernel, start_pfn, nr_pages)
     except KernelError:
         for block, online_type in done:
-            auto_online(kernel, block, online_type)
+            try_reonline_memory_block(kernel, block, online_type)
         raise
+
+
+def try_offline_memory_block(kernel: Kernel, block: MemoryBlock) -> str | None:
+    """Take a block offline; return the online type that would undo it, None if it was offline already."""
+    in_movable = block.zone is kernel.zone(ZoneType.MOVABLE)
+    online_type = "online_movable" if in_movable else "online_kernel"
+    return online_type if device_offline(kernel, block) else None
+
+
+def try_reonline_memory_block(kernel: Kernel, block: MemoryBlock, online_type: str) -> None:
+    """Online a block again that was taken offline in vain; the error is discarded."""
+    with suppress(KernelError):
+        device_online(kernel, block, online_type)

@@ -17,20 +17,18 @@ from memsim.errors import KernelError
 from memsim.fast.memory_hotplug import fresh_pages_at_end, online_fresh_sections
 from memsim.linux.drivers.base.memory.notifier import memory_notify
 from memsim.linux.include.layout import (
-    PAGE_SHIFT,
     PAGES_PER_SECTION,
     PAGES_PER_SUBSECTION,
-    SIZEOF_STRUCT_PAGE,
     hex_range,
     is_aligned,
     naturally_aligned_order,
     pageblock_nr_pages,
     pfn_to_section_nr,
     section_nr_to_pfn,
+    vmemmap_pages,
 )
-from memsim.linux.include.mmzone import MigrateType, Zone, ZoneType
+from memsim.linux.include.mmzone import MigrateType, Zone, ZoneType, pfn_section_valid
 from memsim.linux.include.page_flags import LIVE, PRESENT, ZONE_MASK, ZONE_SHIFT, PageFlag, PageType
-from memsim.linux.kernel.resource import pfn_section_valid
 from memsim.linux.mm.mm_init import memmap_init_range
 from memsim.linux.mm.page_alloc.buddy import MEMINIT_HOTPLUG, __free_pages_core
 from memsim.linux.mm.page_alloc.watermarks import init_per_zone_wmark_min
@@ -95,7 +93,7 @@ def outermost_page(kernel: Kernel, zone: Zone, low: int, high: int, *, from_star
         looked_at = np.arange(start, stop, step) if from_start else np.arange(stop - 1, start - 1, -step)
         flags = section.pages.flags[looked_at % PAGES_PER_SECTION]
         for pfn in looked_at[flags & np.uint32(ZONE_MASK) == np.uint32(zone.type << ZONE_SHIFT)].tolist():
-            if pfn_section_valid(kernel, pfn):
+            if pfn_section_valid(kernel.iomem, pfn):
                 return int(pfn)
     return None
 
@@ -248,24 +246,4 @@ def mhp_supports_memmap_on_memory(kernel: Kernel, nr_pages: int) -> bool:
     return fits and is_aligned(vmemmap, pageblock_nr_pages)
 
 
-def vmemmap_pages(nr_pages: int) -> int:
-    """Return how many pages hold the struct pages of ``nr_pages``.
-
-    >>> vmemmap_pages(32768)
-    512
-    """
-    return nr_pages * SIZEOF_STRUCT_PAGE >> PAGE_SHIFT
-
-
 # ---- add and remove --------------------------------------------------------------------------------
-
-
-def check_block_aligned(kernel: Kernel, stage: str, pfn: int, nr_pages: int) -> None:
-    """Refuse (EINVAL) what is not a whole number of memory blocks."""
-    unit = kernel.block_pages
-    if nr_pages <= 0 or not is_aligned(pfn, unit) or not is_aligned(nr_pages, unit):
-        message = (
-            f"pfn {pfn:#x}, {nr_pages} pages: start and size must be multiples of the memory block "
-            f"size ({unit} pages), and the size not 0"
-        )
-        raise KernelError("EINVAL", stage, message)

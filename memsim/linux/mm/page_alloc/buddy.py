@@ -116,7 +116,7 @@ def find_bad_pages(kernel: Kernel, pfn: int, nr_pages: int, flags: int) -> list[
     return found
 
 
-def check_pages_enabled(kernel: Kernel) -> bool:
+def is_check_pages_enabled(kernel: Kernel) -> bool:
     """Return whether pages are checked when freed and allocated: 6.1 always, 6.12 with debug_vm."""
     return kernel.debug_vm or kernel.release.always_checks_freed_pages
 
@@ -132,7 +132,7 @@ def free_pages_prepare(kernel: Kernel, pfn: int, order: int, *, check_free: bool
     if order == 0 and kernel.memmap.flags(pfn) & PG_HWPOISON:
         return False
     bad: list[int] = []
-    if check_pages_enabled(kernel):
+    if is_check_pages_enabled(kernel):
         bad = find_bad_pages(kernel, pfn, nr_pages, PAGE_FLAGS_CHECK_AT_FREE)
     if bad[:1] == [pfn] and not check_free and not find_bad_pages(kernel, pfn, 1, 0):
         del bad[0]

@@ -15,8 +15,8 @@ from memsim.linux.include.mmzone import MigrateType
 from memsim.linux.mm.memory_hotplug.offline import lru_pages, migrate_pages
 from memsim.linux.mm.page_alloc.api import drain_all_pages
 from memsim.linux.mm.page_alloc.buddy import del_page_from_free_list, free_blocks_in
+from memsim.linux.mm.page_alloc.isolation import find_large_buddy
 from memsim.linux.mm.page_isolation import (
-    find_large_buddy,
     start_isolate_page_range,
     test_pages_isolated,
     undo_isolate_page_range,

@@ -26,10 +26,10 @@ from memsim.linux.include.page_flags import PAGE_FLAGS_CHECK_AT_PREP, PageFlag
 from memsim.linux.mm.page_alloc.buddy import (
     account_freepages,
     bad_page,
-    check_pages_enabled,
     del_page_from_free_list,
     find_bad_pages,
     free_blocks_in,
+    is_check_pages_enabled,
     move_freepages_block,
     move_to_free_list,
     page_bad_reason,
@@ -44,7 +44,7 @@ Range = tuple[int, int]
 """(first pfn, first pfn after it)."""
 
 
-def head_of(blocks: OrderedDict[int, None], within: Range | None) -> int | None:
+def get_page_from_free_area(blocks: OrderedDict[int, None], within: Range | None) -> int | None:
     """Return the block that is taken next, or None; ``within`` limits the search to a pfn range."""
     for pfn in reversed(blocks):
         if within is None or within[0] <= pfn < within[1]:
@@ -74,22 +74,24 @@ def __rmqueue_smallest(
 ) -> int | None:
     """Take the head of the smallest sufficient list of one migratetype."""
     for high in range(order, NR_PAGE_ORDERS):
-        pfn = head_of(zone.free_area[high][migratetype], within)
+        pfn = get_page_from_free_area(zone.free_area[high][migratetype], within)
         if pfn is not None:
             return page_del_and_expand(kernel, zone, pfn, order, high, migratetype)
     return None
 
 
-def find_fallback(zone: Zone, order: int, migratetype: int, within: Range | None) -> tuple[int, int] | None:
+def find_suitable_fallback(
+    zone: Zone, order: int, migratetype: int, within: Range | None
+) -> tuple[int, int] | None:
     """Return (pfn, migratetype) of the first block of ``order`` on a fallback list, or None."""
     for fallback in FALLBACKS.get(migratetype, ()):
-        pfn = head_of(zone.free_area[order][fallback], within)
+        pfn = get_page_from_free_area(zone.free_area[order][fallback], within)
         if pfn is not None:
             return pfn, fallback
     return None
 
 
-def should_claim(order: int, migratetype: int) -> bool:
+def can_steal_fallback(order: int, migratetype: int) -> bool:
     """Return whether a fallback block is worth taking its whole pageblock for (``can_steal``)."""
     return order >= pageblock_order // 2 or migratetype in {
         MigrateType.UNMOVABLE,
@@ -112,7 +114,7 @@ def compatible_pages(kernel: Kernel, start: int, migratetype: int) -> tuple[int,
     return free, pageblock_nr_pages - free - movable if in_movable else 0
 
 
-def try_to_claim_block(
+def try_to_steal_block(
     kernel: Kernel, zone: Zone, pfn: int, order: int, high: int, migratetype: int
 ) -> int | None:
     """Turn the pageblock of a fallback block to ``migratetype`` if enough of it is compatible."""
@@ -138,12 +140,12 @@ def __rmqueue_claim(
 ) -> int | None:
     """Fall back to another type and claim its pageblock: from the largest block downwards."""
     for high in range(MAX_PAGE_ORDER, order - 1, -1):
-        found = find_fallback(zone, high, migratetype, within)
+        found = find_suitable_fallback(zone, high, migratetype, within)
         if found is None:
             continue
-        if not should_claim(high, migratetype):
+        if not can_steal_fallback(high, migratetype):
             return None
-        pfn = try_to_claim_block(kernel, zone, found[0], order, high, migratetype)
+        pfn = try_to_steal_block(kernel, zone, found[0], order, high, migratetype)
         if pfn is not None:
             return pfn
     return None
@@ -154,7 +156,7 @@ def __rmqueue_steal(
 ) -> int | None:
     """Fall back to another type without claiming: the rest stays on the other type's lists."""
     for high in range(order, NR_PAGE_ORDERS):
-        found = find_fallback(zone, high, migratetype, within)
+        found = find_suitable_fallback(zone, high, migratetype, within)
         if found is not None:
             return page_del_and_expand(kernel, zone, found[0], order, high, found[1])
     return None
@@ -169,12 +171,14 @@ def __rmqueue_fallback(
     """
     orders = range(MAX_PAGE_ORDER, order - 1, -1)
     for high in orders:
-        found = find_fallback(zone, high, migratetype, within)
+        found = find_suitable_fallback(zone, high, migratetype, within)
         if found is None:
             continue
-        whole = should_claim(high, migratetype)
+        whole = can_steal_fallback(high, migratetype)
         if not whole and high > order:
-            pairs = ((low, find_fallback(zone, low, migratetype, within)) for low in reversed(orders))
+            pairs = (
+                (low, find_suitable_fallback(zone, low, migratetype, within)) for low in reversed(orders)
+            )
             high, found = next((low, smaller) for low, smaller in pairs if smaller is not None)  # noqa: PLW2901 (as the kernel)
         steal_suitable_fallback(kernel, zone, found[0], high, migratetype, whole_block=whole)
         return __rmqueue_smallest(kernel, zone, order, migratetype, within)
@@ -218,7 +222,7 @@ def rmqueue(
 
 def check_new_pages(kernel: Kernel, pfn: int, order: int) -> bool:
     """Return whether a block that was just taken is bad, and report its bad pages, but no poisoned ones."""
-    if not check_pages_enabled(kernel):
+    if not is_check_pages_enabled(kernel):
         return False
     flags = PAGE_FLAGS_CHECK_AT_PREP | PageFlag.HWPOISON
     bad = find_bad_pages(kernel, pfn, 1 << order, flags)

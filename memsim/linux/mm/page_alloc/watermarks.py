@@ -42,8 +42,8 @@ def nr_free_buffer_pages(kernel: Kernel) -> int:
     return pages
 
 
-def min_free_kbytes(kernel: Kernel) -> int:
-    """Return how many KiB the kernel keeps free at least (/proc/sys/vm/min_free_kbytes)."""
+def calculate_min_free_kbytes(kernel: Kernel) -> int:
+    """Return how many KiB the kernel keeps free at least (/proc/sys/vm/calculate_min_free_kbytes)."""
     lowmem_kbytes = nr_free_buffer_pages(kernel) << _KBYTES_PER_PAGE_SHIFT
     return clamp(isqrt(lowmem_kbytes * 16), *_MIN_FREE_KBYTES)
 
@@ -51,7 +51,7 @@ def min_free_kbytes(kernel: Kernel) -> int:
 def init_per_zone_wmark_min(kernel: Kernel) -> None:
     """Compute watermarks and reserves of all zones anew, as every onlining and offlining does."""
     kernel.managed_at_setup = [zone.managed_pages for zone in kernel.zones]
-    pages_min = min_free_kbytes(kernel) >> _KBYTES_PER_PAGE_SHIFT
+    pages_min = calculate_min_free_kbytes(kernel) >> _KBYTES_PER_PAGE_SHIFT
     apart = kernel.zones[ZoneType.MOVABLE] if kernel.release.movable_has_own_watermark else None
     lowmem_pages = sum([zone.managed_pages for zone in kernel.zones if zone is not apart]) or 1
     for zone in kernel.zones:
@@ -82,7 +82,7 @@ def lowmem_reserve(kernel: Kernel, zone: Zone, highest: ZoneType) -> int:
     return sum(managed[zone.type + 1 : highest + 1]) // ratio
 
 
-def totalreserve_pages(kernel: Kernel) -> int:
+def calculate_totalreserve_pages(kernel: Kernel) -> int:
     """Return how many pages the zones keep back: the high watermark and the lowmem reserve.
 
     ``calculate_totalreserve_pages()``, mm/page_alloc.c, which runs when those are computed.

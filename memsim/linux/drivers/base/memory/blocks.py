@@ -1,11 +1,7 @@
-"""Memory blocks: ``drivers/base/memory.c``, and the entry points that work on whole blocks.
+"""Memory blocks: ``drivers/base/memory.c``.
 
 A memory block is the unit of /sys/devices/system/memory/memoryN: an integer number of sections that
 goes online and offline together.
-
-``device_online()`` and
-``device_offline()`` do what ``memory_subsys_online()``, ``memory_subsys_offline()`` and
-``memory_block_change_state()`` do under them.
 
 Left out: the boot parameter ``movable_node``, memory groups and the auto-movable policy, node
 links, probe and soft-offline files.
@@ -18,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from memsim.errors import KernelError
 from memsim.linux.include.layout import section_nr_to_pfn
+from memsim.linux.include.mmzone import zone_intersects
 from memsim.linux.mm.memory_hotplug.offline import offline_pages
 from memsim.linux.mm.memory_hotplug.online import (
     adjust_present_page_count,
@@ -25,7 +22,7 @@ from memsim.linux.mm.memory_hotplug.online import (
     mhp_init_memmap_on_memory,
     online_pages,
 )
-from memsim.linux.mm.memory_hotplug.zones import intersects, zone_for_pfn_range
+from memsim.linux.mm.memory_hotplug.zones import zone_for_pfn_range
 from memsim.state.trace import kernel_function
 
 if TYPE_CHECKING:
@@ -56,9 +53,9 @@ class MemoryBlock:
         return f"MemoryBlock({self.block_id}, {where}, {self.state}, zone {zone})"
 
 
-def memory_blocks_in(kernel: Kernel, pfn: int, nr_pages: int) -> list[MemoryBlock]:
-    """Return the memory blocks of a range; ENOENT if one is missing."""
-    first = pfn // kernel.block_pages
+def walk_memory_blocks(kernel: Kernel, start_pfn: int, nr_pages: int) -> list[MemoryBlock]:
+    """Return the memory blocks of a range, for the caller to walk; ENOENT if one is missing."""
+    first = start_pfn // kernel.block_pages
     ids = range(first, first + nr_pages // kernel.block_pages)
     return [find_memory_block(kernel, block_id) for block_id in ids]
 
@@ -86,26 +83,53 @@ def set_state(kernel: Kernel, block: MemoryBlock, state: str) -> None:
     kernel.state.set_block_state(block.block_id, state)
 
 
-def create_memory_block(kernel: Kernel, block_id: int, state: str = "offline") -> MemoryBlock:
+# ---- blocks come and go ----------------------------------------------------------------------------
+
+
+def add_memory_block(kernel: Kernel, block_id: int, state: str = "offline") -> MemoryBlock:
     """Make one memory block device."""
-    start = block_id * kernel.block_pages
-    block = MemoryBlock(block_id, start, kernel.block_pages)
+    block = MemoryBlock(block_id, block_id * kernel.block_pages, kernel.block_pages)
     kernel.memory_blocks[block_id] = block
     set_state(kernel, block, state)
     return block
 
 
-def boot_memory_blocks(kernel: Kernel) -> None:
-    """Make the blocks of boot memory, online, each with the one zone whose span it lies in, if it is one.
+def create_memory_block_devices(
+    kernel: Kernel, start_pfn: int, nr_pages: int, nr_vmemmap_pages: int = 0
+) -> list[MemoryBlock]:
+    """Make the memory blocks of a range; each holds its own memmap in its first ``nr_vmemmap_pages``."""
+    first = start_pfn // kernel.block_pages
+    blocks = [add_memory_block(kernel, first + i) for i in range(nr_pages // kernel.block_pages)]
+    for block in blocks:
+        block.nr_vmemmap_pages = nr_vmemmap_pages
+    return blocks
 
-    ``early_node_zone_for_memory_block()``, drivers/base/memory.c: zones without RAM do not count.
-    """
+
+def remove_memory_block_devices(kernel: Kernel, start_pfn: int, nr_pages: int) -> None:
+    """Remove the memory blocks of a range."""
+    for block in walk_memory_blocks(kernel, start_pfn, nr_pages):
+        del kernel.memory_blocks[block.block_id]
+        kernel.state.set_block_state(block.block_id, None)
+
+
+def memory_dev_init(kernel: Kernel) -> None:
+    """Make the memory blocks of boot memory, online."""
     ids = {section_nr_to_pfn(nr) // kernel.block_pages for nr in kernel.memmap.sections}
     populated = [zone for zone in kernel.state.zones if zone.populated]
     for block_id in sorted(ids):
-        block = create_memory_block(kernel, block_id, "online")
-        zones = [zone for zone in populated if intersects(zone, block.start_pfn, block.nr_pages)]
-        block.zone = zones[0] if len(zones) == 1 else None
+        block = add_memory_block(kernel, block_id, "online")
+        block.zone = early_node_zone_for_memory_block(block, populated)
+
+
+def early_node_zone_for_memory_block(block: MemoryBlock, populated: list[Zone]) -> Zone | None:
+    """Return the one zone whose span a block of boot memory lies in; zones without RAM do not count."""
+    zones = [zone for zone in populated if zone_intersects(zone, block.start_pfn, block.nr_pages)]
+    return zones[0] if len(zones) == 1 else None
+
+
+def memblk_nr_poison_inc(kernel: Kernel, pfn: int) -> None:
+    """Count a poisoned page in its memory block."""
+    find_memory_block(kernel, pfn // kernel.block_pages).nr_hwpoison += 1
 
 
 # ---- online and offline ----------------------------------------------------------------------------
@@ -164,31 +188,38 @@ def memory_block_offline(kernel: Kernel, block: MemoryBlock) -> None:
     block.zone = None
 
 
-def device_online(kernel: Kernel, block: MemoryBlock, online_type: str = "online") -> bool:
-    """Do what writing ``online_type`` to the block's state file does; False: it was online already.
+def memory_subsys_online(kernel: Kernel, block: MemoryBlock, online_type: str) -> None:
+    """Bring a block online; whoever asks for no zone gets the one that the kernel chooses.
 
     Raises
     ------
     KernelError
-        What ``online_pages()`` fails with; the block is offline then.
+        What ``memory_block_online()`` fails with; the block is offline then.
     """
     if block.state == "online":
-        return False
+        return
     memory_block_online(kernel, block, "online" if online_type == "offline" else online_type)
     set_state(kernel, block, "online")
-    return True
 
 
-def device_offline(kernel: Kernel, block: MemoryBlock) -> bool:
-    """Do what writing ``offline`` to the block's state file does; False: it was offline already.
+def memory_subsys_offline(kernel: Kernel, block: MemoryBlock) -> None:
+    """Take a block offline.
 
     Raises
     ------
     KernelError
-        What ``offline_pages()`` fails with; the block is online then.
+        What ``memory_block_offline()`` fails with; the block is online then.
     """
     if block.state == "offline":
-        return False
+        return
+    memory_block_change_state(kernel, block)
+
+
+def memory_block_change_state(kernel: Kernel, block: MemoryBlock) -> None:
+    """Show ``going-offline`` while a block is taken offline, and the new state afterwards.
+
+    (The kernel's function also brings blocks online; there is no state in between then.)
+    """
     set_state(kernel, block, "going-offline")
     try:
         memory_block_offline(kernel, block)
@@ -196,4 +227,3 @@ def device_offline(kernel: Kernel, block: MemoryBlock) -> bool:
         set_state(kernel, block, "online")
         raise
     set_state(kernel, block, "offline")
-    return True

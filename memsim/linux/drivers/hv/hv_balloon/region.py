@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from memsim.errors import KernelBug
-from memsim.linux.drivers.base.memory.notifier import NOTIFY_OK
 from memsim.linux.include.layout import pageblock_order
 from memsim.linux.include.mmzone import ZoneType
+from memsim.linux.include.notifier import NOTIFY_OK
 from memsim.linux.include.page_flags import ALL_FLAGS, PageFlag, PageType
 from memsim.linux.mm.memory_hotplug.online import generic_online_page
 from memsim.patch import Hunk

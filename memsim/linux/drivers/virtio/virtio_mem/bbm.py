@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from memsim.errors import KernelError
-from memsim.linux.drivers.base.memory.blocks import memory_blocks_in
+from memsim.linux.drivers.base.memory.blocks import walk_memory_blocks
 from memsim.linux.drivers.virtio.virtio_mem.memory import (
     virtio_mem_add_memory,
     virtio_mem_offline_and_remove_memory,
@@ -118,7 +118,7 @@ def virtio_mem_bbm_bb_is_movable(vm: VirtioMem, bb_id: int) -> bool:
 def all_blocks(vm: VirtioMem, bb_id: int, holds: Callable[[MemoryBlock], bool]) -> bool:
     """Return whether a condition holds for all memory blocks of a big block."""
     pages = vm.bbm.bb_pages
-    return all(map(holds, memory_blocks_in(vm.kernel, bb_id * pages, pages)))
+    return all(map(holds, walk_memory_blocks(vm.kernel, bb_id * pages, pages)))
 
 
 @kernel_function("drivers/virtio/virtio_mem.c")

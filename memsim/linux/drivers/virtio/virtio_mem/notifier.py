@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from memsim.linux.drivers.base.memory.notifier import NOTIFY_DONE, NOTIFY_OK, notifier_from_errno
 from memsim.linux.drivers.virtio.virtio_mem.bbm import (
     virtio_mem_bbm_notify_cancel_offline,
     virtio_mem_bbm_notify_going_offline,
@@ -28,6 +27,7 @@ from memsim.linux.drivers.virtio.virtio_mem.state import (
     virtio_mem_retry,
 )
 from memsim.linux.include.layout import count_trailing_zeros
+from memsim.linux.include.notifier import NOTIFY_DONE, NOTIFY_OK, notifier_from_errno
 from memsim.linux.mm.memory_hotplug.online import generic_online_page
 from memsim.state.trace import kernel_function
 

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from memsim.errors import KernelError
-from memsim.linux.drivers.base.memory.notifier import NOTIFY_BAD, NOTIFY_OK
 from memsim.linux.drivers.virtio.virtio_mem.memory import (
     virtio_mem_add_memory,
     virtio_mem_offline_and_remove_memory,
@@ -30,6 +29,7 @@ from memsim.linux.drivers.virtio.virtio_mem.requests import (
 )
 from memsim.linux.drivers.virtio.virtio_mem.state import MbState, virtio_mem_could_add_memory
 from memsim.linux.include.mmzone import ZoneType
+from memsim.linux.include.notifier import NOTIFY_BAD, NOTIFY_OK
 from memsim.state.trace import kernel_function
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from memsim.errors import MemsimError
-from memsim.linux.drivers.base.memory.notifier import NOTIFY_OK, register_memory_notifier
+from memsim.linux.drivers.base.memory.notifier import register_memory_notifier
 from memsim.linux.drivers.host import answers
 from memsim.linux.drivers.xen.balloon.pages import (
     _HOUR,
@@ -33,6 +33,7 @@ from memsim.linux.drivers.xen.balloon.pages import (
     xen_free_ballooned_pages,
     xen_online_page,
 )
+from memsim.linux.include.notifier import NOTIFY_OK
 from memsim.linux.mm.memory_hotplug.online import set_online_page_callback
 
 if TYPE_CHECKING:

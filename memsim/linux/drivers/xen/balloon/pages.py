@@ -19,7 +19,7 @@ from memsim.linux.include.page_flags import PageFlag, PageType
 from memsim.linux.mm.memory_hotplug.add import add_memory
 from memsim.linux.mm.page_alloc.api import alloc_pages, free_reserved_page
 from memsim.linux.mm.page_alloc.buddy import adjust_managed_page_count
-from memsim.linux.mm.page_alloc.watermarks import totalreserve_pages
+from memsim.linux.mm.page_alloc.watermarks import calculate_totalreserve_pages
 from memsim.linux.mm.show_mem import si_mem_available
 from memsim.patch import Hunk
 from memsim.state.trace import kernel_function
@@ -196,7 +196,11 @@ def balloon_thread(kernel: Kernel) -> None:
     elif credit < 0:
         nr_pages = min(-credit, si_mem_available(kernel))
         balloon.state = decrease_reservation(kernel, nr_pages)
-        if balloon.state == BP_DONE and nr_pages != -credit and nr_pages < totalreserve_pages(kernel):
+        if (
+            balloon.state == BP_DONE
+            and nr_pages != -credit
+            and nr_pages < calculate_totalreserve_pages(kernel)
+        ):
             balloon.state = BP_EAGAIN
     update_schedule(balloon)
 
