@@ -19,6 +19,10 @@ Scenarios and recordings:
 - :func:`compare`: a scenario on two kernels that differ in nothing but the patch
 - :func:`verify`: the simulator against recordings of real kernels, page by page
 
+Logs of real kernels:
+
+- :func:`explain`: the pages that a kernel log, a bug report or a mail is about
+
 Notebooks:
 
 - :func:`explore`: two kernels side by side, moment by moment
@@ -42,6 +46,7 @@ from memsim.machine.machine import Machine
 from memsim.patch import AFTER, BEFORE, Hunk, Patch
 
 if TYPE_CHECKING:
+    from memsim.explain import explain
     from memsim.recordings.verify import verify
     from memsim.scenario.comparison import compare
     from memsim.scenario.scenario import Scenario, run
@@ -68,6 +73,7 @@ __all__ = [
     "compare",
     "decode_page",
     "driver_lab",
+    "explain",
     "explore",
     "half_patch",
     "run",
@@ -81,6 +87,7 @@ _FOUND_IN = {
     "compare": "memsim.scenario.comparison",
     "decode_page": "memsim.view.decode.widget",
     "driver_lab": "memsim.view.driver_lab.widget",
+    "explain": "memsim.explain",
     "explore": "memsim.view.explorer.explorer",
     "half_patch": "memsim.view.half_patch.widget",
     "run": "memsim.scenario.scenario",

@@ -22,7 +22,7 @@ FLOORS = (
     {"walkers"},
     {"machine"},
     {"scenario", "ftrace"},
-    {"recordings"},
+    {"recordings", "explain"},
     {"view", "lesson", "grading", "cli", "__init__", "__main__"},
 )
 ABOVE_THE_SIMULATOR = FLOORS[-1] - {"__init__"}

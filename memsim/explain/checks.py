@@ -1,0 +1,425 @@
+"""What the words of a page say together: where it is, what it is, and what cannot be right about it.
+
+Each function takes a :class:`~memsim.explain.reading.Reading` and returns sentences with how they are known.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from memsim.explain.layout import zone_agrees
+from memsim.explain.reading import CONCLUDED, PRINTED, WORD, Fact, signed, word_of_counts
+from memsim.explain.tables import NONE
+from memsim.linux.include.layout import PAGES_PER_SECTION, count_trailing_zeros, pageblock_nr_pages
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from memsim.explain.reading import Reading
+
+LIST_POISON_1, LIST_POISON_2, PAGE_POOL = 0xDEAD000000000100, 0xDEAD000000000122, 0xDEAD000000000040
+TAIL_MAPPING = 0xDEAD000000000400
+BLOCKS = ((PAGES_PER_SECTION, "128 MiB"), (16 * PAGES_PER_SECTION, "2 GiB"))
+DRIVERS = ("virtio-mem", "virtio-balloon", "hv_balloon", "xen balloon", "vmw_balloon")
+_OF_HOST = {
+    "microsoft": ("hv_balloon",),
+    "hyper-v": ("hv_balloon",),
+    "xen": ("xen balloon",),
+    "vmware": ("vmw_balloon",),
+    "qemu": ("virtio-mem", "virtio-balloon"),
+    "kvm": ("virtio-mem", "virtio-balloon"),
+    "cloud": ("virtio-mem", "virtio-balloon"),
+}
+FIXED_4K = ("x86-64", "arm64", "riscv64", None)
+_IMPLAUSIBLE_ORDER = 10
+
+
+def hexed(value: int) -> str:
+    """Return a number in hexadecimal."""
+    return f"{value:#x}"
+
+
+# ---- where -----------------------------------------------------------------------------------------
+
+
+def where(reading: Reading) -> list[Fact]:
+    """Return the pfn, the zone and the node, and the memory block the page is in."""
+    facts, pfn = [], reading.dump.pfn
+    if pfn is not None:
+        facts.append(Fact(f"pfn {pfn:#x}.", PRINTED))
+    facts += _zone(reading)
+    if pfn is not None and reading.architecture in FIXED_4K and reading.bits == 64:  # noqa: PLR2004 (bits)
+        facts.append(Fact(place(pfn), CONCLUDED))
+    return facts
+
+
+def place(pfn: int) -> str:
+    """Return in which block, section and pageblock a pfn is, with pages of 4 KiB.
+
+    >>> place(0x9a0)
+    'Memory block 0, whether of 128 MiB or of 2 GiB; section 0, pageblock 0x4; aligned to order 5.'
+    """
+    small, large = (pfn // size for size, _ in BLOCKS)
+    block = (
+        f"Memory block {small}, whether of 128 MiB or of 2 GiB"
+        if small == large
+        else f"Memory block {small} of 128 MiB, or {large} of 2 GiB"
+    )
+    order = count_trailing_zeros(pfn) if pfn else 0
+    aligned = f"aligned to order {order}" if pfn else "aligned to any order"
+    section, pageblock = pfn // PAGES_PER_SECTION, pfn // pageblock_nr_pages
+    return f"{block}; section {section}, pageblock {pageblock:#x}; {aligned}."
+
+
+def _zone(reading: Reading) -> list[Fact]:
+    zone, node = reading.zone, reading.numbers.get("node")
+    if zone is None:
+        return _unknown_zone(reading)
+    at = f", node {node}" if node is not None else ""
+    facts = [Fact(f"Zone {zone}{at}.", reading.numbers_how)]
+    if reading.numbers_how == CONCLUDED:
+        name = reading.zone_choices[0].name
+        text = f"Zone {zone}{at} in the configuration of {name}; it depends on the configuration."
+        facts = [Fact(text, CONCLUDED)]
+    if reading.zone_name is not None and not reading.filled:
+        agrees = zone_agrees(zone, reading.dump.pfn, reading.architecture)
+        arch = reading.architecture or "x86-64"
+        if agrees is False:
+            text = (
+                f"Zone {zone} would be {reading.zone_name} in the usual {arch} configuration, but "
+                f"pfn {reading.dump.pfn:#x} is not in it: this kernel has other zones (without "
+                "ZONE_DMA or ZONE_DMA32), or the word is damaged."
+            )
+        else:
+            text = f"Zone {zone} is {reading.zone_name} in the usual {arch} configuration."
+        facts.append(Fact(text, CONCLUDED))
+    return facts
+
+
+def _unknown_zone(reading: Reading) -> list[Fact]:
+    """Return what can be said of the upper bits if no numbers were printed: maybe several zones."""
+    word = reading.flags
+    if word is None or reading.filled or not word >> 27:
+        return []
+    upper = f"The bits above the flags are {word >> 27:#x} (from bit 27 on)"
+    if not reading.zone_choices:
+        return [Fact(f"{upper}; which of them are zone and node depends on the configuration.", WORD)]
+    readings = dict.fromkeys(
+        f"zone {found['zone']}, node {found.get('node', 0)} ({layout.name})"
+        for layout in reading.zone_choices
+        for found in [layout.read(word)]
+    )
+    return [Fact(f"{upper}; zone and node depend on the configuration: {'; or '.join(readings)}.", WORD)]
+
+
+# ---- what ------------------------------------------------------------------------------------------
+
+
+def flags(reading: Reading) -> list[Fact]:
+    """Return the names of the flags."""
+    if reading.dump.uninitialised:
+        return []
+    if reading.name_choices:
+        texts = [f"{', '.join(names) or 'none'} ({label})" for label, names in _few(reading.name_choices)]
+        return [Fact(f"Which flags are set depends on the version: {'; '.join(texts)}.", WORD)]
+    if reading.names is None:
+        return []
+    if not reading.names:
+        return [Fact("No flag is set.", reading.names_how)]
+    label = f", as {reading.names_of} number them" if reading.names_of else ""
+    cut = " (the list was cut off)" if reading.dump.names_cut else ""
+    return [Fact(f"Flags: {', '.join(reading.names)}{cut}{label}.", reading.names_how)]
+
+
+def _few(choices: dict[str, list[str]]) -> list[tuple[str, list[str]]]:
+    """Return at most eight of the possible readings."""
+    return list(choices.items())[:8]
+
+
+def state(reading: Reading) -> list[Fact]:
+    """Return what kind of page it is: its type, its counts, whether it is free, a tail page, boot memory."""
+    if reading.dump.uninitialised:
+        text = (
+            "The struct page was never initialised: its section was not onlined, or the page is in "
+            "a hole. All its words are ones."
+        )
+        return [Fact(text, PRINTED)]
+    facts = [fact for rule in _STATES for fact in rule(reading)]
+    if reading.refcount is not None and "buddy" not in reading.types:
+        facts.append(Fact(f"Refcount {reading.refcount}{_mapped(reading)}.", reading.refcount_how))
+    return facts
+
+
+def _mapped(reading: Reading) -> str:
+    mapcount = reading.dump.mapcount
+    if mapcount is None or reading.types:
+        return ""
+    return ", mapped by no page table" if mapcount == 0 else f", mapcount {mapcount}"
+
+
+def type_names(types: Sequence[str]) -> str:
+    """Return page types as the kernel's macros call them.
+
+    >>> type_names(["buddy", "offline"])
+    'Buddy and Offline'
+    """
+    return " and ".join(name[0].upper() + name[1:] for name in types)
+
+
+def _typed(reading: Reading) -> list[Fact]:
+    """Say the type, and in which encoding it was read."""
+    if reading.type_word is None or "buddy" in reading.types:
+        return []
+    if reading.types:
+        if reading.types_how == PRINTED:
+            return [Fact(f"Type {type_names(reading.types)} (page_type {reading.dump.type_text}).", PRINTED)]
+        label = reading.encoding.label if reading.encoding else "?"
+        text = f"Type {type_names(reading.types)}: {reading.type_word:#010x} in the encoding of {label}."
+        return [Fact(text, reading.types_how)]
+    if reading.type_word == NONE:
+        return [Fact("No page type.", WORD)]
+    value = signed(reading.type_word)
+    if value >= 0:
+        return []
+    text = f"{reading.type_word:#010x} ({value}) is neither a type of any version nor a count of mappings."
+    return [Fact(text, reading.types_how)]
+
+
+def _free(reading: Reading) -> list[Fact]:
+    """Type Buddy: the head of a free block, its order in ``private``, to which its pfn must be aligned."""
+    if "buddy" not in reading.types:
+        return []
+    how, facts = reading.types_how, []
+    mapcount = reading.dump.mapcount
+    if mapcount is not None and mapcount < 0 and reading.versions[0] <= (6, 9):
+        text = (
+            f"The printed mapcount is the stored word plus one: {mapcount} is {mapcount - 1} "
+            f"({mapcount - 1 & NONE:#010x}), type Buddy, and not a wrong count."
+        )
+        facts.append(Fact(text, CONCLUDED))
+    order = reading.raw[5] if reading.raw else None
+    if order is None:
+        facts.append(
+            Fact(f"Free: first page of a free block (type Buddy, refcount {reading.refcount}).", how)
+        )
+        return facts
+    text = (
+        f"Free: first page of a free block of order {order} (type Buddy, refcount "
+        f"{reading.refcount}, private {order})."
+    )
+    facts.append(Fact(text, WORD))
+    if order > _IMPLAUSIBLE_ORDER:
+        facts.append(Fact(f"No free block has order {order:#x}: private was overwritten.", CONCLUDED))
+    elif reading.dump.pfn is not None and reading.dump.pfn & (1 << order) - 1:
+        text = (
+            f"pfn {reading.dump.pfn:#x} is not aligned to order {order}, as every free block is: "
+            "the page is damaged."
+        )
+        facts.append(Fact(text, CONCLUDED))
+    if reading.refcount:
+        facts.append(Fact(f"A free page has refcount 0, not {reading.refcount}.", CONCLUDED))
+    return facts
+
+
+def _tail(reading: Reading) -> list[Fact]:
+    if not reading.tail:
+        return []
+    head = reading.dump.raw[1] - 1
+    return [Fact(f"A tail page of a compound page, whose head is the struct page at {head:#x}.", WORD)]
+
+
+def _compound(reading: Reading) -> list[Fact]:
+    order = reading.dump.order
+    if order is None:
+        return []
+    return [Fact(f"Part of a compound page of order {order} ({1 << order} pages).", PRINTED)]
+
+
+def _boot_memory(reading: Reading) -> list[Fact]:
+    """PG_reserved, refcount 1, no mapping, on no list: never given to the buddy."""
+    raw, names = reading.raw, reading.names or []
+    if "reserved" not in names or reading.refcount not in {1, None} or reading.damaged:
+        return []
+    if raw and (raw[3] or raw[1] != raw[2]):
+        return []
+    alone = "; its lru points to itself" if raw else ""
+    before = reading.versions[0] < (6, 11)
+    hotplug = ", or hotplugged memory that was not yet given to the buddy (up to 6.10)" if before else ""
+    text = (
+        f"PG_reserved with one reference{alone}: boot memory that memblock kept and never freed "
+        f"(kernel image, crash kernel, firmware){hotplug}."
+    )
+    return [Fact(text, CONCLUDED)]
+
+
+def _patterns(reading: Reading) -> list[Fact]:
+    """Return what the values of single words show."""
+    raw, facts = reading.dump.raw, []
+    if raw[1:3] == [LIST_POISON_1, LIST_POISON_2]:
+        facts.append(Fact("lru holds list poison: the page was taken off a list and is on none.", WORD))
+    if PAGE_POOL in raw[1:2]:
+        facts.append(
+            Fact("The second word is the signature of page_pool: a network driver recycles the page.", WORD)
+        )
+    if len(raw) > 3 and raw[3] == TAIL_MAPPING:  # noqa: PLR2004 (mapping)
+        facts.append(Fact("mapping is TAIL_MAPPING: the page is or was a tail page.", WORD))
+    return facts
+
+
+_STATES: tuple[Callable[[Reading], list[Fact]], ...] = (
+    _free,
+    _typed,
+    _tail,
+    _compound,
+    _boot_memory,
+    _patterns,
+)
+
+
+# ---- why -------------------------------------------------------------------------------------------
+
+
+def why(reading: Reading) -> list[Fact]:
+    """Return why the kernel printed the page, and what that means."""
+    dump, facts = reading.dump, []
+    if dump.reason:
+        facts.append(Fact(f"Dumped because: {dump.reason}.", PRINTED))
+    if dump.bad_flags:
+        facts.append(Fact(f"Flags that a freed page must not have: {dump.bad_flags}.", PRINTED))
+    facts += [Fact(f"{line.rstrip('.')}.", PRINTED) for line in dump.said]
+    freed_twice = "buddy" in reading.types and (
+        dump.source == "bad_page()" or dump.reason == "nonzero mapcount"
+    )
+    if freed_twice:
+        text = (
+            "The page is free, and somebody freed it again or freed a block of the wrong order; "
+            "'nonzero mapcount' is the wording for any page type."
+        )
+        facts.append(Fact(text, CONCLUDED))
+    elif dump.reason == "nonzero mapcount" and reading.types:
+        text = (
+            "'nonzero mapcount' is how bad_page() words a page type: the page still has type "
+            f"{type_names(reading.types)}."
+        )
+        facts.append(Fact(text, CONCLUDED))
+    facts += [Fact(text, CONCLUDED) for start, text in _REASONS if dump.reason.startswith(start)]
+    return facts
+
+
+_REASONS = (
+    ("unmovable page", "The page cannot be migrated, so its memory block stays online."),
+    ("migration failure", "Offlining tried to move the page and could not: somebody holds a reference."),
+    ("PAGE_FLAGS_CHECK_AT_FREE", "The page was freed with a flag that only pages in use have."),
+    (
+        "PAGE_FLAGS_CHECK_AT_PREP",
+        "The page was on a free list with a flag set: it was written to after it was freed.",
+    ),
+    (
+        "kasan: bad access detected",
+        "Printed for the address that KASAN reports; the page itself need not be wrong.",
+    ),
+    ("nonzero _refcount", "The page was freed while somebody still held a reference."),
+    ("non-NULL mapping", "The page was freed while it still belonged to a file or to anonymous memory."),
+)
+
+
+# ---- what is wrong -----------------------------------------------------------------------------------
+
+
+def implausible(reading: Reading) -> list[Fact]:
+    """Return what contradicts itself, or cannot be."""
+    facts = list(reading.problems)
+    facts += _overwritten(reading)
+    facts += _offline(reading)
+    facts += _leftover(reading)
+    return facts
+
+
+def _overwritten(reading: Reading) -> list[Fact]:
+    """Return whether the words are a fill pattern, or text."""
+    if reading.dump.uninitialised:
+        return []
+    if reading.filled:
+        byte = (reading.dump.raw or [reading.flags or 0])[0] & 0xFF
+        ones = byte == 0xFF  # noqa: PLR2004 (page_init_poison())
+        cause = "a memmap that was never initialised" if ones else "the struct page was overwritten"
+        text = f"Every byte is {byte:#04x}: {cause}. Its flags, zone and node mean nothing."
+        return [Fact(text, WORD)]
+    if reading.text:
+        text = (
+            f"The bytes are the text {reading.text!r}: the struct page was overwritten. Its flags "
+            "mean nothing."
+        )
+        return [Fact(text, WORD)]
+    return []
+
+
+def drivers(reading: Reading) -> tuple[str, ...]:
+    """Return the drivers that make pages Offline on such a machine; all, if nothing tells the hypervisor."""
+    host = reading.dump.context.host.lower()
+    return next((names for word, names in _OF_HOST.items() if word in host), DRIVERS)
+
+
+def _offline(reading: Reading) -> list[Fact]:
+    """Type Offline belongs to a balloon or to virtio-mem; on a page in use it is damage."""
+    if "offline" not in reading.types or reading.filled:
+        return []
+    used = [
+        name for name in ("lru", "active", "swapbacked", "mlocked", "slab") if name in (reading.names or [])
+    ]
+    mapped = reading.dump.mapping.strip("0x") != "" or (
+        reading.dump.said and any("aops:" in line for line in reading.dump.said)
+    )
+    if not used and not mapped and (reading.refcount or 0) <= 1:
+        text = (
+            "Pages of type Offline belong to a driver that took them from the buddy or never gave "
+            f"them to it: {', '.join(drivers(reading))}."
+        )
+        zero = (
+            [Fact("Refcount 0: the driver agreed to offlining the memory block.", CONCLUDED)]
+            if reading.refcount == 0
+            else []
+        )
+        return [Fact(text, CONCLUDED), *zero]
+    text = f"Type Offline is not plausible: {_use(reading, used, mapped=bool(mapped))}."
+    return [Fact(text, CONCLUDED), *_one_bit(reading)]
+
+
+def _use(reading: Reading, used: Sequence[str], *, mapped: bool) -> str:
+    parts = []
+    if used:
+        parts.append(f"the page has {', '.join(used)}")
+    if mapped:
+        parts.append("it belongs to a file or to anonymous memory")
+    if (reading.refcount or 0) > 1:
+        parts.append(f"it has {reading.refcount} references")
+    return ", ".join(parts)
+
+
+def _one_bit(reading: Reading) -> list[Fact]:
+    """Return whether the type word is one bit away from -1, "no type"."""
+    counts = word_of_counts(reading)
+    word = counts[0] if counts is not None else reading.type_word
+    if word is None or (word ^ NONE).bit_count() != 1:
+        return []
+    text = (
+        f"{word:#010x} is one bit ({word ^ NONE:#x}) away from 'no type': a damaged _mapcount "
+        "(memory error, or an underflow), not a balloon."
+    )
+    return [Fact(text, CONCLUDED)]
+
+
+def _leftover(reading: Reading) -> list[Fact]:
+    """Return bits between the flags and the lowest field that neither explains."""
+    if reading.table is None or not reading.layouts or reading.flags is None or reading.filled:
+        return []
+    end = min(layout.end for layout in reading.layouts)
+    low = len(reading.table.names)
+    between = reading.flags >> low & (1 << max(end - low, 0)) - 1
+    if not between:
+        return []
+    text = (
+        f"Bits {end - 1}-{low} hold {between:#x}: the generation of multi-gen LRU, or flags of this "
+        "configuration that have no name."
+    )
+    return [Fact(text, WORD)]

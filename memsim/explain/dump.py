@@ -1,0 +1,465 @@
+"""What kernels print about pages, line by line: ``dump_page()``, ``bad_page()`` and others.
+
+``mm/debug.c``, ``mm/page_alloc.c``, ``mm/memory_hotplug.c``, ``mm/memory-failure.c``, ``mm/page_owner.c``,
+the
+trace events of ``include/trace/events/page_ref.h``, and struct pages as crash and drgn show them. From Linux
+3.10 to 7.3. Nothing is interpreted here: a :class:`Dump` holds what was printed.
+
+Left out: what other subsystems print about their objects.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from memsim.explain.lines import Reader
+from memsim.explain.tables import flag_names
+from memsim.explain.versions import architecture_of, parse_version
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import BinaryIO
+
+    from memsim.explain.versions import Version
+
+MOST_PAGES = 500
+"""Different pages that are kept; of more only the number is told."""
+_FAR = 200
+"""Lines after which a line of context no longer belongs to a page."""
+
+
+@dataclass
+class Context:
+    """What the lines around a page say of the kernel."""
+
+    version: Version | None = None
+    release: str = ""
+    architecture: str | None = None
+    host: str = ""
+
+
+@dataclass
+class Dump:
+    """What a kernel printed about one page; None or empty: not printed."""
+
+    line: int
+    source: str = "dump_page()"
+    pfn: int | None = None
+    old_count: bool = False
+    """``count:`` instead of ``refcount:``, as kernels up to 5.1 print it."""
+    pointer: str = ""
+    refcount: int | None = None
+    mapcount: int | None = None
+    mapping: str = ""
+    index: str = ""
+    flags: int | None = None
+    flags_digits: int = 0
+    names: list[str] | None = None
+    numbers: dict[str, int] = field(default_factory=dict)
+    names_cut: bool = False
+    kind: str = ""
+    """``anon`` or ``ksm``, as it stands before ``flags:``."""
+    page_type: int | None = None
+    type_text: str = ""
+    type_names: list[str] = field(default_factory=list)
+    head: str = ""
+    order: int | None = None
+    raw: list[int] = field(default_factory=list)
+    raw_digits: int = 16
+    head_raw: list[int] = field(default_factory=list)
+    reason: str = ""
+    bad_flags: str = ""
+    uninitialised: bool = False
+    said: list[str] = field(default_factory=list)
+    """Other lines about this page, as the kernel printed them."""
+    context: Context = field(default_factory=Context)
+    count: int = 1
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """What equal pages have in common."""
+        raw = (tuple(self.raw), tuple(self.head_raw), tuple(self.names or ()), tuple(self.said))
+        return (self.pfn, self.flags, self.page_type, self.refcount, self.mapcount, self.reason, raw)
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing is known that could be explained."""
+        nothing = self.flags is None and self.names is None and not self.raw and self.page_type is None
+        return nothing and self.pfn is None and self.refcount is None
+
+
+@dataclass
+class Text:
+    """All that was found in a text."""
+
+    pages: list[Dump] = field(default_factory=list)
+    events: list[str] = field(default_factory=list)
+    vmcoreinfo: dict[str, int] = field(default_factory=dict)
+    read: int = 0
+    understood: int = 0
+    left_off: int = 0
+    """Pages beyond :data:`MOST_PAGES`."""
+
+
+_HEX = r"(?:0x)?[0-9a-fA-F]+"
+_PAGE = re.compile(r"\bpage:(?P<pointer>\S*)\s+(?P<old>ref)?count:(?P<count>-?\d+)(?P<rest>.*)")
+_REST = re.compile(r"(\w+):\s?([^\s:]+)")
+_FLAGS = re.compile(
+    rf"(?:(?:\b(?P<kind>anon|ksm|page|file)\s+)?\bflags:\s*|^)(?P<word>{_HEX})(?:\((?P<names>[^)]*)(?P<end>\))?)?"
+)
+_TYPE = re.compile(rf"\bpage_type:\s*(?P<word>{_HEX})(?:\((?P<names>[^)]*)\)?)?")
+_HEAD = re.compile(r"\bhead:(?P<pointer>\S*)\s+order:(?P<order>\d+)(?P<rest>.*)")
+_RAW = re.compile(
+    r"\b(?P<which>raw|head|RAW):\s*(?P<words>(?:(?:0x)?[0-9a-f]{8}(?:[0-9a-f]{8})?(?:\s+|$)){1,9})"
+)
+_REASON = re.compile(r"page dumped because: ?(?P<reason>.*)")
+_BAD_FLAGS = re.compile(rf"bad because of flags:\s*(?P<flags>{_HEX}(?:\([^)]*\)?)?)")
+_BUG = re.compile(
+    r"BUG: Bad (?:page state|page map|page cache|rss|pagetable).*?(?:pfn:(?P<pfn>[0-9a-f]+)|pte:|$)"
+)
+_UNINITIALISED = re.compile(r"\bpage:?\s?(?P<pointer>[0-9a-f]*) is uninitialized and poisoned")
+_OWNER = re.compile(
+    rf"\bPFN (?P<pfn>0x[0-9a-f]+|\d+) type \w+ Block \d+ type \w+ Flags (?P<word>{_HEX})"
+    r"(?:\((?P<names>[^)]*)(?P<end>\))?)?"
+)
+_TRACE = re.compile(
+    r"\bpfn=(?P<pfn>0x[0-9a-f]+|\d+) flags=(?P<names>[\w|]*) count=(?P<count>-?\d+) "
+    r"mapcount=(?P<mapcount>-?\d+)"
+)
+_MEMBER = re.compile(r"\bflags = (?:\{\s*\.?f = )?(?:\(\w[\w ]*\))?(?P<word>0x[0-9a-f]+|\d+)")
+_FAILURE = re.compile(
+    r"\b(?:Memory failure|MCE|Soft offline|Unpoison): ?(?P<pfn>0x[0-9a-f]+): (?P<what>.*)", re.IGNORECASE
+)
+_INJECTED = re.compile(r"\bInjecting memory failure (?:for pfn|at pfn|for page) (?P<pfn>0x[0-9a-f]+)")
+_MIGRATING = re.compile(rf"\bmigrating pfn (?P<pfn>{_HEX}) failed ret:-?\d+")
+_OWNED = re.compile(
+    r"\b(?:page_owner tracks the page as \w+|page last allocated via order.*|page_owner info is not \w+.*"
+    r"|page has been migrated, last migrate reason: .*|page allocated via order.*)"
+)
+_CHARGE = re.compile(r"\b(?:memcg:[0-9a-f]+|aops:.*)")
+_EVENTS = re.compile(
+    r"(?:memory offlining \[mem .*|Block size \[0x[0-9a-f]+\] unaligned hotplug range.*|Offlined Pages \d+"
+    r"|memory hotplug: .*|.*add_memory failed.*)"
+)
+_VMCORE = re.compile(r"NUMBER\((\w+)\)=(-?\d+)")
+_RELEASE = re.compile(
+    r"Linux version (?P<boot>\d+\.\d+\S*)|(?:Not tainted|Tainted:.*?) (?P<oops>\d+\.\d+[-.\w+~]*)(?: #|$)"
+)
+_HOST = re.compile(
+    r"Hardware name: (?P<hardware>.*)|Hypervisor detected: (?P<hypervisor>.*)|(?P<xen>Booting "
+    r"paravirtualized kernel on Xen)"
+)
+_VMA_NAMES = re.compile(r"\((?:none|read|write|exec|shared|mayread|maywrite)\b")
+_NUMBERS = ("section", "node", "zone", "lastcpupid", "kasantag")
+
+
+def read_text(text: str | bytes | BinaryIO) -> Text:
+    """Return what kernels printed about pages in a text of any kind and length."""
+    parser = _Parser()
+    reader = Reader(text)
+    for number, lines, line in reader:
+        if parser.take(number, line):
+            parser.found.understood += lines
+    parser.close()
+    parser.found.read = reader.read
+    return parser.found
+
+
+class _Parser:
+    """The page that lines are about at the moment, and the pages before."""
+
+    def __init__(self) -> None:
+        self.found = Text()
+        self._open: Dump | None = None
+        self._last: Dump | None = None
+        """The last page that was closed: the lines behind it may say more about its kernel."""
+        self._context = Context()
+        self._known: dict[tuple[object, ...], Dump] = {}
+        self._without: list[Dump] = []
+        self._rules: tuple[tuple[str, re.Pattern[str], Callable[[re.Match[str], str], bool]], ...] = (
+            ("BUG: Bad", _BUG, self._bug),
+            ("count:", _PAGE, self._page),
+            ("uninitialized", _UNINITIALISED, self._uninitialised),
+            ("PFN ", _OWNER, self._page_owner),
+            ("mapcount=", _TRACE, self._traced),
+            ("bad because", _BAD_FLAGS, self._bad),
+            ("page_type", _TYPE, self._type),
+            ("head:", _HEAD, self._head),
+            (":", _RAW, self._raw),
+            ("", _FLAGS, self._flags),
+            ("flags = ", _MEMBER, self._member),
+            ("dumped because", _REASON, self._reason),
+            (": 0x", _FAILURE, self._failure),
+            ("Injecting", _INJECTED, self._failure),
+            ("migrating pfn", _MIGRATING, self._migrating),
+            (":", _CHARGE, self._about),
+            ("page", _OWNED, self._about),
+            ("", _EVENTS, self._event),
+            ("NUMBER(", _VMCORE, self._vmcoreinfo),
+        )
+        """A literal that a line must have, the form of the line, and what is done with it."""
+
+    def take(self, number: int, line: str) -> bool:
+        """Take one line; returns whether it was understood."""
+        self._number = number
+        context = self._note_context(line)
+        for literal, pattern, rule in self._rules:
+            found = pattern.search(line) if literal in line else None
+            if found is not None and rule(found, line):
+                return True
+        return context
+
+    def close(self) -> None:
+        """End the page that is open, and give those before the first version line that version."""
+        self._end()
+        for dump in self._without:
+            known = self._context
+            dump.context.version = dump.context.version or known.version
+            dump.context.release = dump.context.release or known.release
+            dump.context.architecture = dump.context.architecture or known.architecture
+            dump.context.host = dump.context.host or known.host
+
+    # ---- pages -------------------------------------------------------------------------------
+
+    def _start(self, source: str = "dump_page()") -> Dump:
+        self._end()
+        self._open = Dump(self._number, source)
+        return self._open
+
+    def _here(self) -> Dump:
+        return self._open if self._open is not None else self._start()
+
+    def _end(self) -> None:
+        dump, self._open = self._open, None
+        if dump is None or dump.empty:
+            return
+        again = self._known.get(dump.key)
+        if again is not None:
+            again.count += 1
+            self._last = again
+            return
+        if len(self.found.pages) >= MOST_PAGES:
+            self.found.left_off += 1
+            return
+        self._known[dump.key] = self._last = dump
+        context = self._context
+        dump.context = Context(context.version, context.release, context.architecture, context.host)
+        self._without.append(dump)
+        self.found.pages.append(dump)
+
+    def _bug(self, found: re.Match[str], line: str) -> bool:
+        dump = self._start("bad_page()" if found["pfn"] else "print_bad_pte()")
+        dump.pfn = int(found["pfn"], 16) if found["pfn"] else None
+        dump.said.append(line[found.start() :])
+        return True
+
+    def _page(self, found: re.Match[str], _line: str) -> bool:
+        dump = self._open
+        if dump is None or dump.refcount is not None or dump.flags is not None:
+            dump = self._start()
+        rest = dict(_REST.findall(found["rest"]))
+        dump.old_count = found["old"] is None
+        dump.pointer = found["pointer"]
+        dump.refcount = int(found["count"])
+        dump.mapcount = _number(rest.get("mapcount"), 10)
+        dump.mapping, dump.index = rest.get("mapping", ""), rest.get("index", "")
+        pfn = _number(rest.get("pfn"), 16)
+        dump.pfn = dump.pfn if pfn is None else pfn
+        order = _number(rest.get("order"), 10)
+        if order is not None:
+            dump.order, dump.head = order, rest.get("head", "")
+        return True
+
+    def _uninitialised(self, found: re.Match[str], _line: str) -> bool:
+        self._start().uninitialised = True
+        self._here().pointer = found["pointer"]
+        self._here().pfn = None
+        self._here().flags = None
+        self._here().refcount = None
+        self._here().raw = []
+        return True
+
+    def _flags(self, found: re.Match[str], line: str) -> bool:
+        if self._open is None and (_VMA_NAMES.search(line) or "vma" in line):
+            return False
+        labelled = "flags:" in found[0]
+        if not labelled and not (line[found.end() :].strip() == "" and _are_flags(found["names"])):
+            return False
+        if self._open is None and found["names"] is None and len(found["word"]) < 8:  # noqa: PLR2004 (a word)
+            return False
+        dump = self._here()
+        if dump.flags is not None:
+            dump = self._start()
+        self._put_flags(dump, found)
+        dump.kind = found["kind"] if found["kind"] in {"anon", "ksm"} else ""
+        return True
+
+    def _put_flags(self, dump: Dump, found: re.Match[str]) -> None:
+        digits = found["word"].removeprefix("0x")
+        dump.flags, dump.flags_digits = int(digits, 16), len(digits)
+        if found["names"] is not None:
+            dump.names, dump.numbers = split_names(found["names"])
+            last = dump.names[-1] if dump.names else ""
+            unfinished = any(name.startswith(last) for name in flag_names()) and last not in flag_names()
+            dump.names_cut = found["end"] is None or "..." in found["names"] or (bool(last) and unfinished)
+
+    def _type(self, found: re.Match[str], _line: str) -> bool:
+        dump = self._here()
+        if dump.page_type is not None:
+            dump = self._start()
+        word = int(found["word"], 16)
+        dump.type_text = f"{found['word']}({found['names'] or ''})"
+        dump.page_type = word << 24 if not found["word"].startswith("0x") and word <= 0xFF else word  # noqa: PLR2004 (a byte)
+        dump.type_names = [name for name in (found["names"] or "").split("|") if name]
+        return True
+
+    def _head(self, found: re.Match[str], _line: str) -> bool:
+        dump = self._here()
+        dump.head, dump.order = found["pointer"], int(found["order"])
+        return True
+
+    def _raw(self, found: re.Match[str], _line: str) -> bool:
+        dump = self._here()
+        words = found["words"].split()
+        into = dump.head_raw if found["which"] == "head" else dump.raw
+        digits = len(words[0].removeprefix("0x"))
+        if len(into) + len(words) > 16:  # noqa: PLR2004 (a struct page has 8 words, two for the head)
+            dump = self._start()
+            into = dump.raw
+        into += [int(word, 16) for word in words]
+        if into is dump.raw:
+            dump.raw_digits = digits
+        if found["which"] == "RAW":
+            dump.source = "drgn"
+        return True
+
+    def _reason(self, found: re.Match[str], _line: str) -> bool:
+        dump = self._open or self._last
+        if dump is None:
+            return False
+        dump.reason = dump.reason or found["reason"].strip()
+        self._end()
+        return True
+
+    def _bad(self, found: re.Match[str], _line: str) -> bool:
+        dump = self._open or self._last
+        if dump is None:
+            return False
+        dump.bad_flags = found["flags"]
+        return True
+
+    def _about(self, found: re.Match[str], _line: str) -> bool:
+        dump = self._open or self._last
+        if dump is None:
+            return False
+        if found[0] not in dump.said and len(dump.said) < 16:  # noqa: PLR2004 (enough)
+            dump.said.append(found[0])
+        return True
+
+    # ---- pages in other forms ----------------------------------------------------------------
+
+    def _page_owner(self, found: re.Match[str], line: str) -> bool:
+        dump = self._start("page_owner")
+        dump.pfn = int(found["pfn"], 0)
+        self._put_flags(dump, found)
+        dump.said.append(line[found.start() : found.start("word")].strip())
+        self._end()
+        return True
+
+    def _traced(self, found: re.Match[str], _line: str) -> bool:
+        dump = self._start("trace event")
+        dump.pfn, dump.refcount = int(found["pfn"], 0), int(found["count"])
+        dump.mapcount = int(found["mapcount"])
+        dump.names, dump.numbers = split_names(found["names"])
+        self._end()
+        return True
+
+    def _member(self, found: re.Match[str], line: str) -> bool:
+        word = int(found["word"], 0)
+        if word < 1 << 32 and "{" not in line:
+            return False
+        dump = self._start("crash or drgn")
+        dump.flags, dump.flags_digits = word, 16
+        self._end()
+        return True
+
+    def _failure(self, found: re.Match[str], line: str) -> bool:
+        pfn = int(found["pfn"], 16)
+        if self._last is not None and self._last.pfn == pfn and self._open is None:
+            self._last.said.append(line[found.start() :])
+            return True
+        dump = self._start("memory_failure()")
+        dump.pfn = pfn
+        dump.said.append(line[found.start() :])
+        self._end()
+        return True
+
+    def _migrating(self, found: re.Match[str], line: str) -> bool:
+        dump = self._start("do_migrate_range()")
+        dump.pfn = int(found["pfn"], 16)
+        dump.said.append(line[found.start() : found.end()])
+        return True
+
+    # ---- what is around ------------------------------------------------------------------------
+
+    def _event(self, found: re.Match[str], _line: str) -> bool:
+        if len(self.found.events) < MOST_PAGES and found[0] not in self.found.events:
+            self.found.events.append(found[0])
+        return True
+
+    def _vmcoreinfo(self, found: re.Match[str], _line: str) -> bool:
+        self.found.vmcoreinfo[found[1]] = int(found[2])
+        return True
+
+    def _note_context(self, line: str) -> bool:
+        """Note what a line says about the kernel, for the page that is open or was the last."""
+        release = _RELEASE.search(line) if "ainted" in line or "Linux version" in line else None
+        host = _HOST.search(line) if "H" in line or "Xen" in line else None
+        arch = architecture_of(line)
+        if release is None and host is None and arch is None:
+            return False
+        near = self._last if self._last is not None and self._number - self._last.line < _FAR else None
+        targets = [self._context, *([near.context] if near is not None and self._open is None else [])]
+        for context in targets:
+            if release is not None:
+                context.release = release["boot"] or release["oops"]
+                context.version = parse_version(context.release)
+            if host is not None:
+                new = host["hardware"] or host["hypervisor"] or "Xen"
+                context.host = f"{context.host}; {new}" if new not in context.host and context.host else new
+            context.architecture = arch or context.architecture
+        return release is not None or host is not None
+
+
+def _are_flags(text: str | None) -> bool:
+    """Return whether what stands in brackets behind an unlabelled number is what ``%pGp`` prints."""
+    names, numbers = split_names(text or "")
+    known = set(names[:-1]) <= flag_names()
+    last = any(name.startswith(names[-1]) for name in flag_names()) if names else True
+    return bool(names or numbers) and known and last
+
+
+def split_names(text: str) -> tuple[list[str], dict[str, int]]:
+    """Return the flag names and the numbers in what ``%pGp`` prints between its brackets.
+
+    >>> split_names("reserved|node=0|zone=3|lastcpupid=0x1fffff")
+    (['reserved'], {'node': 0, 'zone': 3, 'lastcpupid': 2097151})
+    """
+    names, numbers = [], {}
+    for part in filter(None, re.split(r"[|,\s]+", text)):
+        name, equals, number = part.partition("=")
+        value = _number(number, 0) if equals else None
+        if name in _NUMBERS and value is not None:
+            numbers[name] = value
+        elif not equals and name != "none":
+            names.append(name)
+    return names, numbers
+
+
+def _number(text: str | None, base: int) -> int | None:
+    try:
+        return None if text is None else int(text, base)
+    except ValueError:
+        return None

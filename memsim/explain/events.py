@@ -1,0 +1,78 @@
+"""Lines about memory hotplug that are not about one page, and what they mean.
+
+``mm/memory_hotplug.c`` and ``drivers/acpi/acpi_memhotplug.c``.
+"""
+
+from __future__ import annotations
+
+import re
+
+from memsim.explain.reading import CONCLUDED, PRINTED, Fact
+from memsim.linux.include.layout import PAGE_SHIFT
+
+_OFFLINING = re.compile(r"memory offlining \[mem (0x[0-9a-f]+)-(0x[0-9a-f]+)\] failed due to (.*)")
+_UNALIGNED = re.compile(
+    r"Block size \[(0x[0-9a-f]+)\] unaligned hotplug range: start (0x[0-9a-f]+), size (0x[0-9a-f]+)"
+)
+_OFFLINED = re.compile(r"Offlined Pages (\d+)")
+_REASONS = {
+    "unmovable page": "a page in it cannot be migrated; 'page dumped because: unmovable page' says which",
+    "signal backoff": "a signal (Ctrl-C, or a timeout) ended it: the kernel would have tried for ever",
+    "failure to dissolve huge pages": "a free huge page could not be split into pages",
+    "failure to isolate range": "a pageblock could not be isolated, usually because of an unmovable page",
+    "multizone range": "it reaches over two zones",
+    "not populated": "it has a hole",
+    "memory holes": "it has a hole",
+    "notifier failure": "a driver refused (MEM_GOING_OFFLINE)",
+}
+
+
+def size_name(size: int) -> str:
+    """Return a size in the largest unit that divides it.
+
+    >>> size_name(0x8000000), size_name(0x40000000), size_name(4096)
+    ('128 MiB', '1 GiB', '4 KiB')
+    """
+    for shift, unit in ((30, "GiB"), (20, "MiB"), (10, "KiB")):
+        if size and size % (1 << shift) == 0:
+            return f"{size >> shift} {unit}"
+    return f"{size} bytes"
+
+
+def event_facts(line: str) -> tuple[Fact, ...]:
+    """Return the line, and what it means."""
+    for pattern, meaning in ((_OFFLINING, _offlining), (_UNALIGNED, _unaligned), (_OFFLINED, _offlined)):
+        found = pattern.search(line)
+        if found is not None:
+            return (Fact(line, PRINTED), *(Fact(text, CONCLUDED) for text in meaning(found)))
+    return (Fact(line, PRINTED),)
+
+
+def _offlining(found: re.Match[str]) -> list[str]:
+    start, end, reason = int(found[1], 16), int(found[2], 16), found[3].strip()
+    known = next(
+        (text for key, text in _REASONS.items() if key in reason), "the reason is not among those known here"
+    )
+    first, pages = start >> PAGE_SHIFT, (end + 1 - start) >> PAGE_SHIFT
+    return [
+        f"Offlining {size_name(end + 1 - start)} (pfn {first:#x}, {pages} pages of 4 KiB) failed: {known}."
+    ]
+
+
+def _unaligned(found: re.Match[str]) -> list[str]:
+    block, start, size = (int(found[at], 16) for at in (1, 2, 3))
+    wrong = [name for name, value in (("start", start), ("size", size)) if value % block]
+    refused = (
+        f"Adding {size_name(size)} at {start:#x} was refused with -EINVAL: start and size must be multiples "
+        f"of the memory block size, {size_name(block)}."
+    )
+    texts = [refused]
+    if wrong:
+        rest = start % block if wrong[0] == "start" else size % block
+        texts.append(f"The {' and the '.join(wrong)} is not: {size_name(rest)} beyond a multiple.")
+    return texts
+
+
+def _offlined(found: re.Match[str]) -> list[str]:
+    pages = int(found[1])
+    return [f"{pages} pages went offline: {size_name(pages << PAGE_SHIFT)} with pages of 4 KiB."]

@@ -1,0 +1,271 @@
+"""A text explained: sentences about each page, the table of its words, what readers would do; or JSON."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from memsim.errors import MemsimError
+from memsim.explain import checks
+from memsim.explain.dump import MOST_PAGES, read_text
+from memsim.explain.events import event_facts
+from memsim.explain.layout import zone_name
+from memsim.explain.readers import Reader, readers, stand_in
+from memsim.explain.reading import (
+    CONCLUDED,
+    PRINTED,
+    WORD,
+    Fact,
+    Reading,
+    Row,
+    agreed,
+    kernel_fact,
+    read_dump,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import BinaryIO
+
+FORMAT = "memsim-explanation/1"
+_RAW_NAMES = ("flags", "second word (lru.next)", "third word (lru.prev)", "mapping", "index", "private")
+
+
+@dataclass(frozen=True)
+class ExplainedPage:
+    """One page: sentences, the table of its words, and what each reader would do with it."""
+
+    reading: Reading
+    facts: tuple[Fact, ...]
+    rows: tuple[Row, ...]
+    readers: tuple[Reader, ...]
+    release: str
+    """The modelled release that stands in for the kernel of the report."""
+    no_readers: str
+    """Why no reader was asked, if none was."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what :meth:`text` says as JSON values."""
+        reading = self.reading
+        return {
+            "line": reading.dump.line,
+            "source": reading.dump.source,
+            "times": reading.dump.count,
+            "kernel": reading.dump.context.release or None,
+            "architecture": reading.architecture,
+            "pfn": reading.dump.pfn,
+            "flags": reading.flags,
+            "names": reading.names,
+            "names_by_version": reading.name_choices,
+            "zone": reading.zone,
+            "zone_name": reading.zone_name,
+            "node": reading.numbers.get("node"),
+            "lastcpupid": reading.numbers.get("lastcpupid"),
+            "kasantag": reading.numbers.get("kasantag"),
+            "numbers_how": reading.numbers_how if reading.numbers else None,
+            "page_type": reading.type_word,
+            "types": reading.types,
+            "refcount": reading.refcount,
+            "mapcount": reading.dump.mapcount,
+            "reason": reading.dump.reason or None,
+            "sentences": [fact._asdict() for fact in self.facts],
+            "table": [row._asdict() for row in self.rows],
+            "stand_in": self.release if self.readers else None,
+            "readers": [reader._asdict() for reader in self.readers],
+            "no_readers": self.no_readers or None,
+        }
+
+    def text(self) -> str:
+        """Return the page explained."""
+        times = f", {self.reading.dump.count} times" if self.reading.dump.count > 1 else ""
+        parts = [f"Line {self.reading.dump.line}: a page from {self.reading.dump.source}{times}"]
+        parts += [f"  {fact.text} [{fact.how}]" for fact in self.facts]
+        if self.rows:
+            parts += ["", *_table(("word", "field", "value", "how known"), self.rows)]
+        if self.readers:
+            title = (
+                f"  What readers of struct pages would do; Linux {self.release} as memsim "
+                "models it stands in, "
+                "without the patch (before) and with it (after):"
+            )
+            parts += ["", title]
+            met = [reader for reader in self.readers if reader.meets]
+            parts += _table(
+                ("reader", "before", "after", "because"), [(r.name, r.before, r.after, r.why) for r in met]
+            )
+            parts.append(f"  {len(self.readers) - len(met)} other readers never meet such a page.")
+        elif self.no_readers:
+            parts.append(
+                f"  What readers of struct pages would do is not known: {self.no_readers}. [{CONCLUDED}]"
+            )
+        return "\n".join(parts)
+
+
+def _table(heads: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> list[str]:
+    """Return rows as lines with aligned columns."""
+    cells = [heads, *(tuple(row) for row in rows)]
+    widths = [max(len(row[at]) for row in cells) for at in range(len(heads))]
+    return [
+        "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in cells
+    ]
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """All that was found in a text."""
+
+    pages: tuple[ExplainedPage, ...]
+    events: tuple[tuple[str, tuple[Fact, ...]], ...] = ()
+    """Other lines about memory that are explained: the line, and sentences."""
+    read: int = 0
+    understood: int = 0
+    left_off: int = 0
+    vmcoreinfo: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def found(self) -> bool:
+        """Whether there was anything to explain."""
+        return bool(self.pages or self.events)
+
+    @property
+    def summary(self) -> str:
+        """The line of counts."""
+        more = (
+            f", {self.left_off} more pages not explained (of different pages the first {MOST_PAGES} are)"
+            if self.left_off
+            else ""
+        )
+        total = sum(page.reading.dump.count for page in self.pages)
+        equal = f" ({total} with equal ones)" if total != len(self.pages) else ""
+        return f"lines read {self.read}, understood {self.understood}, pages {len(self.pages)}{equal}{more}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as JSON values."""
+        return {
+            "format": FORMAT,
+            "lines_read": self.read,
+            "lines_understood": self.understood,
+            "pages_left_off": self.left_off,
+            "pages": [page.to_dict() for page in self.pages],
+            "events": [
+                {"line": line, "sentences": [fact._asdict() for fact in facts]} for line, facts in self.events
+            ],
+        }
+
+    def text(self) -> str:
+        """Return everything as text, the line of counts last."""
+        parts = [page.text() for page in self.pages]
+        parts += ["\n".join(f"  {f.text} [{f.how}]" for f in facts) for _, facts in self.events]
+        return "\n\n".join([*parts, self.summary])
+
+    def __str__(self) -> str:
+        """Show the text."""
+        return self.text()
+
+    __repr__ = __str__
+
+
+def explain(text: str | bytes | BinaryIO) -> Explanation:
+    """Explain every page that a kernel log, a mail or any other text is about.
+
+    Parameters
+    ----------
+    text
+        The text, or a file opened in binary mode, which is read piece by piece.
+
+    Raises
+    ------
+    MemsimError
+        There is no page in it, and nothing else that can be explained.
+
+    Examples
+    --------
+    >>> page = explain("flags: 0x17ffffc0000000(node=0|zone=2|lastcpupid=0x1fffff)").pages[0]
+    >>> page.reading.zone_name, [fact.how for fact in page.facts][:1]
+    ('Normal', ['printed by the kernel'])
+    """
+    found = read_text(text)
+    pages = tuple(_page(read_dump(dump, found.vmcoreinfo)) for dump in found.pages)
+    events = tuple((line, event_facts(line)) for line in found.events)
+    explanation = Explanation(pages, events, found.read, found.understood, found.left_off, found.vmcoreinfo)
+    if not explanation.found:
+        msg = f"no page of a kernel log in {found.read} lines"
+        raise MemsimError(msg)
+    return explanation
+
+
+def _page(reading: Reading) -> ExplainedPage:
+    """Put together all that is known of one page."""
+    facts = [
+        *checks.where(reading),
+        *checks.state(reading),
+        *checks.flags(reading),
+        *checks.why(reading),
+        *checks.implausible(reading),
+        kernel_fact(reading),
+    ]
+    found, problem = readers(reading)
+    return ExplainedPage(
+        reading, tuple(facts), tuple(_rows(reading)), tuple(found), stand_in(reading), problem
+    )
+
+
+# ---- the table of words ------------------------------------------------------------------------------
+
+
+def _rows(reading: Reading) -> list[Row]:
+    """Return the fields of the flags word, then of the other words that were printed."""
+    return [*_flag_rows(reading), *_type_rows(reading), *_raw_rows(reading)]
+
+
+def _flag_rows(reading: Reading) -> list[Row]:
+    if reading.flags is None:
+        return []
+    word, rows = f"{reading.flags:#x}", []
+    for name, number in reading.numbers.items():
+        at = agreed(reading.layouts, name) if reading.layouts else None
+        called = zone_name(number, reading.architecture) if name == "zone" else None
+        value = f"{number:#x}" if number > 9 else str(number)  # noqa: PLR2004 (digits)
+        rows.append(
+            Row(word, f"{name}{_bits(at)}", f"{value} ({called})" if called else value, reading.numbers_how)
+        )
+    bits = {name: bit for bit, name in enumerate(reading.table.names)} if reading.table else {}
+    for name in reading.names or []:
+        at = (bits[name], 1) if name in bits else None
+        rows.append(Row(word, f"PG_{name}{_bits(at)}", "1", reading.names_how))
+    return rows or [Row(word, "flags", "none" if reading.names == [] else "not known", WORD)]
+
+
+def _bits(at: tuple[int, int] | None) -> str:
+    if at is None:
+        return ""
+    low, width = at
+    return f" (bit {low})" if width == 1 else f" (bits {low + width - 1}-{low})"
+
+
+def _type_rows(reading: Reading) -> list[Row]:
+    if reading.type_word is None:
+        return []
+    kind = " and ".join(reading.types) or ("none" if reading.type_word == 0xFFFFFFFF else "not a type")  # noqa: PLR2004 (-1)
+    return [Row(f"{reading.type_word:#010x}", "page_type or _mapcount", kind, reading.types_how)]
+
+
+def _raw_rows(reading: Reading) -> list[Row]:
+    if not reading.raw:
+        return []
+    digits = reading.dump.raw_digits
+    rows = [
+        Row(f"{word:0{digits}x}", name, f"{word:#x}", WORD)
+        for name, word in zip(_RAW_NAMES[1:], reading.raw[1:6], strict=False)
+    ]
+    if reading.refcount is None:
+        return rows
+    refcount = Row(f"{reading.raw[6]:0{digits}x}", "_refcount", str(reading.refcount), reading.refcount_how)
+    memcg = [Row(f"{word:0{digits}x}", "memcg_data", f"{word:#x}", WORD) for word in reading.raw[7:8]]
+    if reading.bits == 32:  # noqa: PLR2004 (the eighth word is _refcount)
+        memcg = []
+    return [*rows, refcount, *memcg]
+
+
+__all__ = ["CONCLUDED", "PRINTED", "WORD", "ExplainedPage", "Explanation", "explain"]

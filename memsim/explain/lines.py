@@ -1,0 +1,148 @@
+"""The lines of a kernel log as the kernel printed them, whatever a log daemon or a mail program did to them.
+
+Taken off: mail quoting, syslog date and host, ``<6>``, time stamps, thread ids. Undone: ``#012`` for a line
+break, quoted-printable, HTML entities, lines that were wrapped.
+
+>>> clean("> > Mar 19 10:20:30 host kernel: [ 123.456789][ T99] flags: 0x1(locked|node=3D0)")
+'flags: 0x1(locked|node=0)'
+
+Left out: base64, and words that a terminal cut in two.
+"""
+
+from __future__ import annotations
+
+import html
+import io
+import re
+from typing import TYPE_CHECKING
+
+from memsim.ftrace.events import CHUNK
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import BinaryIO
+
+LONGEST = 4096
+"""Longest line that is looked at: the kernel prints at most 1024 characters a line."""
+
+_MARKERS = (
+    *(b"page", b"flags", b"Flags", b"raw:", b"RAW:", b"pfn", b"PFN", b"head:", b"memcg:", b"aops:"),
+    *(b"Linux version", b"CPU:", b"Hardware name", b"Hypervisor", b"NUMBER(", b"emory", b"Offlined"),
+    *(b"RIP:", b"RAX:", b"pstate", b"PSW", b"NIP", b"zone=", b"node=", b"hotplug", b"on Xen"),
+)
+"""One of these is in every line that matters; looking for fixed bytes is much quicker than any expression."""
+_PREFIX = re.compile(
+    r"(?:\s*[>|]\s?|\s*<\d{1,3}>|\s*\w+\s*:\s?\w+\s*:\s(?=\[)|\s*[A-Z][a-z]{2} [ \d]\d "
+    r"\d\d:\d\d:\d\d(?:\.\d+)? \S+ "
+    r"|\s*\d{4}-\d\d-\d\d[T ]\S+ (?:\S+ "
+    r")?(?=kernel|\[)|\s*kernel(?:\[\d+\])?:\s?|\s*\[\s*[TC\d][\d.\s]*\]:?)+"
+)
+_WORDS = re.compile(r"(?:(?:0x)?[0-9a-f]{8}(?:[0-9a-f]{8})?\s*)+$")
+_OPEN = re.compile(
+    r"(?:flags|page_type|because|raw|head|RAW):\s*$"  # a label whose value was wrapped
+    r"|flags:?\s+(?:0x)?[0-9a-f]+\([^)]*$"  # names that were wrapped
+    r"|\bpage:\S*\s+(?:ref)?count:(?!.*\bindex:0x\S).*$"  # fields that were wrapped
+    r"|\bpage:\S*\s*$"
+    r"|\b(?:raw|head|RAW):\s*(?:[0-9a-f]{16}\s*){1,3}$"
+    r"|.*=$"
+)
+_ITEM = re.compile(
+    r"(?:page|flags|raw|head|RAW|page_type|memcg|aops|CPU|BUG|Call Trace|Modules linked in)\b[^|]*?:"
+)
+_FIELD = re.compile(r"(?:mapcount|mapping|index|pfn|(?:ref)?count|order|compound_\w+|pincount):")
+MOST_WRAPS = 3
+
+
+def clean(line: str) -> str:
+    """Return a line without what was put around it."""
+    if "&" in line:
+        line = html.unescape(line)
+    line = line.replace("=3D", "=").removesuffix("=20").replace("\xa0", " ")
+    found = _PREFIX.match(line)
+    return (line[found.end() :] if found else line).strip()
+
+
+def may_matter(line: bytes) -> bool:
+    """Return whether a line can be about a page or a kernel; most lines of a log cannot."""
+    return any(marker in line for marker in _MARKERS) or line.lstrip().startswith(b"0x")
+
+
+def wraps_into(line: str, following: str) -> bool:
+    """Return whether ``following`` is the rest of a line that was wrapped."""
+    if not _OPEN.search(line) or not following:
+        return False
+    if line.endswith("="):
+        return True
+    if re.search(r"(?:raw|head|RAW):\s*(?:[0-9a-f]{16}\s*)*$", line):
+        return _WORDS.match(following) is not None
+    if re.search(r"\bpage:\S*\s*(?:(?:ref)?count:.*)?$", line) and "flags:" not in line:
+        return _FIELD.match(following) is not None
+    return _ITEM.match(following) is None
+
+
+def joined(line: str, following: str) -> str:
+    """Return a wrapped line in one piece."""
+    if line.endswith("="):
+        return line[:-1] + following
+    inside = line.rfind("(") > line.rfind(")")
+    return line + ("" if inside or line.endswith("(") else " ") + following
+
+
+class Reader:
+    """The lines of a text that may matter, one after the other; counts all of them.
+
+    Attributes
+    ----------
+    read
+        How many lines there were.
+    """
+
+    def __init__(self, text: str | bytes | BinaryIO) -> None:
+        """Take a text, or a binary file, of which one mebibyte at a time is in memory."""
+        if isinstance(text, str):
+            text = text.encode("utf-8", "surrogateescape")
+        self._file: BinaryIO = io.BytesIO(text) if isinstance(text, bytes) else text
+        self.read = 0
+        self._waiting: tuple[int, int, str] | None = None
+
+    def __iter__(self) -> Iterator[tuple[int, int, str]]:
+        """Yield (number of the first line, how many lines, the line), wrapped lines in one piece."""
+        rest = b""
+        while chunk := self._file.read(CHUNK):
+            block, newline, rest = (rest + chunk).rpartition(b"\n")
+            if newline:
+                yield from self._block(block)
+            rest = rest[:LONGEST]
+        if rest:
+            yield from self._block(rest)
+        yield from self._waited()
+
+    def _block(self, block: bytes) -> Iterator[tuple[int, int, str]]:
+        """Take some lines; where none can matter they are only counted."""
+        if self._waiting is None and not may_matter(block) and b"0x" not in block:
+            self.read += block.count(b"\n") + 1
+            return
+        for raw in block.split(b"\n"):
+            self.read += 1
+            line = raw[:LONGEST]
+            if self._waiting is not None or may_matter(line):
+                for part in line.decode("utf-8", "replace").split("#012"):
+                    yield from self._next(clean(part))
+
+    def _next(self, line: str) -> Iterator[tuple[int, int, str]]:
+        """Take a line: join it to the one that waits, or let it wait, or yield it."""
+        if self._waiting is not None:
+            first, count, text = self._waiting
+            if count <= MOST_WRAPS and wraps_into(text, line):
+                self._waiting = first, count + 1, joined(text, line)
+                return
+            yield from self._waited()
+        if _OPEN.search(line):
+            self._waiting = self.read, 1, line
+        elif line:
+            yield self.read, 1, line
+
+    def _waited(self) -> Iterator[tuple[int, int, str]]:
+        waiting, self._waiting = self._waiting, None
+        if waiting is not None:
+            yield waiting

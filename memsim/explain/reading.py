@@ -1,0 +1,454 @@
+"""One page as its words say it is: names, zone and node, type, counts, each with how it is known.
+
+A :class:`Reading` is made from a :class:`~memsim.explain.dump.Dump`. What was printed decides; where
+nothing was
+printed, words are read with the tables of the version, and where that is not known either, every reading that
+is possible is given. Nothing is taken for granted silently.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+from memsim.explain.layout import Layout, agreed, plausible, solve, zone_name
+from memsim.explain.tables import (
+    BITS_BASE,
+    NONE,
+    UNCACHED_UNTIL,
+    TypeEncoding,
+    encoding_for,
+    encoding_of_word,
+    flag_tables,
+    is_newer_than_tables,
+)
+from memsim.explain.versions import NEWEST, OLDEST, Version, version_name
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from memsim.explain.dump import Dump
+    from memsim.explain.tables import FlagTable
+
+PRINTED, WORD, CONCLUDED = "printed by the kernel", "read from the word", "concluded"
+"""How a sentence is known."""
+
+FEWEST_FLAGS = {64: 22, 32: 20}
+"""Flags that every kernel has at least, by bits of a word."""
+VMEMMAP_X86_64 = 0xFFFFEA
+"""Top 24 bits of the addresses of struct pages on x86-64 without KASLR."""
+FLAG_BITS = (1 << 27) - 1
+"""No kernel has more flags."""
+
+
+class Fact(NamedTuple):
+    """One sentence and how it is known."""
+
+    text: str
+    how: str
+
+
+class Row(NamedTuple):
+    """One line of the table: a word of the page, a field in it, its value."""
+
+    word: str
+    field: str
+    value: str
+    how: str
+
+
+@dataclass
+class Reading:
+    """A page, read. None: not known."""
+
+    dump: Dump
+    bits: int = 64
+    architecture: str | None = None
+    versions: tuple[Version, Version] = (OLDEST, NEWEST)
+    versions_why: str = ""
+    flags: int | None = None
+    names: list[str] | None = None
+    names_how: str = PRINTED
+    names_of: str = ""
+    """The versions whose tables give the names, where they were not printed."""
+    name_choices: dict[str, list[str]] = field(default_factory=dict)
+    """Versions -> names, where the names depend on the version and it is not known."""
+    table: FlagTable | None = None
+    layouts: list[Layout] = field(default_factory=list)
+    numbers: dict[str, int] = field(default_factory=dict)
+    numbers_how: str = PRINTED
+    zone_choices: list[Layout] = field(default_factory=list)
+    type_word: int | None = None
+    encoding: TypeEncoding | None = None
+    types: list[str] = field(default_factory=list)
+    types_how: str = WORD
+    refcount: int | None = None
+    refcount_how: str = PRINTED
+    problems: list[Fact] = field(default_factory=list)
+    """Where what was printed contradicts itself or the tables."""
+
+    @property
+    def raw(self) -> list[int]:
+        """The words of the struct page, if all of the first seven were printed."""
+        needed = 7 if self.bits == 64 else 8  # noqa: PLR2004 (64-bit)
+        return self.dump.raw if len(self.dump.raw) >= needed else []
+
+    @property
+    def zone(self) -> int | None:
+        """The number of the zone."""
+        return self.numbers.get("zone")
+
+    @property
+    def zone_name(self) -> str | None:
+        """What the zone is called in the usual configuration."""
+        return None if self.zone is None else zone_name(self.zone, self.architecture)
+
+    @property
+    def text(self) -> str:
+        """The printable text that the words are, if they are nothing else; else empty."""
+        words, size = self.dump.raw or ([self.flags] if self.flags else []), self.bits // 8
+        data = b"".join((word & (1 << self.bits) - 1).to_bytes(size, "little") for word in words)
+        printable = all(0x20 <= byte < 0x7F for byte in data)  # noqa: PLR2004 (ASCII)
+        return data.decode("ascii") if printable and len(data) >= size and not self.filled else ""
+
+    @property
+    def damaged(self) -> bool:
+        """Whether the words are no struct page: never initialised, a fill pattern, or text."""
+        return self.dump.uninitialised or self.filled or bool(self.text)
+
+    @property
+    def tail(self) -> bool:
+        """Whether the page is a tail page of a compound page: bit 0 of its second word."""
+        return len(self.dump.raw) > 1 and bool(self.dump.raw[1] & 1) and not self.filled
+
+    @property
+    def filled(self) -> bool:
+        """Whether all words are the same repeated byte, so that nothing of them means anything."""
+        words = self.dump.raw or ([] if self.flags is None else [self.flags])
+        size = self.bits // 8
+        parts = {byte for word in words for byte in (word & (1 << self.bits) - 1).to_bytes(size, "big")}
+        return bool(words) and len(parts) == 1 and parts != {0}
+
+    @property
+    def version(self) -> Version | None:
+        """The version, if it is known exactly."""
+        low, high = self.versions
+        return low if low == high else None
+
+
+def read_dump(dump: Dump, vmcoreinfo: Mapping[str, int] | None = None) -> Reading:
+    """Read one page."""
+    reading = Reading(dump)
+    reading.architecture = dump.context.architecture or _architecture_of_words(dump)
+    reading.bits = 32 if dump.raw_digits == 8 or reading.architecture in {"arm", "x86-32"} else 64  # noqa: PLR2004 (hex digits of 32 bits)
+    reading.versions, reading.versions_why = versions_of(dump)
+    reading.flags = dump.flags if dump.flags is not None else (dump.raw[0] if dump.raw else None)
+    reading.numbers = dict(dump.numbers)
+    _read_layout(reading)
+    _read_names(reading, vmcoreinfo or {})
+    _read_type(reading)
+    _read_refcount(reading)
+    return reading
+
+
+def _architecture_of_words(dump: Dump) -> str | None:
+    """Return x86-64 if a word points into its memmap (vmemmap without address randomisation)."""
+    return "x86-64" if any(word >> 40 == VMEMMAP_X86_64 for word in dump.raw) else None
+
+
+# ---- the version -----------------------------------------------------------------------------------
+
+
+def versions_of(dump: Dump) -> tuple[tuple[Version, Version], str]:
+    """Return the first and last version that can have printed this, and why.
+
+    A release string nearby decides; else the forms that lines have had.
+    """
+    if dump.context.version is not None:
+        return (dump.context.version, dump.context.version), f"release {dump.context.release}"
+    low, high, why = OLDEST, NEWEST, []
+    for applies, first, last, reason in _forms(dump):
+        if applies:
+            low, high = max(low, first), min(high, last)
+            why.append(reason)
+    if low > high:
+        return (OLDEST, NEWEST), "its lines have forms of different versions"
+    return (low, high), " and ".join(why)
+
+
+def _forms(dump: Dump) -> list[tuple[bool, Version, Version, str]]:
+    """Return the forms of lines that tell versions apart: (is there, first version, last version, words)."""
+    text, word = dump.type_text, dump.page_type
+    byte = bool(text) and not text.startswith("0x")
+    bits_6_11 = word is not None and not byte and word & 0xFFFFFF == 0xFFFFFF and word != NONE  # noqa: PLR2004 (low 24 bits)
+    upper = dump.flags is not None and bool(dump.flags >> 32)
+    return [
+        (dump.old_count, OLDEST, (5, 1), "'count:' is the form up to 5.1"),
+        (dump.refcount is not None and not dump.old_count and dump.source != "trace event", (5, 2), NEWEST,
+         "'refcount:' is the form since 5.2"),
+        (byte, (6, 12), NEWEST, "a page_type of one byte is the form since 6.12"),
+        (bits_6_11, (6, 11), (6, 11), f"page_type {text.partition('(')[0]} is in the encoding of 6.11"),
+        (bool(text) and not byte and word == NONE, OLDEST, (6, 11),
+         "a page_type of 32 bits is the form up to 6.11"),
+        (bool(text) and not byte and not bits_6_11 and word != NONE, OLDEST, (6, 10),
+         "the page_type is in the encoding up to 6.10"),
+        (dump.refcount is not None and not dump.pointer and dump.source != "trace event", (6, 9), NEWEST,
+         "'page:' without an address is the form since 6.9"),
+        (bool(dump.numbers), (5, 12), NEWEST, "zone and node beside the flags are printed since 5.12"),
+        (dump.names is not None and upper and not dump.numbers and not dump.names_cut, OLDEST, (5, 11),
+         "flags without zone and node are the form up to 5.11"),
+    ]  # fmt: skip
+
+
+# ---- flags -----------------------------------------------------------------------------------------
+
+
+def _read_layout(reading: Reading) -> None:
+    """Solve the layout from printed numbers, or find the known ones that a word may have."""
+    word, fewest = reading.flags, FEWEST_FLAGS[reading.bits]
+    if word is None:
+        return
+    if reading.numbers:
+        reading.layouts = solve(word, reading.numbers, fewest - 2, reading.bits)
+        if not reading.layouts:
+            reading.problems.append(
+                Fact(
+                    f"The printed numbers and the word {word:#x} do not agree: no layout gives them.",
+                    CONCLUDED,
+                )
+            )
+        return
+    if reading.bits == 64 and word >> 27:  # noqa: PLR2004 (bits; no kernel has more flags)
+        reading.zone_choices = plausible(word, 27, reading.dump.pfn, reading.architecture)
+        found = {layout.read(word)["zone"] for layout in reading.zone_choices}
+        if len(reading.zone_choices) == 1 and len(found) == 1:
+            layout = reading.zone_choices[0]
+            reading.numbers, reading.numbers_how = layout.read(word), CONCLUDED
+
+
+def _tables(reading: Reading) -> list[FlagTable]:
+    """Return the tables of the versions that are possible, those of the architecture first."""
+    low, high = reading.versions
+    return [t for t in flag_tables(reading.architecture) if t.first <= high and t.last >= low]
+
+
+def _agrees(table: FlagTable, reading: Reading) -> bool:
+    """Return whether a table reproduces the printed names, and those only."""
+    names, word = reading.dump.names, reading.flags
+    if names is None or word is None:
+        return False
+    end = min((layout.end for layout in reading.layouts), default=len(table.names))
+    mine = set(table.set_names(word & (1 << end) - 1 if reading.layouts else word))
+    if not reading.dump.names_cut:
+        return mine == set(names)
+    whole = set(names[:-1])
+    last = names[-1].rstrip(".") if names else ""
+    return whole <= mine and any(name.startswith(last) for name in mine - whole)
+
+
+def _read_names(reading: Reading, vmcoreinfo: Mapping[str, int]) -> None:
+    """Find the names of the flags: the printed ones, and the table that gives them."""
+    if reading.dump.names is not None:
+        reading.names = list(reading.dump.names)
+        _find_table(reading)
+    elif reading.flags is not None:
+        _names_without_print(reading, vmcoreinfo)
+
+
+def _find_table(reading: Reading) -> None:
+    """Find the tables that reproduce the printed names; they may narrow the version."""
+    if reading.flags is None:
+        return
+    first = _tables(reading)
+    fitting = [table for table in first if _agrees(table, reading)]
+    others = [
+        table for table in (*flag_tables(reading.architecture), *flag_tables()) if _agrees(table, reading)
+    ]
+    reading.table = next(iter([*fitting, *others]), None)
+    if reading.table is None:
+        text = "The tables here do not fit this kernel: the names are those that the kernel printed."
+        reading.problems.append(Fact(text, CONCLUDED))
+    elif not fitting:
+        text = f"The printed names are those of {reading.table.label}, not of {_span(reading.versions)}."
+        reading.problems.append(Fact(text, CONCLUDED))
+    elif reading.names and reading.version is None:
+        low, high = reading.versions
+        low = max(low, min(table.first for table in fitting))
+        high = min(high, max(table.last for table in fitting))
+        if (low, high) != reading.versions:
+            why = "its flags have these numbers"
+            reading.versions_why += f" and {why}" if reading.versions_why else why
+        reading.versions = low, high
+
+
+def usual_tables(reading: Reading) -> dict[str, FlagTable]:
+    """Return the usual table of each possible version and architecture by its label, newest first."""
+    found: dict[str, FlagTable] = {}
+    for table in reversed(_tables(reading)):
+        if table.tail == "hwpoison":
+            elsewhere = reading.architecture is None and table.last <= UNCACHED_UNTIL
+            found[f"{table.label}, not x86" if elsewhere else table.label] = table
+        elif table.tail == "uncached hwpoison":
+            found[f"{table.label}, x86" if reading.architecture is None else table.label] = table
+    return found
+
+
+def _names_without_print(reading: Reading, vmcoreinfo: Mapping[str, int]) -> None:
+    """Read the names with the tables that are possible; several answers stay several answers."""
+    word = (reading.flags or 0) & FLAG_BITS
+    known = {name[3:]: bit for name, bit in vmcoreinfo.items() if name.startswith("PG_")}
+    choices: dict[tuple[str, ...], list[str]] = {}
+    for label, table in usual_tables(reading).items():
+        if all(bit == table.names.index(name) for name, bit in known.items() if name in table.names):
+            choices.setdefault(tuple(table.set_names(word)), []).append(label)
+            reading.table = reading.table or table
+    if len(choices) == 1:
+        reading.names, reading.names_how = list(next(iter(choices))), WORD
+        reading.names_of = _labels(next(iter(choices.values())))
+        return
+    reading.table = None
+    reading.name_choices = {_labels(labels): list(names) for names, labels in choices.items()}
+
+
+def _labels(labels: list[str]) -> str:
+    """Return labels of tables in one phrase, without the architecture where both have the same.
+
+    >>> _labels(["6.12 to 6.13", "6.6 to 6.9, not x86", "6.6 to 6.9, x86", "4.20 to 6.5, x86"])
+    '6.12 to 6.13; 6.6 to 6.9; 4.20 to 6.5, x86'
+    """
+    versions = [label.partition(",")[0] for label in labels]
+    return "; ".join(
+        dict.fromkeys(
+            v if versions.count(v) > 1 else label for v, label in zip(versions, labels, strict=True)
+        )
+    )
+
+
+def _span(versions: tuple[Version, Version]) -> str:
+    low, high = versions
+    if low == high:
+        return version_name(low)
+    if high == NEWEST:
+        return "any version" if low == OLDEST else f"{version_name(low)} and later"
+    return f"up to {version_name(high)}" if low == OLDEST else f"{version_name(low)} to {version_name(high)}"
+
+
+# ---- the type and the counts -------------------------------------------------------------------------
+
+
+def word_of_counts(reading: Reading) -> tuple[int, int] | None:
+    """Return (page_type or _mapcount, _refcount) from the raw words; None if they were not printed."""
+    if not reading.raw:
+        return None
+    if reading.bits == 32:  # noqa: PLR2004 (bits)
+        return reading.raw[6], reading.raw[7]
+    word = reading.raw[6]
+    halves = word & NONE, word >> 32
+    return halves[::-1] if reading.architecture == "s390" else halves
+
+
+def signed(word: int) -> int:
+    """Return 32 bits as C's int.
+
+    >>> signed(0xFFFFFF7F)
+    -129
+    """
+    return word - (1 << 32) if word >> 31 else word
+
+
+def _read_type(reading: Reading) -> None:
+    """Find the page type: from its own line, else from the raw words, else from a printed mapcount."""
+    dump, counts = reading.dump, word_of_counts(reading)
+    if dump.page_type is not None:
+        reading.type_word = dump.page_type
+        reading.types, reading.types_how = list(dump.type_names), PRINTED
+    elif counts is not None and not reading.filled and not reading.tail:
+        reading.type_word = counts[0]
+    elif dump.mapcount is not None and dump.mapcount < 0 and reading.versions[0] <= (6, 9):
+        reading.type_word, reading.types_how = dump.mapcount - 1 & NONE, CONCLUDED
+    if reading.type_word is None:
+        return
+    low, high = reading.versions
+    known = {encoding_for(version) for version in (low, high)}
+    reading.encoding = known.pop() if len(known) == 1 else encoding_of_word(reading.type_word)
+    if reading.types_how == PRINTED and reading.encoding is not None:
+        _check_printed_types(reading)
+    if reading.types_how != PRINTED and reading.encoding is not None:
+        reading.types = reading.encoding.types(reading.type_word)
+
+
+def _check_printed_types(reading: Reading) -> None:
+    encoding, word = reading.encoding, reading.type_word
+    assert encoding is not None  # noqa: S101 (asked by the caller)
+    assert word is not None  # noqa: S101 (asked by the caller)
+    mine = encoding.types(word)
+    printed = [name for name in reading.types if name != "unknown"]
+    if printed and set(mine) != set(printed):
+        text = (
+            f"The printed type ({', '.join(printed)}) is not what {word:#x} means in "
+            f"{encoding.label} ({', '.join(mine) or 'none'})."
+        )
+        reading.problems.append(Fact(text, CONCLUDED))
+    if "unknown" in reading.types and mine and not mine[0].startswith("number"):
+        reading.types, reading.types_how = mine, WORD
+
+
+def _read_refcount(reading: Reading) -> None:
+    """Find the refcount, and compare what was printed with the raw words."""
+    counts, dump = word_of_counts(reading), reading.dump
+    reading.refcount = dump.refcount
+    if counts is None or reading.filled:
+        return
+    if dump.refcount is None:
+        reading.refcount, reading.refcount_how = signed(counts[1]), WORD
+    elif signed(counts[1]) != dump.refcount and not reading.tail:
+        text = (
+            f"The printed refcount is {dump.refcount}, the raw words have {signed(counts[1])}: it "
+            "changed while it was printed, or the words are not of this page."
+        )
+        reading.problems.append(Fact(text, CONCLUDED))
+    _compare_types(reading, counts[0])
+    _compare_mapcount(reading, counts[0])
+    if dump.flags is not None and dump.raw[0] != dump.flags and not reading.tail:
+        text = f"The flags line has {dump.flags:#x}, the raw words have {dump.raw[0]:#x}."
+        reading.problems.append(Fact(text, CONCLUDED))
+
+
+def _compare_types(reading: Reading, word: int) -> None:
+    printed = reading.dump.page_type
+    if printed is None or reading.tail:
+        return
+    same = printed >> 24 == word >> 24 if not reading.dump.type_text.startswith("0x") else printed == word
+    if not same:
+        text = f"The page_type line has {reading.dump.type_text}, the raw words have {word:#010x}."
+        reading.problems.append(Fact(text, CONCLUDED))
+
+
+def _compare_mapcount(reading: Reading, word: int) -> None:
+    """Compare a printed mapcount with the stored one, which is one less; a type is no mapcount."""
+    printed = reading.dump.mapcount
+    no_count = word & BITS_BASE and word != NONE
+    slab = "slab" in (reading.names or [])
+    if printed is None or reading.tail or reading.dump.order or reading.types or no_count or slab:
+        return
+    if signed(word) + 1 != printed:
+        text = (
+            f"The printed mapcount is {printed}, the raw words have {signed(word)}, which is "
+            f"{signed(word) + 1} mappings."
+        )
+        reading.problems.append(Fact(text, CONCLUDED))
+
+
+def kernel_fact(reading: Reading) -> Fact:
+    """Return what is known of the kernel."""
+    low, high = reading.versions
+    newer = "; it is newer than the tables here, which end with 7.3" if is_newer_than_tables(low) else ""
+    arch = f" on {reading.architecture}" if reading.architecture else ""
+    if reading.dump.context.release:
+        return Fact(f"The kernel is Linux {reading.dump.context.release}{arch}{newer}.", PRINTED)
+    if (low, high) == (OLDEST, NEWEST):
+        return Fact(f"The version of the kernel is unknown{arch}.", CONCLUDED)
+    return Fact(f"The kernel is Linux {_span((low, high))}{arch}: {reading.versions_why}.", CONCLUDED)
+
+
+__all__ = ["CONCLUDED", "PRINTED", "WORD", "Fact", "Reading", "Row", "agreed", "kernel_fact", "read_dump"]
