@@ -460,9 +460,9 @@ AT = 0x5000
 
 
 @cache
-def late(context, pages, debug_vm):
+def late(context, pages, check_pages):
     """Let memblock_free_late() say this context, and return what it changes."""
-    machine = Machine(ram=[(0x100, 0x7F00)], reserved=[(AT, pages)], debug_vm=debug_vm)
+    machine = Machine(ram=[(0x100, 0x7F00)], reserved=[(AT, pages)], check_pages=check_pages)
     kernel, zone = machine.kernel, machine.zone("DMA32")
     before = zone.managed_pages, machine.totalram_pages, zone.nr_free_pages
     for pfn in range(AT, AT + pages):
@@ -481,9 +481,9 @@ def a_number(rng):
 
 def the_right_context(rng, mine):
     """With MEMINIT_EARLY, the pages are given back and counted once."""
-    for debug_vm in (True, False):
+    for check_pages in (True, False):
         pages = a_number(rng)
-        if (yield [MEMINIT_EARLY, pages, debug_vm]) != late(MEMINIT_EARLY, pages, debug_vm):
+        if (yield [MEMINIT_EARLY, pages, check_pages]) != late(MEMINIT_EARLY, pages, check_pages):
             return (
                 "MEMINIT_EARLY is the context of boot memory: PG_reserved is taken off, managed grows in "
                 "__free_pages_core() and MemTotal in memblock_free_late()."
@@ -493,9 +493,12 @@ def the_right_context(rng, mine):
 
 def counted_twice(rng, mine):
     """With MEMINIT_HOTPLUG, both functions add to MemTotal."""
-    for debug_vm in (True, False):
+    for check_pages in (True, False):
         pages = a_number(rng)
-        answer, want = (yield [MEMINIT_HOTPLUG, pages, debug_vm]), late(MEMINIT_HOTPLUG, pages, debug_vm)
+        answer, want = (
+            (yield [MEMINIT_HOTPLUG, pages, check_pages]),
+            late(MEMINIT_HOTPLUG, pages, check_pages),
+        )
         if any(answer.get(key) != want[key] for key in ("managed", "MemTotal")):
             return (
                 "Managed or MemTotal is wrong. In the context of hotplug __free_pages_core() calls "
@@ -510,19 +513,19 @@ def a_checking_kernel_leaks(rng, mine):
     answer, want = (yield [MEMINIT_HOTPLUG, pages, True]), late(MEMINIT_HOTPLUG, pages, True)
     if any(answer.get(key) != want[key] for key in ("free", "reserved")):
         return (
-            "MEMINIT_HOTPLUG, with CONFIG_DEBUG_VM: which mark is taken off in this context, and which one do the pages have? "
+            "MEMINIT_HOTPLUG, with page checks: which mark is taken off in this context, and which one do the pages have? "
             "free_pages_prepare() refuses a page with a flag of PAGE_FLAGS_CHECK_AT_FREE."
         )
     return None
 
 
-def an_ordinary_kernel_cleans(rng, mine):
+def a_kernel_without_checks_cleans(rng, mine):
     """With MEMINIT_HOTPLUG and no checks, the pages are freed all the same."""
     pages = a_number(rng)
     answer, want = (yield [MEMINIT_HOTPLUG, pages, False]), late(MEMINIT_HOTPLUG, pages, False)
     if any(answer.get(key) != want[key] for key in ("free", "reserved")):
         return (
-            "MEMINIT_HOTPLUG, without CONFIG_DEBUG_VM: nothing looks at the flags of a page that is freed, "
+            "MEMINIT_HOTPLUG, without page checks: nothing looks at the flags of a page that is freed, "
             "and free_pages_prepare() clears them."
         )
     return None
@@ -537,13 +540,13 @@ freed_late = Question(
         the_right_context: 1,
         counted_twice: 2,
         a_checking_kernel_leaks: 2,
-        an_ordinary_kernel_cleans: 1,
+        a_kernel_without_checks_cleans: 1,
     },
     wrong=[
         Wrong(
             "the_context_only_chooses_the_mark",
-            """def freed_late(context, pages, debug_vm):
-    lost = context == "MEMINIT_HOTPLUG" and debug_vm
+            """def freed_late(context, pages, check_pages):
+    lost = context == "MEMINIT_HOTPLUG" and check_pages
     free = 0 if lost else pages
     return {"managed": pages, "MemTotal": pages, "free": free, "reserved": pages - free}
 """,
@@ -552,7 +555,7 @@ freed_late = Question(
         ),
         Wrong(
             "the_mark_goes_anyway",
-            """def freed_late(context, pages, debug_vm):
+            """def freed_late(context, pages, check_pages):
     total = pages * (2 if context == "MEMINIT_HOTPLUG" else 1)
     return {"managed": pages, "MemTotal": total, "free": pages, "reserved": 0}
 """,
@@ -561,9 +564,9 @@ freed_late = Question(
         ),
         Wrong(
             "a_page_that_is_refused_is_not_counted",
-            """def freed_late(context, pages, debug_vm):
+            """def freed_late(context, pages, check_pages):
     hotplug = context == "MEMINIT_HOTPLUG"
-    if hotplug and debug_vm:
+    if hotplug and check_pages:
         return {"managed": 0, "MemTotal": pages, "free": 0, "reserved": pages}
     return {"managed": pages, "MemTotal": pages * (1 + hotplug), "free": pages, "reserved": 0}
 """,
@@ -572,7 +575,7 @@ freed_late = Question(
         ),
         Wrong(
             "the_mark_stays_on_every_kernel",
-            """def freed_late(context, pages, debug_vm):
+            """def freed_late(context, pages, check_pages):
     hotplug = context == "MEMINIT_HOTPLUG"
     free = 0 if hotplug else pages
     return {"managed": pages, "MemTotal": pages * (1 + hotplug), "free": free, "reserved": pages - free}

@@ -267,9 +267,9 @@ page_story = Question(
 
 
 @cache
-def onlined(hunks, debug_vm):
+def onlined(hunks, check_pages):
     """Return [managed, free] of zone Movable on a kernel that has only these hunks."""
-    machine = Machine(patch=Patch.parse(",".join(hunks)) if hunks else BEFORE, debug_vm=debug_vm)
+    machine = Machine(patch=Patch.parse(",".join(hunks)) if hunks else BEFORE, check_pages=check_pages)
     machine.add_memory(START, BLOCK)
     machine.online(32, "online_movable")
     zone = machine.zone("Movable")
@@ -279,9 +279,9 @@ def onlined(hunks, debug_vm):
 def whole_patches_lose_nothing(rng, mine):
     """With both halves of the patch, or with none, no page is lost."""
     for hunks in ([], ["MM_INIT", "PAGE_ALLOC"]):
-        for debug_vm in (False, True):
-            answer = yield [hunks, debug_vm]
-            if answer != onlined(tuple(hunks), debug_vm):
+        for check_pages in (False, True):
+            answer = yield [hunks, check_pages]
+            if answer != onlined(tuple(hunks), check_pages):
                 return "The mark that memmap_init_range() sets is the one that __free_pages_core() takes off: all is well."
     return None
 
@@ -291,9 +291,7 @@ def nobody_checks(rng, mine):
     for hunks in (["MM_INIT"], ["PAGE_ALLOC"]):
         answer = yield [hunks, False]
         if answer != onlined(tuple(hunks), False):
-            return (
-                "Without CONFIG_DEBUG_VM nothing looks at the pages that are freed here, so they become free."
-            )
+            return "Without page checks nothing looks at the pages that are freed here, so they become free."
     return None
 
 
@@ -318,24 +316,24 @@ half_patch = Question(
     wrong=[
         Wrong(
             "the_type_is_overwritten_so_nothing_happens",
-            "def half_patch(hunks, debug_vm):\n    return [32768, 32768]\n",
+            "def half_patch(hunks, check_pages):\n    return [32768, 32768]\n",
             score=3,
             message="who looks",
         ),
         Wrong(
             "refused_pages_are_not_managed",
-            "def half_patch(hunks, debug_vm):\n"
-            "    lost = len(hunks) == 1 and debug_vm\n"
+            "def half_patch(hunks, check_pages):\n"
+            "    lost = len(hunks) == 1 and check_pages\n"
             "    return [0, 0] if lost else [32768, 32768]\n",
             score=3,
             message="counts them as managed first",
         ),
         Wrong(
             "the_block_stays_isolated_without_checks_too",
-            "def half_patch(hunks, debug_vm):\n"
+            "def half_patch(hunks, check_pages):\n"
             "    return [32768, 0] if len(hunks) == 1 else [32768, 32768]\n",
             score=4,
-            message="Without CONFIG_DEBUG_VM",
+            message="Without page checks",
         ),
     ],
 )

@@ -494,9 +494,9 @@ leave_out = Question(
 
 
 @cache
-def freed(release, debug_vm, offset):
+def freed(release, check_pages, offset):
     """Free a page that still is Offline, in a zone whose other pages are all free."""
-    machine = Machine(release=release, debug_vm=debug_vm)
+    machine = Machine(release=release, check_pages=check_pages)
     machine.add_memory(START, BLOCK)
     machine.online(32, "online_kernel")
     pages = machine.allocate(offset + 1, "unmovable", block=32)
@@ -514,10 +514,10 @@ def freed(release, debug_vm, offset):
 
 def ask_freed(rng, rows, rule):
     """Put the question for these kernels and pages."""
-    for release, debug_vm, offset in rng.sample(rows, len(rows)):
-        if (yield [release, debug_vm, offset]) != freed(release, debug_vm, offset):
-            how = "with" if debug_vm else "without"
-            return f"{release} {how} CONFIG_DEBUG_VM, page +{offset}: wrong. {rule}"
+    for release, check_pages, offset in rng.sample(rows, len(rows)):
+        if (yield [release, check_pages, offset]) != freed(release, check_pages, offset):
+            how = "with" if check_pages else "without"
+            return f"{release} {how} page checks, page +{offset}: wrong. {rule}"
     return None
 
 
@@ -527,16 +527,16 @@ def a_page(rng):
 
 
 def checked_in_6_1(rng, mine):
-    """6.1 checks every page that is freed, with or without CONFIG_DEBUG_VM."""
-    rows = [("6.1", debug_vm, rng.choice([0, a_page(rng)])) for debug_vm in (True, False)]
+    """6.1 checks every page that is freed, whatever its configuration."""
+    rows = [("6.1", check_pages, rng.choice([0, a_page(rng)])) for check_pages in (True, False)]
     rule = "6.1 always looks, in free_pages_prepare(). What is wrong is reported, its word is reset, and it goes to no list."
     return (yield from ask_freed(rng, rows, rule))
 
 
 def checked_in_6_12(rng, mine):
-    """6.12 checks if CONFIG_DEBUG_VM is on."""
+    """6.12 checks if page checks are on."""
     rows = [("6.12", True, offset) for offset in (0, a_page(rng))]
-    rule = "With CONFIG_DEBUG_VM the page is reported and goes to no list; its word stays as it is."
+    rule = "With page checks the page is reported and goes to no list; its word stays as it is."
     return (yield from ask_freed(rng, rows, rule))
 
 
@@ -564,8 +564,8 @@ freed_offline = Question(
     wrong=[
         Wrong(
             "buddy_is_written_over_it_in_every_page",
-            """def freed_offline(release, debug_vm, offset):
-    if release == "6.1" or debug_vm:
+            """def freed_offline(release, check_pages, offset):
+    if release == "6.1" or check_pages:
         return {"reported": True, "free": False, "types": [] if release == "6.1" else ["Offline"]}
     return {"reported": False, "free": True, "types": ["Buddy"]}
 """,
@@ -573,9 +573,9 @@ freed_offline = Question(
             message="Only the head gets the type Buddy",
         ),
         Wrong(
-            "only_debug_kernels_check",
-            """def freed_offline(release, debug_vm, offset):
-    if debug_vm:
+            "only_kernels_with_page_checks_check",
+            """def freed_offline(release, check_pages, offset):
+    if check_pages:
         return {"reported": True, "free": False, "types": [] if release == "6.1" else ["Offline"]}
     types = ["Buddy"] if offset == 0 else ["Offline"]
     return {"reported": False, "free": True, "types": types}
@@ -585,9 +585,9 @@ freed_offline = Question(
         ),
         Wrong(
             "reported_and_freed_all_the_same",
-            """def freed_offline(release, debug_vm, offset):
+            """def freed_offline(release, check_pages, offset):
     types = ["Buddy"] if offset == 0 else ["Offline"]
-    return {"reported": release == "6.1" or debug_vm, "free": True, "types": types}
+    return {"reported": release == "6.1" or check_pages, "free": True, "types": types}
 """,
             score=3,
             message="goes to no list",

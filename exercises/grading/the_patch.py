@@ -28,7 +28,7 @@ HUNKS = [hunk.name for hunk in Hunk]
 @cache
 def without_page_alloc(checks, applied, blocks):
     """Return what a kernel counts that has all hunks, or all but PAGE_ALLOC."""
-    machine = Machine(patch=AFTER if applied else Patch.without({Hunk.PAGE_ALLOC}), debug_vm=checks)
+    machine = Machine(patch=AFTER if applied else Patch.without({Hunk.PAGE_ALLOC}), check_pages=checks)
     machine.add_memory(START, blocks * BLOCK)
     for block in range(32, 32 + blocks):
         machine.online(block, "online_movable")
@@ -379,7 +379,7 @@ def symptoms(hunk, withheld):
     """Return what three experiments show on a kernel that lacks one hunk ("": none)."""
     patch = Patch.without({Hunk[hunk]} if hunk else set())
     found = {"errno": "", "managed": 0, "map_dumped": True, "log_lines": 0}
-    machine = Machine(patch=patch, devices=[VIRTIO_MEM])
+    machine = Machine(patch=patch, devices=[VIRTIO_MEM], check_pages=False)
     machine.devices["vm0"].request(BLOCK - withheld)
     machine.online(32, "online_movable")
     try:
@@ -394,7 +394,7 @@ def symptoms(hunk, withheld):
 def other_symptoms(hunk):
     """Return what does not depend on a number of pages: a dump, and a boot with checks."""
     patch = Patch.without({Hunk[hunk]} if hunk else set())
-    machine = Machine(patch=patch, memmap_on_memory=True)
+    machine = Machine(patch=patch, memmap_on_memory=True, check_pages=False)
     machine.add_memory(START, BLOCK)
     machine.online(32, "online_movable")
     dumped = WALKERS["makedumpfile"].decide(machine.kernel, START).action == "dump"

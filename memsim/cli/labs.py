@@ -93,6 +93,7 @@ def show_half_patch(arguments: argparse.Namespace) -> int:
         Patch.parse(arguments.half_patch),
         chosen_release(arguments),
         debug_vm=arguments.debug_vm,
+        check_pages=arguments.check_pages,
         steps=None if arguments.step is None else arguments.step + 1,
     )
     blocks = arguments.block or result.blocks[:1]

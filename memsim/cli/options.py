@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,8 +14,6 @@ from memsim.release import RELEASES
 from memsim.scenario.scenario import Scenario, read_json
 
 if TYPE_CHECKING:
-    import argparse
-
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 (its type has no other name)
 
 DEFAULT_RELEASE = "6.12"
@@ -37,7 +36,14 @@ def add_release(to: argparse.ArgumentParser, default: str | None = DEFAULT_RELEA
     to.add_argument(
         "--debug-vm",
         action="store_true",
-        help="with the checks of CONFIG_DEBUG_VM; production kernels are without",
+        default=None,
+        help="a kernel with CONFIG_DEBUG_VM; distributions ship kernels without it",
+    )
+    to.add_argument(
+        "--check-pages",
+        action=argparse.BooleanOptionalAction,
+        help="check each page that is freed or allocated, or not; default: as Debian ships its kernels, "
+        "with the checks (init_on_alloc turns them on; 6.1 always makes them)",
     )
 
 

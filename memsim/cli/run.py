@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import argparse
 
     from memsim.cli.options import Commands
+    from memsim.state.kernel import Kernel
 
 
 def add_to(commands: Commands) -> None:
@@ -55,8 +56,14 @@ def command_run(arguments: argparse.Namespace) -> int:
     """``memsim run``."""
     scenario = load_scenario(arguments.scenario)
     patch = chosen_patch(arguments)
-    result = run(scenario, patch, arguments.release, debug_vm=arguments.debug_vm)
-    debug = ", debug_vm" if arguments.debug_vm else ""
+    result = run(
+        scenario,
+        patch,
+        arguments.release,
+        debug_vm=arguments.debug_vm,
+        check_pages=arguments.check_pages,
+    )
+    debug = checks_of(result.machine.kernel)
     print(f"{scenario.title or arguments.scenario}: kernel {arguments.release}, {patch.name}{debug}")
     print_outcomes(result)
     machine = result.machine
@@ -70,6 +77,13 @@ def command_run(arguments: argparse.Namespace) -> int:
             print(f"  {line}")
     broken = print_check(result) if arguments.check else False
     return OK if result.as_expected and not broken else NOT_OK
+
+
+def checks_of(kernel: Kernel) -> str:
+    """Return which checks a kernel makes where that differs from the kernels that Debian ships."""
+    if kernel.debug_vm:
+        return ", debug_vm"
+    return "" if kernel.check_pages else ", no page checks"
 
 
 def print_outcomes(result: Run) -> None:
@@ -101,7 +115,12 @@ def print_check(result: Run) -> bool:
 def command_compare(arguments: argparse.Namespace) -> int:
     """``memsim compare``."""
     scenario = load_scenario(arguments.scenario)
-    both = compare(scenario, release=arguments.release, debug_vm=arguments.debug_vm)
+    both = compare(
+        scenario,
+        release=arguments.release,
+        debug_vm=arguments.debug_vm,
+        check_pages=arguments.check_pages,
+    )
     for side, result in (("before", both.before), ("after", both.after)):
         print(f"{side} the patch:")
         print_outcomes(result)

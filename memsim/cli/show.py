@@ -62,7 +62,14 @@ def command_show(arguments: argparse.Namespace) -> int:
         msg = f"--step {arguments.step}: name a POINT in this step with --at; --points lists them"
         raise MemsimError(msg)
     record = arguments.points or arguments.at is not None
-    result = run(scenario, patch, release, debug_vm=arguments.debug_vm, record=record)
+    result = run(
+        scenario,
+        patch,
+        release,
+        debug_vm=arguments.debug_vm,
+        check_pages=arguments.check_pages,
+        record=record,
+    )
     if arguments.points:
         print_points(result)
         return OK

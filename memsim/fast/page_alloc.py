@@ -53,9 +53,12 @@ def alloc_pages(kernel: Kernel, order: int, migratetype: int, within: Range | No
                 break
         else:
             break
-        pfn = blocks.popitem()[0]
+        pfn = next(reversed(blocks))
         memmap = kernel.memmap
         section, index = memmap.sections[pfn >> PFN_SECTION_SHIFT], pfn & _INDEX
+        if kernel.check_pages and not is_clean(section.pages, index, order):
+            break  # check_new_pages() has something to say
+        del blocks[pfn]
         pages = section.private_pages() if section.shared else section.pages
         types, orders = pages.type_at, pages.order_at
         types[index] = NO_TYPE
@@ -84,7 +87,11 @@ def __free_pages(kernel: Kernel, pfn: int, order: int = 0) -> None:
         return
     pages = section.private_pages() if section.shared else section.pages
     refcounts = pages.refcount_at
-    if refcounts[index] != 1 or (pages.maybe_flagged and any_flag(pages, index, order)):
+    if (
+        refcounts[index] != 1
+        or (pages.maybe_flagged and any_flag(pages, index, order))
+        or (kernel.check_pages and not is_untyped(pages, index, order))
+    ):
         free_step_by_step(kernel, pfn, order)
         return
     refcounts[index] = 0
@@ -119,6 +126,26 @@ def __free_pages(kernel: Kernel, pfn: int, order: int = 0) -> None:
         higher = (index & ~(1 << order)) ^ (2 << order)
         if types[higher] == buddy_code and orders[higher] == order + 1:
             blocks.move_to_end(pfn, last=False)
+
+
+def is_untyped(pages: Pages, index: int, order: int) -> bool:
+    """Return whether no page of an allocated block has a type, and none but the first a reference."""
+    if order == 0:
+        return pages.type_at[index] == NO_TYPE
+    end = index + (1 << order)
+    return pages.type_at[index] == NO_TYPE and are_plain(pages, index + 1, end)
+
+
+def is_clean(pages: Pages, index: int, order: int) -> bool:
+    """Return whether ``check_new_pages()`` finds nothing wrong with what it gets of a free block."""
+    if pages.maybe_flagged and any_flag(pages, index, order):
+        return False
+    return pages.refcount_at[index] == 0 and (order == 0 or are_plain(pages, index + 1, index + (1 << order)))
+
+
+def are_plain(pages: Pages, index: int, end: int) -> bool:
+    """Return whether pages have no type and no reference."""
+    return not pages.refcount[index:end].any() and bool((pages.type[index:end] == NO_TYPE).all())
 
 
 def any_flag(pages: Pages, index: int, order: int) -> bool:

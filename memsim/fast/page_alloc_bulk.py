@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from memsim.errors import KernelError
-from memsim.fast.page_alloc import __free_pages, alloc_pages
+from memsim.fast.page_alloc import __free_pages, alloc_pages, any_flag
 from memsim.linux.include.layout import (
     MAX_ORDER_NR_PAGES,
     MAX_PAGE_ORDER,
@@ -73,6 +73,8 @@ def take_from_head(kernel: Kernel, wanted: int, migratetype: int) -> Range | Non
             if area[migratetype]:
                 if order < SMALL_ORDER:
                     break
+                if kernel.check_pages and not head_is_clean(kernel, zone, order, migratetype):
+                    break
                 if order == MAX_PAGE_ORDER and wanted >= PAGES_PER_SECTION:
                     taken = take_section(kernel, zone, migratetype)
                     if taken is not None:
@@ -85,6 +87,14 @@ def take_from_head(kernel: Kernel, wanted: int, migratetype: int) -> Range | Non
         return None
 
 
+def head_is_clean(kernel: Kernel, zone: Zone, order: int, migratetype: int) -> bool:
+    """Return whether no page of the next block has a flag or a reference, which the checks would report."""
+    pfn = next(reversed(zone.free_area[order][migratetype]))
+    section, at = kernel.memmap.spans(pfn, 1 << order)[0]
+    pages = section.pages
+    return not pages.refcount[at].any() and not (pages.maybe_flagged and any_flag(pages, at.start, order))
+
+
 def take_section(kernel: Kernel, zone: Zone, migratetype: int) -> Range | None:
     """Take a whole section if that is what comes next and nothing in it was ever allocated, else nothing."""
     blocks = zone.free_area[MAX_PAGE_ORDER][migratetype]
@@ -92,6 +102,8 @@ def take_section(kernel: Kernel, zone: Zone, migratetype: int) -> Range | None:
     section = kernel.memmap.section(pfn)
     pattern, heads = section.pages.pattern, range(pfn, pfn + PAGES_PER_SECTION, MAX_ORDER_NR_PAGES)
     if pattern is None or pattern.buddy == NO_TYPE or pfn % PAGES_PER_SECTION:
+        return None
+    if pattern.flags & ALL_FLAGS or pattern.refcount:
         return None
     if list(islice(reversed(blocks), len(heads))) != list(heads):
         return None

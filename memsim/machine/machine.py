@@ -123,7 +123,11 @@ class Machine:
         Whether freed pages stay on per-cpu lists, and whether allocations leave the watermarks alone. Off
         unless asked for: see :mod:`memsim.linux.mm.page_alloc.api`.
     debug_vm
-        Whether CONFIG_DEBUG_VM checks are compiled in; production kernels are without.
+        Whether CONFIG_DEBUG_VM checks are compiled in; distributions ship kernels without them.
+    check_pages
+        Whether the kernel checks the state of each page that is freed or allocated. On by default, as in
+        the kernels that Debian ships: CONFIG_INIT_ON_ALLOC_DEFAULT_ON turns the checks on in 6.12. Off is
+        a kernel with ``init_on_alloc=0``. ``debug_vm`` implies the checks, and 6.1 always makes them.
     record
         Whether ``tape`` records from power-on; :meth:`record` starts one later.
     """
@@ -142,13 +146,14 @@ class Machine:
         per_cpu_lists: bool = False,
         watermarks: bool = False,
         debug_vm: bool = False,
+        check_pages: bool = True,
         record: bool = False,
     ) -> None:
         """Boot."""
         devices = check_devices(devices)
         ram = sorted(ranges_of("ram", ram))
         reserved = check_memory(ram, ranges_of("reserved", reserved), devices)
-        self.kernel = Kernel(release_named(release), Patch(patch), debug_vm=debug_vm)
+        self.kernel = Kernel(release_named(release), Patch(patch), debug_vm=debug_vm, check_pages=check_pages)
         self.kernel.block_pages = check_block_pages(block_pages or probe_memory_block_size(sum(ram[-1])))
         self.kernel.default_online_type = check_online_type(default_online_type)
         self.memmap_on_memory = memmap_on_memory

@@ -78,7 +78,8 @@ class Observation:
             raise BadObservation(str(problem)) from None
         kernel = document["kernel"]
         series = {
-            key: kernel.get(key, document.get(key)) for key in ("series", "missing", "only", "debug_vm")
+            key: kernel.get(key, document.get(key))
+            for key in ("series", "missing", "only", "debug_vm", "check_pages")
         }
         if not isinstance(series["series"], str):
             msg = f"{where}: kernel 'series' is {series['series']!r}, must be a string"
@@ -139,6 +140,21 @@ class Observation:
         for count, key in runs_of(self.probe(step, at)["blocks"][str(block)]["pages"], self.name):
             counts[key] = counts.get(key, 0) + count
         return counts
+
+    @property
+    def debug_vm(self) -> bool:
+        """Whether the recorded kernel was built with CONFIG_DEBUG_VM."""
+        return bool(self.series["debug_vm"])
+
+    @property
+    def check_pages(self) -> bool:
+        """Whether the recorded kernel checked freed pages.
+
+        A file that does not say so is of a kernel that Debian shipped, which does; a half-patched kernel is
+        somebody's own build, which does with CONFIG_DEBUG_VM only.
+        """
+        told = self.series["check_pages"]
+        return bool(told) if told is not None else self.debug_vm or not self.partial
 
     @property
     def partial(self) -> bool:

@@ -108,8 +108,12 @@ class Replay:
 
 def replay(observation: Observation) -> Replay:
     """Run an observation's steps on the simulator and compare at every probe."""
-    debug_vm = bool(observation.series["debug_vm"])
-    machine = observation.scenario.boot(observation.patch, observation.release, debug_vm=debug_vm)
+    machine = observation.scenario.boot(
+        observation.patch,
+        observation.release,
+        debug_vm=observation.debug_vm,
+        check_pages=observation.check_pages,
+    )
     machine.devices_run = False  # _pace() says how far their threads come
     result = Replay(observation, Run(observation.scenario, machine))
     probe = Probe(result.at)

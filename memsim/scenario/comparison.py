@@ -98,7 +98,8 @@ def compare(
     after: Patch | str = AFTER,
     release: str = "6.12",
     *,
-    debug_vm: bool = False,
+    debug_vm: bool | None = None,
+    check_pages: bool | None = None,
     from_boot: bool = False,
     most_of_step: int | None = None,
 ) -> Comparison:
@@ -114,6 +115,7 @@ def compare(
             patch,
             release,
             debug_vm=debug_vm,
+            check_pages=check_pages,
             record=True,
             from_boot=from_boot,
             most_of_step=most_of_step,

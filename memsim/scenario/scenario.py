@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 
 FORMAT = "memsim-scenario/1"
 _TOP = {"format", "title", "machine", "steps"}
-_MACHINE = {"ram", "reserved", "block_pages", "memmap_on_memory", "default_online_type", "devices"}
+_SWITCHES = ("memmap_on_memory", "debug_vm", "check_pages")
+_MACHINE = {"ram", "reserved", "block_pages", "default_online_type", "devices", *_SWITCHES}
 
 
 _NOUNS = {
@@ -110,12 +111,14 @@ class Scenario:
         patch: Patch | str = AFTER,
         release: str = "6.12",
         *,
-        debug_vm: bool = False,
+        debug_vm: bool | None = None,
+        check_pages: bool | None = None,
         record: bool = False,
     ) -> Machine:
         """Return the scenario's machine, booted and with nothing done to it yet.
 
-        With ``record`` its tape runs, from power-on.
+        With ``record`` its tape runs, from power-on. ``debug_vm`` and ``check_pages`` override what the
+        scenario says; None does not.
         """
         spec = self.machine
         return Machine(
@@ -127,7 +130,8 @@ class Scenario:
             default_online_type=spec.get("default_online_type", "offline"),
             memmap_on_memory=spec.get("memmap_on_memory", False),
             devices=spec.get("devices", ()),
-            debug_vm=debug_vm,
+            debug_vm=spec.get("debug_vm", False) if debug_vm is None else debug_vm,
+            check_pages=spec.get("check_pages", True) if check_pages is None else check_pages,
             record=record,
         )
 
@@ -196,9 +200,10 @@ def _check_machine(machine: dict[str, Any], where: str) -> dict[str, Any]:
         if not _is_ranges(ranges):
             msg = f"{where}: {key!r} must be a list of [start_pfn, nr_pages]"
             raise BadScenario(msg)
-    if not isinstance(machine.get("memmap_on_memory", False), bool):
-        msg = f"{where}: 'memmap_on_memory' must be true or false"
-        raise BadScenario(msg)
+    for key in _SWITCHES:
+        if not isinstance(machine.get(key, False), bool):
+            msg = f"{where}: {key!r} must be true or false"
+            raise BadScenario(msg)
     devices = machine.get("devices", [])
     if not isinstance(devices, list):
         msg = f"{where}: 'devices' must be a list"
@@ -333,7 +338,8 @@ def run(
     patch: Patch | str = AFTER,
     release: str = "6.12",
     *,
-    debug_vm: bool = False,
+    debug_vm: bool | None = None,
+    check_pages: bool | None = None,
     record: bool = False,
     from_boot: bool = False,
     most_of_step: int | None = None,
@@ -343,10 +349,13 @@ def run(
 
     With ``record`` the run has a tape that starts after boot, or ``from_boot`` at power-on; one that starts
     after boot can shorten long steps (``most_of_step``, see :class:`~memsim.state.trace.Tape`). ``trace``
-    watches instead of a tape. ``scenario`` may be a file or a dict: see :meth:`Scenario.of`.
+    watches instead of a tape. ``scenario`` may be a file or a dict: see :meth:`Scenario.of`. ``debug_vm``
+    and ``check_pages`` override what the scenario says.
     """
     scenario = Scenario.of(scenario)
-    machine = scenario.boot(patch, release, debug_vm=debug_vm, record=record and from_boot)
+    machine = scenario.boot(
+        patch, release, debug_vm=debug_vm, check_pages=check_pages, record=record and from_boot
+    )
     result = Run(scenario, machine)
     if record:
         result.tape = machine.record(most_of_step) if machine.tape is None else machine.tape

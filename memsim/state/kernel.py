@@ -58,17 +58,21 @@ class Resources(dict[int, tuple[int, str]]):
 class Kernel:
     """A kernel: release, patch, configuration, state, and who is called back."""
 
-    def __init__(self, release: Release, patch: Patch, *, debug_vm: bool = False) -> None:
+    def __init__(
+        self, release: Release, patch: Patch, *, debug_vm: bool = False, check_pages: bool = True
+    ) -> None:
         """Make a kernel that has not booted yet."""
         self.release = release
         self.patch = patch
         self.debug_vm = debug_vm
+        self.check_pages = check_pages or debug_vm or release.always_checks_freed_pages
+        """``check_pages_enabled``: pages are checked when they are freed and allocated."""
         memmap = Memmap(release.encoding, debug_vm=debug_vm)
         self.state = State(memmap, [Zone(kind) for kind in ZoneType])
         self.memmap = memmap
         self.zones = self.state.zones
         self.zonelists = {kind: [self.zones[zone] for zone in zones] for kind, zones in ZONELISTS.items()}
-        self._plain = not (debug_vm or release.always_checks_freed_pages or release.encoding.inverted)
+        self._plain = not (debug_vm or release.encoding.inverted)
         self.quick = self._plain
         """Whether only the result counts: see :mod:`memsim.fast.page_alloc`."""
         self.trace: Trace | None = None

@@ -164,8 +164,9 @@ BAD_PAGE = Walker(
     claim=CONSISTENT,
     finding=Finding(
         "refined",
-        "Where the flags of freed pages are checked, a stray put_page() of self-hosted vmemmap was caught "
-        "and the page leaked; now it goes to the buddy unnoticed, as ordinary vmemmap does.",
+        "Where the flags of freed pages are checked (6.12 with init_on_alloc or CONFIG_DEBUG_VM), a stray "
+        "put_page() of self-hosted vmemmap was caught and the page leaked; now it goes to the buddy "
+        "unnoticed, as ordinary vmemmap does.",
     ),
 )
 

@@ -243,7 +243,7 @@ CHECKS_OFF = Question(
 )
 FLAGS_UNCHECKED = Question(
     "this kernel clears the flags of single pages before it checks them (6.1 without CONFIG_DEBUG_VM)",
-    lambda s: not s.kernel.debug_vm,
+    lambda s: s.kernel.release.always_checks_freed_pages and not s.kernel.debug_vm,
 )
 OFFLINE_SPARED = Question(
     "it is of type Offline, which is not counted as managed (hunk OFFLINE_CORE)",

@@ -59,14 +59,14 @@ UNCLEARED = Patch.without({Hunk.PAGE_ALLOC})
 
 def test_8_without_page_checks_the_buddy_hands_out_pages_that_say_offline():
     # "The type is overwritten": that of the head of a free block is, not that of its other pages.
-    machine = dimm(UNCLEARED)
+    machine = dimm(UNCLEARED, check_pages=False)
     assert {violation.name for violation in machine.check()} == {"offline-free", "offline-managed"}
     (head,) = machine.allocate(1, order=9, block=32)
     assert [machine.page(head + tail).offline for tail in (0, 1, 511)] == [False, True, True]
 
 
 def test_8_with_page_checks_every_page_is_bad_and_leaks_and_managed_is_too_high():
-    machine = dimm(UNCLEARED, debug_vm=True)
+    machine = dimm(UNCLEARED)
     zone = machine.zone("Movable")
     assert machine.kernel.bad_pages > 0
     assert (zone.managed_pages, zone.nr_free_pages) == (N, 0)

@@ -1,8 +1,9 @@
 """Each hunk of the series alone and each hunk missing: what goes wrong in the core, and where.
 
 Every statement is derived from the rules of 6.12: who reads the mark, which counter is summed where, what
-the second offline meets. ``debug_vm`` off is a production kernel, on is one with CONFIG_DEBUG_VM. Hunks of
-drivers change nothing here, for no driver runs.
+the second offline meets. Three configurations count: CONFIG_DEBUG_VM, page checks
+only (as Debian ships 6.12, with init_on_alloc), and no checks (init_on_alloc=0). Hunks of drivers change
+nothing here, for no driver runs.
 """
 
 import pytest
@@ -22,8 +23,14 @@ def missing(hunk):
     return Patch.without({hunk})
 
 
-def online(patch, *, debug_vm=False, online_type="online_movable", release="6.12", self_hosted=False):
-    machine = Machine(patch=patch, release=release, debug_vm=debug_vm, memmap_on_memory=self_hosted)
+DEBUG_VM, SHIPPED, UNCHECKED = {"debug_vm": True}, {}, {"check_pages": False}
+CONFIGURATIONS = pytest.mark.parametrize(
+    "checks", [DEBUG_VM, SHIPPED, UNCHECKED], ids=["CONFIG_DEBUG_VM", "as shipped", "no page checks"]
+)
+
+
+def online(patch, *, online_type="online_movable", release="6.12", self_hosted=False, **checks):
+    machine = Machine(patch=patch, release=release, memmap_on_memory=self_hosted, **checks)
     machine.add_memory(START, PAGES)
     machine.online(32, online_type)
     return machine
@@ -45,11 +52,11 @@ HARMLESS = {
 }
 
 
-@pytest.mark.parametrize("debug_vm", [False, True])
+@CONFIGURATIONS
 @pytest.mark.parametrize("make", [alone, missing])
 @pytest.mark.parametrize("hunk", HARMLESS.values(), ids=HARMLESS)
-def test_harmless_without_a_driver(hunk, make, debug_vm):
-    machine = online(make(hunk), debug_vm=debug_vm, self_hosted=True)
+def test_harmless_without_a_driver(hunk, make, checks):
+    machine = online(make(hunk), self_hosted=True, **checks)
     before = machine.totalram_pages
     machine.free(machine.allocate(100, block=32))
     machine.offline(32)
@@ -66,8 +73,8 @@ BORN_OFFLINE = pytest.mark.parametrize("patch", [alone(Hunk.MM_INIT), missing(Hu
 
 
 @BORN_OFFLINE
-def test_production_hands_out_pages_that_say_offline(patch):
-    machine = online(patch)
+def test_without_page_checks_pages_that_say_offline_are_handed_out(patch):
+    machine = online(patch, **UNCHECKED)
 
     assert machine.log == []
     assert broken(machine) == {"offline-free", "offline-managed"}
@@ -81,8 +88,8 @@ def test_production_hands_out_pages_that_say_offline(patch):
 
 
 @BORN_OFFLINE
-def test_production_stale_tail_pages_do_not_stop_offlining_and_are_subtracted_once(patch):
-    machine = online(patch)
+def test_without_page_checks_stale_tail_pages_do_not_stop_offlining_and_are_subtracted_once(patch):
+    machine = online(patch, **UNCHECKED)
     machine.add_memory(START + PAGES, PAGES)
     machine.online(33, "online_movable")
     machine.allocate(4, order=9, block=32)
@@ -95,9 +102,14 @@ def test_production_stale_tail_pages_do_not_stop_offlining_and_are_subtracted_on
     assert machine.kernel.memmap.raw(START + 1).offline  # and says so still, but nobody may ask
 
 
+CHECKED = pytest.mark.parametrize("checks", [DEBUG_VM, SHIPPED], ids=["CONFIG_DEBUG_VM", "as shipped"])
+
+
+@CHECKED
 @BORN_OFFLINE
-def test_debug_vm_refuses_every_chunk_and_leaks_it(patch):
-    machine = online(patch, debug_vm=True)
+def test_page_checks_refuse_every_chunk_and_leak_it(patch, checks):
+    # is_check_pages_enabled() is all that free_pages_prepare() asks (6.12); init_on_alloc turns it on.
+    machine = online(patch, **checks)
 
     zone = machine.zone("Movable")
     assert (zone.managed_pages, zone.nr_free_pages) == (PAGES, 0)
@@ -107,10 +119,11 @@ def test_debug_vm_refuses_every_chunk_and_leaks_it(patch):
         machine.allocate(1, block=32)
 
 
-def test_debug_vm_a_leaked_block_goes_offline_but_stays_counted_when_the_core_subtracts_less():
+@CHECKED
+def test_a_leaked_block_goes_offline_but_stays_counted_when_the_core_subtracts_less(checks):
     # 3/3 takes Offline pages for pages that were never managed. These were.
-    with_core = online(missing(Hunk.PAGE_ALLOC), debug_vm=True)
-    without_core = online(alone(Hunk.MM_INIT), debug_vm=True)
+    with_core = online(missing(Hunk.PAGE_ALLOC), **checks)
+    without_core = online(alone(Hunk.MM_INIT), **checks)
     for machine in (with_core, without_core):
         machine.offline(32)
 
@@ -121,8 +134,9 @@ def test_debug_vm_a_leaked_block_goes_offline_but_stays_counted_when_the_core_su
     assert not broken(without_core)
 
 
-def test_61_always_checks_and_resets_the_type_so_that_leaked_pages_block_offlining_for_ever():
-    machine = online(alone(Hunk.MM_INIT), release="6.1")
+@CONFIGURATIONS
+def test_61_always_checks_and_resets_the_type_so_that_leaked_pages_block_offlining_for_ever(checks):
+    machine = online(alone(Hunk.MM_INIT), release="6.1", **checks)
 
     assert machine.zone("Movable").nr_free_pages == 0
     assert not machine.page(START).types
@@ -137,12 +151,23 @@ BORN_RESERVED = pytest.mark.parametrize("patch", [alone(Hunk.PAGE_ALLOC), missin
 
 
 @BORN_RESERVED
-def test_production_loses_the_flag_with_all_others_when_the_page_is_freed(patch):
-    machine = online(patch)
+def test_without_page_checks_the_flag_is_lost_with_all_others_when_the_page_is_freed(patch):
+    machine = online(patch, **UNCHECKED)
 
     assert machine.log == []
     assert not broken(machine)
     assert not machine.page(START).reserved
+
+
+@BORN_RESERVED
+def test_page_checks_alone_leak_reserved_pages_without_the_warning(patch):
+    # VM_WARN_ON_ONCE() in __free_pages_core() is compiled in with CONFIG_DEBUG_VM only.
+    machine = online(patch)
+
+    assert "PAGE_FLAGS_CHECK_AT_FREE" in machine.log[0]
+    assert not any("WARNING" in line for line in machine.log)
+    assert machine.zone("Movable").nr_free_pages == 0
+    assert machine.page(START).reserved
 
 
 @BORN_RESERVED
@@ -162,9 +187,9 @@ def test_debug_vm_warns_once_and_leaks_reserved_pages_which_then_cannot_go_offli
 # ---- MEMORY_HOTPLUG: self-hosted vmemmap -----------------------------------------------------------
 
 
-@pytest.mark.parametrize("debug_vm", [False, True])
-def test_without_the_memory_hotplug_hunk_the_memmap_of_a_block_says_that_it_is_stale(debug_vm):
-    machine = online(missing(Hunk.MEMORY_HOTPLUG), debug_vm=debug_vm, self_hosted=True)
+@CONFIGURATIONS
+def test_without_the_memory_hotplug_hunk_the_memmap_of_a_block_says_that_it_is_stale(checks):
+    machine = online(missing(Hunk.MEMORY_HOTPLUG), self_hosted=True, **checks)
 
     assert machine.page(START).offline
     assert machine.page(START).refcount == 1
@@ -174,9 +199,9 @@ def test_without_the_memory_hotplug_hunk_the_memmap_of_a_block_says_that_it_is_s
     assert machine.zone("Movable").managed_pages == 0
 
 
-@pytest.mark.parametrize("debug_vm", [False, True])
-def test_the_memory_hotplug_hunk_alone_clears_a_type_that_is_not_there(debug_vm):
-    machine = online(alone(Hunk.MEMORY_HOTPLUG), debug_vm=debug_vm, self_hosted=True)
+@CONFIGURATIONS
+def test_the_memory_hotplug_hunk_alone_clears_a_type_that_is_not_there(checks):
+    machine = online(alone(Hunk.MEMORY_HOTPLUG), self_hosted=True, **checks)
 
     assert machine.page(START).reserved
     assert not machine.page(START).types

@@ -462,12 +462,19 @@ def test_a_dirty_page_is_cleaned_silently():
 
 
 @pytest.mark.parametrize(
-    ("release", "debug_vm", "leaked"),
-    [("6.1", False, True), ("6.1", True, True), ("6.12", False, False), ("6.12", True, True)],
+    ("release", "checks", "leaked"),
+    [
+        ("6.1", {"check_pages": False}, True),
+        ("6.1", {}, True),
+        ("6.12", {"check_pages": False}, False),
+        ("6.12", {}, True),
+        ("6.12", {"check_pages": False, "debug_vm": True}, True),
+    ],
 )
-def test_a_page_that_is_freed_with_a_type_is_leaked_where_freed_pages_are_checked(release, debug_vm, leaked):
-    # 6.1 checks always on this route; 6.12 with CONFIG_DEBUG_VM. Its _mapcount is not -1.
-    machine = booted(release, debug_vm=debug_vm)
+def test_a_page_that_is_freed_with_a_type_is_leaked_where_freed_pages_are_checked(release, checks, leaked):
+    # 6.1 checks always on this route; 6.12 asks check_pages_enabled, which init_on_alloc and
+    # CONFIG_DEBUG_VM turn on (mm/mm_init.c). Its _mapcount is not -1.
+    machine = booted(release, **checks)
     pfn = take(machine)
     machine.kernel.memmap.set_type(pfn, 1, PageType.OFFLINE)
     __free_pages(machine.kernel, pfn)
@@ -548,7 +555,7 @@ def test_a_poisoned_page_inside_a_freed_block_is_not_handed_out_and_nobody_says_
 
 
 def test_without_page_checks_a_bad_page_is_handed_out():
-    machine = booted()
+    machine = booted(check_pages=False)
     machine.kernel.memmap.set_flags(P, 1, PageFlag.DIRTY)
     assert take(machine) == P
 

@@ -340,3 +340,24 @@ def test_a_machine_keeps_what_the_scenario_says_is_reserved():
     machine = Scenario.parse(document).boot()
     assert [pfn for pfn in range(N) if machine.page(pfn).reserved] == [*range(100, 103), *range(200, 205)]
     assert machine.totalram_pages == N - 8
+
+
+@pytest.mark.parametrize(
+    ("machine", "options", "debug_vm", "check_pages"),
+    [
+        ({}, {}, False, True),  # as Debian ships its kernels: CONFIG_INIT_ON_ALLOC_DEFAULT_ON
+        ({"check_pages": False}, {}, False, False),
+        ({"check_pages": False}, {"check_pages": True}, False, True),
+        ({"debug_vm": True, "check_pages": False}, {}, True, True),
+        ({"debug_vm": True}, {"debug_vm": False, "check_pages": False}, False, False),
+    ],
+)
+def test_a_scenario_says_which_checks_its_kernel_makes_and_options_override_it(
+    machine, options, debug_vm, check_pages
+):
+    kernel = scenario(**machine).boot(**options).kernel
+    assert (kernel.debug_vm, kernel.check_pages) == (debug_vm, check_pages)
+
+
+def test_linux_6_1_checks_pages_whatever_is_asked():
+    assert scenario(check_pages=False).boot(release="6.1").kernel.check_pages

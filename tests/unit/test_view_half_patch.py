@@ -45,12 +45,12 @@ def test_the_whole_patch_differs_in_nothing_from_itself(release, debug_vm):
         assert "Invariants: all hold" in result.text()
 
 
-def test_production_prints_nothing_and_yet_all_tail_pages_are_wrong():
+def test_without_page_checks_nothing_is_printed_and_yet_all_tail_pages_are_wrong():
     """MM_INIT alone on 6.12 without checks: nobody clears Offline.
 
     split_large_buddy() frees 64 pageblocks; the head of each becomes Buddy, which overwrites Offline.
     """
-    result = HalfRun(SCENARIO, Patch.parse("MM_INIT"), steps=ONLINE)
+    result = HalfRun(SCENARIO, Patch.parse("MM_INIT"), steps=ONLINE, check_pages=False)
     assert result.half.log == ()
     assert result.half.outcomes == result.whole.outcomes
     assert result.pages_differing(32) == 32768 - 64
@@ -58,8 +58,9 @@ def test_production_prints_nothing_and_yet_all_tail_pages_are_wrong():
     assert result.differing == []
 
 
-def test_debug_vm_prints_and_leaks():
-    result = HalfRun(SCENARIO, Patch.parse("MM_INIT"), debug_vm=True, steps=ONLINE)
+@pytest.mark.parametrize("checks", [{}, {"debug_vm": True}])
+def test_page_checks_print_and_leak(checks):
+    result = HalfRun(SCENARIO, Patch.parse("MM_INIT"), steps=ONLINE, **checks)
     assert result.half.log[0].startswith("BUG: Bad page state")
     assert "lines in the log that the whole patch does not print" in result.verdict
     (row,) = result.differing
@@ -94,7 +95,7 @@ def test_a_block_that_is_offline_on_one_of_two_machines_differs_in_every_page():
 
 def test_what_is_left_in_the_struct_pages_of_a_block_that_went_offline_is_no_difference():
     """MM_INIT alone leaves the type Offline in nearly all of them; nobody looks at it any more."""
-    result = HalfRun(SCENARIO, Patch.parse("MM_INIT"))
+    result = HalfRun(SCENARIO, Patch.parse("MM_INIT"), check_pages=False)
     assert {result.page_map(side, 32).sentence for side in (0, 1)} == {
         "32768 pages not there (·); pageblocks 0-63 ·"
     }
@@ -124,7 +125,11 @@ def test_a_box_for_each_hunk_and_what_it_does():
     widget.hunks[Hunk.PAGE_ALLOC].value = False
     assert widget.patch == Patch.without({Hunk.PAGE_ALLOC})
     assert "All but PAGE_ALLOC" in widget.sight.value
+    assert "Bad page state" in widget.sight.value
+    assert "with page checks, as Debian ships it" in widget.twin.text
+    widget.check_pages.value = False
     assert "offline-free: no page of a free block is of type Offline" in widget.sight.value
+    assert "Bad page state" not in widget.sight.value
     assert "[ ] PAGE_ALLOC" in widget.twin.text
     assert "[x] MM_INIT" in widget.twin.text
     alts = re.findall(r'<img alt="(Page map[^"]*)"', widget.sight.value)
@@ -173,7 +178,8 @@ def test_hunks_as_text_and_wrong_ones():
 
 def test_every_control_has_a_name_and_a_tooltip_and_is_reached_by_tab():
     widget = half_patch(SCENARIO)
-    controls = (widget.all, widget.none, widget.debug_vm, widget.release, widget.steps, widget.block)
+    controls = (widget.all, widget.none, widget.check_pages, widget.debug_vm, widget.release)
+    controls += (widget.steps, widget.block)
     for control in (*controls, *widget.hunks.values()):
         assert control.description
         assert control.tooltip
@@ -181,7 +187,7 @@ def test_every_control_has_a_name_and_a_tooltip_and_is_reached_by_tab():
 
 
 def test_the_stored_output_is_that_of_the_first_kernel():
-    widget = half_patch(SCENARIO, "MM_INIT", steps=ONLINE)
+    widget = half_patch(SCENARIO, "MM_INIT", steps=ONLINE, check_pages=False)
     first = widget._repr_mimebundle_()
     widget.all.click()
     again = widget._repr_mimebundle_()
@@ -190,5 +196,6 @@ def test_the_stored_output_is_that_of_the_first_kernel():
     assert "Only MM_INIT" in first["text/plain"]
     assert "2 invariants broken" in first["text/html"]
     assert (
-        half_patch(SCENARIO, "MM_INIT", steps=ONLINE)._repr_mimebundle_()["text/html"] == first["text/html"]
+        half_patch(SCENARIO, "MM_INIT", steps=ONLINE, check_pages=False)._repr_mimebundle_()["text/html"]
+        == first["text/html"]
     )

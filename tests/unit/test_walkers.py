@@ -288,10 +288,12 @@ EXPECTED = {
         },
     ),
     "bad_page": Row(
-        "1.7: 6.12 checks freed pages only with CONFIG_DEBUG_VM",
+        "1.7: 6.12 checks freed pages when check_pages_enabled is on, as init_on_alloc turns it on",
         {
             "nothing": OFFLINE_SECTIONS,
-            "free": f"device hole reserved free interior lru poisoned released {IN_USE} {UNMARKED}",
+            "bad page": "device hole reserved free released withheld withheld_movable balloon",
+            "free": f"interior lru poisoned {IN_USE}",
+            "bad page>free": SELF_HOSTED,
         },
     ),
     "pfn_to_online_page": Row(
@@ -432,7 +434,6 @@ def test_the_table_uses_every_action_that_a_release_can_show():
     known = {(name, action) for name, walker in WALKERS.items() for action in walker.actions}
     assert known - used == {
         ("free_pages_core", "warn"),  # CONFIG_DEBUG_VM and half a patch: see below
-        ("bad_page", "bad page"),  # 6.1, or CONFIG_DEBUG_VM: see below
         ("unpoison", "clear the mark"),  # a poisoned page without a reference: see below
     }
 
@@ -449,8 +450,8 @@ ON_PAPER = {
 @pytest.mark.parametrize("release", RELEASES)
 def test_self_hosted_vmemmap_in_a_kernel_zone(release):
     # alloc_contig_pages() fails later; user space sees no KPF_RESERVED; ioremap() is stricter.
-    # A stray put_page() is caught by neither: 6.1 clears the flag before it looks, 6.12 does not look.
-    met = {"contig_valid", "kpageflags", "ioremap"}
+    # A stray put_page() was caught by 6.12 with page checks; 6.1 clears the flag before it looks.
+    met = {"contig_valid", "kpageflags", "ioremap"} | ({"bad_page"} if release == "6.12" else set())
     assert differing("self", release, met=True) == met
     assert differing("self", release) == met | ON_PAPER
 
@@ -630,16 +631,28 @@ def test_of_a_hole_in_boot_memory_only_the_sub_section_with_ram_is_found():
             machine.poison(pfn)
 
 
-@pytest.mark.parametrize(("release", "debug_vm"), [("6.1", False), ("6.1", True), ("6.12", True)])
+@pytest.mark.parametrize(
+    ("release", "debug_vm", "check_pages"),
+    [
+        ("6.1", False, True),
+        ("6.1", True, True),
+        ("6.12", True, True),
+        ("6.12", False, True),
+        ("6.12", False, False),
+    ],
+)
 @pytest.mark.parametrize("patch", [BEFORE, AFTER], ids=["before", "after"])
-def test_bad_page_agrees_with_freeing_the_page(release, debug_vm, patch):
+def test_bad_page_agrees_with_freeing_the_page(release, debug_vm, check_pages, patch):
     # 1.6, 1.7: PG_reserved and any page type make a freed page bad, where that is checked.
-    machine = Machine(patch=patch, release=release, debug_vm=debug_vm, memmap_on_memory=True)
+    machine = Machine(
+        patch=patch, release=release, debug_vm=debug_vm, check_pages=check_pages, memmap_on_memory=True
+    )
     pfns = [add_block(machine, 32, "online_kernel", withhold), 0x100000]
     pfns += machine.allocate(1, "unmovable")
     actions = [WALKERS["bad_page"].decide(machine.kernel, pfn).action for pfn in pfns]
-    reserved = "bad page" if debug_vm else "free"
-    assert actions == [*((reserved, reserved) if patch == BEFORE else ("bad page", "free")), "free"]
+    reserved = "bad page" if debug_vm or (release == "6.12" and check_pages) else "free"
+    typed = "bad page" if check_pages else "free"
+    assert actions == [*((reserved, reserved) if patch == BEFORE else (typed, "free")), "free"]
     for pfn, action in zip(pfns, actions, strict=True):
         reports = machine.kernel.bad_pages
         __free_pages(machine.kernel, pfn)

@@ -24,8 +24,12 @@ from memsim.view.model.text import NO_BLOCK, block_sentence, hotplugged_blocks, 
 
 if TYPE_CHECKING:
     from memsim.scenario.scenario import Run, Scenario
+    from memsim.state.kernel import Kernel
     from memsim.state.state import State
     from memsim.view.model.tables import Row
+
+Rest = tuple[str, bool, bool, int]
+"""Release, debug_vm, check_pages, and how many steps are run."""
 
 LOG_LINES = 12
 """So many lines of a log are shown."""
@@ -81,7 +85,7 @@ class HalfRun:
         What is run; ``steps`` of it, or all.
     patch
         The hunks of the kernel that is looked at.
-    release, debug_vm
+    release, debug_vm, check_pages
         The rest of both kernels.
     """
 
@@ -91,17 +95,18 @@ class HalfRun:
         patch: Patch,
         release: str = "6.12",
         *,
-        debug_vm: bool = False,
+        debug_vm: bool | None = None,
+        check_pages: bool | None = None,
         steps: int | None = None,
         whole: Run | None = None,
     ) -> None:
         """Run both, or only the one if the ``whole`` patch was run already."""
         part = scenario if steps is None else replace(scenario, steps=scenario.steps[:steps])
         runs = [
-            run(part, patch, release, debug_vm=debug_vm),
-            whole or run(part, AFTER, release, debug_vm=debug_vm),
+            run(part, patch, release, debug_vm=debug_vm, check_pages=check_pages),
+            whole or run(part, AFTER, release, debug_vm=debug_vm, check_pages=check_pages),
         ]
-        self.scenario, self.release, self.debug_vm = scenario, release, debug_vm
+        self.scenario, self.release, self.kernel = scenario, release, runs[0].machine.kernel
         self.steps = len(part.steps)
         self.half, self.whole = (Side.of(each) for each in runs)
         self.whole_run = runs[1]
@@ -174,9 +179,9 @@ class HalfRun:
     @property
     def heading(self) -> str:
         """Which kernels are compared, and where."""
-        debug = "with CONFIG_DEBUG_VM" if self.debug_vm else "a production kernel"
+        checks = checks_in_words(self.kernel)
         where = f"after {self.steps} of {len(self.scenario.steps)} steps"
-        return f"{self.half.title}. Linux {self.release}, {debug}, {where}"
+        return f"{self.half.title}. Linux {self.release}, {checks}, {where}"
 
     def text(self, block: int | None = None) -> str:
         """Return everything as text, with the page maps of one block."""
@@ -213,23 +218,38 @@ def cut(log: tuple[str, ...]) -> list[str]:
     return [*log[:LOG_LINES], *more]
 
 
+def checks_in_words(kernel: Kernel) -> str:
+    """Return which checks a kernel makes."""
+    if kernel.debug_vm:
+        return "with CONFIG_DEBUG_VM"
+    return "with page checks, as Debian ships it" if kernel.check_pages else "without page checks"
+
+
 class HalfRuns:
     """Makes the :class:`HalfRun` of a kernel, and remembers the last ones."""
 
     def __init__(self, scenario: Scenario) -> None:
         """Take the scenario; nothing is run yet."""
         self.scenario = scenario
-        self._wholes: dict[tuple[str, bool, int], Run] = {}
+        self._wholes: dict[Rest, Run] = {}
         self._make = lru_cache(maxsize=32)(self._run)
 
-    def __call__(self, patch: Patch, release: str, *, debug_vm: bool, steps: int) -> HalfRun:
+    def __call__(
+        self, patch: Patch, release: str, *, debug_vm: bool, steps: int, check_pages: bool = True
+    ) -> HalfRun:
         """Return the two runs of a kernel with these hunks."""
-        return self._make(patch, (release, debug_vm, steps))
+        return self._make(patch, (release, debug_vm, check_pages, steps))
 
-    def _run(self, patch: Patch, rest: tuple[str, bool, int]) -> HalfRun:
-        release, debug_vm, steps = rest
+    def _run(self, patch: Patch, rest: Rest) -> HalfRun:
+        release, debug_vm, check_pages, steps = rest
         made = HalfRun(
-            self.scenario, patch, release, debug_vm=debug_vm, steps=steps, whole=self._wholes.get(rest)
+            self.scenario,
+            patch,
+            release,
+            debug_vm=debug_vm,
+            check_pages=check_pages,
+            steps=steps,
+            whole=self._wholes.get(rest),
         )
         self._wholes[rest] = made.whole_run
         return made

@@ -32,6 +32,7 @@ def half_patch(
     *,
     release: str = "6.12",
     debug_vm: bool = False,
+    check_pages: bool = True,
     block: int | None = None,
     steps: int | None = None,
 ) -> HalfPatch | Refusal:
@@ -46,8 +47,8 @@ def half_patch(
         What is run: a scenario, the path of a scenario file, or the dict that such a file holds.
     hunks
         The hunks that are applied at first: a Patch, or text such as ``"MM_INIT,PAGE_ALLOC"``.
-    release, debug_vm
-        The rest of the kernel.
+    release, debug_vm, check_pages
+        The rest of the kernel: see :class:`~memsim.machine.machine.Machine`.
     block
         The memory block whose pages are shown; None: the first that is hotplugged.
     steps
@@ -58,7 +59,15 @@ def half_patch(
         checked = scenario_of(scenario)
     except BadScenario as problem:
         return Refusal(problem)
-    return HalfPatch(checked, patch, release=release, debug_vm=debug_vm, block=block, steps=steps)
+    return HalfPatch(
+        checked,
+        patch,
+        release=release,
+        debug_vm=debug_vm,
+        check_pages=check_pages,
+        block=block,
+        steps=steps,
+    )
 
 
 class HalfPatch(Board):
@@ -79,6 +88,7 @@ class HalfPatch(Board):
         *,
         release: str,
         debug_vm: bool,
+        check_pages: bool,
         block: int | None,
         steps: int | None,
     ) -> None:
@@ -86,13 +96,13 @@ class HalfPatch(Board):
         self._runs = HalfRuns(scenario)
         self._busy = False
         last = len(scenario.steps)
-        self._make_controls(
-            patch, release, debug_vm=debug_vm, steps=last if steps is None else steps, last=last
-        )
+        self._make_controls(patch, release, steps=last if steps is None else steps, last=last)
+        self.debug_vm.value, self.check_pages.value = debug_vm, check_pages
         super().__init__(
             f"Half a patch: {scenario.title}" if scenario.title else "Half a patch",
             [
-                row(self.all, self.none, self.debug_vm, self.release),
+                row(self.all, self.none, self.release),
+                row(self.check_pages, self.debug_vm),
                 ipywidgets.VBox(list(self.hunks.values())),
                 row(self.steps, self.block),
             ],
@@ -104,7 +114,7 @@ class HalfPatch(Board):
 
     # ---- controls ----------------------------------------------------------------------------
 
-    def _make_controls(self, patch: Patch, release: str, *, debug_vm: bool, steps: int, last: int) -> None:
+    def _make_controls(self, patch: Patch, release: str, *, steps: int, last: int) -> None:
         self.hunks = {
             hunk: ipywidgets.Checkbox(
                 value=hunk in patch,
@@ -120,11 +130,18 @@ class HalfPatch(Board):
         self.none = ipywidgets.Button(
             description="No hunk", tooltip="Apply nothing: the kernel before the patch", tabbable=True
         )
-        self.debug_vm = ipywidgets.Checkbox(
-            value=debug_vm,
-            description="CONFIG_DEBUG_VM",
-            tooltip="Compile the checks of CONFIG_DEBUG_VM in; production kernels are without",
+        self.check_pages = ipywidgets.Checkbox(
+            description="Page checks (as Debian ships it)",
+            tooltip="Check pages that are freed or allocated; init_on_alloc turns this on in 6.12",
             indent=False,
+            style=LABEL,
+            tabbable=True,
+        )
+        self.debug_vm = ipywidgets.Checkbox(
+            description="CONFIG_DEBUG_VM",
+            tooltip="Compile the checks of CONFIG_DEBUG_VM in; distributions ship kernels without them",
+            indent=False,
+            style=LABEL,
             tabbable=True,
         )
         self.release = ipywidgets.Dropdown(
@@ -152,7 +169,14 @@ class HalfPatch(Board):
         )
 
     def _connect(self) -> None:
-        for control in (*self.hunks.values(), self.debug_vm, self.release, self.steps, self.block):
+        for control in (
+            *self.hunks.values(),
+            self.check_pages,
+            self.debug_vm,
+            self.release,
+            self.steps,
+            self.block,
+        ):
             control.observe(self._changed, "value")
         self.all.on_click(lambda _: self.choose(AFTER))
         self.none.on_click(lambda _: self.choose(Patch()))
@@ -178,7 +202,11 @@ class HalfPatch(Board):
 
     def _show(self) -> None:
         self.result: HalfRun = self._runs(
-            self.patch, self.release.value, debug_vm=self.debug_vm.value, steps=self.steps.value
+            self.patch,
+            self.release.value,
+            debug_vm=self.debug_vm.value,
+            check_pages=self.check_pages.value,
+            steps=self.steps.value,
         )
         self._offer_blocks()
         self.put("", sight_html(self.result, self.block.value), self.result.text(self.block.value))

@@ -117,16 +117,20 @@ def find_bad_pages(kernel: Kernel, pfn: int, nr_pages: int, flags: int) -> list[
 
 
 def is_check_pages_enabled(kernel: Kernel) -> bool:
-    """Return whether pages are checked when freed and allocated: 6.1 always, 6.12 with debug_vm."""
-    return kernel.debug_vm or kernel.release.always_checks_freed_pages
+    """Return whether pages are checked when they are freed and allocated.
+
+    Linux 6.1 always does. 6.12 does with CONFIG_DEBUG_VM, and where ``check_pages`` is on.
+    """
+    return kernel.check_pages
 
 
 def free_pages_prepare(kernel: Kernel, pfn: int, order: int, *, check_free: bool = True) -> bool:
     """Check and clean pages that are about to be freed; False: they are leaked, not freed.
 
-    PG_dirty is cleaned silently. A page that still has a type is bad where pages are checked at all,
-    and goes into the buddy with its type where they are not. Without ``check_free`` the flags of the first
-    page are cleaned before anybody looks (:func:`memsim.linux.mm.page_alloc.api.free_unref_page`).
+    PG_dirty is cleaned silently. A page that still has a type is bad where pages are checked at all
+    (``check_pages``), and goes into the buddy with its type where they are not. Without ``check_free`` the
+    flags of the first page are cleaned before they are checked
+    (:func:`memsim.linux.mm.page_alloc.api.free_unref_page`).
     """
     nr_pages = 1 << order
     if order == 0 and kernel.memmap.flags(pfn) & PG_HWPOISON:
