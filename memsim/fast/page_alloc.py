@@ -30,7 +30,6 @@ from memsim.linux.mm.page_alloc.api import alloc_pages as alloc_step_by_step
 from memsim.linux.mm.page_alloc.buddy import list_type
 
 if TYPE_CHECKING:
-    from memsim.linux.mm.page_alloc.rmqueue import Range
     from memsim.state.kernel import Kernel
     from memsim.state.section import Pages, Section
 
@@ -39,7 +38,7 @@ _FROM = [range(order, NR_PAGE_ORDERS) for order in range(NR_PAGE_ORDERS)]
 _ISOLATE = int(MigrateType.ISOLATE)
 
 
-def alloc_pages(kernel: Kernel, order: int, migratetype: int, within: Range | None = None) -> int:
+def alloc_pages(kernel: Kernel, order: int, migratetype: int, within: range | None = None) -> int:
     """Allocate a block: see :func:`memsim.linux.mm.page_alloc.api.alloc_pages`."""
     zones = kernel.zonelists.get(migratetype, ()) if kernel.quick and within is None else ()
     for zone in zones:

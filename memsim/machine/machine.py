@@ -357,7 +357,7 @@ class Machine:
         within = None
         if block is not None:
             where = self.block(block)
-            within = (where.start_pfn, where.start_pfn + where.nr_pages)
+            within = range(where.start_pfn, where.start_pfn + where.nr_pages)
         pfns: list[int] = []
         for _ in range(nr_pages):
             try:

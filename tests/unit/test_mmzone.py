@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from memsim.linux.include.mmzone import FALLBACKS, MigrateType, Zone, ZoneType, migratetype_is_mergeable
-from memsim.linux.mm.page_alloc.rmqueue import get_page_from_free_area
+from memsim.linux.mm.page_alloc.free_lists import get_page_from_free_area
 
 UNMOVABLE, MOVABLE, RECLAIMABLE = MigrateType.UNMOVABLE, MigrateType.MOVABLE, MigrateType.RECLAIMABLE
 

@@ -44,12 +44,12 @@ def free_list(machine, order, migratetype=MOVABLE):
 
 def take(machine, order=0, at=None, migratetype=MOVABLE):
     """Allocate a block, at a given place if need be."""
-    return alloc_pages(machine.kernel, order, migratetype, at and (at, at + (1 << order)))
+    return alloc_pages(machine.kernel, order, migratetype, at and range(at, at + (1 << order)))
 
 
 def take_pages(machine, pfn, nr_pages):
     """Allocate a range of kernel pages, each by itself."""
-    return [alloc_pages(machine.kernel, 0, MOVABLE, (pfn, pfn + nr_pages)) for _ in range(nr_pages)]
+    return [alloc_pages(machine.kernel, 0, MOVABLE, range(pfn, pfn + nr_pages)) for _ in range(nr_pages)]
 
 
 # ---- allocating: split ------------------------------------------------------------------------------
@@ -98,7 +98,7 @@ def test_an_allocated_block_has_one_reference_is_not_buddy_and_still_managed(rel
 def test_a_request_that_nothing_satisfies_is_enomem_that_names_order_and_type():
     machine = booted()
     with pytest.raises(KernelError, match="no free reclaimable block of order 10 in") as caught:
-        alloc_pages(machine.kernel, 10, RECLAIMABLE, (P + 1, P + 1023))
+        alloc_pages(machine.kernel, 10, RECLAIMABLE, range(P + 1, P + 1023))
     assert caught.value.name == "ENOMEM"
 
 

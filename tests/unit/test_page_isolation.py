@@ -47,7 +47,7 @@ def undo(machine, pfn=P, nr_pages=32768, migratetype=MOVABLE):
 def occupy(machine, pfn):
     """Let one kernel page of a block of order 10 be in use, and the others neither free nor in use."""
     head = pfn - pfn % 1024
-    alloc_pages(machine.kernel, 10, MOVABLE, (head, head + 1024))
+    alloc_pages(machine.kernel, 10, MOVABLE, range(head, head + 1024))
     machine.kernel.memmap.set_refcount(head, 1, 0)
     machine.kernel.memmap.set_refcount(pfn, 1, 1)
 
@@ -107,7 +107,7 @@ def test_blocks_beside_the_range_stay_where_they_are_on_their_list(release):
 def test_the_half_that_is_not_isolated_goes_to_the_head_of_its_list():
     # 6.12 frees both halves again without asking for the tail.
     machine = booted()
-    alloc_pages(machine.kernel, 9, MOVABLE, (P + 4096, P + 4096 + 512))
+    alloc_pages(machine.kernel, 9, MOVABLE, range(P + 4096, P + 4096 + 512))
     isolate(machine, P + 512, 512)
     assert blocks(machine, 9, MOVABLE) == [P, P + 4096 + 512]
 
@@ -187,7 +187,7 @@ def unmovable(machine, pfn, *, memory_offline=True):
 def used(machine, *, flags=0, page_type=None, refcount=1):
     """Take the pageblock at P and give its first page these properties."""
     memmap = machine.kernel.memmap
-    alloc_pages(machine.kernel, 9, MOVABLE, (P, P + 512))
+    alloc_pages(machine.kernel, 9, MOVABLE, range(P, P + 512))
     memmap.set_refcount(P, 1, refcount)
     if flags:
         memmap.set_flags(P, 1, flags)

@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from memsim.errors import KernelError
 from memsim.linux.include.layout import (
@@ -109,36 +110,52 @@ def partner_is_free(kernel: Kernel, zone: Zone, pfn: int, order: int) -> bool:
     )
 
 
+def isolate_single_pageblock(
+    kernel: Kernel, block: int, boundary_pfn: int, *, memory_offline: bool, report_failure: bool
+) -> None:
+    """Isolate the first or the last pageblock of a range that begins or ends at ``boundary_pfn``."""
+    set_migratetype_isolate(kernel, block, memory_offline=memory_offline, report_failure=report_failure)
+    split_at_boundary(kernel, block, boundary_pfn)
+
+
+def split_at_boundary(kernel: Kernel, block: int, boundary_pfn: int) -> None:
+    """6.1: split a free block that extends beyond the range; 6.12 did so as it isolated the pageblock."""
+    beside = boundary_pfn - 1 if block == boundary_pfn else boundary_pfn
+    if not kernel.release.isolation_splits and kernel.memmap.pfn_to_online_page(beside) is not None:
+        split_free_page(kernel, kernel.page_zone(block), boundary_pfn)
+
+
 @kernel_function("mm/page_isolation.c")
 def start_isolate_page_range(
-    kernel: Kernel, pfn: int, nr_pages: int, *, memory_offline: bool, report_failure: bool = True
+    kernel: Kernel, start_pfn: int, nr_pages: int, *, memory_offline: bool, report_failure: bool = True
 ) -> None:
     """Isolate every pageblock that a range touches: first, last, then the middle; all or nothing.
 
-    All pages of a pageblock are asked whether they can be moved, even those beside the range. 6.1, which does
-    not split larger free blocks as it isolates, then splits those that stick out of the range.
+    All pages of a pageblock are asked whether they can be moved, even those beside the range.
 
     Raises
     ------
     KernelError
         EBUSY, after everything isolated so far is given back as MOVABLE.
     """
-    first, last = pageblock_start_pfn(pfn), pageblock_start_pfn(pfn + nr_pages - 1)
-    middle = range(first + pageblock_nr_pages, last, pageblock_nr_pages)
+    start, end = pageblock_start_pfn(start_pfn), pageblock_start_pfn(start_pfn + nr_pages - 1)
+    ways = {"memory_offline": memory_offline, "report_failure": report_failure}
     done: list[int] = []
-    for block in dict.fromkeys((first, last, *middle)):
-        try:
-            set_migratetype_isolate(
-                kernel, block, memory_offline=memory_offline, report_failure=report_failure
-            )
-        except KernelError:
-            for isolated in done:
-                unset_migratetype_isolate(kernel, isolated, MigrateType.MOVABLE)
-            raise
-        done.append(block)
-    if not kernel.release.isolation_splits:
-        for edge in (first, last + pageblock_nr_pages):
-            split_free_page(kernel, kernel.page_zone(pfn), edge)
+    try:
+        isolate_single_pageblock(kernel, start, start, **ways)
+        done.append(start)
+        if end != start:
+            isolate_single_pageblock(kernel, end, end + pageblock_nr_pages, **ways)
+            done.append(end)
+        else:
+            split_at_boundary(kernel, start, start + pageblock_nr_pages)
+        for block in range(start + pageblock_nr_pages, end, pageblock_nr_pages):
+            set_migratetype_isolate(kernel, block, **ways)
+            done.append(block)
+    except KernelError:
+        for block in sorted(done):
+            unset_migratetype_isolate(kernel, block, MigrateType.MOVABLE)
+        raise
 
 
 @kernel_function("mm/page_isolation.c")
@@ -160,6 +177,20 @@ def test_pages_isolated(kernel: Kernel, pfn: int, nr_pages: int, *, memory_offli
         EBUSY naming the first page that is neither in the buddy, nor (when memory goes offline)
         hwpoisoned, nor Offline with refcount 0.
     """
+    fine = __test_page_isolated_in_pageblock(kernel, pfn, nr_pages, memory_offline=memory_offline)
+    if not fine.all():
+        busy = pfn + int(fine.argmin())
+        message = f"page {busy:#x} of {hex_range(pfn, nr_pages)} is still in use"
+        raise KernelError("EBUSY", "test_pages_isolated", message)
+
+
+def __test_page_isolated_in_pageblock(
+    kernel: Kernel, pfn: int, nr_pages: int, *, memory_offline: bool
+) -> npt.NDArray[np.bool_]:
+    """Return for each page of a range whether it is free or may be forgotten.
+
+    (The kernel's function returns the first pfn for which this is false.)
+    """
     fine = np.zeros(nr_pages, bool)
     at_index, encoding = 0, kernel.memmap.encoding
     for section, at in kernel.memmap.spans(pfn, nr_pages):
@@ -171,7 +202,4 @@ def test_pages_isolated(kernel: Kernel, pfn: int, nr_pages: int, *, memory_offli
         at_index += size
     for head, order in free_blocks_in(kernel, pfn, nr_pages):
         fine[head - pfn : head - pfn + (1 << order)] = True
-    if not fine.all():
-        busy = pfn + int(fine.argmin())
-        message = f"page {busy:#x} of {hex_range(pfn, nr_pages)} is still in use"
-        raise KernelError("EBUSY", "test_pages_isolated", message)
+    return fine

@@ -16,7 +16,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from memsim.errors import BadPage, KernelError
-from memsim.linux.include.layout import pageblock_order
+from memsim.linux.include.layout import hex_range, pageblock_order
 from memsim.linux.include.mmzone import MIGRATE_PCPTYPES, MigrateType, Zone, ZoneType
 from memsim.linux.include.page_flags import PageFlag
 from memsim.linux.mm.page_alloc.buddy import (
@@ -25,12 +25,11 @@ from memsim.linux.mm.page_alloc.buddy import (
     free_one_page,
     free_pages_prepare,
 )
-from memsim.linux.mm.page_alloc.rmqueue import rmqueue
+from memsim.linux.mm.page_alloc.free_lists import rmqueue_buddy
 from memsim.linux.mm.page_alloc.watermarks import WMARK_LOW, WMARK_MIN, zone_watermark_ok
 from memsim.state.trace import kernel_function
 
 if TYPE_CHECKING:
-    from memsim.linux.mm.page_alloc.rmqueue import Range
     from memsim.state.kernel import Kernel
 
 PAGE_ALLOC_COSTLY_ORDER = 3
@@ -101,20 +100,29 @@ def zone_pcp_enable(kernel: Kernel, zone: Zone) -> None:
     kernel.pcp_disabled.discard(zone)
 
 
-def rmqueue_pcplist(kernel: Kernel, zone: Zone, order: int, migratetype: int) -> int | None:
-    """Take a block from a per-cpu list, which is first refilled with a batch if it is empty.
+def nr_pcp_alloc(zone: Zone, order: int) -> int:
+    """Return how many blocks refill a per-cpu list: a batch of pages, but at least two blocks.
 
-    A batch is of as many pages as :func:`zone_batchsize` says, but of two blocks at least where it says more
-    than one.
+    A zone whose batch is a single page refills with a single block.
     """
+    batch = zone_batchsize(zone.managed_pages)
+    return max(batch >> order, 2) if batch > 1 else 1
+
+
+def rmqueue_bulk(kernel: Kernel, zone: Zone, order: int, count: int, migratetype: int) -> None:
+    """Move up to ``count`` blocks from the buddy to a per-cpu list."""
+    for _ in range(count):
+        pfn = rmqueue_buddy(kernel, zone, order, migratetype)
+        if pfn is None:
+            return
+        zone.pcp_add_tail(pfn, *pcp_list_of(order, migratetype))
+
+
+def rmqueue_pcplist(kernel: Kernel, zone: Zone, order: int, migratetype: int) -> int | None:
+    """Take a block from a per-cpu list, which is refilled first if it is empty."""
     key = pcp_list_of(order, migratetype)
     if not zone.pcp.get(key):
-        batch = zone_batchsize(zone.managed_pages)
-        for _ in range(max(batch >> order, 2) if batch > 1 else 1):
-            pfn = rmqueue(kernel, zone, order, migratetype)
-            if pfn is None:
-                break
-            zone.pcp_add_tail(pfn, *key)
+        rmqueue_bulk(kernel, zone, order, nr_pcp_alloc(zone, order), migratetype)
     if not zone.pcp.get(key):
         return None
     pfn = next(reversed(zone.pcp[key]))
@@ -178,7 +186,7 @@ def alloc_pages(
     kernel: Kernel,
     order: int,
     migratetype: int,
-    within: Range | None = None,
+    within: range | None = None,
     highest: ZoneType = ZoneType.MOVABLE,
 ) -> int:
     """Allocate a block of ``2**order`` pages and return its first pfn; its refcount is 1.
@@ -190,29 +198,43 @@ def alloc_pages(
     KernelError
         ENOMEM: no zone that this migratetype may use has a free block of the order.
     """
+    # The first attempt stays above the low watermark, the second (__alloc_pages_slowpath()) above min.
     for mark in (WMARK_LOW, WMARK_MIN) if kernel.watermarks else (None,):
-        for zone in kernel.zonelists.get(migratetype, kernel.zonelists[MigrateType.UNMOVABLE]):
-            if zone.type > highest or not zone.populated:
-                continue  # build_zonerefs_node() leaves empty zones out
-            if mark is not None and not zone_watermark_ok(kernel, zone, order, mark, migratetype, highest):
-                continue
-            pfn = take_from_zone(kernel, zone, order, migratetype, within)
-            if pfn is not None:
-                kernel.memmap.set_refcount(pfn, 1, 1)
-                return pfn
-    where = "" if within is None else f" in [{within[0]:#x}-{within[1] - 1:#x}]"
+        pfn = get_page_from_freelist(kernel, order, migratetype, mark, within, highest)
+        if pfn is not None:
+            kernel.memmap.set_refcount(pfn, 1, 1)
+            return pfn
+    where = "" if within is None else f" in {hex_range(within.start, len(within))}"
     name = MigrateType(migratetype).name.lower()
     msg = f"no free {name} block of order {order}{where}"
     raise KernelError("ENOMEM", "alloc_pages", msg)
 
 
-def take_from_zone(
-    kernel: Kernel, zone: Zone, order: int, migratetype: int, within: Range | None
+def get_page_from_freelist(
+    kernel: Kernel,
+    order: int,
+    migratetype: int,
+    mark: int | None,
+    within: range | None,
+    highest: ZoneType,
 ) -> int | None:
+    """Take a block from the first zone that has one and stays above its watermark ``mark``; None: no zone."""
+    for zone in kernel.zonelists.get(migratetype, kernel.zonelists[MigrateType.UNMOVABLE]):
+        if zone.type > highest or not zone.populated:
+            continue  # build_zonerefs_node() leaves empty zones out
+        if mark is not None and not zone_watermark_ok(kernel, zone, order, mark, migratetype, highest):
+            continue
+        pfn = rmqueue(kernel, zone, order, migratetype, within)
+        if pfn is not None:
+            return pfn
+    return None
+
+
+def rmqueue(kernel: Kernel, zone: Zone, order: int, migratetype: int, within: range | None) -> int | None:
     """Take a block from one zone, from its per-cpu lists where they are in use."""
     if within is None and pcp_enabled(kernel, zone) and pcp_allowed_order(order):
         return rmqueue_pcplist(kernel, zone, order, migratetype)
-    return rmqueue(kernel, zone, order, migratetype, within)
+    return rmqueue_buddy(kernel, zone, order, migratetype, within)
 
 
 @kernel_function("mm/page_alloc.c")

@@ -3,7 +3,7 @@
 Free areas of orders 0 to 10 with one list per migratetype, merging with the pageblock and isolation rules,
 ``__free_pages_core()``, and the checks of pages that are freed. Where the two releases differ, attributes of
 :class:`~memsim.patch.Release` say so. The other parts of that large file are in the modules beside this one:
-:mod:`~memsim.linux.mm.page_alloc.rmqueue` (taking blocks), :mod:`~memsim.linux.mm.page_alloc.api` (what
+:mod:`~memsim.linux.mm.page_alloc.free_lists` (taking blocks), :mod:`~memsim.linux.mm.page_alloc.api` (what
 callers use), :mod:`~memsim.linux.mm.page_alloc.watermarks`, :mod:`~memsim.linux.mm.page_alloc.contig`.
 
 Left out: CMA, high-order atomic reserves, compaction capture, page reporting, shuffling, KASAN and
@@ -42,9 +42,6 @@ MEMINIT_EARLY, MEMINIT_HOTPLUG = "MEMINIT_EARLY", "MEMINIT_HOTPLUG"
 PG_HWPOISON = int(PageFlag.HWPOISON)  # a plain int: this test is made for every page that is freed
 BAD_PAGE_BURST = 60
 """bad_page() prints this many reports, then keeps quiet for a minute."""
-
-Range = tuple[int, int]
-"""(first pfn, first pfn after it)."""
 
 
 # ---- accounting ------------------------------------------------------------------------------------

@@ -43,15 +43,25 @@ def nr_free_buffer_pages(kernel: Kernel) -> int:
 
 
 def calculate_min_free_kbytes(kernel: Kernel) -> int:
-    """Return how many KiB the kernel keeps free at least (/proc/sys/vm/calculate_min_free_kbytes)."""
+    """Return how many KiB the kernel keeps free at least (/proc/sys/vm/min_free_kbytes)."""
     lowmem_kbytes = nr_free_buffer_pages(kernel) << _KBYTES_PER_PAGE_SHIFT
     return clamp(isqrt(lowmem_kbytes * 16), *_MIN_FREE_KBYTES)
 
 
 def init_per_zone_wmark_min(kernel: Kernel) -> None:
     """Compute watermarks and reserves of all zones anew, as every onlining and offlining does."""
+    min_free_kbytes = calculate_min_free_kbytes(kernel)
+    setup_per_zone_wmarks(kernel, min_free_kbytes >> _KBYTES_PER_PAGE_SHIFT)
+    setup_per_zone_lowmem_reserve(kernel)
+
+
+def setup_per_zone_lowmem_reserve(kernel: Kernel) -> None:
+    """Note the sizes that :func:`lowmem_reserve` goes by until the next setup."""
     kernel.managed_at_setup = [zone.managed_pages for zone in kernel.zones]
-    pages_min = calculate_min_free_kbytes(kernel) >> _KBYTES_PER_PAGE_SHIFT
+
+
+def setup_per_zone_wmarks(kernel: Kernel, pages_min: int) -> None:
+    """Share ``pages_min`` out among the zones and set their watermarks."""
     apart = kernel.zones[ZoneType.MOVABLE] if kernel.release.movable_has_own_watermark else None
     lowmem_pages = sum([zone.managed_pages for zone in kernel.zones if zone is not apart]) or 1
     for zone in kernel.zones:
@@ -102,6 +112,13 @@ def zone_watermark_ok(
     """Return whether a request leaves enough in a zone, and whether a suitable block exists."""
     if migratetype != MigrateType.MOVABLE:
         highest = min(highest, ZoneType.NORMAL)
+    return __zone_watermark_ok(kernel, zone, order, mark, migratetype, highest)
+
+
+def __zone_watermark_ok(
+    kernel: Kernel, zone: Zone, order: int, mark: int, migratetype: int, highest: ZoneType
+) -> bool:
+    """Return whether a request that may use zones up to ``highest`` leaves enough."""
     free = zone.nr_free_pages - ((1 << order) - 1)
     if free <= zone.watermark[mark] + lowmem_reserve(kernel, zone, highest):
         return False

@@ -40,14 +40,11 @@ if TYPE_CHECKING:
 
     from memsim.state.kernel import Kernel
 
-Range = tuple[int, int]
-"""(first pfn, first pfn after it)."""
 
-
-def get_page_from_free_area(blocks: OrderedDict[int, None], within: Range | None) -> int | None:
+def get_page_from_free_area(blocks: OrderedDict[int, None], within: range | None) -> int | None:
     """Return the block that is taken next, or None; ``within`` limits the search to a pfn range."""
     for pfn in reversed(blocks):
-        if within is None or within[0] <= pfn < within[1]:
+        if within is None or pfn in within:
             return pfn
     return None
 
@@ -70,7 +67,7 @@ def page_del_and_expand(kernel: Kernel, zone: Zone, pfn: int, low: int, high: in
 
 
 def __rmqueue_smallest(
-    kernel: Kernel, zone: Zone, order: int, migratetype: int, within: Range | None = None
+    kernel: Kernel, zone: Zone, order: int, migratetype: int, within: range | None = None
 ) -> int | None:
     """Take the head of the smallest sufficient list of one migratetype."""
     for high in range(order, NR_PAGE_ORDERS):
@@ -81,7 +78,7 @@ def __rmqueue_smallest(
 
 
 def find_suitable_fallback(
-    zone: Zone, order: int, migratetype: int, within: Range | None
+    zone: Zone, order: int, migratetype: int, within: range | None
 ) -> tuple[int, int] | None:
     """Return (pfn, migratetype) of the first block of ``order`` on a fallback list, or None."""
     for fallback in FALLBACKS.get(migratetype, ()):
@@ -132,11 +129,11 @@ def try_to_steal_block(
         return None
     move_freepages_block(kernel, zone, start, migratetype)
     memmap.set_migratetype(start, pageblock_nr_pages, migratetype)
-    return __rmqueue_smallest(kernel, zone, order, migratetype, (start, start + pageblock_nr_pages))
+    return __rmqueue_smallest(kernel, zone, order, migratetype, range(start, start + pageblock_nr_pages))
 
 
 def __rmqueue_claim(
-    kernel: Kernel, zone: Zone, order: int, migratetype: int, within: Range | None = None
+    kernel: Kernel, zone: Zone, order: int, migratetype: int, within: range | None = None
 ) -> int | None:
     """Fall back to another type and claim its pageblock: from the largest block downwards."""
     for high in range(MAX_PAGE_ORDER, order - 1, -1):
@@ -152,7 +149,7 @@ def __rmqueue_claim(
 
 
 def __rmqueue_steal(
-    kernel: Kernel, zone: Zone, order: int, migratetype: int, within: Range | None = None
+    kernel: Kernel, zone: Zone, order: int, migratetype: int, within: range | None = None
 ) -> int | None:
     """Fall back to another type without claiming: the rest stays on the other type's lists."""
     for high in range(order, NR_PAGE_ORDERS):
@@ -163,7 +160,7 @@ def __rmqueue_steal(
 
 
 def __rmqueue_fallback(
-    kernel: Kernel, zone: Zone, order: int, migratetype: int, within: Range | None = None
+    kernel: Kernel, zone: Zone, order: int, migratetype: int, within: range | None = None
 ) -> int | None:
     """6.1: move a block of another type to the own list, or its whole pageblock, and take from there.
 
@@ -204,8 +201,8 @@ def steal_suitable_fallback(
     move_to_free_list(zone, pfn, order, migratetype)
 
 
-def rmqueue(
-    kernel: Kernel, zone: Zone, order: int, migratetype: int, within: Range | None = None
+def rmqueue_buddy(
+    kernel: Kernel, zone: Zone, order: int, migratetype: int, within: range | None = None
 ) -> int | None:
     """Take a block from a zone: own lists, then those of other types; bad pages are leaked."""
     fallbacks = (
