@@ -12,8 +12,13 @@ from memsim.errors import MemsimError
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Iterable, Mapping
 
     from memsim.cli.options import Commands
+
+_SHOWN = 12
+"""Lines of one kind on the terminal; report.json has them all."""
+_ROSTER = Path("roster.csv")
 
 
 def add_to(commands: Commands) -> None:
@@ -22,15 +27,15 @@ def add_to(commands: Commands) -> None:
         "grade",
         help="grade notebooks that students handed in",
         description="Grade submissions and write results, feedback and tables into a folder. A batch that "
-        "was stopped goes on where it was. Exit status 1 if a submission needs the teacher, or could not be "
-        "graded.",
+        "was stopped continues where it was. Exit status 1 if a teacher should look at something.",
     )
     grade.add_argument(
         "submissions",
         nargs="+",
         type=Path,
         metavar="SUBMISSIONS",
-        help="notebooks, a folder of them, a folder with a folder for each student, or nbgrader's submitted/",
+        help="notebooks, a folder of them, a folder with a folder for each student, nbgrader's submitted/, "
+        "or what Canvas, Moodle, Brightspace or Blackboard packed, unpacked",
     )
     grade.add_argument(
         "--assignment",
@@ -40,6 +45,7 @@ def add_to(commands: Commands) -> None:
     )
     grade.add_argument("--out", required=True, type=Path, metavar="DIR", help="where everything is written")
     add_ways(grade)
+    add_course(grade)
     add_lateness(grade)
     grade.set_defaults(command=command_grade)
 
@@ -51,6 +57,10 @@ def add_ways(grade: argparse.ArgumentParser) -> None:
     )
     grade.add_argument("--scheduler", metavar="tcp://...", help="let a Dask cluster grade instead")
     grade.add_argument("--again", action="store_true", help="grade also what has a result; see audit.jsonl")
+    grade.add_argument(
+        "--only", action="append", default=[], metavar="STUDENT", help="grade only this student; repeatable"
+    )
+    grade.add_argument("--question", default="", metavar="Q", help="grade only this question again")
     grade.add_argument(
         "--gradebook", metavar="URL", help="nbgrader's gradebook, such as sqlite:///gradebook.db"
     )
@@ -64,15 +74,42 @@ def add_ways(grade: argparse.ArgumentParser) -> None:
     )
 
 
+def add_course(grade: argparse.ArgumentParser) -> None:
+    """Add the options that say who is in the course, and what the teacher decides."""
+    grade.add_argument(
+        "--roster", type=Path, metavar="CSV", help=f"who is in the course (default: {_ROSTER}, if it exists)"
+    )
+    grade.add_argument(
+        "--choose",
+        action="append",
+        default=[],
+        metavar="STUDENT=FILE",
+        help="the file that counts where a student handed in several; repeatable",
+    )
+    grade.add_argument(
+        "--points", type=Path, metavar="CSV", help="points by hand: a table student,question,points,comment"
+    )
+    grade.add_argument(
+        "--drop", action="append", default=[], metavar="Q", help="let a question not count; repeatable"
+    )
+    grade.add_argument(
+        "--count", action="append", default=[], metavar="Q", help="let a dropped question count again"
+    )
+
+
 def add_lateness(grade: argparse.ArgumentParser) -> None:
     """Add the options that say what lateness costs."""
     grade.add_argument(
         "--due",
         metavar="TIME",
-        help="when it was due, such as 2026-11-30T23:59+01:00; goes with --collected",
+        help="when it was due, such as 2026-11-30T23:59+01:00; goes with --collected, and stays in force for "
+        "later runs; 'none' ends that",
     )
     grade.add_argument(
-        "--collected", type=Path, metavar="CSV", help="the collector's times: a table with student,time"
+        "--collected",
+        type=Path,
+        metavar="CSV",
+        help="the collector's times: a table student,time, and due for who has an extension",
     )
     grade.add_argument("--free-days", type=int, default=0, metavar="N", help="late days that cost nothing")
     grade.add_argument(
@@ -86,11 +123,9 @@ def add_lateness(grade: argparse.ArgumentParser) -> None:
 
 def command_grade(arguments: argparse.Namespace) -> int:
     """``memsim grade``."""
-    batches, outputs = (
-        import_module("memsim.grading.run.batch"),
-        import_module("memsim.grading.report.outputs"),
-    )
-    grading, late = find_grading(arguments.assignment), policy(arguments)
+    batches = import_module("memsim.grading.run.batch")
+    grading, given = find_grading(arguments.assignment), lateness(arguments)
+    roster, choose = find_roster(arguments.roster), chosen_files(arguments.choose)
     arguments.out.mkdir(parents=True, exist_ok=True)
     secret = [grading, arguments.out, *arguments.submissions]
     fence, ways = batches.fence_that_holds(secret, unfenced=arguments.unfenced, wanted=arguments.fence)
@@ -98,18 +133,18 @@ def command_grade(arguments: argparse.Namespace) -> int:
     for way in ways:
         print(f"  open: {way}")
     text = grading.read_text(encoding="utf-8")
-    find = import_module("memsim.grading.run.submissions").find
-    with batches.Batch(arguments.out, text, fence, engine(arguments), again=arguments.again) as batch:
-        names = [question.name for question in batch.assignment.questions]
-        handed = find(arguments.submissions, batch.assignment.name, names)
-        results = batch.run(handed)
-        report = batches.report(batch, results, ways)
-        outputs.write_all(arguments.out, results, report, late)
-        pairs = outputs.write_similar(arguments.out, handed, source(grading))
+    asked = {"again": arguments.again, "question": arguments.question}
+    with batches.Batch(arguments.out, text, fence, engine(arguments), **asked) as batch:
+        course = import_module("memsim.grading.run.course")
+        run = course.Run(batch, course.Asked(arguments.submissions, roster, choose, arguments.only, given))
+        marks = run.take_marks(arguments.points, arguments.drop, arguments.count)
+        tell_before(run)
+        made = run.grade(marks, ways, source(grading))
         if arguments.gradebook:
             record = import_module("memsim.grading.report.gradebook").record
-            print(f"{record(results, arguments.gradebook, late)} scores written to {arguments.gradebook}")
-    return tell(report, pairs, arguments.out)
+            scores = record(made.counted, arguments.gradebook, run.policy)
+            print(f"{scores} scores written to {arguments.gradebook}")
+    return tell_after(run, made, arguments.out)
 
 
 def engine(arguments: argparse.Namespace) -> Any:  # noqa: ANN401 (imported when used)
@@ -128,7 +163,32 @@ def find_grading(name: str) -> Path:
     if not path.is_file():
         msg = f"--assignment {name}: there is neither such a file nor {path}"
         raise MemsimError(msg)
+    if path.suffix == ".ipynb":
+        msg = f"--assignment {name}: it is a notebook; the grading file of an assignment is a Python file"
+        raise MemsimError(msg)
     return path
+
+
+def find_roster(path: Path | None) -> Any:  # noqa: ANN401 (imported when used)
+    """Return the roster, or None if there is none."""
+    path = path or (_ROSTER if _ROSTER.is_file() else None)
+    if path is None:
+        return None
+    roster = import_module("memsim.grading.roster.people").read_roster(path)
+    print(f"roster: {path}, {len(roster)} students")
+    return roster
+
+
+def chosen_files(texts: Iterable[str]) -> dict[str, str]:
+    """Return what ``--choose`` says."""
+    chosen = {}
+    for text in texts:
+        student, equals, file = text.partition("=")
+        if not (equals and student and file):
+            msg = f"--choose {text}: it must be STUDENT=FILE"
+            raise MemsimError(msg)
+        chosen[student] = file
+    return chosen
 
 
 def source(grading: Path) -> Path | None:
@@ -137,28 +197,83 @@ def source(grading: Path) -> Path | None:
     return found if found.is_file() else None
 
 
-def policy(arguments: argparse.Namespace) -> Any:  # noqa: ANN401 (imported when used)
-    """Return what lateness costs, or None if nobody asked."""
+def lateness(arguments: argparse.Namespace) -> Any:  # noqa: ANN401 (imported when used)
+    """Return what this command says of lateness, or None if it says nothing."""
     if not arguments.due and not arguments.collected:
         return None
+    late = import_module("memsim.grading.report.late")
+    if arguments.due == "none" and not arguments.collected:
+        return late.NO_LATENESS
     if not arguments.due or not arguments.collected:
         msg = "--due and --collected go together: lateness is from the one to the times in the other"
         raise MemsimError(msg)
-    late = import_module("memsim.grading.report.late")
-    due, times = late.moment(arguments.due, "--due"), late.collected(arguments.collected)
-    return late.Policy(due, arguments.free_days, arguments.late_percent, times)
+    due = late.moment(arguments.due, "--due")
+    times, own_due = late.collected(arguments.collected), late.extensions(arguments.collected)
+    return late.Policy(due, arguments.free_days, arguments.late_percent, times, own_due)
 
 
-def tell(report: dict[str, Any], pairs: int, out: Path) -> int:
+def tell_before(run: Any) -> None:  # noqa: ANN401 (imported when used)
+    """Print what does not fit together, before anything is graded."""
+    found = run.found
+    if run.asked.roster is None:
+        print(f"no roster: {len(found.people)} students by the names of what was collected, see roster.csv")
+    lines = {
+        f"{path}: the roster does not have this student{near(nearest)}": None
+        for path, nearest in found.unknown.items()
+    }
+    section("not in the roster", lines)
+    section("left out", found.left_out)
+    section("nothing handed in", run.absent)
+    section("refused", dict.fromkeys(found.refused, "a hard link that a student may have made"))
+    section("no time in the collector's table", dict.fromkeys(run.without_time))
+    section("in the collector's table and not in the course", dict.fromkeys(run.strangers))
+
+
+def near(student: str) -> str:
+    """Return a question after a student with a name like that."""
+    return f"; is it {student}?" if student else ""
+
+
+def section(title: str, lines: Mapping[str, str | None]) -> None:
+    """Print some lines under a title, not all where there are many."""
+    if lines:
+        print(f"{title}: {len(lines)}")
+    for name, why in list(lines.items())[:_SHOWN]:
+        print(f"  {name}: {why}" if why else f"  {name}")
+    if len(lines) > _SHOWN:
+        print(f"  and {len(lines) - _SHOWN} more, see report.json")
+
+
+def tell_after(run: Any, made: Any, out: Path) -> int:  # noqa: ANN401 (imported when used)
     """Print what came out; returns the exit status."""
-    print(f"{report['submissions']} submissions of {report['assignment']}, {report['max_score']} points")
+    report = made.report
+    print(f"{report['submissions']} submissions of {report['assignment']}, {report['max_score']:g} points")
     for student, reason in report["unreadable"].items():
         print(f"  {student}: nothing graded: {reason}")
     for student in report["needs_teacher"]:
         print(f"  {student}: a test could not judge an answer; see {out / 'results'}")
+    section("for the teacher", {name: "; ".join(told) for name, told in report["attention"].items()})
+    section(
+        "several files",
+        {s: f"{f['graded']} counts, not {', '.join(f['not graded'])}" for s, f in several(report)},
+    )
+    section("grades that changed", {entry["student"]: change(entry) for entry in run.batch.changed})
     if report["not_graded"]:
         print(f"  {len(report['not_graded'])} could not be graded now: run the same command again")
-    if pairs:
-        print(f"  {pairs} pairs are alike beyond what the starter explains: see {out / 'similar.json'}")
+    alike = len(made.similar["pairs"]) + len(made.similar["identical"])
+    if alike:
+        print(f"  {alike} pairs or groups are alike beyond the starter: see {out / 'similar.json'}")
     print(f"feedback, results and tables are in {out}")
-    return NOT_OK if report["needs_teacher"] or report["not_graded"] else OK
+    return NOT_OK if run.needs_attention(report) else OK
+
+
+def several(report: Mapping[str, Any]) -> Iterable[tuple[str, dict[str, Any]]]:
+    """Return who has handed in several files."""
+    return list(report["several"].items())
+
+
+def change(entry: Mapping[str, Any]) -> str:
+    """Return one line of the audit trail in words."""
+    questions = ", ".join(f"{name} {old} -> {new}" for name, (old, new) in entry["questions"].items())
+    before, after = entry["score"]
+    return f"{before} -> {after} ({questions}): {entry['why']}"

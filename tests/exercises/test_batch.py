@@ -141,13 +141,13 @@ def test_what_ended_a_batch_ends_all_it_has_started(course):
 
 KILLED_EARLY = """
 import os, signal, sys
-from memsim.grading.run.process import GraderProcess, Setup
+from memsim.grading.run.process import Given, GraderProcess, Setup
 submission = sys.stdin.buffer.read()
 started = GraderProcess(Setup(*sys.argv[1:], "0123456789abcdef"))
 print(started._process.pid, flush=True)
 signal.signal(signal.SIGALRM, lambda *_: os.kill(os.getpid(), signal.SIGKILL))
 signal.setitimer(signal.ITIMER_REAL, 0.01)  # it has the submission, and Python has not started
-started.grade("early", "early.ipynb", submission)
+started.grade(Given("early", "early.ipynb", submission))
 """
 
 

@@ -220,7 +220,7 @@ def test_submissions_are_found_however_they_were_collected(tmp_path):
     ):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("def f" if path.stem == "two" else "")
-    found = find([flat, folders, nbgrader], "a", ["f"])
+    found = find([flat, folders, nbgrader], "a", ["f"]).handed
 
     assert [(one.student, one.path.name) for one in found] == [
         ("ada", "ada.ipynb"),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from fractions import Fraction
 from html import escape
 from typing import TYPE_CHECKING
 
@@ -38,19 +39,16 @@ _WRONG = "<span class='wrong'>&#10007; wrong</span>"
 _POLICY = f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; base-uri 'none'; form-action 'none'"
 
 
-def page(result: Result, policy: Policy | None = None) -> str:
+def page(result: Result, policy: Policy | None = None, name: str = "") -> str:
     """Return the feedback to one submission as an HTML page."""
     heading = f"{result.assignment}: {result.score} of {result.max_score} points"
+    who = f"{result.student} ({name})" if name and name != result.student else result.student
     parts = [
-        "<!DOCTYPE html>",
-        '<html lang="en"><head><meta charset="utf-8">',
-        f'<meta http-equiv="Content-Security-Policy" content="{escape(_POLICY)}">',
-        '<meta name="viewport" content="width=device-width, initial-scale=1">',
-        f"<title>{_text(heading)}</title><style>{_STYLE}</style></head><body><main>",
-        f"<h1>{_text(heading)}</h1>",
-        f"<p>Handed in by {_text(result.student)} as {_text(result.file)}.</p>",
+        *_head(heading),
+        f"<p>Handed in by {_text(who)} as {_text(result.file)}.</p>",
+        *([f"<p>Graded with Python {_text(result.python)}.</p>"] if result.python else []),
         *([_lateness(result, policy)] if policy else []),
-        *(f"<p>About the file: {_text(remark)}.</p>" for remark in result.remarks),
+        *(f"<p>About the file: {_text(remark)}.</p>" for remark in [*result.attention, *result.remarks]),
     ]
     if result.unreadable:
         parts.append(f"<p><strong>Nothing could be graded: {_text(result.unreadable)}.</strong></p>")
@@ -60,15 +58,42 @@ def page(result: Result, policy: Policy | None = None) -> str:
     return "\n".join(parts).encode("utf-8", "backslashreplace").decode()
 
 
+def page_of_absent(assignment: str, student: str, why: str) -> str:
+    """Return the page for a student who has handed in nothing."""
+    parts = [
+        *_head(f"{assignment}: nothing handed in"),
+        f"<p>The grader has found no submission by {_text(student)}: {_text(why)}.</p>",
+        "<p>If you have handed one in, ask your teacher where it is.</p></main></body></html>\n",
+    ]
+    return "\n".join(parts).encode("utf-8", "backslashreplace").decode()
+
+
+def _head(heading: str) -> list[str]:
+    return [
+        "<!DOCTYPE html>",
+        '<html lang="en"><head><meta charset="utf-8">',
+        f'<meta http-equiv="Content-Security-Policy" content="{escape(_POLICY)}">',
+        '<meta name="viewport" content="width=device-width, initial-scale=1">',
+        f"<title>{_text(heading)}</title><style>{_STYLE}</style></head><body><main>",
+        f"<h1>{_text(heading)}</h1>",
+    ]
+
+
 def _lateness(result: Result, policy: Policy) -> str:
+    if not policy.is_known(result.student):
+        return "<p>The collector's table does not say when it was handed in; no points were taken off.</p>"
     days = policy.days(result.student)
+    extended = result.student in policy.own_due
+    until = (
+        f" It was due {policy.due_for(result.student):%d %B %Y, %H:%M %Z}, an extension." if extended else ""
+    )
     if not days:
-        return "<p>It was handed in on time.</p>"
+        return f"<p>It was handed in on time.{_text(until)}</p>"
     factor = policy.factor(result.student)
-    final = float(result.score * factor)
+    final = float(Fraction(result.score) * factor)
     return (
         f"<p>It was handed in {days} day{'s' * (days != 1)} late, of which {policy.free_days} cost nothing. "
-        f"{result.score} x {float(factor):.0%} = {final:g} points count.</p>"
+        f"{result.score} x {float(factor):.0%} = {final:g} points count.{_text(until)}</p>"
     )
 
 
@@ -79,6 +104,12 @@ def _question(question: QuestionResult) -> str:
         *(_test(test) for test in question.tests),
         "</tbody></table>",
     ]
+    if question.by_hand is not None:
+        parts.append(
+            f"<p>Your teacher gave {question.by_hand:g} points; the tests gave {question.graded:g}.</p>"
+        )
+    if question.comment:
+        parts.append(f"<p>Your teacher says: {_text(question.comment)}</p>")
     if question.score < question.max_score and question.problems:
         items = "".join(f"<li>{_text(problem)}</li>" for problem in question.problems)
         parts.append(f"<p>These parts of the notebook could not be executed:</p><ul>{items}</ul>")

@@ -8,6 +8,7 @@ from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
 from memsim.errors import MemsimError
+from memsim.grading.report import tables
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,6 +66,8 @@ def _record_one(gradebook: Any, result: Result, policy: Policy | None) -> int:
         times["timestamp"] = policy.times[result.student].astimezone(UTC).replace(tzinfo=None)
     submission = gradebook.update_or_create_submission(name, result.student, **times)
     notebook = submission.notebooks[0].name
+    penalty = round(result.score - tables.final_score(result, policy), 2)
+    submission.notebooks[0].late_submission_penalty = penalty
     for question in result.questions:
         _record_question(gradebook, question, (question.name, notebook, name, result.student))
     return len(result.questions)
@@ -73,5 +76,9 @@ def _record_one(gradebook: Any, result: Result, policy: Policy | None) -> int:
 def _record_question(gradebook: Any, question: QuestionResult, place: tuple[str, ...]) -> None:
     grade = gradebook.find_grade(*place)
     grade.auto_score = question.score
+    if question.by_hand is not None:
+        grade.manual_score, grade.auto_score = question.by_hand, question.graded
+    if question.comment:
+        gradebook.find_comment(*place).manual_comment = question.comment
     grade.needs_manual_grade = any(test.needs_teacher for test in question.tests)
     gradebook.db.commit()

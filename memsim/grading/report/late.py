@@ -2,22 +2,29 @@
 
 A time that comes with a submission (``timestamp.txt``, the date of a file from an archive, metadata of a
 notebook) can be anything its author likes, so none of these is looked at. The collector writes a table
-instead: ``student,time``.
+instead: ``student,time``, and ``due`` for who has an extension.
 """
 
 from __future__ import annotations
 
-import csv
+import json
 import math
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from memsim.errors import MemsimError
+from memsim.grading.report.results import write_json
+from memsim.grading.roster.people import RosterError, read_table
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
+
+    from memsim.grading.roster.people import Roster
+
+_T = TypeVar("_T")
 
 
 class LateError(MemsimError):
@@ -48,16 +55,91 @@ def moment(text: str, where: str) -> datetime:
 
 def collected(path: Path) -> dict[str, datetime]:
     """Read the collector's table, a CSV file with the columns ``student`` and ``time``."""
+    return _column(path, "time")
+
+
+def extensions(path: Path) -> dict[str, datetime]:
+    """Read from the collector's table who has a due time of his or her own: the column ``due``."""
+    return _column(path, "due")
+
+
+def _column(path: Path, name: str) -> dict[str, datetime]:
+    """Return the times in a column, by the name of the student; the latest, if there are several."""
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = list(csv.DictReader(file))
-    except (OSError, ValueError) as error:
-        msg = f"{path}: {error}"
-        raise LateError(msg) from None
-    if rows and not {"student", "time"} <= rows[0].keys():
+        head, rows = read_table(path)
+    except RosterError as error:
+        raise LateError(str(error)) from None
+    if not {"student", "time"} <= set(head):
         msg = f"{path}: its first line must name the columns student and time"
         raise LateError(msg)
-    return {row["student"]: moment(row["time"] or "", f"{path}, {row['student']}") for row in rows}
+    times: dict[str, datetime] = {}
+    for row in (dict(zip(head, row, strict=False)) for row in rows):
+        student, text = row.get("student", ""), row.get(name, "")
+        if student.strip() and text.strip():
+            time = moment(text, f"{path}, {student}")
+            times[student] = max(time, times.get(student, time))
+    return times
+
+
+def matched(named: Mapping[str, _T], roster: Roster) -> tuple[dict[str, _T], list[str]]:
+    """Return what a table says of each student by id, and the names in it that are nobody's."""
+    found: dict[str, _T] = {}
+    strangers = []
+    for name, value in named.items():
+        person = roster.find(name)
+        if person:
+            found[person.id] = value
+        else:
+            strangers.append(name)
+    return found, strangers
+
+
+def own_due_times(roster: Roster, due: datetime) -> dict[str, datetime]:
+    """Return the due times that the roster's columns ``due`` and ``extension`` give.
+
+    Raises
+    ------
+    LateError
+        A time cannot be understood, or an extension is no number of days.
+    """
+    times = {}
+    for person in roster:
+        if person.due:
+            times[person.id] = moment(person.due, f"roster, {person.id}")
+        elif person.extension:
+            try:
+                times[person.id] = due + timedelta(days=float(person.extension.lower().removesuffix("days")))
+            except ValueError:
+                msg = f"roster, {person.id}: the extension {person.extension!r} is no number of days"
+                raise LateError(msg) from None
+    return times
+
+
+def load(path: Path) -> Policy | None:
+    """Return what an earlier run was told, or None if that was nothing."""
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        moments = {
+            name: {student: datetime.fromisoformat(text) for student, text in document[name].items()}
+            for name in ("times", "own_due")
+        }
+        due = datetime.fromisoformat(document["due"])
+        return Policy(due, document["free_days"], document["percent"], **moments)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        msg = f"{path}: it is damaged ({type(error).__name__}); give --due and --collected again"
+        raise LateError(msg) from None
+
+
+def save(path: Path, policy: Policy) -> None:
+    """Keep what lateness costs for later runs."""
+    moments = {
+        name: {student: time.isoformat() for student, time in sorted(times.items())}
+        for name, times in (("times", policy.times), ("own_due", policy.own_due))
+    }
+    due = {"due": policy.due.isoformat(), "free_days": policy.free_days, "percent": policy.percent}
+    write_json(path, due | moments)
 
 
 @dataclass(frozen=True)
@@ -69,10 +151,21 @@ class Policy:
     percent: int = 10
     """What each day costs after the free ones."""
     times: dict[str, datetime] = field(default_factory=dict)
+    own_due: dict[str, datetime] = field(default_factory=dict)
+    """The due times of those who have an extension."""
+
+    def due_for(self, student: str) -> datetime:
+        """Return when it was due for a student."""
+        return self.own_due.get(student, self.due)
+
+    def is_known(self, student: str) -> bool:
+        """Return whether the collector says when a submission came."""
+        return student in self.times
 
     def days(self, student: str) -> int:
         """Return how many days late a submission was, begun days in full; 0 if its time is not known."""
-        late = self.times.get(student, self.due) - self.due
+        due = self.due_for(student)
+        late = self.times.get(student, due) - due
         return max(0, math.ceil(late / timedelta(days=1)))
 
     def factor(self, student: str) -> Fraction:
@@ -86,3 +179,7 @@ class Policy:
         """
         charged = max(0, self.days(student) - self.free_days)
         return max(Fraction(0), 1 - Fraction(self.percent * charged, 100))
+
+
+NO_LATENESS = Policy(datetime.max.replace(tzinfo=UTC))
+"""Nothing is late any more, whatever an earlier run was told."""

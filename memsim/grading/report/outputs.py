@@ -6,49 +6,99 @@ All of it is made from the results each time, so that it is never older than the
 from __future__ import annotations
 
 import contextlib
-from dataclasses import asdict
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from memsim.grading.assignment.course import code_of, load, student_copy
 from memsim.grading.report import feedback, tables
-from memsim.grading.report.results import write, write_json
-from memsim.grading.report.similarity import alike
+from memsim.grading.report.results import write, write_json, write_zip
+from memsim.grading.report.similarity import similar
+from memsim.grading.roster.labels import label
+from memsim.grading.roster.people import write_roster
 from memsim.grading.run.notebook import UnreadableError, read, sources
 from memsim.grading.run.submissions import file_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     from memsim.grading.report.late import Policy
     from memsim.grading.report.results import Result
+    from memsim.grading.roster.people import Person
     from memsim.grading.run.submissions import Handed
 
 
+@dataclass
+class Course:
+    """What the outputs need to know besides the results."""
+
+    people: Mapping[str, Person] = field(default_factory=dict)
+    absent: Mapping[str, str] = field(default_factory=dict)
+    unknown: frozenset[str] = frozenset()
+    """Students whom the roster does not have: a learning management system could not find them either."""
+    policy: Policy | None = None
+
+
 def write_all(
-    out: Path, results: Sequence[Result], report: Mapping[str, Any], policy: Policy | None = None
+    out: Path, results: Sequence[Result], report: Mapping[str, Any], course: Course | None = None
 ) -> None:
     """Write feedback, tables and the report."""
+    course = course or Course()
+    people, policy = course.people, course.policy
     for result in results:
         name = file_name(result.student)
-        write(out / "feedback" / f"{name}.html", feedback.page(result, policy))
+        person = people.get(result.student)
+        write(out / "feedback" / f"{name}.html", feedback.page(result, policy, person.name if person else ""))
         write_json(out / "gradescope" / name / "results.json", tables.gradescope(result, policy))
-    write(out / "grades.csv", tables.grades(results, policy))
-    write(out / "canvas.csv", tables.canvas(results, policy))
-    write(out / "moodle.csv", tables.moodle(results, policy))
+    graded = {result.student for result in results}
+    for student, why in course.absent.items():
+        if student not in graded:
+            text = feedback.page_of_absent(str(report.get("assignment", "")), student, why)
+            write(out / "feedback" / f"{file_name(student)}.html", text)
+    write(out / "grades.csv", tables.grades(results, policy, people, course.absent))
+    known = [result for result in results if result.student not in course.unknown]
+    for name, table in (
+        ("canvas", tables.canvas),
+        ("moodle", tables.moodle),
+        ("brightspace", tables.brightspace),
+    ):
+        if name != "brightspace" or any(person.brightspace for person in people.values()):
+            write(out / f"{name}.csv", table(known, policy, people))
+    if people:
+        write(out / "roster.csv", write_roster(people[student] for student in sorted(people)))
+    write_archives(out, results)
     write_json(out / "report.json", dict(report))
 
 
-def write_similar(out: Path, handed: Sequence[Handed], source: Path | None) -> int:
-    """Write which submissions are alike, and return how many pairs are.
+def write_archives(out: Path, results: Sequence[Result]) -> None:
+    """Write the pages as the learning management system takes them back, under the names that it gave."""
+    systems: dict[str, dict[str, str]] = {}
+    for result in results:
+        mark = label(result.packed)
+        if mark:
+            inside = f"{result.packed}/feedback.html" if not mark.file else f"{Path(result.packed).stem}.html"
+            page = (out / "feedback" / f"{file_name(result.student)}.html").read_text(encoding="utf-8")
+            systems.setdefault(mark.system.lower(), {})[inside] = page
+    for system, pages in systems.items():
+        write_zip(out / f"{system}-feedback.zip", pages)
 
-    ``source`` is the source notebook: what it gives to all students is no sign of copying.
+
+def write_similar(out: Path, handed: Sequence[Handed], source: Path | None) -> dict[str, Any]:
+    """Write which submissions are alike, and return that.
+
+    ``source`` is the source notebook: what it gives to all students is no sign of copying. A pair that has
+    handed in one file is no pair of copies.
     """
-    code = {}
+    code, content = {}, {}
+    first = {one.path: one.student for one in reversed(handed)}
     for one in handed:
-        with contextlib.suppress(UnreadableError):
-            code[one.student] = sources(read(one.path), one.path.name).code
+        if first[one.path] != one.student:
+            continue
+        with contextlib.suppress(UnreadableError, RecursionError, MemoryError):
+            data = read(one.path, linked=one.linked)
+            code[one.student] = sources(data, one.path.name).code
+            content[one.student] = data
     starter = code_of(student_copy(load(source))) if source else []
-    pairs = [asdict(pair) for pair in alike(code, starter)]
-    write_json(out / "similar.json", pairs)
-    return len(pairs)
+    found = similar(code, content, starter)
+    write_json(out / "similar.json", found)
+    return found

@@ -7,9 +7,11 @@ file and the same key, gives the same document, whenever, wherever and in whatev
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import tempfile
+import zipfile
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -19,7 +21,7 @@ from memsim import __version__
 from memsim.grading.run.judge import QuestionResult, RuleResult
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
 
 FORMAT = "memsim-result/1"
 
@@ -38,21 +40,36 @@ class Result:
     """Why nothing was graded, if nothing was."""
     remarks: list[str] = field(default_factory=list)
     sha256: str = ""
+    python: str = ""
+    """The version of Python that graded it."""
+    numbers_of: str = ""
+    """The name from which the student's own numbers were made, if an assignment has some."""
+    attention: list[str] = field(default_factory=list)
+    """Remarks that a teacher should act on."""
+    packed: str = ""
+    """The name that a learning management system had given to it."""
+    others: list[str] = field(default_factory=list)
+    """What else the student had handed in."""
 
     @property
-    def score(self) -> int:
+    def score(self) -> float:
         """The points of all questions, before lateness."""
         return sum(question.score for question in self.questions)
 
     @property
-    def max_score(self) -> int:
+    def max_score(self) -> float:
         """The points that the assignment has."""
         return sum(question.max_score for question in self.questions)
 
     @property
     def needs_teacher(self) -> bool:
-        """Whether a test could not judge an answer."""
-        return any(test.needs_teacher for question in self.questions for test in question.tests)
+        """Whether a test could not judge an answer, or another Python might read it."""
+        return any(
+            test.needs_teacher
+            for question in self.questions
+            for test in question.tests
+            if question.by_hand is None
+        )
 
     def document(self) -> dict[str, Any]:
         """Return the result as JSON."""
@@ -73,12 +90,17 @@ class Result:
             )
             for question in document["questions"]
         ]
-        names = ("student", "assignment", "fingerprint", "file", "unreadable", "remarks", "sha256")
-        return cls(questions=questions, **{name: document[name] for name in names})
+        needed = ("student", "assignment", "fingerprint", "file", "unreadable", "remarks", "sha256")
+        newer = ("python", "numbers_of", "attention", "packed", "others")
+        given = {name: document[name] for name in needed}
+        return cls(questions=questions, **given, **{n: document[n] for n in newer if n in document})
 
 
-def fingerprint(submission: bytes, student: str, grading: bytes, key: str) -> str:
-    """Return what tells whether a submission has been graded already."""
+def fingerprint(submission: bytes, student: str, grading: bytes, key: str, names: Sequence[str] = ()) -> str:
+    """Return what tells whether a submission has been graded already.
+
+    ``names`` are those that the notebook may give as its student's; the own numbers depend on them.
+    """
     digest = hashlib.sha256()
     for part in (
         submission,
@@ -86,6 +108,7 @@ def fingerprint(submission: bytes, student: str, grading: bytes, key: str) -> st
         grading,
         key.encode(),
         __version__.encode(),
+        *(name.encode("utf-8", "surrogatepass") for name in names),
     ):
         digest.update(len(part).to_bytes(8, "big") + part)
     return digest.hexdigest()
@@ -97,11 +120,18 @@ def write(path: Path, text: str) -> None:
     A name of its own for each writer: two batches on one folder may disturb each other, not each other's
     files.
     """
+    with _written(path) as file:
+        _put(file, text)
+
+
+@contextmanager
+def _written(path: Path) -> Iterator[BinaryIO]:
+    """Open a file that takes its place when it is whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
     fd, name = tempfile.mkstemp(dir=path.parent, prefix=".writing-")
     try:
         with _naming(path), os.fdopen(fd, "wb") as file:
-            _put(file, text)
+            yield file
         Path(name).replace(path)
     except BaseException:
         Path(name).unlink(missing_ok=True)
@@ -136,6 +166,16 @@ def _naming(path: Path) -> Iterator[None]:
 def write_json(path: Path, document: Any) -> None:
     """Write a JSON document whole or not at all."""
     write(path, json.dumps(document, indent=1, sort_keys=True) + "\n")
+
+
+def write_zip(path: Path, files: Mapping[str, str]) -> None:
+    """Write an archive of texts whole or not at all; the same texts make the same bytes."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in sorted(files):
+            archive.writestr(zipfile.ZipInfo(name), files[name].encode("utf-8", "backslashreplace"))
+    with _written(path) as file:
+        file.write(packed.getvalue())
 
 
 def stored(path: Path) -> Result | None:

@@ -7,13 +7,14 @@ The report is a reason to look at two submissions side by side, never a verdict.
 
 from __future__ import annotations
 
+import hashlib
 import io
 import keyword
 import tokenize
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import combinations
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -72,6 +73,43 @@ def pieces(cells: Iterable[str]) -> Pieces:
     )
 
 
+def similar(
+    submissions: Mapping[str, Sequence[str]], content: Mapping[str, bytes], starter: Sequence[str]
+) -> dict[str, Any]:
+    """Return who is like whom, and how much was not looked at.
+
+    Parameters
+    ----------
+    submissions, starter
+        As :func:`alike` takes them.
+    content
+        The bytes of each file. Files that are the same byte for byte are named, however many they are, unless
+        nothing in them is a student's own.
+    """
+    given = pieces(starter)
+    own = {student: pieces(cells) - given for student, cells in submissions.items()}
+    same: dict[bytes, list[str]] = {}
+    for student in sorted(content):
+        if own.get(student):
+            same.setdefault(hashlib.sha256(content[student]).digest(), []).append(student)
+    shared = Counter(piece for mine in own.values() for piece in mine)
+    common = {piece for piece, count in shared.items() if count > _limit(len(own))}
+    return {
+        "pairs": [asdict(pair) for pair in alike(submissions, starter)],
+        "identical": [students for students in same.values() if len(students) > 1],
+        "left_out": {
+            "pieces of the starter": len(given),
+            "pieces that everybody writes": len(common),
+            "students with nothing else": sorted(s for s, mine in own.items() if mine and mine <= common),
+        },
+    }
+
+
+def _limit(students: int) -> float:
+    """Return how many students may have a piece before it is common knowledge."""
+    return max(_FEW, students * _COMMON)
+
+
 def alike(submissions: Mapping[str, Sequence[str]], starter: Sequence[str]) -> list[Alike]:
     """Return the pairs that are alike, most alike first.
 
@@ -85,7 +123,7 @@ def alike(submissions: Mapping[str, Sequence[str]], starter: Sequence[str]) -> l
     given = pieces(starter)
     own = {student: pieces(cells) - given for student, cells in submissions.items()}
     shared = Counter(piece for mine in own.values() for piece in mine)
-    limit = max(_FEW, len(own) * _COMMON)
+    limit = _limit(len(own))
     rare = {
         student: frozenset(piece for piece in mine if shared[piece] <= limit) for student, mine in own.items()
     }

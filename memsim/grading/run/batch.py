@@ -12,14 +12,13 @@ import os
 import secrets
 import sys
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self, TextIO
 
 from memsim.errors import MemsimError
 from memsim.grading.report.results import Result, append, fingerprint, stored, write, write_json
-from memsim.grading.run.engines import Engine, ThisMachine
-from memsim.grading.run.notebook import UnreadableError, read
+from memsim.grading.run.engines import Engine, ThisMachine, opened
 from memsim.grading.run.process import Setup
 from memsim.grading.sandbox.fences import NONE, Fence, available, compile_worker
 from memsim.grading.sandbox.probe import open_ways
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from memsim.grading.roster.people import Roster
     from memsim.grading.run.submissions import Handed
 
 _REPORT_EVERY = 10.0
@@ -52,6 +52,10 @@ class Batch:
     engine: Engine = field(default_factory=lambda: ThisMachine(os.cpu_count() or 1))
     again: bool = False
     """Whether to grade what has a result already."""
+    question: str = ""
+    """Whether only this question of what has a result is graded again."""
+    changed: list[dict[str, Any]] = field(default_factory=list, init=False)
+    """Every grade that this run has changed, as the audit trail has it."""
     progress: TextIO = field(default_factory=lambda: sys.stderr)
 
     def __post_init__(self) -> None:
@@ -62,6 +66,8 @@ class Batch:
                 left.unlink()  # by a batch that was killed
             self.setup = Setup(self.grading, self.fence.name, self._key())
             self.assignment = self.setup.grader().assignment
+            self._refuse_other_assignment()
+            self._refuse_other_question()
         except BaseException:
             self._lock.close()
             raise
@@ -77,16 +83,73 @@ class Batch:
     def run(self, handed: Sequence[Handed]) -> list[Result]:
         """Grade what has no result yet; return the results of all, sorted by student."""
         done = {one.student: self._stored(one) for one in handed}
-        todo = [one for one in handed if self.again or not self._is_current(one, done[one.student])]
+        again = self.again or bool(self.question)
+        todo = [one for one in handed if again or not self._is_current(one, done[one.student])]
         results = {student: result for student, result in done.items() if result}
         by_student = {one.student: one for one in handed}
         for result in self._counted(self.engine.grade(self.setup, todo), len(todo)):
             one = by_student[result.student]
-            result.remarks[:0] = one.remarks
-            self._note_change(results.get(result.student), result)
+            before = results.get(result.student)
+            if before and self.question:
+                result = self._one_question(before, result)  # noqa: PLW2901 (the rest stays as it was)
+            self._mark_origin(result, one)
+            self._note_change(before, result)
             write_json(self._path(one), result.document())
             results[result.student] = result
         return [results[one.student] for one in handed]
+
+    def _mark_origin(self, result: Result, one: Handed) -> None:
+        """Note how the submission came."""
+        own = [remark for remark in result.remarks if remark not in one.remarks]
+        result.remarks = [*one.remarks, *own]
+        result.packed, result.others = one.packed, list(one.others)
+
+    def _one_question(self, before: Result, after: Result) -> Result:
+        """Return the earlier result with one question of the later one.
+
+        If the grading file has changed, the others are out of date, and the next run sees that.
+        """
+        now = {question.name: question for question in after.questions}
+        kept = [
+            now[question.name] if question.name == self.question else question
+            for question in before.questions
+        ]
+        current = after.fingerprint if before.fingerprint == after.fingerprint else before.fingerprint
+        return replace(after, questions=kept, fingerprint=current)
+
+    def every(self, handed: Sequence[Handed], results: Sequence[Result], roster: Roster) -> list[Result]:
+        """Return the results of all who have one in this folder, those of earlier runs too.
+
+        An earlier result under another name of a student who has one now is left out.
+        """
+        mine = {result.student: result for result in results}
+        paths = {self._path(one) for one in handed}
+        for path in sorted((self.out / "results").glob("*.json")):
+            earlier = None if path in paths else stored(path)
+            if earlier and earlier.student not in mine:
+                person = roster.find(earlier.student)
+                if person is None or person.id not in mine:
+                    mine[earlier.student] = earlier
+        return [mine[student] for student in sorted(mine)]
+
+    def _refuse_other_question(self) -> None:
+        """Raise FolderError if the question to be graded again does not exist."""
+        if self.question and self.question not in {question.name for question in self.assignment.questions}:
+            msg = f"there is no question {self.question} in {self.assignment.name}"
+            raise FolderError(msg)
+
+    def _refuse_other_assignment(self) -> None:
+        """Raise FolderError if the results here are of another assignment: its tables would be cut."""
+        for path in sorted((self.out / "results").glob("*.json")):
+            earlier = stored(path)
+            if earlier and earlier.assignment != self.assignment.name:
+                msg = (
+                    f"{self.out}: the results in this folder are of {earlier.assignment}; give "
+                    f"{self.assignment.name} a folder of its own, such as {self.out}-{self.assignment.name}"
+                )
+                raise FolderError(msg)
+            if earlier:
+                return
 
     def _path(self, one: Handed) -> Path:
         return self.out / "results" / f"{one.file_name}.json"
@@ -98,11 +161,8 @@ class Batch:
         """Return whether a result was made from what is there now."""
         if result is None:
             return False
-        try:
-            data = read(one.path)
-        except UnreadableError:
-            data = b""
-        now = fingerprint(data, one.student, self.grading.encode(), self.setup.key)
+        data = opened(one).data
+        now = fingerprint(data, one.student, self.grading.encode(), self.setup.key, one.names)
         return now == result.fingerprint
 
     def _key(self) -> str:
@@ -128,6 +188,14 @@ class Batch:
             "questions": _changed(before, after),
         }
         append(self.out / "audit.jsonl", json.dumps(entry))
+        if before.score != after.score or entry["questions"]:
+            self.changed.append(entry)
+
+    def note(self, entries: Sequence[dict[str, Any]]) -> None:
+        """Write into the audit trail what was decided by hand."""
+        for entry in entries:
+            when = datetime.now(UTC).isoformat(timespec="seconds")
+            append(self.out / "audit.jsonl", json.dumps({"when": when, **entry}))
 
     def _counted(self, results: Iterator[Result], total: int) -> Iterator[Result]:
         """Show how far it is and how long it will take."""
@@ -176,11 +244,11 @@ def _why(before: Result, after: Result) -> str:
     if before.sha256 != after.sha256:
         return "another submission"
     if before.fingerprint != after.fingerprint:
-        return "the grading file, the key or memsim changed"
+        return "the grading file, the key, the roster or memsim changed"
     return "asked for"
 
 
-def _changed(before: Result, after: Result) -> dict[str, list[int | None]]:
+def _changed(before: Result, after: Result) -> dict[str, list[float | None]]:
     """Return [score before, score after] of each question that changed."""
     old = {question.name: question.score for question in before.questions}
     new = {question.name: question.score for question in after.questions}
@@ -229,7 +297,15 @@ def report(batch: Batch, results: Sequence[Result], ways: Sequence[str]) -> dict
         "fence": batch.fence.name,
         "fence_told": batch.fence.told,
         "open_ways": list(ways),
+        "python": sorted({result.python for result in results if result.python}),
         "unreadable": {result.student: result.unreadable for result in results if result.unreadable},
+        "attention": {result.student: result.attention for result in results if result.attention},
+        "remarks": {result.student: result.remarks for result in results if result.remarks},
+        "several": {
+            result.student: {"graded": result.file, "not graded": result.others}
+            for result in results
+            if result.others
+        },
         "needs_teacher": [result.student for result in results if result.needs_teacher],
         "not_graded": [result.student for result in results if not result.fingerprint],
     }

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from memsim.errors import MemsimError
 from memsim.grading.report.results import Result
 from memsim.grading.run.notebook import UnreadableError, read
-from memsim.grading.run.process import GraderProcess, ProcessError, Setup
+from memsim.grading.run.process import Given, GraderProcess, ProcessError, Setup
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -94,9 +94,7 @@ class Cluster:
                     running.add(self._submit(setup, one, whose))
 
     def _submit(self, setup: Setup, one: Handed, whose: dict[str, Handed]) -> Any:
-        data, reason = _opened(one)
-        asked = (setup, one.student, one.path.name, data, reason)
-        future = self._client.submit(grade_here, *asked, pure=False, retries=_ATTEMPTS)
+        future = self._client.submit(grade_here, setup, opened(one), pure=False, retries=_ATTEMPTS)
         whose[future.key] = one
         return future
 
@@ -108,7 +106,7 @@ class Cluster:
             raise
         except self._dask.KilledWorker as killed:
             reason = f"{killed.allowed_failures + 1} workers of the cluster ended while they graded it"
-            return _not_graded(setup, one.student, one.path.name, b"", reason)
+            return _not_graded(setup, Given(one.student, one.path.name, b""), reason)
         except Exception as error:  # noqa: BLE001 (whatever Dask and a worker raise)
             msg = f"the cluster failed; run the same command again: {type(error).__name__}: {error}"
             raise MemsimError(msg) from None
@@ -151,33 +149,37 @@ class _Crew:
 
 def _one(crew: _Crew, setup: Setup, one: Handed) -> Result:
     """Grade one submission of this machine."""
-    return grade_with(crew, setup, one.student, one.path.name, *_opened(one))
+    return grade_with(crew, setup, opened(one))
 
 
-def _opened(one: Handed) -> tuple[bytes, str]:
-    """Return the bytes of a submission, or why there are none."""
+def opened(one: Handed) -> Given:
+    """Return a submission with its bytes, or with the reason why there are none."""
     try:
-        return read(one.path), ""
+        data, reason = read(one.path, linked=one.linked), ""
     except UnreadableError as error:
-        return b"", str(error)
+        data, reason = b"", str(error)
+    return Given(one.student, one.path.name, data, one.names, reason)
 
 
-def grade_with(crew: _Crew, setup: Setup, student: str, file: str, data: bytes, reason: str) -> Result:
+def grade_with(crew: _Crew, setup: Setup, given: Given) -> Result:
     """Grade one submission with a process of the crew; if that dies, with another."""
-    if reason:
-        return setup.grader().unreadable(student, file, reason, data)
+    if given.reason:
+        unreadable = setup.grader().unreadable
+        return unreadable(given.student, given.file, given.reason, given.data, given.names)
+    reason = ""
     for _ in range(_ATTEMPTS):
         try:
-            return crew.process(setup).grade(student, file, data)
+            return crew.process(setup).grade(given)
         except ProcessError as error:
             reason = str(error)
             crew.lose()
-    return _not_graded(setup, student, file, data, reason)
+    return _not_graded(setup, given, reason)
 
 
-def _not_graded(setup: Setup, student: str, file: str, data: bytes, reason: str) -> Result:
+def _not_graded(setup: Setup, given: Given, reason: str) -> Result:
     """Return what there is of a submission that the grader failed to grade; the next run tries again."""
-    failed = setup.grader().unreadable(student, file, f"the grader could not grade it: {reason}", data)
+    told = f"the grader could not grade it: {reason}"
+    failed = setup.grader().unreadable(given.student, given.file, told, given.data)
     failed.fingerprint = ""
     return failed
 
@@ -186,10 +188,10 @@ _crew_of_this_worker = _Crew()
 _fenced: set[str] = set()
 
 
-def grade_here(setup: Setup, student: str, file: str, data: bytes, reason: str) -> dict[str, Any]:
+def grade_here(setup: Setup, given: Given) -> dict[str, Any]:
     """Grade one submission on a worker of a cluster, once its fence has been tried there."""
     if setup.fence not in _fenced:
         raise_if_open = importlib.import_module("memsim.grading.run.batch").raise_if_open
         raise_if_open(setup.fence, [])
         _fenced.add(setup.fence)
-    return grade_with(_crew_of_this_worker, setup, student, file, data, reason).document()
+    return grade_with(_crew_of_this_worker, setup, given).document()

@@ -8,12 +8,17 @@ from typing import TYPE_CHECKING
 
 from memsim.grading.assignment.assignment import title
 from memsim.grading.report.results import Result, fingerprint
+from memsim.grading.roster.names import key
+from memsim.grading.run import newer
 from memsim.grading.run.judge import Examiner, QuestionResult, RuleResult
 from memsim.grading.run.notebook import UnreadableError, sources
 from memsim.grading.sandbox.worker import Submitted
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from memsim.grading.assignment.assignment import Assignment
+    from memsim.grading.run.notebook import Sources
     from memsim.grading.sandbox.fences import Fence
 
 
@@ -27,21 +32,47 @@ class Grader:
     fence: Fence
     key: str
 
-    def fingerprint(self, data: bytes, student: str) -> str:
-        """Return the fingerprint of a submission's result."""
-        return fingerprint(data, student, self.grading, self.key)
+    def grade(self, student: str, file: str, data: bytes, names: Sequence[str] = ()) -> Result:
+        """Return the result of a submission; nothing that a submission holds makes this raise.
 
-    def grade(self, student: str, file: str, data: bytes) -> Result:
-        """Return the result of a submission; nothing that a submission holds makes this raise."""
+        ``names`` are the names of the student, any of which the notebook may give as its own.
+        """
         try:
             found = sources(data, file)
         except UnreadableError as reason:
-            return self.unreadable(student, file, str(reason), data)
-        submitted = Submitted(student, found.code, found.text)
-        questions = Examiner(self.assignment, self.fence, self.key).examine(submitted)
-        return self._result(student, file, data, questions=questions, remarks=found.remarks)
+            return self.unreadable(student, file, str(reason), data, names)
+        numbers_of, doubt = self._numbers_of(found, student, names)
+        submitted = Submitted(numbers_of, found.code, found.text)
+        questions = Examiner(self.assignment, self.fence, self.key).examine(submitted, student)
+        made = self._result(student, file, data, names, questions=questions, remarks=found.remarks)
+        asked = self.assignment.questions
+        made.numbers_of = numbers_of if any(question.variant for question in asked) else ""
+        lost = any(q.variant and r.score < r.max_score for q, r in zip(asked, questions, strict=True))
+        if doubt and lost:
+            (made.attention if (found.typed_id or "").strip() else made.remarks).append(doubt)
+        made.attention += newer.doubts(found, questions)
+        if all(_is_missing(question) for question in questions):
+            made.remarks.append(
+                f"no function of {self.assignment.name} is in it: it may be another assignment's notebook"
+            )
+        return made
 
-    def unreadable(self, student: str, file: str, reason: str, data: bytes = b"") -> Result:
+    def _numbers_of(self, found: Sources, student: str, names: Sequence[str]) -> tuple[str, str]:
+        """Return the name that makes the student's own numbers, and what is doubtful about it.
+
+        What the notebook says is believed if it is a name of this student's, as the collector knows them.
+        """
+        typed = found.typed_id
+        if typed is None or key(typed) in {key(student), *names}:
+            return typed or student, ""
+        says = (
+            f"STUDENT is {typed!r} in the notebook" if typed.strip() else "STUDENT is empty in the notebook"
+        )
+        return student, f"{says}, which is no name known of {student}: own numbers were those of {student!r}"
+
+    def unreadable(
+        self, student: str, file: str, reason: str, data: bytes = b"", names: Sequence[str] = ()
+    ) -> Result:
         """Return the result of a submission in which there is nothing to grade."""
         questions = [
             QuestionResult(
@@ -51,13 +82,14 @@ class Grader:
             )
             for question in self.assignment.questions
         ]
-        return self._result(student, file, data, questions=questions, unreadable=reason)
+        return self._result(student, file, data, names, questions=questions, unreadable=reason)
 
     def _result(
         self,
         student: str,
         file: str,
         data: bytes,
+        names: Sequence[str],
         *,
         questions: list[QuestionResult],
         unreadable: str = "",
@@ -66,10 +98,16 @@ class Grader:
         return Result(
             student=student,
             assignment=self.assignment.name,
-            fingerprint=self.fingerprint(data, student),
+            fingerprint=fingerprint(data, student, self.grading, self.key, names),
             file=file,
             questions=questions,
             unreadable=unreadable,
             remarks=remarks or [],
             sha256=hashlib.sha256(data).hexdigest(),
+            python=newer.PYTHON,
         )
+
+
+def _is_missing(question: QuestionResult) -> bool:
+    """Return whether the notebook does not have the function at all."""
+    return bool(question.tests) and all("There is no function" in test.message for test in question.tests)

@@ -10,6 +10,7 @@ import json
 import os
 import re
 import stat
+import textwrap
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -32,8 +33,15 @@ _KINDS = {
     b"SQLite": "a database",
 }
 _CONFLICT = re.compile(r"^(<{7}|={7}|>{7}|\|{7})[^\n]*\n?", re.MULTILINE)
+_WIDE = re.compile(rb"(?:[^\0]\0){2}|(?:\0[^\0]){2}", re.DOTALL)
+"""How ASCII text begins in UTF-16 that does not say so."""
 _SOURCE = re.compile(r'"(source|input|cell_type)"\s*:\s*')
 _PIECE = re.compile(r'[\[\s,]*(?=")')
+_STUDENT = re.compile(r"""^STUDENT *(?:: *str *)?= *(['"])(.*?)\1""", re.MULTILINE)
+_MARIMO = re.compile(r"^import marimo\b", re.MULTILINE)
+_MARIMO_CELL = re.compile(
+    r"(?:@app\.cell.*?^(?:async )?def .*?\).*?:|with app\.setup.*?:)[^\n]*\n(.*)", re.MULTILINE | re.DOTALL
+)
 _TEXT_CELLS = ("markdown", "raw", "heading")
 
 
@@ -49,10 +57,27 @@ class Sources:
     text: list[str] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
     """What was wrong with the file and has been passed over."""
+    grade_ids: list[str] = field(default_factory=list)
+    """nbgrader's name of each code cell, or nothing; empty where the file does not say."""
+    python: str = ""
+    """The version of Python that the notebook says it ran in."""
+
+    @property
+    def typed_id(self) -> str | None:
+        """What the student has typed as his or her id; None if the notebook does not ask for one."""
+        typed = [found[2] for cell in self.code for found in _STUDENT.finditer(cell)]
+        return next((name for name in reversed(typed) if name.strip()), "" if typed else None)
 
 
-def read(path: Path) -> bytes:
+def read(path: Path, *, linked: bool = False, most: int | None = None) -> bytes:
     """Return the bytes of a file that a student handed in.
+
+    Parameters
+    ----------
+    linked
+        Whether it may have a second name: the collector has made it.
+    most
+        How many bytes are wanted; all of them without it.
 
     Raises
     ------
@@ -61,26 +86,33 @@ def read(path: Path) -> bytes:
     """
     try:
         fd = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
-    except OSError as error:
+    except (OSError, ValueError) as error:
         is_link = path.is_symlink()
-        msg = "it is a symbolic link, not a file" if is_link else f"it cannot be opened: {error.strerror}"
+        reason = error.strerror if isinstance(error, OSError) else error
+        msg = "it is a symbolic link, not a file" if is_link else f"it cannot be opened: {reason}"
         raise UnreadableError(msg) from None
-    with os.fdopen(fd, "rb") as file:
-        status = os.fstat(fd)
-        if not stat.S_ISREG(status.st_mode):
-            msg = "it is not a plain file"
-            raise UnreadableError(msg)
-        if status.st_nlink > 1:
-            msg = "it is a hard link to another file"
-            raise UnreadableError(msg)
-        if status.st_size > LARGEST_FILE:
-            msg = f"it has {status.st_size >> 20} MiB, more than {LARGEST_FILE >> 20}: clear its outputs"
-            raise UnreadableError(msg)
-        try:
-            return file.read(LARGEST_FILE + 1)
-        except OSError as error:
-            msg = f"it cannot be read: {error.strerror}"
-            raise UnreadableError(msg) from None
+    try:
+        _refuse_other_files(os.fstat(fd), linked=linked)
+        with os.fdopen(os.dup(fd), "rb") as file:
+            return file.read(LARGEST_FILE + 1 if most is None else most)
+    except OSError as error:
+        msg = f"it cannot be read: {error.strerror}"
+        raise UnreadableError(msg) from None
+    finally:
+        os.close(fd)
+
+
+def _refuse_other_files(status: os.stat_result, *, linked: bool) -> None:
+    """Raise UnreadableError if this is no plain file, or too large."""
+    msg = ""
+    if not stat.S_ISREG(status.st_mode):
+        msg = "it is a folder" if stat.S_ISDIR(status.st_mode) else "it is not a plain file"
+    elif status.st_nlink > 1 and not linked:
+        msg = "it is a hard link to another file"
+    elif status.st_size > LARGEST_FILE:
+        msg = f"it has {status.st_size >> 20} MiB, more than {LARGEST_FILE >> 20}: clear its outputs"
+    if msg:
+        raise UnreadableError(msg)
 
 
 def sources(data: bytes, name: str = "") -> Sources:
@@ -121,7 +153,7 @@ def _refuse_other_kinds(data: bytes) -> None:
 
 def _decode(data: bytes, found: Sources) -> str:
     """Return the text of a file in whatever encoding it was saved."""
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in data[:4]:
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")) or _WIDE.match(data):
         found.remarks.append("it was saved as UTF-16")
         codec = (
             "utf-16"
@@ -131,6 +163,9 @@ def _decode(data: bytes, found: Sources) -> str:
             else "utf-16-be"
         )
         return data.decode(codec, "replace")
+    if b"\0" in data:
+        found.remarks.append("it has NUL bytes in it, as a bad disk leaves them; they were passed over")
+        data = data.replace(b"\0", b"")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -143,15 +178,34 @@ def _script(text: str, found: Sources) -> Sources:
     if not re.search(r"^\s*(def|import|from)\s", text, re.MULTILINE):
         msg = "it is not a notebook: it does not begin as one, and there is no Python function in it"
         raise UnreadableError(msg)
+    if _MARIMO.search(text):
+        found.remarks.append("it is a notebook of marimo's")
+        found.code = _marimo(text)
+        return found
     found.remarks.append("it is a script, not a notebook")
     found.code = re.split(r"^# ?%%[^\n]*\n", text, flags=re.MULTILINE)
     return found
 
 
+def _marimo(text: str) -> list[str]:
+    """Return the cells of a marimo notebook: functions of ``app``, whose bodies are the cells."""
+    cells = []
+    parts = re.split(r"^(?=@app\.|with app\.setup)|^(?=if __name__)", text, flags=re.MULTILINE)
+    for part in parts[1:]:
+        if part.startswith(("@app.function", "@app.class_definition")):
+            cells.append(re.sub(r"\A@app\.[^\n]*\n", "", part))
+            continue
+        body = _MARIMO_CELL.match(part)
+        if body:
+            inner = textwrap.dedent(body[1])
+            cells.append(re.sub(r"^return\b.*", "", inner, flags=re.MULTILINE | re.DOTALL))
+    return cells
+
+
 def _from_json(text: str, found: Sources) -> None:
     for attempt in (text, _CONFLICT.sub("", text)):
         try:
-            document = json.loads(attempt)
+            document = json.loads(attempt, strict=False)
         except (ValueError, RecursionError, MemoryError):
             continue
         if attempt is not text:
@@ -170,10 +224,29 @@ def _from_document(document: Any, found: Sources) -> None:
         cells = [cell for sheet in document["worksheets"] for cell in _cells_of(sheet)]
     else:
         cells = list(_cells_of(document))
+    found.python = _python_of(document)
     for cell in cells:
         source = _joined(cell.get("source", cell.get("input")))
-        if source:
-            (found.text if cell.get("cell_type") in _TEXT_CELLS else found.code).append(source)
+        if source and cell.get("cell_type") in _TEXT_CELLS:
+            found.text.append(source)
+        elif source:
+            found.code.append(source)
+            found.grade_ids.append(_grade_id(cell))
+
+
+def _python_of(document: Any) -> str:
+    """Return the version of Python in which a notebook says that it was executed last."""
+    for name in ("metadata", "language_info", "version"):
+        document = document.get(name) if isinstance(document, dict) else None
+    return document if isinstance(document, str) and re.fullmatch(r"3(\.\d{1,3}){1,2}", document) else ""
+
+
+def _grade_id(cell: dict[str, Any]) -> str:
+    """Return the name that nbgrader has given to a cell."""
+    found: Any = cell
+    for name in ("metadata", "nbgrader", "grade_id"):
+        found = found.get(name) if isinstance(found, dict) else None
+    return found if isinstance(found, str) else ""
 
 
 def _cells_of(document: Any) -> Iterable[dict[str, Any]]:

@@ -54,6 +54,18 @@ class Setup:
         return Grader(Assignment.parse(self.grading), self.grading.encode(), _FENCES[self.fence], self.key)
 
 
+@dataclass(frozen=True)
+class Given:
+    """One submission, as it travels."""
+
+    student: str
+    file: str
+    data: bytes
+    names: tuple[str, ...] = ()
+    reason: str = ""
+    """Why there is no data, if there is none."""
+
+
 class GraderProcess:
     """A grading process, seen from the batch."""
 
@@ -72,7 +84,7 @@ class GraderProcess:
             raise ProcessError(msg) from None
         self._say(asdict(setup))
 
-    def grade(self, student: str, file: str, data: bytes) -> Result:
+    def grade(self, given: Given) -> Result:
         """Return the result of a submission.
 
         Raises
@@ -80,7 +92,7 @@ class GraderProcess:
         ProcessError
             The process died, or took so long that something must be wrong with it, or had no room.
         """
-        self._say({"student": student, "file": file, "data": base64.b64encode(data).decode()})
+        self._say(asdict(given) | {"data": base64.b64encode(given.data).decode()})
         stream = self._process.stdout
         if stream is None or not select.select([stream], [], [], _PATIENCE)[0]:
             msg = f"no result within {_PATIENCE:.0f} seconds"
@@ -131,7 +143,8 @@ def main() -> None:
     for line in lines:
         asked = json.loads(line)
         try:
-            answer = grader.grade(asked["student"], asked["file"], base64.b64decode(asked["data"])).document()
+            data = base64.b64decode(asked["data"])
+            answer = grader.grade(asked["student"], asked["file"], data, asked["names"]).document()
         except StartError as error:
             answer = {"failed": str(error)}
         answers.write(json.dumps(answer).encode() + b"\n")

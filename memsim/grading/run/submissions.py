@@ -1,28 +1,53 @@
 """Find what was handed in, and whose it is.
 
 Understood are a folder of notebooks named after their students (``ada.ipynb``), a folder with a folder for
-each student (``ada/anything.ipynb``, which is also how Moodle packs them), and nbgrader's ``submitted``
-folder (``ada/<assignment>/<assignment>.ipynb``). Who a student is, is told by the names that the collector
-gave, never by what stands in a file.
+each student (``ada/anything.ipynb``), nbgrader's ``submitted`` (``ada/<assignment>/<assignment>.ipynb``), and
+what Canvas, Moodle, Brightspace and Blackboard pack (see :mod:`memsim.grading.roster.labels`). The names that
+the collector gave say who a student is, never what stands in a file. Nothing is left out without a reason.
 """
 
 from __future__ import annotations
 
 import hashlib
+import os
 import re
+import stat
 import urllib.parse
-from dataclasses import dataclass, field
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from memsim.errors import MemsimError
+from memsim.grading.roster.labels import label
+from memsim.grading.roster.names import key, words
+from memsim.grading.roster.people import Person, Roster
 from memsim.grading.run.notebook import UnreadableError, read
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-    from pathlib import Path
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from memsim.grading.roster.labels import Label
 
 _LONGEST_NAME = 150
 _SAFE = "@+,= ()'!"
+_DEEPEST, _MOST_FILES = 8, 2000
+_NOTEBOOKS = (".ipynb", ".py")
+_ASIDE = {
+    "desktop.ini": "Windows keeps its view of a folder in it",
+    "thumbs.db": "Windows keeps small pictures in it",
+    "ehthumbs.db": "Windows keeps small pictures in it",
+    "icon\r": "macOS keeps the picture of a folder in it",
+    "__macosx": "macOS puts what other systems cannot hold into it",
+    "timestamp.txt": "nbgrader's own file",
+    "submission_secret.txt": "nbgrader's own file",
+    "submission_metadata.yml": "Gradescope's own file",
+}
+_COPY = re.compile(r"(?:[\s_-]*copy|[\s_-]*v)?[\s_-]*\(?(\d+)\)?|[\s_-]*copy|", re.IGNORECASE)
+_NUMBERED = re.compile(r"(.+?) ?\((\d+)\)")
+_TOGETHER = re.compile(r"\s*[+&]\s*")
+_SNIFFED = 4096
+_BY_NAME = 2
 
 
 class CollectionError(MemsimError):
@@ -36,11 +61,48 @@ class Handed:
     student: str
     path: Path
     remarks: tuple[str, ...] = field(default=())
+    names: tuple[str, ...] = ()
+    """Every name of the student; the notebook may say any of them. Of a pair, the names of both."""
+    linked: bool = False
+    """Whether the collector, not a student, has made hard links of it."""
+    packed: str = ""
+    """The name that the learning management system gave it."""
+    others: tuple[str, ...] = ()
+    """What else was handed in and is not graded."""
 
     @property
     def file_name(self) -> str:
         """A file name for what belongs to this student."""
         return file_name(self.student)
+
+
+@dataclass
+class Collection:
+    """What was found: each student's submission, who has none, and what was left out."""
+
+    handed: list[Handed] = field(default_factory=list)
+    people: dict[str, Person] = field(default_factory=dict)
+    """Every student by id: those who handed in, and those who could have."""
+    absent: dict[str, str] = field(default_factory=dict)
+    """Who has handed in nothing, and how that is known."""
+    left_out: dict[str, str] = field(default_factory=dict)
+    """Each path that is no submission, and why."""
+    unknown: dict[str, str] = field(default_factory=dict)
+    """Submissions whose student the roster does not have, and whose id there is nearest."""
+    refused: list[str] = field(default_factory=list)
+    """Students whose file is there and must not be opened."""
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A file that may be a student's submission."""
+
+    who: str
+    path: Path
+    mark: Label | None = None
+    shown: str = ""
+    named: bool = False
+    """Whether only the file's name says whose it is, so that it says nothing of the assignment."""
 
 
 def file_name(student: str) -> str:
@@ -58,65 +120,438 @@ def file_name(student: str) -> str:
     return f"{quoted[:_LONGEST_NAME]}-{digest}"
 
 
-def find(paths: Sequence[Path], assignment: str, questions: Sequence[str]) -> list[Handed]:
-    """Return every submission below ``paths``, sorted by student.
+def find(
+    paths: Sequence[Path],
+    assignment: str,
+    questions: Sequence[str],
+    roster: Roster | None = None,
+    choose: Mapping[str, str] | None = None,
+) -> Collection:
+    """Return what lies below ``paths``.
+
+    Parameters
+    ----------
+    questions
+        The names of the functions that answer the assignment.
+    roster
+        Who is in the course; without it, everybody who has a file or a folder is.
+    choose
+        For a student's id, the name of the file that counts where there are several.
 
     Raises
     ------
     CollectionError
         A path does not exist, or there is nothing in any of them.
     """
-    found: dict[str, list[Path]] = {}
+    collecting = _Collecting(assignment, questions, roster, choose or {})
     for path in paths:
         if not path.exists() and not path.is_symlink():
             msg = f"{path}: there is no such file or folder"
             raise CollectionError(msg)
-        for student, file in _below(path, assignment):
-            found.setdefault(student, []).append(file)
-    if not found:
-        msg = f"there are no submissions in {', '.join(map(str, paths))}"
+        collecting.take(path)
+    made = collecting.made()
+    if not made.handed and not made.absent:
+        told = "; ".join(f"{name}: {why}" for name, why in list(made.left_out.items())[:3])
+        msg = f"there are no submissions in {', '.join(map(str, paths))}{f' ({told})' if told else ''}"
         raise CollectionError(msg)
-    return [_chosen(student, files, assignment, questions) for student, files in sorted(found.items())]
+    return made
 
 
-def _below(path: Path, assignment: str) -> Iterable[tuple[str, Path]]:
-    """Return (student, file) of each file that is handed in below a path."""
-    if path.is_symlink() or not path.is_dir():
-        yield path.stem, path
-        return
-    for entry in sorted(path.iterdir()):
-        if entry.name.startswith("."):
-            continue
-        if entry.is_symlink() or not entry.is_dir():
-            yield entry.stem, entry
-            continue
-        folder = entry / assignment
-        for file in _files(folder if folder.is_dir() and not folder.is_symlink() else entry):
-            yield entry.name, file
+class _Collecting:
+    """The files found so far, by the names that stand on them."""
+
+    def __init__(
+        self, assignment: str, questions: Sequence[str], roster: Roster | None, choose: Mapping[str, str]
+    ) -> None:
+        self.assignment, self.questions, self.roster = assignment, questions, roster
+        self.choose = {key(student): file for student, file in choose.items()}
+        self.found: list[_Found] = []
+        self.empty: dict[str, tuple[str, Label | None]] = {}
+        self.left_out: dict[str, str] = {}
+        self._top = Path()
+
+    # ---- files -----------------------------------------------------------------------------------
+
+    def take(self, path: Path) -> None:
+        """Take a path that was named on the command line."""
+        self._top = path if path.is_dir() else path.parent
+        if path.is_symlink() or not path.is_dir():
+            mark = label(path.name)
+            who = mark.who if mark else self._bare(path.stem)
+            self.found.append(_Found(who, path, mark, path.name, named=True))
+            return
+        self._entries(path)
+
+    def _entries(self, folder: Path) -> None:
+        """Take what lies in a folder of submissions."""
+        entries = self._listed(folder)
+        stems = {_stem(entry.name) for entry in entries}
+        for entry in entries:
+            reason = _is_aside(entry.name)
+            mark = label(entry.name)
+            if reason or (mark and mark.aside):
+                self._leave(entry, reason or (mark.aside if mark else ""))
+            elif entry.is_symlink() or not _is_folder(entry):
+                self._file(entry, mark, stems)
+            elif not mark and self._holds_submissions(entry):
+                self._entries(entry)
+            else:
+                self._folder(entry, mark)
+
+    def _file(self, entry: Path, mark: Label | None, stems: set[str]) -> None:
+        """Take a file that lies beside those of other students."""
+        if mark:
+            self.found.append(_Found(mark.who, entry, mark, entry.name, named=not mark.file))
+            return
+        who = self._bare(_stem(entry.name))
+        again = _NUMBERED.fullmatch(who)
+        if again and (again[1] in stems or (self.roster and self.roster.find(again[1]))):
+            who = again[1]
+        named = entry.suffix.lower() in _NOTEBOOKS or self._known(who)
+        if named or entry.is_symlink() or _looks_like_a_notebook(entry):
+            self.found.append(_Found(who, entry, None, entry.name, named=True))
+        else:
+            self._leave(entry, "it is no notebook, and beside the students' folders and notebooks")
+
+    def _folder(self, folder: Path, mark: Label | None) -> None:
+        """Take the folder of one student."""
+        who = mark.who if mark else self._bare(folder.name)
+        files = list(self._below(folder))
+        mine = [file for file in files if words(file.relative_to(folder).parts[0]) == words(self.assignment)]
+        mine = [file for file in mine if len(file.relative_to(folder).parts) > 1]
+        place = mine[0].relative_to(folder).parts[0] if mine else ""
+        chosen, others = self._answers_of(folder / place, mine or files)
+        if mine:
+            others = others | {
+                file: "it is in the folder of another assignment" for file in files if file not in mine
+            }
+        for file, why in others.items():
+            self._leave(file, why)
+        for file in chosen:
+            self.found.append(_Found(who, file, mark, str(file.relative_to(folder))))
+        if not chosen:
+            why = (
+                f"its folder has nothing for {self.assignment}"
+                if files
+                else f"the folder {folder.name} is empty"
+            )
+            self.empty.setdefault(who, (self.left_out.get(self._shown(folder), why), mark))
+
+    def _answers_of(self, folder: Path, files: list[Path]) -> tuple[list[Path], dict[Path, str]]:
+        """Return the files of a student's folder that may answer the assignment, and why others do not."""
+        notebooks = [
+            file for file in files if file.suffix.lower() == ".ipynb" or _looks_like_a_notebook(file)
+        ]
+        kind = notebooks or [file for file in files if file.suffix.lower() == ".py"] or files
+        others = {file: "it lies beside a notebook" for file in files if file not in kind}
+        # One that lies deeper may belong to another assignment.
+        right = [file for file in kind if file.parent == folder or self._match(file)]
+        why = f"it answers no question of {self.assignment}, and its name does not say so"
+        return right, others | {file: why for file in kind if file not in right}
+
+    def _match(self, file: Path) -> int:
+        """Return how surely a file belongs to the assignment: 2 by its name, 1 by its answers, 0."""
+        mark = label(file.name)
+        stem = _stem(mark.file if mark and mark.file else file.name)
+        if f" {words(self.assignment)} " in f" {words(stem)} ":
+            return _BY_NAME
+        return int(_answers(file, self.questions) > 0)
+
+    def _below(self, folder: Path, depth: int = 0) -> Iterable[Path]:
+        """Return the files of a student's folder and of the folders in it."""
+        for entry in self._listed(folder):
+            reason = _is_aside(entry.name)
+            if reason:
+                self._leave(entry, reason)
+            elif entry.is_symlink() or not _is_folder(entry):
+                yield entry
+            elif depth < _DEEPEST:
+                yield from self._below(entry, depth + 1)
+            else:
+                self._leave(entry, f"it lies deeper than {_DEEPEST} folders")
+
+    def _listed(self, folder: Path) -> list[Path]:
+        """Return what a folder holds; a folder that cannot be read holds nothing, and that is noted."""
+        try:
+            entries = sorted(folder.iterdir())
+        except OSError as error:
+            self._leave(folder, f"it cannot be opened: {error.strerror}")
+            return []
+        for entry in entries[_MOST_FILES:] if folder != self._top else []:
+            self._leave(entry, f"there are more than {_MOST_FILES} files in its folder")
+        return entries if folder == self._top else entries[:_MOST_FILES]
+
+    def _holds_submissions(self, folder: Path) -> bool:
+        """Return whether a folder holds the submissions of several, as that of a section does."""
+        try:
+            inside = [entry.name for entry in folder.iterdir() if not _is_aside(entry.name)]
+        except OSError:
+            return False
+        if any(label(name) for name in inside):
+            return True
+        if self._known(folder.name) or self.roster is None:
+            return False
+        return sum(self._known(_stem(name)) for name in inside) > 1
+
+    def _leave(self, path: Path, why: str) -> None:
+        self.left_out.setdefault(self._shown(path), why)
+
+    def _shown(self, path: Path) -> str:
+        return str(path.relative_to(self._top) if path.is_relative_to(self._top) else path) or "."
+
+    def _known(self, who: str) -> bool:
+        return bool(self.roster and self.roster.find(who))
+
+    def _bare(self, name: str) -> str:
+        """Return a name without the assignment's, which some systems put before or after it.
+
+        The name of the assignment alone stays: somebody may have handed in one file as it was.
+        """
+        pattern = r"[\s_.-]+".join(map(re.escape, words(self.assignment).split()))
+        found = re.fullmatch(rf"(?:{pattern}[\s_-]+)?(.*?)(?:[\s_-]+{pattern})?", name, re.IGNORECASE)
+        bare = found[1].strip() if found else ""
+        return bare if bare and not _COPY.fullmatch(bare) and words(bare) != words(self.assignment) else name
+
+    # ---- students --------------------------------------------------------------------------------
+
+    def made(self) -> Collection:
+        """Return what was found, student by student."""
+        made = Collection(left_out=self.left_out)
+        self._identities = self._ids()
+        of_student: dict[str, list[_Found]] = {}
+        for one in self.found:
+            for person in self._people(one.who, one.mark, made, one.shown):
+                of_student.setdefault(person.id, []).append(one)
+        self._share_groups(of_student)
+        links = _Links([one.path for files in of_student.values() for one in files])
+        for student in sorted(of_student):
+            files = of_student[student]
+            handed = self._chosen(made.people.get(student) or self._listed_person(student), files)
+            made.people.setdefault(student, self._listed_person(student))
+            linked = links.made_by_collector(handed.path, {one.path for one in files})
+            made.handed.append(replace(handed, linked=linked))
+        made.refused = [one.student for one in made.handed if not one.linked and links.is_link(one.path)]
+        self._note_absent(made, of_student)
+        return made
+
+    def _ids(self) -> dict[str, str]:
+        """Return the id of each name that stands on a submission: as it is first written, whatever its form.
+
+        Two students of one name have an id with the number that their system gave them.
+        """
+        marks = [(one.who, one.mark) for one in self.found] + [
+            (who, mark) for who, (_, mark) in self.empty.items()
+        ]
+        numbers: dict[str, set[tuple[tuple[str, str], ...]]] = {}
+        first: dict[str, str] = {}
+        for who, mark in marks:
+            first.setdefault(key(who), who)
+            if mark and mark.numbers:
+                numbers.setdefault(key(who), set()).add(tuple(mark.numbers.items()))
+        self._ambiguous = {who for who, given in numbers.items() if len(given) > 1}
+        return first
+
+    def _people(self, who: str, mark: Label | None, made: Collection, shown: str) -> list[Person]:
+        """Return the students whose submission stands under a name: one, or the two of a pair."""
+        parts = _TOGETHER.split(who)
+        if mark is None and len(parts) > 1 and all(parts) and not self._known(who) and "@" not in who:
+            return [person for part in parts for person in self._people(part, None, made, shown)]
+        person = self._listed_of(who, mark)
+        if person is None:
+            identity = self._identities.get(key(who), who)
+            if key(who) in self._ambiguous and mark:
+                identity = f"{identity} {' '.join(mark.numbers.values())}"
+            name = identity if mark and mark.system in ("Moodle", "Brightspace") else ""
+            person = Person(identity, name=name)
+            if self.roster is not None:
+                made.unknown[shown] = self.roster.nearest(who)
+        person = made.people.get(person.id, person)
+        if mark:
+            person = person.with_numbers(mark.numbers)
+        made.people[person.id] = person
+        return [person]
+
+    def _listed_of(self, who: str, mark: Label | None) -> Person | None:
+        """Return the student of the roster whom a system's number means, or else the name."""
+        if self.roster is None:
+            return None
+        for system, number in mark.numbers.items() if mark and mark.system != "Moodle" else ():
+            found = next((p for p in self.roster if getattr(p, system) == number), None)
+            if found:
+                return found
+        return self.roster.find(who)
+
+    def _listed_person(self, student: str) -> Person:
+        return (self.roster.people.get(student) if self.roster else None) or Person(student)
+
+    def _share_groups(self, of_student: dict[str, list[_Found]]) -> None:
+        """Let one submission count for everybody of its group who has none."""
+        for person in self.roster or ():
+            if person.id in of_student and person.group.strip() and self.roster:
+                for other in self.roster.group_of(person):
+                    if other.id not in of_student:
+                        of_student[other.id] = list(of_student[person.id])
+
+    def _note_absent(self, made: Collection, of_student: Mapping[str, object]) -> None:
+        """Note who has handed in nothing."""
+        for who, (why, mark) in self.empty.items():
+            for person in self._people(who, mark, made, who):
+                if person.id not in of_student:
+                    made.absent[person.id] = why
+        for person in self.roster or ():
+            made.people.setdefault(person.id, person)
+            if person.id not in of_student:
+                made.absent.setdefault(person.id, "the roster has this student")
+        for student in made.absent:
+            made.unknown.pop(student, None)
+
+    def _chosen(self, person: Person, files: list[_Found]) -> Handed:
+        """Choose one of a student's files, by rules that are told."""
+        partners = self.roster.group_of(person) if self.roster else [person]
+        names = {name for one in partners for name in (self._listed_person(one.id).names | one.names)}
+        names |= {key(part) for one in files for part in _TOGETHER.split(one.who)}
+        names |= {key(one.who) for one in files}
+        names |= person.names
+        wanted = self.choose.get(key(person.id)) or person.file
+        best = max(files, key=lambda one: self._rank(one, wanted)) if len(files) > 1 else files[0]
+        others = sorted(
+            {one.shown for one in files if one.path != best.path and not _same(one.path, best.path)}
+        )
+        remarks = (f"{best.shown} was graded; also handed in: {', '.join(others)}",) if others else ()
+        if best.mark and best.mark.late:
+            remarks = (*remarks, f"{best.mark.system} marks it as late")
+        if wanted and not self._is_wanted(best, wanted):
+            remarks = (*remarks, f"there is no file {wanted}, which was chosen for {person.id}")
+        packed = next((part for part in reversed(best.path.parts) if label(part)), "")
+        return Handed(
+            person.id, best.path, remarks, tuple(sorted(names)), packed=packed, others=tuple(others)
+        )
+
+    def _is_wanted(self, one: _Found, wanted: str) -> bool:
+        return key(wanted) in (key(one.shown), key(one.path.name), key(str(one.path)))
+
+    def _rank(self, one: _Found, wanted: str) -> tuple[object, ...]:
+        """Return what makes a file the one that counts.
+
+        First the one that was chosen, then by name or answers; then the latest attempt by the learning
+        management system, the highest number of a copy, the most answers.
+        """
+        stem = _stem(one.mark.file if one.mark and one.mark.file else one.path.name)
+        match = 1 if one.named and not (one.mark and one.mark.file) else self._match(one.path)
+        copy = _copy_number(stem, self.assignment if match == _BY_NAME else one.who)
+        attempt = one.mark.attempt if one.mark else ()
+        answers = _answers(one.path, self.questions)
+        return (
+            bool(wanted) and self._is_wanted(one, wanted),
+            min(match, 1) if attempt else match,
+            attempt,
+            copy,
+            answers,
+            one.shown,
+        )
 
 
-def _files(folder: Path) -> Iterable[Path]:
-    """Return the files of one student; notebooks if there are any, else whatever there is."""
-    files = [file for file in sorted(folder.iterdir()) if file.is_symlink() or not file.is_dir()]
-    files = [file for file in files if not file.name.startswith(".") and file.name != "timestamp.txt"]
-    notebooks = [file for file in files if file.suffix == ".ipynb"]
-    return notebooks or files or [folder]
+class _Links:
+    """Which files are hard links, and whether the collector has made them.
+
+    ``cp -al`` makes every file one. A student could make one only where students can write, or in an archive;
+    that is a single file, or the file of another student of the batch.
+    """
+
+    def __init__(self, paths: Iterable[Path]) -> None:
+        self.status = {path: status for path in set(paths) if (status := _status(path))}
+        self.links = {path for path, status in self.status.items() if status.st_nlink > 1}
+        self.places = Counter((status.st_dev, status.st_ino) for status in self.status.values())
+
+    def is_link(self, path: Path) -> bool:
+        return path in self.links
+
+    def made_by_collector(self, path: Path, own: set[Path]) -> bool:
+        status = self.status.get(path)
+        if status is None or path not in self.links or 2 * len(self.links) <= len(self.status):
+            return False
+        same = [one for one, other in self.status.items() if os.path.samestat(status, other)]
+        folder = _status(path.parent)
+        return bool(folder and _only_ours(folder) and set(same) <= own)
 
 
-def _chosen(student: str, files: list[Path], assignment: str, questions: Sequence[str]) -> Handed:
-    """Choose one of several files: the one with the right name, else the one with most answers."""
-    if len(files) == 1:
-        return Handed(student, files[0])
-    right = [file for file in files if file.stem == assignment]
-    best = right[0] if len(right) == 1 else max(files, key=lambda file: _answers(file, questions))
-    others = ", ".join(file.name for file in files if file != best)
-    return Handed(student, best, (f"{best.name} was graded; also handed in: {others}",))
+def _only_ours(folder: os.stat_result) -> bool:
+    """Return whether nobody else can write in a folder."""
+    mine = not hasattr(os, "geteuid") or folder.st_uid == os.geteuid()
+    group = not folder.st_mode & stat.S_IWGRP or folder.st_gid == folder.st_uid
+    return mine and group and not folder.st_mode & stat.S_IWOTH
+
+
+def _status(path: Path) -> os.stat_result | None:
+    try:
+        status = path.lstat()
+    except OSError:
+        return None
+    return status if not stat.S_ISLNK(status.st_mode) else None
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
+
+
+def _is_aside(name: str) -> str:
+    """Return why nobody hands in a file of this name, or nothing."""
+    if name.startswith((".", "~$")):
+        return "its name is that of a hidden or temporary file"
+    return _ASIDE.get(name.lower(), "")
+
+
+def _stem(name: str) -> str:
+    """Return a file's name without its endings, of which a browser or a mail program adds some.
+
+    >>> _stem("ada.ipynb.txt"), _stem("ada.b.ipynb"), _stem("ada")
+    ('ada', 'ada.b', 'ada')
+    """
+    lowered = name.lower()
+    for ending in (".ipynb.txt", ".ipynb.json", ".ipynb", ".py.txt", ".py"):
+        if lowered.endswith(ending) and len(name) > len(ending):
+            return name[: -len(ending)]
+    return Path(name).stem
+
+
+def _looks_like_a_notebook(path: Path) -> bool:
+    """Return whether a file of another name begins as a notebook does."""
+    try:
+        start = read(path, linked=True, most=_SNIFFED)
+    except UnreadableError:
+        return False
+    return start.lstrip(b"\xef\xbb\xbf \r\n\t").startswith(b"{") and (
+        b'"cell' in start or b'"nbformat' in start
+    )
+
+
+def _copy_number(stem: str, name: str) -> int:
+    """Return the number that a browser, Canvas or JupyterLab has put behind a name; 0 if there is none.
+
+    >>> [_copy_number(f"one-block{end}", "one-block") for end in ("", " (1)", "-2", "-Copy3", "_final")]
+    [0, 1, 2, 3, 0]
+    """
+    if not stem.lower().startswith(name.lower()):
+        return 0
+    found = _COPY.fullmatch(stem[len(name) :])
+    return int(found[1] or 0) if found else 0
+
+
+def _same(one: Path, other: Path) -> bool:
+    """Return whether two files hold the same bytes."""
+    try:
+        return read(one, linked=True) == read(other, linked=True)
+    except UnreadableError:
+        return False
 
 
 def _answers(file: Path, questions: Sequence[str]) -> int:
     """Return how many questions a file seems to answer."""
     try:
-        data = read(file)
+        data = read(file, linked=True).replace(b"\0", b"")
     except UnreadableError:
         return -1
-    return sum(bool(re.search(rf"def\s+{name}\b".encode(), data)) for name in questions)
+    return sum(bool(re.search(rf"\b{re.escape(name)}\b".encode(), data)) for name in questions)

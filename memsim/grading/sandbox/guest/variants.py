@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import unicodedata
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ def variant(question: str, student: str, **choices: Sequence[Any]) -> Variant:
     >>> variant("trace_page", " Ada ", block=range(32, 64), chunk=range(1, 33))
     {'block': 63, 'chunk': 27}
     """
-    who = student.strip().lower()
+    who = " ".join(unicodedata.normalize("NFC", student).split()).lower()
     return {name: options[_number(question, who, name) % len(options)] for name, options in choices.items()}
 
 

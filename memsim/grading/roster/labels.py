@@ -1,0 +1,117 @@
+"""What the names say that learning management systems give to the files they pack.
+
+========== =========================================================================
+Canvas      ``lovelaceada_LATE_4711_998877_one-block.ipynb``: sortable name, number of the user, of the file
+Moodle      ``Ada Lovelace_1234567_assignsubmission_file``, a folder or the beginning of a file's name
+Brightspace ``5501-7701 - Ada Lovelace - Nov 30, 2026 1159 PM``, a folder or the beginning of a file's name
+Blackboard  ``one-block_ada_attempt_2026-11-30-23-59-00_one-block.ipynb``
+========== =========================================================================
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_CANVAS = re.compile(
+    r"(?P<who>[^_].*?)(?P<late>_late)?_(?P<canvas>\d+)_(?P<attempt>\d+|text)(?:_(?P<file>.+)|\.html)",
+    re.IGNORECASE,
+)
+_MOODLE = re.compile(
+    r"(?P<who>.+?)_(?P<moodle>\d+)_assignsubmission_(?P<kind>[a-z]+)(?:_(?P<file>.*))?", re.IGNORECASE
+)
+_BRIGHTSPACE = re.compile(
+    r"(?P<brightspace>\d+)-\d+ - (?P<who>.+?) - (?P<date>[^-]*\b\d{4}\b[^-]*?\d{1,4} ?(?:[AP]M)?)"
+    r"(?: - (?P<file>.+))?",
+    re.IGNORECASE,
+)
+_BLACKBOARD = re.compile(
+    r".+_(?P<who>[^_]+)_attempt_(?P<date>\d{4}(?:-\d\d){5})(?:_(?P<file>.+)|(?P<own>\.txt))?"
+)
+_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+
+
+@dataclass(frozen=True)
+class Label:
+    """What a name says that a learning management system has given."""
+
+    system: str
+    who: str
+    """The student, as the system writes its users here."""
+    numbers: Mapping[str, str] = field(default_factory=dict)
+    attempt: tuple[int, ...] = ()
+    """Larger for what was handed in later."""
+    file: str = ""
+    """The student's own name of the file."""
+    late: bool = False
+    aside: str = ""
+    """Why it is no file of the student's, if it is none."""
+
+
+def label(name: str) -> Label | None:
+    """Return what a name says, or None if no system that is known gives such names.
+
+    >>> label("turingalan_LATE_4712_998878_one-block-2.ipynb")
+    Label(system='Canvas', who='turingalan', numbers={'canvas': '4712'}, attempt=(998878,), \
+file='one-block-2.ipynb', late=True, aside='')
+    >>> label("ada.ipynb")
+    """
+    for pattern, read in ((_MOODLE, _moodle), (_BRIGHTSPACE, _brightspace), (_BLACKBOARD, _blackboard)):
+        found = pattern.fullmatch(name)
+        if found:
+            return read(found)
+    found = _CANVAS.fullmatch(name)
+    return _canvas(found) if found else None
+
+
+def _canvas(found: re.Match[str]) -> Label:
+    text = found["attempt"].lower() == "text"
+    return Label(
+        "Canvas",
+        found["who"],
+        {"canvas": found["canvas"]},
+        () if text else (int(found["attempt"]),),
+        found["file"] or "",
+        late=bool(found["late"]),
+        aside="Canvas's page of an online text" if text else "",
+    )
+
+
+def _moodle(found: re.Match[str]) -> Label:
+    kind = found["kind"].lower()
+    aside = "" if kind == "file" else "Moodle's copy of an online text"
+    return Label("Moodle", found["who"], {"moodle": found["moodle"]}, file=found["file"] or "", aside=aside)
+
+
+def _brightspace(found: re.Match[str]) -> Label:
+    numbers = {"brightspace": found["brightspace"]}
+    return Label("Brightspace", found["who"], numbers, _date(found["date"]), found["file"] or "")
+
+
+def _blackboard(found: re.Match[str]) -> Label:
+    attempt = tuple(int(part) for part in found["date"].split("-"))
+    aside = "Blackboard's note about an attempt" if found["own"] or not found["file"] else ""
+    return Label("Blackboard", found["who"], {}, attempt, found["file"] or "", aside=aside)
+
+
+def _date(text: str) -> tuple[int, ...]:
+    """Return Brightspace's date as numbers that sort, as far as it is understood.
+
+    >>> _date("Nov 30, 2026 1159 PM"), _date("2 December, 2026 105 AM")
+    ((2026, 11, 30, 23, 59), (2026, 12, 2, 1, 5))
+    """
+    names = re.findall(r"[^\W\d]{3,}", text.lower())
+    month = next((_MONTHS.index(name[:3]) + 1 for name in names if name[:3] in _MONTHS), 0)
+    year = re.search(r"\b\d{4}\b", text)
+    day = re.search(r"\b\d{1,2}\b", text)
+    clock = re.search(r"\b(\d{1,2})(\d\d)(?: ?([AP])M)?$", text.strip(), re.IGNORECASE)
+    if not (year and day and clock):
+        return ()
+    hour = int(clock[1])
+    if clock[3]:
+        hour = hour % 12 + (12 if clock[3].lower() == "p" else 0)
+    return (int(year[0]), month, int(day[0]), hour, int(clock[2]))

@@ -1,0 +1,168 @@
+"""One run of ``memsim grade``: from what was collected to the tables."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from memsim.grading.report import late, outputs
+from memsim.grading.report.marks import Marks, applied_to_all, read_marks
+from memsim.grading.roster.names import key
+from memsim.grading.roster.people import Person, Roster, RosterError, read_roster
+from memsim.grading.run.batch import Batch, report
+from memsim.grading.run.submissions import CollectionError, Handed, find
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from memsim.grading.report.results import Result
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the instructor asks for."""
+
+    submissions: Sequence[Path]
+    roster: Roster | None = None
+    choose: Mapping[str, str] = field(default_factory=dict)
+    only: Sequence[str] = ()
+    policy: late.Policy | None = None
+    """What lateness costs, with the times by the names in the collector's table."""
+
+
+@dataclass(frozen=True)
+class Made:
+    """What came out."""
+
+    counted: list[Result]
+    """The results as they count, those of earlier runs too."""
+    report: dict[str, Any]
+    similar: dict[str, Any]
+
+
+class Run:
+    """A batch, the roster, and what was collected."""
+
+    def __init__(self, batch: Batch, asked: Asked) -> None:
+        """Find what was handed in, and who is in the course."""
+        self.batch, self.asked = batch, asked
+        questions = [question.name for question in batch.assignment.questions]
+        self.found = find(asked.submissions, batch.assignment.name, questions, asked.roster, asked.choose)
+        self.roster = Roster(_merged(self.found.people, self._earlier_people()).values())
+        self.handed = self._wanted()
+        self.strangers: list[str] = []
+        self.policy = self._policy()
+        self.earlier = batch.every(self.found.handed, [], self.roster)
+
+    def _earlier_people(self) -> dict[str, Person]:
+        """Return the people whom an earlier run found."""
+        try:
+            return read_roster(self.batch.out / "roster.csv").people
+        except RosterError:
+            return {}
+
+    def _wanted(self) -> list[Handed]:
+        """Return the submissions that should be graded."""
+        only = {key(name) for name in self.asked.only}
+        if not only:
+            return self.found.handed
+        wanted = [one for one in self.found.handed if key(one.student) in only or only & set(one.names)]
+        if not wanted:
+            msg = f"--only {' '.join(self.asked.only)}: nobody of this name has handed in anything"
+            raise CollectionError(msg)
+        return wanted
+
+    def _policy(self) -> late.Policy | None:
+        """Return what lateness costs, by id; what an earlier run was told stays in force."""
+        path, asked = self.batch.out / "late.json", self.asked.policy
+        if asked is late.NO_LATENESS:
+            path.unlink(missing_ok=True)
+            return None
+        before = late.load(path)
+        if asked is None:
+            return before
+        times, self.strangers = late.matched(asked.times, self.roster)
+        own_due, _ = late.matched(asked.own_due, self.roster)
+        own_due = late.own_due_times(self.roster, asked.due) | own_due
+        times = (before.times if before else {}) | times
+        policy = replace(asked, times=self._shared(times), own_due=own_due)
+        late.save(path, policy)
+        return policy
+
+    def _shared(self, times: dict[str, Any]) -> dict[str, Any]:
+        """Return the times, with that of a pair's file for both."""
+        of_file = {one.path: times[one.student] for one in self.found.handed if one.student in times}
+        return {one.student: of_file[one.path] for one in self.found.handed if one.path in of_file} | times
+
+    @property
+    def absent(self) -> dict[str, str]:
+        """Who has nothing here, neither now nor from an earlier run."""
+        earlier = {result.student for result in self.earlier}
+        return {student: why for student, why in self.found.absent.items() if student not in earlier}
+
+    @property
+    def without_time(self) -> list[str]:
+        """The students of whom the collector does not say when they handed in."""
+        policy = self.policy
+        return [one.student for one in self.handed if policy and not policy.is_known(one.student)]
+
+    def take_marks(self, points: Path | None, drop: Sequence[str], count: Sequence[str]) -> Marks:
+        """Take what was decided by hand, now and before."""
+        marks = Marks.load(self.batch.out)
+        questions = {question.name: question.points for question in self.batch.assignment.questions}
+        for name in [*drop, *count]:
+            if name not in questions:
+                msg = f"--drop or --count: there is no question {name}; there are {', '.join(questions)}"
+                raise CollectionError(msg)
+        changes = marks.take(read_marks(points, questions, self.roster)) if points else []
+        changes += marks.drop(drop, count)
+        self.batch.note(changes)
+        marks.save(self.batch.out)
+        return marks
+
+    def grade(self, marks: Marks, ways: Sequence[str], source: Path | None) -> Made:
+        """Grade what has no result yet, and write all that is made from the results."""
+        batch = self.batch
+        results = batch.run(self.handed)
+        counted = applied_to_all(marks, batch.every(self.handed, results, self.roster))
+        told = report(batch, counted, ways) | self._told(marks)
+        unknown = frozenset(
+            one.student
+            for one in self.found.handed
+            if self.asked.roster is not None and one.student not in self.asked.roster.people
+        )
+        course = outputs.Course(self.roster.people, self.absent, unknown, self.policy)
+        outputs.write_all(batch.out, counted, told, course)
+        alike = outputs.write_similar(batch.out, self.found.handed, source)
+        return Made(counted, told, alike)
+
+    def _told(self, marks: Marks) -> dict[str, Any]:
+        """Return what the report says beyond the results."""
+        found = self.found
+        return {
+            "left_out": found.left_out,
+            "nothing_handed_in": self.absent,
+            "not_in_roster": found.unknown,
+            "refused": found.refused,
+            "no_time": self.without_time,
+            "nobody_in_times": self.strangers,
+            "dropped": marks.dropped,
+            "by_hand": {
+                s: {q: m.points for q, m in given.items() if m.points is not None}
+                for s, given in marks.given.items()
+            },
+        }
+
+    def needs_attention(self, told: Mapping[str, Any]) -> bool:
+        """Return whether a teacher should look at something."""
+        names = ("needs_teacher", "not_graded", "attention", "not_in_roster", "refused", "no_time")
+        closed = any("cannot be" in why for why in [*told["unreadable"].values(), *told["left_out"].values()])
+        return closed or bool(self.strangers) or any(told[name] for name in names)
+
+
+def _merged(now: Mapping[str, Person], before: Mapping[str, Person]) -> dict[str, Person]:
+    """Return the people of now and of before; one who has another id now is the one of now."""
+    known = {name for person in now.values() for name in person.names}
+    earlier = {identity: person for identity, person in before.items() if key(identity) not in known}
+    return {**earlier, **now}

@@ -1,0 +1,728 @@
+"""What stands before and behind the grader: names, folders, tables, and grading again."""
+
+import contextlib
+import csv
+import json
+import os
+import shutil
+import sys
+import unicodedata
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from memsim.grading.roster.labels import label
+from memsim.grading.roster.people import Person, Roster, RosterError, read_roster
+from memsim.grading.run.submissions import find
+from tests.exercises import course as courses
+from tests.exercises.course import DUE, RIGHT, WRONG, Course, answered, notebook
+
+QUESTIONS = ["double", "square"]
+
+
+@pytest.fixture
+def course(tmp_path, capsys, monkeypatch):
+    """Lay out a course without submissions."""
+    monkeypatch.setattr("memsim.grading.run.batch.fence_that_holds", courses.once)
+    monkeypatch.chdir(tmp_path)
+    return Course(tmp_path, capsys)
+
+
+# ---- no submission stops or spoils the grading of others ---------------------------------------------
+
+
+def test_an_empty_folder_is_told_to_teacher_and_student(course):
+    course.put("ada/doubling.ipynb", answered("ada"))
+    course.put("bob")
+    graded = course.grade()
+
+    assert graded.status == 0
+    assert graded.scores() == {"ada": "5", "bob": ""}
+    assert "bob: the folder bob is empty" in graded.said
+    assert graded.report()["nothing_handed_in"] == {"bob": "the folder bob is empty"}
+    assert "no submission by bob" in graded.page("bob")
+    assert "bob" not in graded.table("canvas.csv")  # an import must not turn nothing into 0
+
+
+def test_a_student_who_handed_in_another_assignment_only_has_none_of_this(course):
+    course.put("ada/doubling/doubling.ipynb", answered("ada"))
+    course.put("bob/boot/boot.ipynb", notebook("def kernel():\n    return 1\n"))
+    course.put("cy/doubling")
+    course.put("cy/boot/boot.ipynb", notebook("def kernel():\n    return 1\n"))
+    graded = course.grade()
+
+    assert graded.status == 0
+    assert graded.scores() == {"ada": "5", "bob": "", "cy": ""}
+    assert "answers no question of doubling" in graded.report()["left_out"]["bob/boot/boot.ipynb"]
+
+
+STRANGE = {
+    "a pipe": os.mkfifo,
+    "a folder named like a notebook": lambda path: path.mkdir(),
+    "a link to itself": lambda path: path.symlink_to(path.name),
+    "a link to a folder": lambda path: path.symlink_to("/"),
+    "a link to nowhere": lambda path: path.symlink_to("nowhere"),
+    "a socket of text": lambda path: path.write_bytes(b""),
+    "a name of 255 bytes": lambda path: path.with_name("x" * 249 + ".ipynb").write_bytes(b"{}"),
+    "a name that is no UTF-8": lambda path: Path(os.fsdecode(os.fsencode(path) + b"\xff.ipynb")).write_bytes(
+        b"{"
+    ),
+    "a hundred folders deep": lambda path: path.joinpath(*["d"] * 100).mkdir(parents=True),
+    "NUL bytes only": lambda path: path.write_bytes(bytes(4096)),
+    "a notebook of numbers": lambda path: path.write_text('{"cells": 7, "metadata": [], "nbformat": "x"}'),
+    "cells that are no cells": lambda path: path.write_text(
+        '{"cells": [1, null, {"source": 3}, {"source": [4]}]}'
+    ),
+    "metadata of other types": lambda path: path.write_text(
+        '{"cells": [{"cell_type": "code", "source": "x = 1", "metadata": 5}],'
+        ' "metadata": {"language_info": 3}}'
+    ),
+}
+
+
+@pytest.mark.parametrize("strange", STRANGE)
+@pytest.mark.parametrize("place", ["bob.ipynb", "bob/doubling.ipynb", "bob/doubling/doubling.ipynb"])
+def test_whatever_one_student_hands_in_the_others_are_graded(strange, place, course):
+    course.put("ada.ipynb", answered("ada"))
+    course.put("zed/doubling/doubling.ipynb", answered("zed"))
+    path = course.submitted / place
+    path.parent.mkdir(parents=True, exist_ok=True)
+    STRANGE[strange](path)
+    found = find([course.submitted], "doubling", QUESTIONS)
+
+    assert {"ada", "zed"} <= {one.student for one in found.handed}
+    told = {one.student for one in found.handed} | set(found.absent)
+    assert len(told) == 3  # bob, under whatever name, is somewhere
+
+
+def test_everything_strange_at_once_is_graded_around(course):
+    course.put("ada.ipynb", answered("ada"))
+    for number, make in enumerate(STRANGE.values()):
+        folder = course.put(f"student{number:02}")
+        make(folder / "doubling.ipynb")
+    graded = course.grade()
+
+    assert graded.status in {0, 1}
+    assert graded.scores()["ada"] == "5"
+    assert len(graded.scores()) == 1 + len(STRANGE)
+
+
+def test_a_folder_that_cannot_be_read_is_named(course, monkeypatch):
+    course.put("ada.ipynb", answered("ada"))
+    course.put("bob/doubling.ipynb", answered("bob"))
+    listing = Path.iterdir
+
+    def refuse(folder):
+        if folder.name == "bob":
+            raise PermissionError(13, "Permission denied", str(folder))
+        return listing(folder)
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    graded = course.grade()
+
+    assert graded.status == 1
+    assert graded.scores() == {"ada": "5", "bob": ""}
+    assert graded.report()["nothing_handed_in"]["bob"] == "it cannot be opened: Permission denied"
+
+
+ASIDE = [
+    *(
+        "desktop.ini",
+        "Thumbs.db",
+        ".DS_Store",
+        "grading_worksheet.csv",
+        "index.html",
+        "submission_metadata.yml",
+    ),
+    *("__MACOSX/._ada.ipynb", ".ipynb_checkpoints/ada-checkpoint.ipynb", "~$notes.docx", "all.log", "x.xlsx"),
+]
+
+
+def test_what_systems_leave_beside_the_notebooks_is_no_student(course):
+    course.put("ada.ipynb", answered("ada"))
+    for name in ASIDE:
+        course.put(name, b"[.ShellClassInfo]\n")
+    found = find([course.submitted], "doubling", QUESTIONS)
+
+    assert [one.student for one in found.handed] == ["ada"]
+    assert found.absent == {}
+    assert set(found.left_out) == {name.split("/")[0] for name in ASIDE}
+    assert all(found.left_out.values())
+
+
+def test_a_notebook_with_another_ending_is_still_a_notebook(course):
+    for name in ("ada.ipynb.txt", "bob.ipynb.json", "cy.json", "dee"):
+        course.put(name, answered("x"))
+    course.put("eve", b"no notebook")
+    found = find([course.submitted], "doubling", QUESTIONS)
+
+    assert [one.student for one in found.handed] == ["ada", "bob", "cy", "dee"]
+    assert list(found.left_out) == ["eve"]
+
+
+def test_a_notebook_one_folder_down_is_found_and_a_text_is_not_graded_for_it(course):
+    course.put("ada/hw1/doubling.ipynb", answered("ada"))
+    course.put("ada/notes.txt", b"def double(number): return 0\n")
+    graded = course.grade()
+
+    assert graded.scores() == {"ada": "5"}
+    assert graded.report()["left_out"] == {"ada/notes.txt": "it lies beside a notebook"}
+
+
+def test_a_backup_of_hard_links_costs_nobody_anything(course):
+    for student in ("ada", "bob"):
+        course.put(f"{student}.ipynb", answered(student))
+    shutil.copytree(course.submitted, course.folder / "backup", copy_function=os.link)
+    graded = course.grade()
+
+    assert graded.status == 0
+    assert graded.scores() == {"ada": "5", "bob": "5"}
+
+
+def test_a_single_hard_link_is_refused_and_the_summary_says_so(course):
+    course.put("ada.ipynb", answered("ada"))
+    course.put("bob.ipynb", answered("bob"))
+    (course.submitted / "eve.ipynb").hardlink_to(course.submitted / "ada.ipynb")
+    (course.submitted / "mal.ipynb").hardlink_to(course.submitted / "ada.ipynb")
+    graded = course.grade()  # three of four are links, of one file
+
+    assert graded.status == 1
+    assert graded.scores() == {"ada": "0", "bob": "5", "eve": "0", "mal": "0"}
+    assert "refused: 3" in graded.said
+    assert graded.report()["refused"] == ["ada", "eve", "mal"]
+
+
+def test_nul_bytes_in_the_middle_are_passed_over(course):
+    course.put("ada.ipynb", answered("ada").replace(b"return 2", b"return\0\0\0 2"))
+    graded = course.grade()
+
+    assert graded.scores() == {"ada": "5"}
+    assert "NUL bytes" in graded.table()["ada"]["remark"]
+
+
+def test_a_notebook_of_marimo_is_graded(course):
+    text = (
+        "import marimo\n\napp = marimo.App()\n\nwith app.setup:\n    TWO = 2\n\n\n"
+        "@app.cell\ndef _():\n    three = 3\n    def square():\n        return three\n"
+        "    return square, three\n\n\n"
+        "@app.function\ndef double(number):\n    return TWO * number\n\n\n"
+        'if __name__ == "__main__":\n    app.run()\n'
+    )
+    course.put("ada.py", text.encode())
+    graded = course.grade()
+
+    assert graded.table()["ada"]["double"] == "2"
+    assert "marimo" in graded.table()["ada"]["remark"]
+
+
+# ---- other Pythons -----------------------------------------------------------------------------------
+
+NEWER = {
+    "nested f-string": (
+        'def double(number):\n    parts = {"a": 2 * number}\n    return int(f"{parts["a"]}")\n',
+        (3, 12),
+    ),
+    "type parameters": ("def double[T](number: T) -> T:\n    return 2 * number\n", (3, 12)),
+    "except without parentheses": (
+        "def double(n):\n    try:\n        return 2 * n\n    except ValueError, KeyError:\n        pass\n",
+        (3, 14),
+    ),
+}
+
+
+@pytest.mark.parametrize("syntax", NEWER)
+def test_what_a_newer_python_reads_is_right_or_for_the_teacher_never_silently_0(syntax, course):
+    source, since = NEWER[syntax]
+    course.put("ada.ipynb", answered("ada", double=source))
+    graded = course.grade()
+    here = f"{sys.version_info[0]}.{sys.version_info[1]}"
+
+    assert f"Graded with Python {here}" in graded.page("ada")
+    assert graded.report()["python"] == [here]
+    if sys.version_info[:2] >= since:
+        assert graded.scores() == {"ada": "5"}
+    else:
+        assert graded.status == 1
+        assert f"needs Python {since[0]}.{since[1]} or newer" in graded.said
+        assert "needs the teacher" in graded.table()["ada"]["remark"]
+        assert "your teacher has been told" in graded.page("ada")
+
+
+def test_a_mistake_is_a_mistake_in_a_notebook_of_this_python_and_in_doubt_in_a_newer_one(course):
+    broken = "def double(number):\n    return 2 * * number\n"
+    course.put("ada.ipynb", notebook(broken, python=f"3.{sys.version_info[1]}.1"))
+    course.put("bob.ipynb", notebook(broken, python="3.99.0"))
+    graded = course.grade()
+
+    assert "needs the teacher" not in graded.table()["ada"]["remark"]
+    assert "needs Python 3.99 or newer" in graded.table()["bob"]["remark"]
+    assert graded.scores() == {"ada": "0", "bob": "0"}  # nothing is won by saying so
+
+
+# ---- names -------------------------------------------------------------------------------------------
+
+MOODLE = "Ada Lovelace_1234567_assignsubmission_file"
+ACCENTS = "Émilie du Châtelet_1234569_assignsubmission_file_"
+
+
+def test_moodles_folders_are_its_students(course):
+    course.put(f"{MOODLE}/my work.ipynb", answered("Ada Lovelace"))
+    course.put(f"{unicodedata.normalize('NFD', ACCENTS)}/doubling.ipynb", answered("Émilie du Châtelet"))
+    course.put("Ada Lovelace_1234567_assignsubmission_onlinetext/onlinetext.html", b"<p>Hello</p>")
+    graded = course.grade()
+
+    assert graded.status == 0
+    assert list(graded.table("moodle.csv")) == ["Participant 1234567", "Participant 1234569"]
+    row = graded.table("moodle.csv")["Participant 1234567"]
+    # mod/assign/feedback/offline/importgradeslib.php, init(), refuses a worksheet without these three.
+    assert {"Identifier", "Grade", "Last modified (grade)"} <= row.keys()
+    assert (row["Full name"], row["Grade"], row["Username"]) == ("Ada Lovelace", "5", "")
+    assert [row["final_score"] for row in graded.table().values()] == ["5", "5"]
+    with zipfile.ZipFile(graded.out / "moodle-feedback.zip") as archive:
+        assert f"{MOODLE}/feedback.html" in archive.namelist()
+        assert len(archive.namelist()) == 2
+
+
+def test_two_students_of_one_name_stay_two(course):
+    course.put(f"{MOODLE}/doubling.ipynb", answered("Ada Lovelace"))
+    course.put(f"{MOODLE.replace('1234567', '1234599')}/doubling.ipynb", notebook(WRONG))
+    graded = course.grade()
+
+    assert list(graded.scores()) == ["Ada Lovelace 1234567", "Ada Lovelace 1234599"]
+    assert graded.table("moodle.csv")["Participant 1234599"]["Grade"] == "0"
+
+
+def test_the_latest_attempt_that_canvas_packed_counts(course):
+    course.put("lovelaceada_4711_998877_doubling.ipynb", notebook(WRONG))
+    course.put("lovelaceada_4711_998899_doubling-1.ipynb", notebook(RIGHT))
+    course.put("lovelaceada_4711_998900_data.csv", b"1,2\n")
+    course.put("turingalan_LATE_4712_998878_doubling-2.ipynb", notebook(RIGHT))
+    graded = course.grade()
+
+    assert graded.scores() == {"lovelaceada": "2", "turingalan": "2"}
+    canvas = graded.table("canvas.csv")
+    # Canvas's importer looks at ID first, then at SIS User ID, SIS Login ID, and the name.
+    assert [canvas[student]["ID"] for student in ("lovelaceada", "turingalan")] == ["4711", "4712"]
+    assert "Canvas marks it as late" in graded.table()["turingalan"]["remark"]
+    assert graded.report()["several"]["lovelaceada"]["graded"] == "lovelaceada_4711_998899_doubling-1.ipynb"
+    with zipfile.ZipFile(graded.out / "canvas-feedback.zip") as archive:
+        assert "lovelaceada_4711_998899_doubling-1.html" in archive.namelist()
+
+
+def test_brightspaces_folders_are_its_students_and_the_later_one_counts(course):
+    course.put("5501-7701 - Ada Lovelace - Nov 30, 2026 1159 PM/doubling.ipynb", notebook(RIGHT))
+    course.put("5501-7701 - Ada Lovelace - Nov 30, 2026 1000 AM/doubling.ipynb", notebook(WRONG))
+    course.put("index.html", b"<html>")
+    graded = course.grade()
+
+    assert graded.scores() == {"Ada Lovelace": "2"}
+    assert (graded.out / "brightspace.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "system", "who", "file"),
+    [
+        ("lovelaceada_4711_998877_one-block.ipynb", "Canvas", "lovelaceada", "one-block.ipynb"),
+        ("o_neilltim_late_47_99_a_1_2.ipynb", "Canvas", "o_neilltim", "a_1_2.ipynb"),
+        ("Jo Ann_12_assignsubmission_file_a.ipynb", "Moodle", "Jo Ann", "a.ipynb"),
+        ("A-B - C_12_assignsubmission_file", "Moodle", "A-B - C", ""),
+        ("1-2 - Li Wu - 3 March, 2026 905 AM - a.ipynb", "Brightspace", "Li Wu", "a.ipynb"),
+        ("HW 1_ada_attempt_2026-11-30-23-59-00_a.ipynb", "Blackboard", "ada", "a.ipynb"),
+        ("HW 1_ada_attempt_2026-11-30-23-59-00.txt", "Blackboard", "ada", ""),
+    ],
+)
+def test_the_names_that_systems_give_are_read(name, system, who, file):
+    found = label(name)
+
+    assert (found.system, found.who, found.file) == (system, who, file)
+
+
+@pytest.mark.parametrize("name", ["ada.ipynb", "ada_lovelace", "one-block_1", "2026-11-30", "a - b - c"])
+def test_other_names_are_left_alone(name):
+    assert label(name) is None
+
+
+def test_a_download_unpacked_into_a_folder_is_no_student(course):
+    course.put(f"Doubling-12345/{MOODLE}/doubling.ipynb", answered("Ada Lovelace"))
+    course.put(f"Doubling-12345/{ACCENTS}/doubling.ipynb", answered("Émilie du Châtelet"))
+
+    assert len(find([course.submitted], "doubling", QUESTIONS).handed) == 2
+
+
+def test_the_assignments_name_around_the_students_is_no_part_of_it(course):
+    for name in ("doubling-ada/doubling.ipynb", "Bob Stone - doubling.ipynb", "cy_Doubling.ipynb"):
+        course.put(name, answered("x"))
+    found = find([course.submitted], "doubling", QUESTIONS)
+
+    assert [one.student for one in found.handed] == ["Bob Stone", "ada", "cy"]
+
+
+ROSTER = (
+    "id,name,email,canvas,group,section,extension\n"
+    "ada,Ada Lovelace,ada@example.edu,4711,1,A,\n"
+    "bob,Bob Stone,bob@example.edu,4712,1,A,\n"
+    "cy,Cyrille O'Neill,cy@example.edu,4713,,B,3\n"
+)
+
+
+@pytest.mark.parametrize("typed", ["ada", "ADA@example.edu ", "Ada  Lovelace", "4711"])
+def test_any_name_of_the_roster_may_stand_in_the_notebook(typed, course):
+    roster = course.write("people.csv", ROSTER)
+    course.put(f"{MOODLE}/doubling.ipynb", answered(typed))
+    graded = course.grade("--roster", roster)
+
+    assert graded.table()["ada"]["square"] == "3"
+    assert graded.table()["ada"]["remark"] == ""
+
+
+@pytest.mark.parametrize("typed", ["eve", "bob", ""])
+def test_another_name_in_the_notebook_is_told_and_wins_nothing(typed, course):
+    roster = course.write("people.csv", ROSTER.replace(",1,A", ",,A"))
+    course.put("ada.ipynb", answered(typed))
+    graded = course.grade("--roster", roster)
+
+    assert graded.status == bool(typed)
+    assert graded.table()["ada"]["square"] == "0"
+    assert "no name known of ada" in graded.table()["ada"]["remark"]
+    assert "no name known of ada" in graded.page("ada")
+
+
+def test_without_a_roster_the_name_in_the_notebook_is_told_too(course):
+    course.put(f"{MOODLE}/doubling.ipynb", answered("ada"))
+    graded = course.grade()
+
+    assert graded.status == 1
+    assert "STUDENT is 'ada' in the notebook" in graded.said
+
+
+def test_who_is_not_in_the_roster_is_told_before_anything_is_graded(course):
+    roster = course.write("roster.csv", ROSTER)  # found without being named
+    course.put("ada.ipynb", answered("ada"))
+    course.put("bobb.ipynb", answered("bob"))
+    graded = course.grade()
+
+    assert graded.status == 1
+    assert f"roster: {Path(roster).name}, 3 students" in graded.said
+    before, _, after = graded.said.partition("not in the roster: 1")
+    assert "graded" not in before
+    assert "is it bob?" in after
+    assert set(graded.scores()) == {"ada", "bob", "bobb", "cy"}
+    assert "bobb" not in (graded.out / "canvas.csv").read_text()
+    assert graded.scores()["cy"] == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("id,name\nada,A\nADA ,B\n", "two lines have the id 'ada'"),
+        ("colour\nred\n", None),
+        ("id,name\nada,A\n,\n", None),
+        ("id;name\nada;A\n", None),
+        (
+            (
+                "Student,ID,SIS User ID,SIS Login ID,Section\n    Points Possible,,,,\n"
+                '"Lovelace, Ada",4711,S1,ada,A\n'
+            ),
+            None,
+        ),
+        ("Identifier,Full name,Email address\nParticipant 77,Ada Lovelace,ada@example.edu\n", None),
+    ],
+)
+def test_a_roster_is_read_or_refused_with_the_line(text, told, tmp_path):
+    path = tmp_path / "roster.csv"
+    path.write_text(text)
+    if told:
+        with pytest.raises(RosterError, match=told):
+            read_roster(path)
+    else:
+        people = list(read_roster(path))
+        assert [person.id for person in people] in (["ada"], [], ["ada@example.edu"])
+        assert all(person.name in ("A", "Lovelace, Ada", "Ada Lovelace") for person in people)
+
+
+def test_a_name_that_two_have_means_neither():
+    roster = Roster([Person("a1", "Ada Lovelace"), Person("a2", "ada  LOVELACE"), Person("b", "Bob")])
+
+    assert roster.find("Ada Lovelace") is None
+    assert roster.find("a2").id == "a2"
+
+
+# ---- pairs, attempts, times --------------------------------------------------------------------------
+
+
+def test_one_notebook_of_a_pair_counts_for_both(course):
+    course.put("ada+bob.ipynb", answered("bob"))
+    graded = course.grade()
+
+    assert graded.scores() == {"ada": "5", "bob": "5"}
+    assert graded.table()["ada"]["remark"] == ""
+    assert {"ada", "bob"} <= set(graded.table("canvas.csv"))
+    assert "Handed in by bob" in graded.page("bob")
+    assert json.loads((graded.out / "similar.json").read_text())["identical"] == []
+
+
+def test_a_group_of_the_roster_shares_what_one_of_it_hands_in(course):
+    roster = course.write("people.csv", ROSTER)
+    times = course.write("times.csv", "student,time\nada,2026-12-02T09:00+01:00\n")
+    course.put("ada.ipynb", answered("ada"))
+    graded = course.grade("--roster", roster, *DUE, times)
+
+    assert [graded.table()[student]["final_score"] for student in ("ada", "bob")] == ["4", "4"]
+    assert graded.status == 0
+
+
+def test_a_group_whose_members_all_hand_in_keeps_each_ones_own(course):
+    roster = course.write("people.csv", ROSTER)
+    course.put("ada.ipynb", answered("ada"))
+    course.put("bob.ipynb", notebook(WRONG))
+    graded = course.grade("--roster", roster)
+
+    assert (graded.scores()["ada"], graded.scores()["bob"]) == ("5", "0")
+
+
+def test_of_two_downloads_the_later_counts_and_the_teacher_is_told(course):
+    course.put("ada/doubling.ipynb", notebook(WRONG))
+    course.put("ada/doubling (1).ipynb", notebook(RIGHT))
+    graded = course.grade()
+
+    assert graded.scores() == {"ada": "2"}
+    assert "doubling (1).ipynb counts, not doubling.ipynb" in graded.said
+    assert "also handed in: doubling.ipynb" in graded.table()["ada"]["remark"]
+    assert graded.report()["several"]["ada"]["not graded"] == ["doubling.ipynb"]
+
+    chosen = course.grade("--choose", "ada=doubling.ipynb")
+    assert chosen.scores() == {"ada": "0"}
+    assert "ada: 2 -> 0" in chosen.said
+
+
+def test_two_copies_of_one_file_are_nothing_to_tell(course):
+    course.put("ada/doubling.ipynb", notebook(RIGHT))
+    course.put("ada/doubling-Copy1.ipynb", notebook(RIGHT))
+
+    assert course.grade().table()["ada"]["remark"] == ""
+
+
+TIMES = "student,time\n Ada,2026-12-09T12:00+01:00\nbob ,2026-12-09T12:00+01:00\nzed,2026-12-09T12:00+01:00\n"
+
+
+def test_times_are_matched_by_name_and_what_does_not_match_is_told_first(course):
+    for student in ("ada", "bob", "cy"):
+        course.put(f"{student}.ipynb", answered(student))
+    graded = course.grade(*DUE, course.write("times.csv", TIMES))
+    rows = graded.table()
+
+    assert graded.status == 1
+    assert [rows[student]["late_days"] for student in ("ada", "bob", "cy")] == ["9", "9", ""]
+    before, _, _ = graded.said.partition("graded 3")
+    assert "no time in the collector's table: 1\n  cy" in before
+    assert "in the collector's table and not in the course: 1\n  zed" in before
+    assert "does not say when it was handed in" in graded.page("cy")
+    assert "on time" not in graded.page("ada") + graded.page("cy")
+
+
+def test_an_extension_leaves_the_collectors_time_as_it_was(course):
+    times = course.write(
+        "times.csv",
+        "student,time,due\nada,2026-12-03T12:00+01:00,2026-12-04T00:00+01:00\n"
+        "bob,2026-12-03T12:00+01:00,\ncy,2026-12-03T12:00+01:00,\n",
+    )
+    roster = course.write("people.csv", ROSTER.replace(",1,A", ",,A"))
+    for student in ("ada", "bob", "cy"):
+        course.put(f"{student}.ipynb", answered(student))
+    graded = course.grade("--roster", roster, *DUE, times)
+    rows = graded.table()
+
+    assert {student: rows[student]["late_days"] for student in rows} == {"ada": "0", "bob": "3", "cy": "0"}
+    assert "an extension" in graded.page("cy")  # three days, by the roster
+
+
+def test_what_lateness_costs_stays_in_force_for_the_next_run(course):
+    course.put("ada.ipynb", answered("ada"))
+    times = course.write("times.csv", "student,time\nada,2026-12-02T09:00+01:00\n")
+    assert course.grade(*DUE, times).table()["ada"]["final_score"] == "4"
+
+    assert course.grade("--again").table()["ada"]["final_score"] == "4"
+    assert course.grade("--due", "none").table()["ada"]["final_score"] == "5"
+
+
+# ---- grading again -----------------------------------------------------------------------------------
+
+
+def test_one_student_graded_again_leaves_the_tables_whole(course):
+    for student in ("ada", "bob", "cy"):
+        course.put(f"{student}.ipynb", answered(student))
+    course.grade()
+    course.put("bob.ipynb", notebook(WRONG))
+    again = course.grade(submissions=[course.submitted / "bob.ipynb"])
+
+    assert again.scores() == {"ada": "5", "bob": "0", "cy": "5"}
+    for name in ("canvas.csv", "moodle.csv"):
+        assert len((again.out / name).read_text().splitlines()) == (5 if name == "canvas.csv" else 4)
+    assert again.report()["submissions"] == 3
+    assert "bob: 5 -> 0 (double 2 -> 0, square 3 -> 0): another submission" in again.said
+    assert len((again.out / "audit.jsonl").read_text().splitlines()) == 1
+
+    only = course.grade("--only", "cy", "--again")
+    assert only.scores() == {"ada": "5", "bob": "0", "cy": "5"}
+    assert course.grade("--only", "nobody").status == 2
+
+
+def test_one_question_graded_again_leaves_the_others_as_they_were(course):
+    course.put("ada.ipynb", notebook(RIGHT))
+    course.grade()
+    harder = course.folder / "harder.py"
+    text = (
+        courses.GRADING.read_text()
+        .replace("== 2 * number", "== 3 * number")
+        .replace("{own_number: 3}", "{own_number: 4}")
+    )
+    harder.write_text(text)
+    again = course.grade("--question", "double", grading=harder)
+
+    assert "ada: 2 -> 0 (double 2 -> 0)" in again.said
+    assert again.table()["ada"]["max_score"] == "5"
+    whole = course.grade(grading=harder)  # the other question has changed too, and this run sees it
+    assert whole.table()["ada"]["max_score"] == "6"
+    assert course.grade("--question", "nosuch").status == 2
+
+
+def test_another_assignment_into_the_same_folder_is_refused(course):
+    course.put("ada.ipynb", answered("ada"))
+    before = course.grade().scores()
+    other = course.folder / "other.py"
+    other.write_text(courses.GRADING.read_text().replace('"doubling"', '"other"'))
+    refused = course.grade(grading=other)
+
+    assert refused.status == 2
+    assert "the results in this folder are of doubling" in refused.said
+    assert refused.scores() == before
+
+
+def test_a_roster_that_comes_later_makes_no_second_student(course):
+    course.put(f"{MOODLE}/doubling.ipynb", answered("ada"))
+    assert list(course.grade().scores()) == ["Ada Lovelace"]
+    graded = course.grade("--roster", course.write("people.csv", ROSTER))
+
+    assert graded.scores() == {"ada": "5", "bob": "5", "cy": ""}
+
+
+def test_points_by_hand_and_a_comment_count_and_stay(course):
+    course.put("ada.ipynb", notebook(WRONG))
+    course.put("bob.ipynb", notebook(RIGHT))
+    points = course.write(
+        "points.csv", "student,question,points,comment\nADA,double,1.5,Nearly.\nbob,double,,Well done\n"
+    )
+    graded = course.grade("--points", points)
+
+    assert graded.scores() == {"ada": "1.5", "bob": "2"}
+    assert "Your teacher gave 1.5 points; the tests gave 0." in graded.page("ada")
+    assert "Your teacher says: Well done" in graded.page("bob")
+    again = course.grade("--again")
+    assert again.scores() == {"ada": "1.5", "bob": "2"}
+    assert again.report()["by_hand"] == {"ada": {"double": 1.5}, "bob": {}}
+    taken_back = course.grade(
+        "--points", course.write("points.csv", "student,question,points\nada,double,\n")
+    )
+    assert taken_back.scores() == {"ada": "0", "bob": "2"}
+    trail = [json.loads(line) for line in (again.out / "audit.jsonl").read_text().splitlines()]
+    by_hand = [entry["questions"] for entry in trail if entry["why"] == "by hand"]
+    assert by_hand == [{"double": [None, 1.5]}, {"double": [None, None]}, {"double": [1.5, None]}]
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("eve,double,1", "'eve' is no student"),
+        ("ada,treble,1", "there is no question 'treble'"),
+        ("ada,double,3", "'3' is no number of points from 0 to 2"),
+        ("ada,double,-1", "no number of points"),
+        ("ada,double,nan", "no number of points"),
+        ("ada,double,all", "no number of points"),
+    ],
+)
+def test_points_by_hand_that_make_no_sense_are_refused_with_the_line(line, told, course):
+    course.put("ada.ipynb", notebook(RIGHT))
+    course.grade()
+    graded = course.grade("--points", course.write("points.csv", f"student,question,points\n{line}\n"))
+
+    assert graded.status == 2
+    assert "line 2" in graded.said
+    assert told in graded.said
+    assert graded.scores() == {"ada": "2"}
+
+
+def test_a_question_can_be_dropped_and_count_again(course):
+    course.put("ada.ipynb", notebook(RIGHT))
+    dropped = course.grade("--drop", "square")
+
+    assert (dropped.table()["ada"]["score"], dropped.table()["ada"]["max_score"]) == ("2", "2")
+    assert "square" not in dropped.page("ada")
+    assert course.grade().table()["ada"]["max_score"] == "2"
+    assert course.grade("--count", "square").table()["ada"]["max_score"] == "5"
+    assert course.grade("--drop", "nosuch").status == 2
+
+
+def test_files_that_are_the_same_are_named_however_many_they_are(course):
+    long = "def double(number):\n" + "".join(
+        f"    a{n} = number + {n} * (number - a0 if {n} else 1)\n" for n in range(9)
+    )
+    for number in range(5):
+        course.put(f"copy{number}.ipynb", notebook(long + "    return 2 * number\n"))
+    for number in range(3):
+        course.put(
+            f"own{number}.ipynb",
+            notebook(f"def double(number):\n    return {'+'.join(['number'] * (number + 2))}\n"),
+        )
+    graded = course.grade()
+    similar = json.loads((graded.out / "similar.json").read_text())
+
+    assert similar["identical"] == [[f"copy{number}" for number in range(5)]]
+    assert similar["left_out"]["pieces that everybody writes"] > 0
+    assert "copy0" in similar["left_out"]["students with nothing else"]
+
+
+def test_a_notebook_is_no_grading_file(course):
+    course.put("ada.ipynb", notebook(RIGHT))
+    graded = course.grade(grading=course.submitted / "ada.ipynb")
+
+    assert graded.status == 2
+    assert "it is a notebook" in graded.said
+
+
+# ---- back to the students ----------------------------------------------------------------------------
+
+
+def test_feedback_returns_to_logins_with_accents_and_who_has_none_is_named(course, monkeypatch):
+    for student in ("ada", "josé", "zoë"):
+        for name, content in (
+            ("doubling.ipynb", answered(student)),
+            ("timestamp.txt", b"2026"),
+            ("submission_secret.txt", b"s"),
+        ):
+            course.put(f"{student}/doubling/{name}", content)
+    (course.submitted / "zoë" / "doubling" / "submission_secret.txt").unlink()
+    course.grade(out="graded")
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "exercises" / "hub"))
+    returned, missing = __import__("return_feedback").main("doubling", course.folder)
+
+    assert returned == ["ada", "josé"]
+    assert missing == {"zoë": "its folder has no submission_secret.txt"}
+    pages = sorted(
+        path.relative_to(course.folder).as_posix() for path in (course.folder / "feedback").rglob("*.html")
+    )
+    assert pages == ["feedback/ada/doubling/doubling.html", "feedback/josé/doubling/doubling.html"]
+    assert "Handed in by josé" in (course.folder / pages[1]).read_text(encoding="utf-8")
+
+
+def test_tables_are_tables_whatever_a_name_holds(course):
+    roster = course.write("people.csv", 'id,name\n"a,b","=1+1 ""x"""\n')
+    course.put("a,b.ipynb", notebook(RIGHT))
+    graded = course.grade("--roster", roster)
+
+    for name in ("grades.csv", "canvas.csv", "moodle.csv"):
+        rows = list(csv.reader((graded.out / name).read_text().splitlines()))
+        assert len({len(row) for row in rows}) == 1
+        assert not any(cell.startswith("=") for row in rows for cell in row)
+    with contextlib.suppress(FileNotFoundError):
+        assert read_roster(graded.out / "roster.csv").people["a,b"].name == '=1+1 "x"'
