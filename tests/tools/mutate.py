@@ -1,0 +1,185 @@
+"""Apply single-line faults to a copy of the project, one at a time, and show which test notices each.
+
+    python -m tests.tools.mutate [--slow] [--only WORD] [--results FILE]
+    python -m tests.tools.mutate --check
+
+The faults are in ``faults.toml``: a file, a part of one line, and what becomes of it. For each the tests of
+that file run first, then wider parts of what `make test` runs, until one fails; with ``--slow`` the slow
+tests follow. A fault that no test notices is a test that is missing. ``--check`` only says whether every
+fault still applies. With ``--results`` a run that was stopped goes on where it was.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+LIST = Path(__file__).with_name("faults.toml")
+NOT_COPIED = shutil.ignore_patterns(
+    ".git", ".venv", "build", "dist", ".hypothesis", ".*_cache", "__pycache__"
+)
+# The tests of a file, by how its path begins, and then what else `make test` runs, the quick parts first.
+NEAREST = {
+    "memsim/linux/mm/page_alloc": "page_alloc or page_isolation or mm_init",
+    "memsim/linux/mm/page_isolation": "page_isolation or offline",
+    "memsim/linux/mm/memory_hotplug": "hotplug or offline or memory or notifier",
+    "memsim/linux/mm/vmstat": "proc",
+    "memsim/linux/mm/show_mem": "proc or hv_balloon or xen_balloon",
+    "memsim/linux/mm": "mm_init or memory or mmzone",
+    "memsim/linux/fs": "proc",
+    "memsim/linux/drivers/base": "memory or notifier or errnos",
+    "memsim/linux/drivers/virtio": "virtio_mem",
+    "memsim/linux/drivers/hv": "hv_balloon",
+    "memsim/linux/drivers/xen": "xen_balloon",
+    "memsim/state": "memmap or trace or recording or page_alloc",
+    "memsim/fast": "page_alloc or hotplug or xen_balloon",
+    "memsim/walkers": "walkers",
+    "memsim/machine": "machine or invariants or proc",
+    "memsim/scenario": "scenario or comparison",
+    "memsim/recordings": "observation",
+    "memsim/ftrace": "ftrace",
+    "memsim/grading": "grading or exercises",
+    "memsim/view": "view",
+    "memsim/lesson": "lesson",
+}
+WIDER = (
+    ("-n", "logical", "tests/unit", "memsim"),
+    ("-n", "logical", "tests/fidelity", "tests/property"),
+    ("-n", "auto", "book", "exercises", "tests/book", "tests/exercises", "tests/attacks", "tests/binder"),
+    ("-n", "logical", "tests/browser"),
+)
+FAILED = re.compile(r"^(?:FAILED|ERROR) (\S.*?)(?: - .*)?$", re.MULTILINE)
+NO_TESTS = 5
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One line that becomes another."""
+
+    file: str
+    line: str
+    becomes: str
+
+    @property
+    def name(self) -> str:
+        """What it is called in results."""
+        return f"{self.file}: {self.line} -> {self.becomes}"
+
+    def applied(self, source: str) -> str:
+        """Return the source with the fault in it; the line must be there once."""
+        count = source.count(self.line)
+        if count != 1:
+            msg = f"{self.file} has {self.line!r} {count} times: choose another fault"
+            raise ValueError(msg)
+        return source.replace(self.line, self.becomes)
+
+    def stages(self, *, slow: bool) -> list[tuple[str, ...]]:
+        """Return the arguments of pytest, nearest tests first."""
+        near = next((words for start, words in NEAREST.items() if self.file.startswith(start)), "")
+        first = [("-m", "not slow", "tests/unit", "-k", near)] if near else []
+        wider = [("-m", "not slow", *part) for part in WIDER]
+        return [*first, *wider, *([("-m", "slow", "-n", "auto")] if slow else [])]
+
+
+def faults() -> list[Fault]:
+    """Return the faults of the list."""
+    return [Fault(**each) for each in tomllib.loads(LIST.read_text(encoding="utf-8"))["fault"]]
+
+
+class Copy:
+    """A copy of the project in which tests run."""
+
+    def __init__(self, folder: Path) -> None:
+        """Copy what the tests need."""
+        self.folder = folder / "project"
+        shutil.copytree(ROOT, self.folder, ignore=NOT_COPIED)
+        self.environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+        self.environment["PYTHONPATH"] = str(self.folder)
+        self._now = time.time()
+        where = self._python("-c", "import memsim; print(memsim.__file__)").stdout
+        assert Path(where.strip()).is_relative_to(self.folder), f"it would test {where}"
+
+    def _python(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, *arguments]
+        return subprocess.run(  # noqa: S603 (ours)
+            command, cwd=self.folder, env=self.environment, capture_output=True, text=True, check=False
+        )
+
+    def write(self, file: str, source: str) -> None:
+        """Write a file with a time of its own, or Python might take what it compiled before."""
+        path = self.folder / file
+        path.write_text(source, encoding="utf-8")
+        self._now += 10
+        os.utime(path, (self._now, self._now))
+
+    def first_failure(self, stage: tuple[str, ...]) -> str | None:
+        """Run tests; return the first that fails."""
+        done = self._python("-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *stage)
+        if done.returncode in {0, NO_TESTS}:
+            return None
+        found = FAILED.search(done.stdout)
+        return found[1] if found else (done.stdout + done.stderr)[-300:]
+
+    def try_out(self, fault: Fault, *, slow: bool) -> tuple[str | None, str]:
+        """Return the test that notices a fault, None if none does, and the part of the suite it is in."""
+        source = (self.folder / fault.file).read_text(encoding="utf-8")
+        self.write(fault.file, fault.applied(source))
+        try:
+            for stage in fault.stages(slow=slow):
+                failure = self.first_failure(stage)
+                if failure is not None:
+                    return failure, " ".join(stage)
+        finally:
+            self.write(fault.file, source)
+        return None, ""
+
+
+def main() -> int:
+    """Try the faults, and print what noticed each."""
+    asked = _arguments()
+    chosen = [fault for fault in faults() if asked.only in fault.name]
+    if asked.check:
+        for fault in chosen:
+            fault.applied((ROOT / fault.file).read_text(encoding="utf-8"))
+        print(f"{len(chosen)} faults apply")
+        return 0
+    known = json.loads(asked.results.read_text()) if asked.results and asked.results.exists() else {}
+    with tempfile.TemporaryDirectory(prefix="mutate-") as folder:
+        copy = Copy(Path(folder))
+        for fault in chosen:
+            if fault.name not in known:
+                started = time.monotonic()
+                known[fault.name] = copy.try_out(fault, slow=asked.slow)
+                print(
+                    f"{time.monotonic() - started:5.0f} s  {fault.name}\n         {known[fault.name][0]}",
+                    flush=True,
+                )
+                if asked.results:
+                    asked.results.write_text(json.dumps(known, indent=1))
+    missed = [fault.name for fault in chosen if known[fault.name][0] is None]
+    print(f"{len(chosen) - len(missed)} of {len(chosen)} faults are noticed", *missed, sep="\n")
+    return bool(missed)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Apply faults to a copy of the project and run its tests.")
+    parser.add_argument("--slow", action="store_true", help="run the slow tests too before giving up")
+    parser.add_argument("--only", default="", metavar="WORD", help="faults whose name holds this")
+    parser.add_argument("--results", type=Path, help="a file (JSON) that keeps what was found")
+    parser.add_argument("--check", action="store_true", help="only look whether each fault still applies")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
