@@ -31,9 +31,9 @@ from memsim.linux.init.main import start_kernel
 from memsim.linux.mm.memblock import memblock_free_late
 from memsim.linux.mm.memory_failure import memory_failure
 from memsim.linux.mm.memory_hotplug.add import add_memory, offline_and_remove_memory, remove_memory
-from memsim.linux.mm.memory_hotplug.offline import free_lru_page, prep_lru_page
 from memsim.linux.mm.memory_hotplug.online import mhp_supports_memmap_on_memory
 from memsim.linux.mm.memremap import memremap_pages
+from memsim.linux.mm.migrate import free_lru_page, prep_lru_page
 from memsim.linux.mm.page_alloc.api import free_reserved_page
 from memsim.machine.arguments import (
     block_id_of,

@@ -100,7 +100,7 @@ def test_without_memory_for_the_memmap_adding_is_enomem_and_nothing_stays_behind
     machine = Machine([(0x200000, 1024)])
     free = machine.zone("Normal").nr_free_pages
     message = refused("ENOMEM", machine.add_memory, P, 3 * N)
-    assert "no free unmovable block of order 9" in message
+    assert "no memory for the memmap of section" in message
     assert machine.zone("Normal").nr_free_pages == free
     assert not machine.kernel.memmap.pfn_valid(P)
     assert 32 not in snapshot(machine.kernel.state)["blocks"]

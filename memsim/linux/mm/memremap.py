@@ -24,7 +24,7 @@ from memsim.linux.include.layout import (
     vmemmap_pages,
 )
 from memsim.linux.include.mmzone import MigrateType, ZoneType
-from memsim.linux.mm.memory_hotplug.online import move_pfn_range_to_zone, remove_pfn_range_from_zone
+from memsim.linux.mm.memory_hotplug.zones import move_pfn_range_to_zone, remove_pfn_range_from_zone
 from memsim.linux.mm.mm_init import memmap_init_zone_device
 from memsim.state.trace import kernel_function
 

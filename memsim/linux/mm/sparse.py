@@ -31,6 +31,18 @@ def sparse_init(kernel: Kernel, ram: Iterable[tuple[int, int]]) -> None:
                 kernel.memmap.set_online(nr, online=True)
 
 
+def online_mem_sections(kernel: Kernel, start_pfn: int, nr_pages: int) -> None:
+    """Mark the sections of a range online, those too that it covers only in part."""
+    for nr in range(pfn_to_section_nr(start_pfn), pfn_to_section_nr(start_pfn + nr_pages - 1) + 1):
+        kernel.memmap.set_online(nr, online=True)
+
+
+def offline_mem_sections(kernel: Kernel, start_pfn: int, nr_pages: int) -> None:
+    """Mark the sections of a range offline."""
+    for nr in range(pfn_to_section_nr(start_pfn), pfn_to_section_nr(start_pfn + nr_pages - 1) + 1):
+        kernel.memmap.set_online(nr, online=False)
+
+
 def sparse_add_section(kernel: Kernel, nr: int, *, altmap: bool) -> None:
     """Make one section present, its struct pages uninitialised.
 

@@ -28,7 +28,7 @@ from memsim.linux.include.layout import (
 )
 from memsim.linux.include.mmzone import MigrateType
 from memsim.linux.include.page_flags import PageFlag
-from memsim.linux.mm.memory_hotplug.offline import free_lru_page, prep_lru_page
+from memsim.linux.mm.migrate import free_lru_page, prep_lru_page
 from memsim.linux.mm.page_alloc.api import alloc_pages
 from memsim.linux.mm.page_isolation import start_isolate_page_range, undo_isolate_page_range
 from memsim.machine.arguments import parse_migratetype

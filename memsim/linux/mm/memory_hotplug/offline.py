@@ -27,21 +27,18 @@ from memsim.linux.include.layout import (
     pageblock_nr_pages,
     pfn_to_section_nr,
 )
-from memsim.linux.include.mmzone import MigrateType, Zone, ZoneType
-from memsim.linux.include.page_flags import LIVE, MANAGED, NO_TYPE, PRESENT, ZONE_MASK, PageFlag, PageType
+from memsim.linux.include.mmzone import MigrateType, Zone
+from memsim.linux.include.page_flags import NO_TYPE, PageFlag, PageType
 from memsim.linux.kernel.resource import first_hole
-from memsim.linux.mm.memory_hotplug.online import (
-    adjust_present_page_count,
-    check_online_range,
-    remove_pfn_range_from_zone,
-)
-from memsim.linux.mm.page_alloc.api import alloc_pages, free_unref_page, zone_pcp_disable, zone_pcp_enable
+from memsim.linux.mm.memory_hotplug.online import adjust_present_page_count, check_online_range
+from memsim.linux.mm.memory_hotplug.zones import remove_pfn_range_from_zone
+from memsim.linux.mm.migrate import lru_pages, migrate_pages
+from memsim.linux.mm.page_alloc.api import zone_pcp_disable, zone_pcp_enable
 from memsim.linux.mm.page_alloc.buddy import (
     account_freepages,
-    del_page_from_free_list,
-    free_blocks_in,
     mark_managed,
 )
+from memsim.linux.mm.page_alloc.isolation import __offline_isolated_pages
 from memsim.linux.mm.page_alloc.watermarks import init_per_zone_wmark_min
 from memsim.linux.mm.page_isolation import (
     start_isolate_page_range,
@@ -220,96 +217,3 @@ def do_migrate_range(kernel: Kernel, pfn: int, nr_pages: int) -> None:
     """Try to migrate every movable page of a range; what fails is tried again by the caller."""
     with suppress(KernelError):
         migrate_pages(kernel, lru_pages(kernel, pfn, nr_pages))
-
-
-def lru_pages(kernel: Kernel, pfn: int, nr_pages: int) -> list[int]:
-    """Return the pages of a range that are on the LRU, ascending."""
-    found: list[int] = []
-    for section, at in kernel.memmap.spans(pfn, nr_pages):
-        found += (np.flatnonzero(section.pages.flags[at] & np.uint32(PageFlag.LRU)) + pfn).tolist()
-        pfn += at.stop - at.start
-    return found
-
-
-def migrate_pages(kernel: Kernel, pfns: list[int]) -> None:
-    """Migrate pages, one after the other; pinned ones stay.
-
-    Raises
-    ------
-    KernelError
-        ENOMEM: there is no free page for a single page. The others are not tried then.
-    """
-    for pfn in pfns:
-        if kernel.memmap.refcount(pfn) != 1:
-            continue
-        try:
-            migrate_page(kernel, pfn)
-        except KernelError:
-            if compound_order(kernel, pfn) == 0:
-                raise
-
-
-def migrate_page(kernel: Kernel, pfn: int) -> None:
-    """Move a page, or a compound page by its head; ENOMEM if there is no place.
-
-    A single page of a kernel zone stays in kernel zones: ``alloc_migration_target()`` allows what is above
-    ZONE_NORMAL only to pages that come from there, and to huge pages.
-    """
-    order = compound_order(kernel, pfn)
-    anywhere = order > 0 or kernel.page_zone(pfn).type == ZoneType.MOVABLE
-    highest = ZoneType.MOVABLE if anywhere else ZoneType.NORMAL
-    target = alloc_pages(kernel, order, MigrateType.MOVABLE, highest=highest)
-    flags = kernel.memmap.flags(pfn) & ~(ZONE_MASK | LIVE | MANAGED | PRESENT)
-    kernel.memmap.set_flags(target, 1, flags)
-    kernel.memmap.set_order(target, order)
-    kernel.moved(pfn, target)
-    free_lru_page(kernel, pfn)
-
-
-def prep_lru_page(kernel: Kernel, pfn: int, order: int = 0) -> None:
-    """Make an allocated block a user's page on the LRU; larger blocks become compound pages."""
-    kernel.memmap.set_flags(pfn, 1, PageFlag.LRU | (PageFlag.HEAD if order else 0))
-    if order:
-        kernel.memmap.set_order(pfn, order)
-
-
-def compound_order(kernel: Kernel, pfn: int) -> int:
-    """Return the order of the compound page that ``pfn`` heads, 0 for a single page."""
-    page = kernel.memmap.raw(pfn)
-    return page.order if page.flags & PageFlag.HEAD else 0
-
-
-def free_lru_page(kernel: Kernel, pfn: int) -> None:
-    """Take a page off the LRU and drop its last reference."""
-    order = compound_order(kernel, pfn)
-    kernel.memmap.clear_flags(pfn, 1, PageFlag.LRU | PageFlag.ACTIVE | PageFlag.UNEVICTABLE)
-    if order:
-        kernel.memmap.set_order(pfn, 0)
-    kernel.memmap.set_refcount(pfn, 1, 0)
-    free_unref_page(kernel, pfn, order)
-
-
-@kernel_function("mm/memory_hotplug.c")
-def __offline_isolated_pages(kernel: Kernel, pfn: int, nr_pages: int) -> int:
-    """Take the range out of the buddy for good; returns how many of its pages were managed.
-
-    Managed is what is not Offline: a hwpoisoned page was never subtracted, so it still counts. (The
-    return value exists since 3/3.)
-    """
-    memmap, encoding = kernel.memmap, kernel.memmap.encoding
-    for nr in range(pfn_to_section_nr(pfn), pfn_to_section_nr(pfn + nr_pages - 1) + 1):
-        memmap.set_online(nr, online=False)
-    zone = kernel.page_zone(pfn)
-    in_buddy = np.zeros(nr_pages, bool)
-    for head, order in free_blocks_in(kernel, pfn, nr_pages):
-        taken_from = del_page_from_free_list(kernel, zone, head, order)
-        account_freepages(zone, -(1 << order), taken_from)
-        in_buddy[head - pfn : head - pfn + (1 << order)] = True
-    already_offline, done = 0, 0
-    for section, at in memmap.spans(pfn, nr_pages):
-        offline = encoding.where(section.pages.type[at], PageType.OFFLINE)
-        poisoned = section.pages.flags[at] & np.uint32(PageFlag.HWPOISON) != 0
-        withheld = offline & ~poisoned & ~in_buddy[done : done + at.stop - at.start]
-        already_offline += int(withheld.sum())
-        done += at.stop - at.start
-    return nr_pages - already_offline

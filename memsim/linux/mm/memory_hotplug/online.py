@@ -11,28 +11,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from memsim.errors import KernelError
 from memsim.fast.memory_hotplug import fresh_pages_at_end, online_fresh_sections
 from memsim.linux.drivers.base.memory.notifier import memory_notify
 from memsim.linux.include.layout import (
     PAGES_PER_SECTION,
-    PAGES_PER_SUBSECTION,
     hex_range,
     is_aligned,
     naturally_aligned_order,
     pageblock_nr_pages,
-    pfn_to_section_nr,
-    section_nr_to_pfn,
     vmemmap_pages,
 )
-from memsim.linux.include.mmzone import MigrateType, Zone, ZoneType, pfn_section_valid
-from memsim.linux.include.page_flags import LIVE, PRESENT, ZONE_MASK, ZONE_SHIFT, PageFlag, PageType
-from memsim.linux.mm.mm_init import memmap_init_range
+from memsim.linux.include.mmzone import MigrateType, Zone
+from memsim.linux.include.page_flags import PRESENT, PageFlag, PageType
+from memsim.linux.mm.memory_hotplug.zones import move_pfn_range_to_zone, remove_pfn_range_from_zone
 from memsim.linux.mm.page_alloc.buddy import MEMINIT_HOTPLUG, __free_pages_core
 from memsim.linux.mm.page_alloc.watermarks import init_per_zone_wmark_min
 from memsim.linux.mm.page_isolation import undo_isolate_page_range
+from memsim.linux.mm.sparse import offline_mem_sections, online_mem_sections
 from memsim.patch import Hunk
 from memsim.state.trace import kernel_function
 
@@ -45,57 +41,6 @@ if TYPE_CHECKING:
 
 
 # ---- zones grow and shrink -------------------------------------------------------------------------
-
-
-@kernel_function("mm/memory_hotplug.c")
-def move_pfn_range_to_zone(
-    kernel: Kernel, zone: Zone, pfn: int, nr_pages: int, migratetype: int, altmap_pages: int = 0
-) -> None:
-    """Grow the zone over a range and initialise its memmap; no counter but the span moves."""
-    start = min(pfn, zone.zone_start_pfn) if zone.spanned_pages else pfn
-    end = max(pfn + nr_pages, zone.zone_end_pfn)
-    zone.set_span(start, end - start)
-    memmap_init_range(kernel, pfn, nr_pages, zone.type, MEMINIT_HOTPLUG, migratetype, altmap_pages)
-
-
-@kernel_function("mm/memory_hotplug.c")
-def remove_pfn_range_from_zone(kernel: Kernel, zone: Zone, pfn: int, nr_pages: int) -> None:
-    """Shrink the zone when the range is at one of its ends; with debug_vm poison the memmap."""
-    kernel.memmap.clear_flags(pfn, nr_pages, LIVE)
-    if kernel.debug_vm:
-        kernel.memmap.poison(pfn, nr_pages)
-    if zone.type == ZoneType.DEVICE:
-        return  # its span only grows
-    end = pfn + nr_pages
-    if zone.zone_start_pfn == pfn:
-        first = outermost_page(kernel, zone, end, zone.zone_end_pfn, from_start=True)
-        zone.set_span(first or 0, zone.zone_end_pfn - first if first is not None else 0)
-    elif zone.zone_end_pfn == end:
-        last = outermost_page(kernel, zone, zone.zone_start_pfn, pfn, from_start=False)
-        start = 0 if last is None else zone.zone_start_pfn
-        zone.set_span(start, 0 if last is None else last + 1 - start)
-
-
-def outermost_page(kernel: Kernel, zone: Zone, low: int, high: int, *, from_start: bool) -> int | None:
-    """Return the first (or last) page in [low, high) that is online and in the zone, or None.
-
-    ``find_smallest_section_pfn()`` and ``find_biggest_section_pfn()``; they look at one page for each
-    2 MiB sub-section, and pass over sub-sections of boot memory without RAM.
-    """
-    numbers = range(pfn_to_section_nr(low), pfn_to_section_nr(high - 1) + 1)
-    for nr in numbers if from_start else reversed(numbers):
-        section = kernel.memmap.sections.get(nr)
-        if section is None or not section.online:
-            continue
-        start = max(low, section_nr_to_pfn(nr))
-        stop = min(high, section_nr_to_pfn(nr + 1))
-        step = PAGES_PER_SUBSECTION
-        looked_at = np.arange(start, stop, step) if from_start else np.arange(stop - 1, start - 1, -step)
-        flags = section.pages.flags[looked_at % PAGES_PER_SECTION]
-        for pfn in looked_at[flags & np.uint32(ZONE_MASK) == np.uint32(zone.type << ZONE_SHIFT)].tolist():
-            if pfn_section_valid(kernel.iomem, pfn):
-                return int(pfn)
-    return None
 
 
 # ---- the online page callback ----------------------------------------------------------------------
@@ -190,8 +135,7 @@ def online_pages_range(kernel: Kernel, pfn: int, nr_pages: int) -> None:
         order = naturally_aligned_order(chunk)
         callback(kernel, chunk, order)
         chunk += 1 << order
-    for nr in range(pfn_to_section_nr(pfn), pfn_to_section_nr(pfn + nr_pages - 1) + 1):
-        kernel.memmap.set_online(nr, online=True)
+    online_mem_sections(kernel, pfn, nr_pages)
 
 
 @kernel_function("mm/memory_hotplug.c")
@@ -219,20 +163,15 @@ def mhp_init_memmap_on_memory(kernel: Kernel, pfn: int, nr_pages: int, zone: Zon
     if kernel.has(Hunk.MEMORY_HOTPLUG):
         kernel.memmap.clear_type(pfn, nr_pages, PageType.OFFLINE)
     kernel.memmap.set_flags(pfn, nr_pages, PageFlag.VMEMMAP_SELF_HOSTED)
-    set_covered_sections(kernel, pfn, nr_pages, online=True)
+    # Sections that hold nothing but vmemmap; the one that it shares comes online with the rest of the block.
+    online_mem_sections(kernel, pfn, nr_pages - nr_pages % PAGES_PER_SECTION)
 
 
 @kernel_function("mm/memory_hotplug.c")
 def mhp_deinit_memmap_on_memory(kernel: Kernel, pfn: int, nr_pages: int) -> None:
     """Let the zone go of self-hosted vmemmap; the pages keep holding the memmap until removal."""
-    set_covered_sections(kernel, pfn, nr_pages, online=False)
+    offline_mem_sections(kernel, pfn, nr_pages - nr_pages % PAGES_PER_SECTION)
     remove_pfn_range_from_zone(kernel, kernel.page_zone(pfn), pfn, nr_pages)
-
-
-def set_covered_sections(kernel: Kernel, pfn: int, nr_pages: int, *, online: bool) -> None:
-    """Mark the sections that a range of self-hosted vmemmap covers as a whole."""
-    for nr in range(pfn_to_section_nr(pfn), pfn_to_section_nr(pfn + nr_pages)):
-        kernel.memmap.set_online(nr, online)
 
 
 def mhp_supports_memmap_on_memory(kernel: Kernel, nr_pages: int) -> bool:

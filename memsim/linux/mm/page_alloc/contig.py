@@ -12,9 +12,9 @@ from memsim.errors import KernelError
 from memsim.fast.page_alloc_bulk import free_range
 from memsim.linux.include.layout import hex_range
 from memsim.linux.include.mmzone import MigrateType
-from memsim.linux.mm.memory_hotplug.offline import lru_pages, migrate_pages
+from memsim.linux.mm.compaction import isolate_freepages_range
+from memsim.linux.mm.migrate import lru_pages, migrate_pages
 from memsim.linux.mm.page_alloc.api import drain_all_pages
-from memsim.linux.mm.page_alloc.buddy import del_page_from_free_list, free_blocks_in
 from memsim.linux.mm.page_alloc.isolation import find_large_buddy
 from memsim.linux.mm.page_isolation import (
     start_isolate_page_range,
@@ -48,7 +48,7 @@ def alloc_contig_range(
     try:
         start_isolate_page_range(kernel, pfn, nr_pages, memory_offline=False, report_failure=False)
         drain_all_pages(kernel)
-        migrate_away(kernel, pfn, nr_pages)
+        __alloc_contig_migrate_range(kernel, pfn, nr_pages)
         larger = find_large_buddy(kernel, pfn, kernel.page_zone(pfn))
         start = larger[0] if larger is not None else pfn
         test_pages_isolated(kernel, start, pfn + nr_pages - start, memory_offline=False)
@@ -59,7 +59,7 @@ def alloc_contig_range(
         undo_isolate_page_range(kernel, pfn, nr_pages, migratetype)
 
 
-def migrate_away(kernel: Kernel, pfn: int, nr_pages: int) -> None:
+def __alloc_contig_migrate_range(kernel: Kernel, pfn: int, nr_pages: int) -> None:
     """Migrate movable pages, a few times over; what stays is found by the test that follows."""
     for _ in range(MIGRATE_TRIES):
         if kernel.signal_pending():
@@ -69,16 +69,6 @@ def migrate_away(kernel: Kernel, pfn: int, nr_pages: int) -> None:
         if not pfns:
             return
         migrate_pages(kernel, pfns)
-
-
-def isolate_freepages_range(kernel: Kernel, pfn: int, end: int) -> int:
-    """Take every free block that starts in the range, as single pages; returns where the last ends."""
-    zone, reached = kernel.page_zone(pfn), end
-    for head, order in free_blocks_in(kernel, pfn, end - pfn):
-        del_page_from_free_list(kernel, zone, head, order)
-        kernel.memmap.set_refcount(head, 1 << order, 1)
-        reached = max(reached, head + (1 << order))
-    return reached
 
 
 @kernel_function("mm/page_alloc.c")

@@ -11,13 +11,16 @@ import numpy as np
 import numpy.typing as npt
 
 from memsim.linux.include.layout import NR_PAGE_ORDERS, PAGES_PER_SECTION, pageblock_nr_pages, pageblock_order
-from memsim.linux.include.page_flags import PageType
+from memsim.linux.include.page_flags import PageFlag, PageType
 from memsim.linux.mm.page_alloc.buddy import (
     account_freepages,
     del_page_from_free_list,
+    free_blocks_in,
     move_freepages_block,
     split_large_buddy,
 )
+from memsim.linux.mm.sparse import offline_mem_sections
+from memsim.state.trace import kernel_function
 
 if TYPE_CHECKING:
     from memsim.linux.include.mmzone import Zone
@@ -97,3 +100,28 @@ def is_free_buddy_page(kernel: Kernel, section: Section) -> npt.NDArray[np.bool_
         aligned = slice(None, None, 1 << order)
         free |= np.repeat(heads[aligned] & (section.pages.order[aligned] >= order), 1 << order)
     return free
+
+
+@kernel_function("mm/page_alloc.c")
+def __offline_isolated_pages(kernel: Kernel, pfn: int, nr_pages: int) -> int:
+    """Take the range out of the buddy for good; returns how many of its pages were managed.
+
+    Managed is what is not Offline: a hwpoisoned page was never subtracted, so it still counts. (The
+    return value exists since 3/3.)
+    """
+    memmap, encoding = kernel.memmap, kernel.memmap.encoding
+    offline_mem_sections(kernel, pfn, nr_pages)
+    zone = kernel.page_zone(pfn)
+    in_buddy = np.zeros(nr_pages, bool)
+    for head, order in free_blocks_in(kernel, pfn, nr_pages):
+        taken_from = del_page_from_free_list(kernel, zone, head, order)
+        account_freepages(zone, -(1 << order), taken_from)
+        in_buddy[head - pfn : head - pfn + (1 << order)] = True
+    already_offline, done = 0, 0
+    for section, at in memmap.spans(pfn, nr_pages):
+        offline = encoding.where(section.pages.type[at], PageType.OFFLINE)
+        poisoned = section.pages.flags[at] & np.uint32(PageFlag.HWPOISON) != 0
+        withheld = offline & ~poisoned & ~in_buddy[done : done + at.stop - at.start]
+        already_offline += int(withheld.sum())
+        done += at.stop - at.start
+    return nr_pages - already_offline
