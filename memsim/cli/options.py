@@ -30,9 +30,13 @@ def add_scenario(to: argparse.ArgumentParser, *, required: bool = True) -> None:
 def add_release(to: argparse.ArgumentParser, default: str | None = DEFAULT_RELEASE) -> None:
     """Add the options that choose the kernel apart from the patch.
 
-    Without a ``default`` the release is None unless given; see :func:`chosen_release`.
+    Without a ``default`` the release is None unless given, and may be one that only words can be decoded for;
+    see :func:`chosen_release`.
     """
-    to.add_argument("--release", choices=list(RELEASES), default=default, help=f"default: {DEFAULT_RELEASE}")
+    choices = None if default is None else list(RELEASES)
+    known = "" if choices else f"{', '.join(RELEASES)}; for --decode any; "
+    usual = f"{known}default: {DEFAULT_RELEASE}"
+    to.add_argument("--release", choices=choices, default=default, metavar="VERSION", help=usual)
     to.add_argument(
         "--debug-vm",
         action="store_true",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from memsim.explain.layout import zone_agrees
 from memsim.explain.reading import CONCLUDED, PRINTED, WORD, Fact, signed, word_of_counts
-from memsim.explain.tables import NONE
+from memsim.explain.tables import NONE, macro_name
 from memsim.linux.include.layout import PAGES_PER_SECTION, count_trailing_zeros, pageblock_nr_pages
 
 if TYPE_CHECKING:
@@ -163,7 +163,7 @@ def type_names(types: Sequence[str]) -> str:
     >>> type_names(["buddy", "offline"])
     'Buddy and Offline'
     """
-    return " and ".join(name[0].upper() + name[1:] for name in types)
+    return " and ".join(map(macro_name, types))
 
 
 def _typed(reading: Reading) -> list[Fact]:

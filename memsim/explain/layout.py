@@ -16,7 +16,7 @@ Left out: the section, whose number is only shown where it was printed.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import product
 from typing import TYPE_CHECKING
@@ -46,7 +46,7 @@ class Layout:
     zone: int
     lastcpupid: int
     kasantag: int
-    name: str = ""
+    name: str = field(default="", compare=False)
     """The configuration that has this layout, where it is known."""
 
     @property

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from memsim.explain.layout import Layout, agreed, plausible, solve, zone_name
 from memsim.explain.tables import (
+    ARCH_2_SINCE,
     BITS_BASE,
     NONE,
     UNCACHED_UNTIL,
@@ -285,10 +286,13 @@ def usual_tables(reading: Reading) -> dict[str, FlagTable]:
     """Return the usual table of each possible version and architecture by its label, newest first."""
     found: dict[str, FlagTable] = {}
     for table in reversed(_tables(reading)):
-        if table.tail == "hwpoison":
+        arch_2 = table.first <= ARCH_2_SINCE <= reading.versions[0] <= table.last < UNCACHED_UNTIL
+        if arch_2 != ("arch_2" in table.tail):
+            continue
+        if table.tail in {"hwpoison", "hwpoison arch_2"}:
             elsewhere = reading.architecture is None and table.last <= UNCACHED_UNTIL
             found[f"{table.label}, not x86" if elsewhere else table.label] = table
-        elif table.tail == "uncached hwpoison":
+        elif table.tail in {"uncached hwpoison", "uncached hwpoison arch_2"}:
             found[f"{table.label}, x86" if reading.architecture is None else table.label] = table
     return found
 
@@ -304,16 +308,16 @@ def _names_without_print(reading: Reading, vmcoreinfo: Mapping[str, int]) -> Non
             reading.table = reading.table or table
     if len(choices) == 1:
         reading.names, reading.names_how = list(next(iter(choices))), WORD
-        reading.names_of = _labels(next(iter(choices.values())))
+        reading.names_of = labels_of(next(iter(choices.values())))
         return
     reading.table = None
-    reading.name_choices = {_labels(labels): list(names) for names, labels in choices.items()}
+    reading.name_choices = {labels_of(labels): list(names) for names, labels in choices.items()}
 
 
-def _labels(labels: list[str]) -> str:
+def labels_of(labels: list[str]) -> str:
     """Return labels of tables in one phrase, without the architecture where both have the same.
 
-    >>> _labels(["6.12 to 6.13", "6.6 to 6.9, not x86", "6.6 to 6.9, x86", "4.20 to 6.5, x86"])
+    >>> labels_of(["6.12 to 6.13", "6.6 to 6.9, not x86", "6.6 to 6.9, x86", "4.20 to 6.5, x86"])
     '6.12 to 6.13; 6.6 to 6.9; 4.20 to 6.5, x86'
     """
     versions = [label.partition(",")[0] for label in labels]

@@ -72,7 +72,7 @@ _BASES: tuple[tuple[Version, Version, str], ...] = (
     ),
 )
 UNCACHED_UNTIL: Version = (6, 11)
-_ARCH_2_SINCE: Version = (5, 9)
+ARCH_2_SINCE: Version = (5, 9)
 
 X86 = ("x86-64", "x86-32")
 _TAILS = (
@@ -136,7 +136,7 @@ def _allowed(tail: str, last: Version, architecture: str | None) -> bool:
         return False
     if not uncached and last <= UNCACHED_UNTIL and architecture in X86:
         return False
-    return "arch_2" not in tail or last >= _ARCH_2_SINCE
+    return "arch_2" not in tail or last >= ARCH_2_SINCE
 
 
 @lru_cache(maxsize=1)
@@ -214,6 +214,15 @@ class TypeEncoding:
         if word & self.base != self.base or word == NONE:
             return []
         return [name for bit, name in self.words if not word & bit]
+
+
+def macro_name(name: str) -> str:
+    """Return a page type as the kernel's macros call it.
+
+    >>> macro_name("large_kmalloc")
+    'LargeKmalloc'
+    """
+    return "".join(word.title() for word in name.split("_"))
 
 
 TYPE_ENCODINGS = (

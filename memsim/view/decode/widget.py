@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets
 
 from memsim.errors import MemsimError
-from memsim.view.decode.parts import KIND_LABELS, WIDTHS, Part
-from memsim.view.decode.words import Word, empty_word, read_word
+from memsim.view.decode.parts import KIND_LABELS, RELEASES, WIDTHS, Part
+from memsim.view.decode.reading import read_word
+from memsim.view.decode.words import Word, empty_word
 from memsim.view.widgets.lab import LABEL, WIDE, Board, row
 
 if TYPE_CHECKING:
@@ -33,9 +34,10 @@ def decode_page(word: SupportsIndex | str, kind: str | None = None, release: str
     word
         A number (``0x0010000000002000``, ``-257``) or names (``"reserved,zone=2"``).
     kind
-        ``"flags"`` (page->flags), ``"kpageflags"`` or ``"page_type"``; guessed from the number if None.
+        ``"flags"`` (page->flags), ``"kpageflags"``, ``"page_type"``, or ``"counts"`` (the raw word of a dump
+        that holds ``_refcount`` and the page type); guessed if None.
     release
-        ``"6.12"`` or ``"6.1"``: the kernel that wrote the word; guessed if None.
+        The kernel that wrote the word, such as ``"6.12"``; guessed if None, which the text says.
 
     Raises
     ------
@@ -87,7 +89,7 @@ class Decoder(Board):
             tabbable=True,
         )
         self.release = ipywidgets.Dropdown(
-            options=["6.12", "6.1"],
+            options=_releases(self.word),
             value=self.word.release,
             description="Kernel",
             tooltip="The kernel that reads the word; the bits stay, their names change",
@@ -176,12 +178,18 @@ class Decoder(Board):
         self._busy = True
         if not problem:
             self.field.value = self.word.hex
+        self.release.options = _releases(self.word)
         self.kind.value, self.release.value = self.word.kind, self.word.release
         for part in self.word.parts:
             if not part.is_rest:
                 self._set(part, self.controls[part.name])
         self._busy = False
         self.put(problem, bits_html(self.word), self.word.text())
+
+
+def _releases(word: Word) -> list[str]:
+    """Return the releases to choose from: one for each numbering, and the word's own."""
+    return list(dict.fromkeys([*RELEASES, word.release]))
 
 
 # ---- the picture -----------------------------------------------------------------------------------
