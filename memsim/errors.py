@@ -10,12 +10,7 @@ Every message says what happened, where (pfn, block or file) and which rule was 
 
 from __future__ import annotations
 
-import errno as _errno
-import os
-
-ENOTSUPP = 524
-EHWPOISON = 133
-_KERNEL_ONLY = {"ENOTSUPP": ENOTSUPP, "EHWPOISON": EHWPOISON}
+from memsim.linux.include.errno import ERRNO
 
 
 def errno_number(name: str) -> int:
@@ -26,11 +21,10 @@ def errno_number(name: str) -> int:
     >>> errno_number("EHWPOISON")
     133
     """
-    number = getattr(_errno, name, None) or _KERNEL_ONLY.get(name)
-    if not isinstance(number, int):
+    if name not in ERRNO:
         msg = f"{name!r} is not the name of an errno"
         raise MemsimError(msg)
-    return number
+    return ERRNO[name]
 
 
 class MemsimError(Exception):
@@ -49,7 +43,6 @@ class KernelError(MemsimError):
         self.name = name
         self.errno = errno_number(name)
         self.stage = stage
-        self.strerror = os.strerror(self.errno)
         super().__init__(f"-{name} from {stage}(): {message}")
 
 

@@ -15,7 +15,15 @@ import numpy as np
 from memsim.errors import BadObservation
 from memsim.linux.include.layout import pfn_to_section_nr, section_nr_to_pfn
 from memsim.linux.include.page_flags import LIVE, MANAGED, PageType
-from memsim.recordings.observation import ANY_MANAGED, UNDEFINED, Observation, describe, legend, signatures
+from memsim.recordings.observation import (
+    ANY_MANAGED,
+    FLAG_MASK,
+    UNDEFINED,
+    Observation,
+    describe,
+    legend,
+    signatures,
+)
 from memsim.recordings.schema import runs_of
 
 if TYPE_CHECKING:
@@ -138,11 +146,21 @@ def signature_sums(state: State, pfn: int, nr_pages: int) -> Counter[int]:
     for nr in range(pfn_to_section_nr(pfn), pfn_to_section_nr(pfn + nr_pages)):
         if nr in state.memmap.sections:
             flags = state.memmap.sections[nr].pages.flags
-            managed = flags & np.uint32(MANAGED) != 0
-            found = np.where(managed, ANY_MANAGED, signatures(state, section_nr_to_pfn(nr), len(flags)))
+            found = np.where(
+                is_any_managed(flags), ANY_MANAGED, signatures(state, section_nr_to_pfn(nr), len(flags))
+            )
             values, counts = np.unique(found[flags & np.uint32(LIVE) != 0], return_counts=True)
             sums.update(dict(zip(values.tolist(), counts.tolist(), strict=True)))
     return sums
+
+
+def is_any_managed(flags: npt.NDArray[np.uint32]) -> npt.NDArray[np.bool_]:
+    """Return which pages are what ``*`` stands for: the buddy's, with none of the flags that are compared.
+
+    A page that was leaked with PG_reserved on still counts as managed, and yet no ``*`` may hide it.
+    """
+    ordinary: npt.NDArray[np.bool_] = flags & np.uint32(MANAGED | FLAG_MASK) == np.uint32(MANAGED)
+    return ordinary
 
 
 def allow_stale_types(
@@ -220,7 +238,7 @@ def _compare_pages(
     encoding = state.memmap.encoding
     got = signatures(state, pfn, len(wanted))
     spans = state.memmap.spans(pfn, len(wanted))
-    managed = np.concatenate([part.pages.flags[at] & np.uint32(MANAGED) != 0 for part, at in spans])
+    managed = np.concatenate([is_any_managed(part.pages.flags[at]) for part, at in spans])
     like_any = wanted == ANY_MANAGED
     if stale_counts:
         like_any |= wanted >> 24 & 0xFF == encoding.code(PageType.OFFLINE)
@@ -232,10 +250,7 @@ def _compare_pages(
     result.differ += int((~agrees).sum())
     if not agrees.all():
         first = int(agrees.argmin())
-        any_managed = wanted[first] == ANY_MANAGED
-        recorded = (
-            "any page that the buddy manages" if any_managed else describe(int(wanted[first]), encoding)
-        )
+        recorded = describe(int(wanted[first]), encoding)
         result.problems.append(
             f"{int((~agrees).sum())} pages differ, first {pfn + first:#x}: "
             f"{describe(int(got[first]), encoding)}; recorded {recorded}"

@@ -34,8 +34,12 @@ _FLAGS = {
     "self_hosted": PageFlag.VMEMMAP_SELF_HOSTED,
     "hwpoison": PageFlag.HWPOISON,
 }
-_FLAG_MASK = sum(_FLAGS.values())
+FLAG_MASK = sum(_FLAGS.values())
 ANY_MANAGED, UNDEFINED = -1, -2
+_NOT_COMPARED = {
+    ANY_MANAGED: "any page that the buddy manages",
+    UNDEFINED: "a page that is not initialised",
+}
 
 
 @dataclass(frozen=True, repr=False)
@@ -196,7 +200,7 @@ def hot_added_range(document: dict[str, Any], where: str) -> tuple[int, int]:
 
 def signature(flags: int, stored_type: int, refcount: int, order: int) -> int:
     """Pack what is compared of one page."""
-    return (flags & _FLAG_MASK) << 32 | stored_type << 24 | order << 16 | refcount & 0xFFFF
+    return (flags & FLAG_MASK) << 32 | stored_type << 24 | order << 16 | refcount & 0xFFFF
 
 
 def signatures(state: State, pfn: int, nr_pages: int) -> npt.NDArray[np.int64]:
@@ -206,7 +210,7 @@ def signatures(state: State, pfn: int, nr_pages: int) -> npt.NDArray[np.int64]:
         pages = section.pages
         buddy = state.memmap.encoding.where(pages.type[at], PageType.BUDDY)
         order = np.where(buddy, pages.order[at], 0).astype(np.int64)
-        flags = (pages.flags[at] & np.uint32(_FLAG_MASK)).astype(np.int64)
+        flags = (pages.flags[at] & np.uint32(FLAG_MASK)).astype(np.int64)
         refcount = pages.refcount[at].astype(np.int64) & 0xFFFF
         parts.append(flags << 32 | pages.type[at].astype(np.int64) << 24 | order << 16 | refcount)
     return np.concatenate(parts)
@@ -228,7 +232,13 @@ def legend(states: dict[str, dict[str, Any]], encoding: PageTypeEncoding) -> dic
 
 
 def describe(value: int, encoding: PageTypeEncoding) -> str:
-    """Return a signature in words."""
+    """Return a signature in words.
+
+    >>> describe(ANY_MANAGED, release_named("6.12").encoding)
+    'any page that the buddy manages'
+    """
+    if value in _NOT_COMPARED:
+        return _NOT_COMPARED[value]
     types = "+".join(sorted(t.value for t in encoding.types(value >> 24 & 0xFF))) or "none"
     names = [name for name, flag in _FLAGS.items() if value >> 32 & flag]
     order = f" order {value >> 16 & 0xFF}" if "buddy" in types else ""

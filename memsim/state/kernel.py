@@ -89,7 +89,9 @@ class Kernel:
         self.memory_blocks: dict[int, Any] = {}
         self.iomem = Resources()
         self.vmemmap: dict[int, int] = {}
-        """Section number -> pfn of the block that holds its struct pages, when taken from the buddy."""
+        """Section number -> pfn of the 2 MiB that hold its struct pages, when taken from the buddy."""
+        self.vmemmap_base_pages: dict[int, list[int]] = {}
+        """Section number -> a page table and the single pages that hold its struct pages."""
         self.owners: dict[int, list[int]] = {}
         """Movable page -> its owner's list of pages, in which migration writes the new pfn."""
         self.default_online_type = "offline"

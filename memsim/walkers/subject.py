@@ -145,7 +145,8 @@ class Subject:
     def backs_memmap(self) -> bool:
         """The page holds, or may hold, struct pages of memory other than its own block."""
         blocks = ((start, VMEMMAP_PAGES_PER_SECTION) for start in self.kernel.vmemmap.values())
-        return self.bootmem or covers(blocks, self.pfn)
+        single = any(self.pfn in pages for pages in self.kernel.vmemmap_base_pages.values())
+        return self.bootmem or single or covers(blocks, self.pfn)
 
     def has(self, flag: PageFlag) -> bool:
         """Return whether the struct page has a PG_ flag."""

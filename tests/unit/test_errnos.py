@@ -67,7 +67,7 @@ def poisoned():
 
 
 def tiny_machine():
-    return Machine(ram=[(0, 512)])
+    return Machine(ram=[(0, 1000)])
 
 
 def isolated_twice():
@@ -156,8 +156,8 @@ ROWS = {
     "no memory for the memmap": (
         lambda: tiny_machine().add_memory(START, 2 * PAGES),
         "ENOMEM",
-        "alloc_pages",
-        "order 9",
+        "sparse_add_section",
+        "section 33",
     ),
     "sections that are populated, by device memory": (
         lambda: device().add_memory(START, PAGES),
@@ -323,7 +323,7 @@ ROWS = {
         "used by the kernel",
     ),
     # the allocator
-    "no free block": (lambda: tiny_machine().allocate(513), "ENOMEM", "alloc_pages", "order 0"),
+    "no free block": (lambda: tiny_machine().allocate(1001), "ENOMEM", "alloc_pages", "order 0"),
     "a range that holds a kernel page": (
         lambda: alloc_contig_range(unmovable(online()).kernel, START, 512),
         "EBUSY",

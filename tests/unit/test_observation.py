@@ -163,6 +163,24 @@ def test_the_other_side_of_the_patch_does_not_pass():
     )
 
 
+def test_leaked_pages_in_sums_are_told_by_their_flags_and_what_is_managed_by_its_name():
+    # Born reserved, and nobody takes the flag off (PAGE_ALLOC alone): checked, refused, and still counted.
+    kernel = {"series": "partial", "only": ["PAGE_ALLOC"], "debug_vm": True}
+    probe = {"step": 1, "at": "done", "sums": {"R/0": N}}
+    document = small(probe, **kernel) | {"range": {"start_pfn": P, "nr_pages": N}}
+    document["states"]["R/0"] = {"type": "none", "refcount": 0, "flags": ["reserved"]}
+    assert problems(document) == []
+    probe["sums"] = {"*": N}
+    assert problems(document) == [
+        "sum of * is 0, recorded 32768",
+        "sum of R/0 is 32768, recorded 0",
+    ]
+    del document["states"]["*"]
+    document["states"]["x"] = {"type": "none", "refcount": 7, "flags": []}
+    document["kernel"]["series"], probe["sums"] = "after", {"x": N}
+    assert "sum of any page that the buddy manages is 32768, recorded 0" in problems(document)
+
+
 def test_the_simulated_machine_dying_is_told_at_every_probe_that_it_does_not_reach():
     # 6.1 with debug_vm dies when pages that are not Offline lose that type.
     early = {"step": 0, "at": "done"}

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import errno
-
-from memsim.errors import EHWPOISON, errno_number
+from memsim.errors import errno_number
+from memsim.linux.include.errno import NAMES
 
 NOTIFY_DONE = 0
 NOTIFY_OK = 1
@@ -33,4 +32,4 @@ def notifier_to_errno(value: int) -> int:
 
 def errno_name(number: int) -> str:
     """Return the name of an errno number."""
-    return "EHWPOISON" if number == EHWPOISON else errno.errorcode[number]
+    return NAMES[number]

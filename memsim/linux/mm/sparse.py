@@ -1,8 +1,7 @@
 """The memmap of one section: ``mm/sparse.c``.
 
 Left out: sub-sections of hotplugged memory, the mem_map of kernels without ``CONFIG_SPARSEMEM_VMEMMAP``, and
-a memmap of single pages where no 2 MiB block is free (the kernel falls back to that; the model fails with
-ENOMEM).
+the upper levels of the page tables that map a memmap.
 """
 
 from __future__ import annotations
@@ -55,7 +54,7 @@ def sparse_add_section(kernel: Kernel, nr: int, *, altmap: bool) -> None:
         raise KernelError("EEXIST", "sparse_add_section", f"section {nr} is populated already")
     if not altmap:
         try:
-            kernel.vmemmap[nr] = populate_section_memmap(kernel)
+            populate_section_memmap(kernel, nr)
         except KernelError as error:
             message = f"no memory for the memmap of section {nr}"
             raise KernelError("ENOMEM", "sparse_add_section", message) from error
@@ -65,15 +64,40 @@ def sparse_add_section(kernel: Kernel, nr: int, *, altmap: bool) -> None:
 def sparse_remove_section(kernel: Kernel, nr: int) -> None:
     """Take one section away, and its memmap back to the buddy if it came from there."""
     kernel.memmap.remove_section(nr)
+    depopulate_section_memmap(kernel, nr)
+
+
+def populate_section_memmap(kernel: Kernel, nr: int) -> None:
+    """Take 2 MiB from the buddy for the memmap of a section, in one piece if there is one."""
+    try:
+        kernel.vmemmap[nr] = alloc_pages(kernel, VMEMMAP_ORDER, MigrateType.UNMOVABLE)
+    except KernelError:
+        vmemmap_populate_basepages(kernel, nr)
+
+
+def vmemmap_populate_basepages(kernel: Kernel, nr: int) -> None:
+    """Take single pages for the memmap of a section, behind a page table that maps them.
+
+    ``vmemmap_populate_hugepages()`` (x86-64) turns to this when ``vmemmap_alloc_block_buf()`` has no 2 MiB.
+    """
+    pfns: list[int] = []
+    try:
+        while len(pfns) < 1 + VMEMMAP_PAGES_PER_SECTION:
+            pfns.append(alloc_pages(kernel, 0, MigrateType.UNMOVABLE))
+    except KernelError:
+        free_base_pages(kernel, pfns)
+        raise
+    kernel.vmemmap_base_pages[nr] = pfns
+
+
+def depopulate_section_memmap(kernel: Kernel, nr: int) -> None:
+    """Give the memory of a section's memmap back to the buddy, if it came from there."""
     if nr in kernel.vmemmap:
-        depopulate_section_memmap(kernel, kernel.vmemmap.pop(nr))
+        __free_pages(kernel, kernel.vmemmap.pop(nr), VMEMMAP_ORDER)
+    free_base_pages(kernel, kernel.vmemmap_base_pages.pop(nr, []))
 
 
-def populate_section_memmap(kernel: Kernel) -> int:
-    """Take 2 MiB from the buddy for the memmap of a section; return the first pfn."""
-    return alloc_pages(kernel, VMEMMAP_ORDER, MigrateType.UNMOVABLE)
-
-
-def depopulate_section_memmap(kernel: Kernel, pfn: int) -> None:
-    """Give the memory of a memmap back to the buddy."""
-    __free_pages(kernel, pfn, VMEMMAP_ORDER)
+def free_base_pages(kernel: Kernel, pfns: list[int]) -> None:
+    """Give single pages of a memmap back: what is mapped first, then the page table."""
+    for pfn in [*pfns[1:], *pfns[:1]]:
+        __free_pages(kernel, pfn)

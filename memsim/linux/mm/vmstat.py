@@ -122,5 +122,5 @@ def pagetypeinfo_showblockcount_print(kernel: Kernel, zone: Zone) -> list[int]:
         mine = (pfns >= zone.zone_start_pfn) & (pfns < zone.zone_end_pfn) & online_pages_of(kernel, nr)[at]
         mine &= section.pages.flags[at] >> ZONE_SHIFT == zone.type
         types = np.frombuffer(section.pageblocks, np.uint8)[at[mine] >> pageblock_order]
-        counts += np.bincount(types, minlength=MIGRATE_TYPES)
+        counts += np.bincount(types.astype(np.intp), minlength=MIGRATE_TYPES)
     return [int(count) for count in counts]

@@ -222,7 +222,7 @@ def _tile_html(block: Pageblock, wide: int, *, reproducible: bool) -> str:
 
 
 def _heads_phrase(heads: Heads) -> str:
-    orders = np.bincount(heads[heads >= 0]) if (heads >= 0).any() else np.zeros(0, int)
+    orders = np.bincount(heads[heads >= 0].astype(np.intp)) if (heads >= 0).any() else np.zeros(0, int)
     found = [f"{orders[order]} of order {order}" for order in np.flatnonzero(orders)[::-1]]
     return f"free {plural(2, 'block')} that start here: {', '.join(found) or 'none'}"
 

@@ -139,6 +139,7 @@ def _xen_words(machine: Machine, block: int) -> list[str]:
     ballooned = np.array(device_of(machine).ballooned_pages, np.int64)
     first = _firsts(machine, block)
     inside = (ballooned >= first.start) & (ballooned < first.stop)
-    counts = np.bincount((ballooned[inside] - first.start) // pageblock_nr_pages, minlength=len(first))
+    places = (ballooned[inside] - first.start) // pageblock_nr_pages
+    counts = np.bincount(places.astype(np.intp), minlength=len(first))
     names = {0: "none ballooned", pageblock_nr_pages: BALLOON}
     return [names.get(int(count), f"{count} {BALLOON}") for count in counts]

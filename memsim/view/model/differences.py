@@ -34,7 +34,7 @@ def differences(sides: tuple[Side, ...], numbers: Numbers) -> dict[tuple[str, ..
 
 def _pages(one: Side, other: Side) -> Iterator[tuple[tuple[str, ...], str]]:
     pairs = one.page_map.classes.astype(np.intp) * len(CLASSES) + other.page_map.classes
-    counts = np.bincount(pairs, minlength=len(CLASSES) ** 2)
+    counts = np.bincount(pairs.astype(np.intp, copy=False), minlength=len(CLASSES) ** 2)
     for pair in np.flatnonzero(counts).tolist():
         first, second = (PageClass(kind) for kind in divmod(pair, len(CLASSES)))
         if first != second:

@@ -173,7 +173,9 @@ def inside_free_blocks(heads: npt.NDArray[np.int8]) -> Mask:
     starts = np.flatnonzero(heads >= 0)
     sizes = 1 << np.minimum(heads[starts], MAX_PAGE_ORDER).astype(np.int64)
     ends = np.minimum(starts + sizes, len(heads))
-    edges = np.bincount(starts, minlength=len(heads) + 1) - np.bincount(ends, minlength=len(heads) + 1)
+    edges = np.zeros(len(heads) + 1, np.int64)
+    edges[starts] += 1
+    np.subtract.at(edges, ends, 1)
     inside: Mask = np.cumsum(edges[:-1]) > 0
     return inside
 
@@ -194,7 +196,7 @@ def choose(flags: npt.NDArray[Any], *, offline: Mask, free: Mask) -> Classes:
 
 def class_counts(classes: Classes) -> dict[PageClass, int]:
     """Return how many pages each class has, in the order of the classes; those without are not in."""
-    counts = np.bincount(classes.ravel(), minlength=len(CLASSES)).tolist()
+    counts = np.bincount(classes.ravel().astype(np.intp), minlength=len(CLASSES)).tolist()
     return {kind: counts[kind] for kind in CLASSES if counts[kind]}
 
 

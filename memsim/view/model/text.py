@@ -108,7 +108,7 @@ def uniform_refcount(values: npt.NDArray[np.int16]) -> str:
 
 
 def _free_blocks_part(heads: npt.NDArray[np.int8]) -> list[str]:
-    orders = np.bincount(heads[heads >= 0])
+    orders = np.bincount(heads[heads >= 0].astype(np.intp))
     if not orders.any():
         return []
     found = [f"{orders[order]} of order {order}" for order in np.flatnonzero(orders)[::-1]]
@@ -116,7 +116,7 @@ def _free_blocks_part(heads: npt.NDArray[np.int8]) -> list[str]:
 
 
 def _pageblocks_part(pageblocks: Iterable[bytearray]) -> str:
-    counts = np.bincount(np.frombuffer(b"".join(pageblocks), np.uint8))
+    counts = np.bincount(np.frombuffer(b"".join(pageblocks), np.uint8).astype(np.intp))
     found = [f"{counts[kind]} {migratetype_name(int(kind))}" for kind in np.flatnonzero(counts)]
     return f"Pageblocks: {', '.join(found)}"
 
