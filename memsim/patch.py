@@ -20,9 +20,9 @@ S = TypeVar("S")
 
 
 class Hunk(Enum):
-    """The parts of the June 2024 series, by the file or the thought they belong to."""
+    """The parts of the June 2024 series, named after the file that each changes, or after its subject."""
 
-    MEMINIT_CONTEXT = "1/3: __free_pages_core() is told its context and counts totalram first"
+    MEMINIT_CONTEXT = "1/3: __free_pages_core() takes a context and counts hotplugged pages in MemTotal"
     MM_INIT = "2/3: memmap_init_range() gives hotplugged pages the type Offline, not PG_reserved"
     PAGE_ALLOC = "2/3: __free_pages_core() clears Offline from hotplugged pages, not PG_reserved"
     MEMORY_HOTPLUG = "2/3: mhp_init_memmap_on_memory() clears Offline from self-hosted vmemmap"
