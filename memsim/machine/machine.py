@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import functools
 from contextlib import contextmanager
+from copy import deepcopy
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, cast
 
@@ -186,6 +187,27 @@ class Machine:
         blocks = ", ".join(f"{id_ranges(ids)} {state}" for state, ids in states.items())
         mebibytes = sum(block.nr_pages for block in self.blocks.values()) >> (20 - PAGE_SHIFT)
         return f"Machine({self.kernel.describe()}, {mebibytes} MiB, blocks {blocks})"
+
+    def copy(self) -> Machine:
+        """Return an independent machine in the same state, to break while this one is kept.
+
+        It has no tape. Listeners that are plain functions hear of both machines.
+        """
+        return deepcopy(self)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Machine:
+        """Copy for :mod:`copy`: see :meth:`copy`."""
+        twin = Machine.__new__(Machine)
+        memo[id(self)] = twin
+        vars(twin).update({name: deepcopy(value, memo) for name, value in self._without_tape().items()})
+        return twin
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle a copy, which nothing watches."""
+        return object.__new__, (Machine,), vars(self.copy())
+
+    def _without_tape(self) -> dict[str, Any]:
+        return vars(self) | {"tape": None}
 
     @property
     def blocks(self) -> dict[int, MemoryBlock]:

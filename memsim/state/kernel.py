@@ -8,6 +8,7 @@ functions take the kernel as their first argument.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
+from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
 from memsim.errors import MemsimError
@@ -47,12 +48,21 @@ class Resources(dict[int, tuple[int, str]]):
         self.mergeable.discard(start)
         del self._starts[bisect_left(self._starts, start)]
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle and copy by adding the resources again."""
+        return Resources, (), {"mergeable": self.mergeable}, None, iter(self.items())
+
     def overlapping(self, pfn: int, nr_pages: int) -> list[tuple[int, int, str]]:
         """Return (start, pages, name) of the resources that share a page with a range, ascending."""
         first = max(0, bisect_right(self._starts, pfn) - 1)
         last = bisect_left(self._starts, pfn + nr_pages)
         found = [(start, *self[start]) for start in self._starts[first:last]]
         return [each for each in found if each[0] + each[1] > pfn]
+
+
+def no_signal() -> bool:
+    """Return False: no signal is pending for the task that works."""
+    return False
 
 
 class Kernel:
@@ -102,7 +112,18 @@ class Kernel:
         self.num_poisoned_pages = 0
         self.warned: set[str] = set()
         self.bad_pages = 0
-        self.signal_pending: Callable[[], bool] = lambda: False
+        self.signal_pending: Callable[[], bool] = no_signal
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Kernel:
+        """Copy for :mod:`copy`: nothing watches the copy. Listeners that are plain functions are shared."""
+        twin = Kernel.__new__(Kernel)
+        memo[id(self)] = twin
+        memo[id(self.trace)] = None
+        twin.state = deepcopy(self.state, memo)
+        vars(twin).update({name: deepcopy(value, memo) for name, value in vars(self).items()})
+        twin.memmap.debug_vm = self.debug_vm
+        twin.put_trace(None)
+        return twin
 
     @property
     def per_cpu_lists(self) -> bool:

@@ -8,7 +8,7 @@ points to. Left out: sub-section maps, ``mapping``, ``index``, ``lru`` and memcg
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -78,6 +78,12 @@ class Pages:
         self.type_at, self.order_at = bytearray(types), bytearray(order)
         self.type = np.frombuffer(self.type_at, np.uint8)
         self.order = np.frombuffer(self.order_at, np.uint8)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the arrays; of pages that are all alike only the pattern."""
+        if self.pattern is not None:
+            return pages_of, (self.pattern,)
+        return Pages, (self.flags, self.type, self.order, self.refcount)
 
     def copy(self) -> Pages:
         """Return a private copy of the arrays."""

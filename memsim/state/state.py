@@ -50,6 +50,14 @@ class State:
         """Return an independent copy that nothing watches."""
         return self.copy_with(self.memmap.copy(), [zone.copy() for zone in self.zones])
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> State:
+        """Copy for :mod:`copy`, and register the copies of memmap and zones for what refers to them."""
+        twin = self.copy()
+        memo[id(self)] = twin
+        memo[id(self.memmap)] = twin.memmap
+        memo.update((id(zone), other) for zone, other in zip(self.zones, twin.zones, strict=True))
+        return twin
+
     def copy_with(self, memmap: Memmap, zones: list[Zone]) -> State:
         """Return a copy of everything else beside this memmap and these zones."""
         twin = State(memmap, zones)

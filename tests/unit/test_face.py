@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import pickle
 import re
 
 import pytest
@@ -163,6 +165,86 @@ def test_verify__takes_names_and_paths(tmp_path):
     assert repr(verified).endswith(f"0 differ, {verified.probes} probes, 1 recordings)")
     with pytest.raises(memsim.BadObservation, match="cannot be read"):
         memsim.verify(tmp_path / "none.json")
+
+
+DEVICES = [
+    {
+        "kind": "virtio-mem",
+        "name": "vm0",
+        "start_pfn": 0x100000,
+        "region_pages": 65536,
+        "device_block_pages": 512,
+    },
+    {"kind": "hv-balloon", "name": "hv0"},
+    {"kind": "xen-balloon", "name": "xen0", "hotplug_start_pfn": 0x200000},
+]
+
+
+def state_of(machine):
+    """Return what a machine shows of itself, page by page."""
+    sections = machine.kernel.memmap.sections
+    arrays = {
+        (nr, name): bytes(getattr(section.pages, name)) + bytes(section.pageblocks)
+        for nr, section in sections.items()
+        for name in ("flags", "type", "order", "refcount")
+    }
+    return arrays, repr(machine), [repr(zone) for zone in machine.zones.values()], list(machine.log)
+
+
+def pickled(machine):
+    """Return a machine that was written and read back."""
+    return pickle.loads(pickle.dumps(machine))  # noqa: S301 (our own)
+
+
+def use(machine):
+    """Online, use and offline memory, and return what every step ended with."""
+    ended = []
+    for step in (
+        lambda: machine.online(32, "online_movable"),
+        lambda: machine.allocate(40, block=32),
+        lambda: machine.free(machine.users.allocated[0]) if machine.users.allocated else None,
+        lambda: machine.offline(32),
+        machine.check,
+    ):
+        try:
+            ended.append(repr(step()))
+        except KernelError as error:
+            ended.append(str(error))
+    return ended
+
+
+@pytest.mark.parametrize("make", [Machine.copy, copy.deepcopy, pickled])
+@pytest.mark.parametrize("device", [None, *DEVICES])
+@pytest.mark.parametrize("release", ["6.1", "6.12"])
+@pytest.mark.parametrize("watched", [False, True])
+def test_copy__lives_on_as_the_original_would(make, device, release, watched):
+    machine = Machine(
+        release=release, devices=[device] if device else [], debug_vm=True, per_cpu_lists=True, record=watched
+    )
+    if device is None:
+        machine.add_memory(0x100000, 32768)
+    elif device["kind"] == "virtio-mem":
+        machine.devices["vm0"].request(49152)
+    machine.users.allocated.append(machine.allocate(10))
+    before = state_of(machine)
+    twin = make(machine)
+    assert twin.tape is None
+    assert state_of(twin) == before
+    done = use(twin)
+    assert state_of(machine) == before
+    assert use(machine) == done
+    assert state_of(machine) == state_of(twin)
+
+
+def test_copy__pages_of_the_copy_migrate_in_its_own_lists():
+    machine = with_dimm()
+    machine.online(32, "online_movable")
+    machine.users.allocated.append(machine.allocate(5, block=32))
+    twin = machine.copy()
+    twin.offline(32)
+    assert all(pfn < 0x100000 for pfn in twin.users.allocated[0])
+    assert all(pfn >= 0x100000 for pfn in machine.users.allocated[0])
+    assert twin.check() == machine.check() == []
 
 
 def test_add_memory__says_whose_memmap_does_not_fit():
