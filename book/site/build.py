@@ -16,6 +16,7 @@ from typing import Any
 
 from sphinx.cmd.build import build_main
 
+from book.site import reference
 from book.site.address import binder, repository
 from book.site.live import live_cells, make_live
 from book.site.live import script as live_script
@@ -67,7 +68,7 @@ def prepare(folder: Path) -> None:
         page = page_of(notebook, path.name, linked)
         runs_at(page, binder(path.name, repository()))
         if path.name == FIRST:
-            page["cells"].append(contents([each.name for each in notebooks]))
+            page["cells"].append(contents([each.name for each in notebooks], reference.write(folder)))
         target = folder / ("index.ipynb" if path.name == FIRST else path.name)
         target.write_text(json.dumps(page, ensure_ascii=False), encoding="utf-8")
     assert any(tapes.iterdir()), f"{BOOK} has no {PLAYER}"  # noqa: S101 (a site without players is broken)

@@ -10,7 +10,10 @@ version = release = version_of("memsim")
 language = "en"
 root_doc = "index"
 
-extensions = ["myst_nb"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+autodoc_typehints = "none"  # the signature is enough, and half of the types are imported for checking only
+autodoc_preserve_defaults = True
+napoleon_google_docstring = False
 nb_execution_mode = "off"  # what a reader sees is what is stored, and was tested
 nb_merge_streams = True
 nb_code_prompt_show = "Show the code"

@@ -73,12 +73,13 @@ def links(text: str, name: str) -> str:
     return text.replace(_TO_FIRST, "](index.ipynb)")
 
 
-def contents(names: list[str]) -> dict[str, Any]:
-    """Return a cell that puts pages in the contents, chapters and appendices apart."""
+def contents(names: list[str], reference: list[str]) -> dict[str, Any]:
+    """Return a cell that puts pages in the contents: chapters, appendices and the reference."""
     trees = []
     for caption, (pattern, how) in PARTS.items():
         options = f":caption: {caption}\n:hidden:\n{how}"
         trees.append("\n".join(["```{toctree}", options, *_matching(names, pattern), "```"]))
+    trees.append("\n".join(["```{toctree}", ":caption: Reference", ":hidden:", "", *reference, "```"]))
     return {"cell_type": "markdown", "id": "contents", "metadata": {}, "source": "\n\n".join(trees)}
 
 

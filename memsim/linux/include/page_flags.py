@@ -2,7 +2,7 @@
 
 Models ``include/linux/page-flags.h`` and ``include/uapi/linux/kernel-page-flags.h``.
 
-In memory memsim keeps one u32 of flags per page: the PG_ flags as the bits of
+In memory memsim keeps one u32 of flags per page: the ``PG_`` flags as the bits of
 :class:`PageFlag` (memsim's own order), the zone in the top three bits as the kernel does, and
 *ghost* bits that no kernel has, :data:`MANAGED` and :data:`PRESENT`: they say in which zone counters
 the page is included, so that a counter can be checked page by page. A third, :data:`LIVE`, says that the
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class PageFlag(IntFlag):
-    """The PG_ flags that memsim models, by their name without ``PG_``."""
+    """The ``PG_`` flags that memsim models, by their name without ``PG_``."""
 
     LOCKED = 1 << 0
     WRITEBACK = 1 << 1

@@ -1,6 +1,6 @@
 """The memory notifier chain: ``register_memory_notifier()`` and ``memory_notify()``.
 
-A listener is a function of (action, start_pfn, nr_pages) that returns one of the NOTIFY_ values or
+A listener is a function of (action, start_pfn, nr_pages) that returns one of the ``NOTIFY_`` values or
 what :func:`~memsim.linux.include.notifier.notifier_from_errno` makes of an errno; None counts as NOTIFY_DONE.
 The chain stops at the first listener that says so, and nothing is rolled back: a listener can receive a
 CANCEL action without ever having seen the GOING action.

@@ -1,0 +1,142 @@
+"""The reference part of the site: the public names, the models of kernel functions, and the whole patch.
+
+Sphinx turns docstrings into pages (autodoc, napoleon); this module chooses the modules and names. Names with
+one leading underscore are private. Some models begin with two, as in the kernel; autodoc would take them for
+private, so every page lists its names.
+"""
+
+from __future__ import annotations
+
+import ast
+from html import escape
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import memsim
+from memsim.patch import Hunk
+from memsim.view.model.hunks import hunk_changes
+
+if TYPE_CHECKING:
+    from memsim.view.model.hunks import HunkInFunction
+
+FOLDER = "reference"
+PUBLIC = ("memsim.lesson", "memsim.grading", "memsim.walkers")
+"""Packages whose ``__all__`` is public, beside that of memsim itself."""
+PAGES = ("memsim", "patch", "linux", *(name.rpartition(".")[2] for name in PUBLIC))
+ROOT = Path(memsim.__file__).parent
+
+
+def write(folder: Path) -> list[str]:
+    """Write the pages below a folder, and return the names of those that stand in the contents."""
+    target = folder / FOLDER
+    target.mkdir()
+    (target / "memsim.rst").write_text(module_page("memsim", memsim.__all__), encoding="utf-8")
+    for name in PUBLIC:
+        page = module_page(name, import_module(name).__all__)
+        (target / f"{name.rpartition('.')[2]}.rst").write_text(page, encoding="utf-8")
+    models = linux_modules()
+    for name in models:
+        (target / f"{name}.rst").write_text(module_page(name, names_in(name)), encoding="utf-8")
+    (target / "linux.rst").write_text(linux_page(models), encoding="utf-8")
+    (target / "patch.md").write_text(patch_page(), encoding="utf-8")
+    return [f"{FOLDER}/{page}" for page in PAGES]
+
+
+def heading(text: str) -> str:
+    """Return a heading of a page in reStructuredText."""
+    return f"{text}\n{'=' * len(text)}\n"
+
+
+def module_page(module: str, names: list[str]) -> str:
+    """Return the page of a module: its docstring, then each name with its own."""
+    entries = [entry(module, name) for name in names]
+    return "\n".join([heading(module), f".. automodule:: {module}\n", *entries])
+
+
+def entry(module: str, name: str) -> str:
+    """Return what makes the entry of one name; of data autodoc would show the docstring of its type."""
+    what = kind(module, name)
+    directive = f"py:{what}" if what == "data" else f"auto{what}"
+    options = "   :members:\n   :undoc-members:\n" if what == "class" else ""
+    return f".. {directive}:: {module}.{name}\n{options}"
+
+
+def kind(module: str, name: str) -> str:
+    """Return what autodoc calls the kind of thing that a name stands for."""
+    value = getattr(import_module(module), name)
+    if isinstance(value, type):
+        return "exception" if issubclass(value, BaseException) else "class"
+    return "function" if callable(value) else "data"
+
+
+def linux_modules() -> list[str]:
+    """Return the modules with models, under the names that their path in the kernel gives them."""
+    paths = sorted((ROOT / "linux").rglob("*.py"))
+    names = [".".join(("memsim", *path.relative_to(ROOT).with_suffix("").parts)) for path in paths]
+    return [name for name in names if not name.endswith("__init__")]
+
+
+def names_in(module: str) -> list[str]:
+    """Return the public functions and classes that a module defines, in the order of the text."""
+    path = ROOT.parent / Path(*module.split(".")).with_suffix(".py")
+    defined = ast.parse(path.read_text(encoding="utf-8")).body
+    names = [node.name for node in defined if isinstance(node, ast.FunctionDef | ast.ClassDef)]
+    return [name for name in names if not name.startswith("_") or name.startswith("__")]
+
+
+def linux_page(models: list[str]) -> str:
+    """Return the page that lists the modules with models."""
+    intro = (
+        "A path below ``memsim/linux/`` is the kernel's path, and a model has the name of the kernel's "
+        "function. A file of the kernel that would be too long here is a package of its name."
+    )
+    tree = "\n".join([".. toctree::", "   :maxdepth: 1", "", *(f"   {name}" for name in models), ""])
+    return "\n".join([heading("Models of kernel functions"), intro, "", tree])
+
+
+# ---- the patch on one page -------------------------------------------------------------------------
+
+
+def patch_page() -> str:
+    """Return the page that shows every hunk: the model without it beside the model with it."""
+    intro = (
+        "What each hunk changes in our models, which follow the kernel's functions step by step. On the left "
+        "the hunk is missing, on the right it is applied; all other hunks are applied on both sides. "
+        "`memsim patch` prints the same."
+    )
+    parts = ["# The patch, hunk by hunk\n", f"{intro}\n"]
+    for hunk in Hunk:
+        part, _, sentence = hunk.value.partition(": ")
+        parts.append(f"## {hunk.name}\n\nPatch {part}: {_code(sentence)}.\n")
+        parts += [_change(change) for change in hunk_changes(hunk)]
+    return "\n".join(parts)
+
+
+def _code(sentence: str) -> str:
+    return " ".join(f"`{word}`" if word.endswith("()") else word for word in sentence.split())
+
+
+def _change(change: HunkInFunction) -> str:
+    listing = change.listing
+    helper = "" if listing.name == change.function else f", in its helper `{listing.name}()`"
+    place = f"`{change.function}()` in {change.kernel_file}{helper}; our model is in {listing.file}"
+    sides = [(row.without, row.applied) if row else ("...", "...") for row in change.excerpt()]
+    columns = [
+        _side(title, number, sides) for number, title in enumerate(("without the hunk", "with the hunk"))
+    ]
+    return f'{place}:\n\n<div class="memsim-hunk">{"".join(columns)}</div>\n'
+
+
+def _side(title: str, number: int, sides: list[tuple[str | None, str | None]]) -> str:
+    """Return one column: lines that only this side has are marked by a sign and a class."""
+    sign, name = ("-", "memsim-out") if number == 0 else ("+", "memsim-in")
+    lines = []
+    for pair in sides:
+        line = pair[number]
+        if line is not None:
+            changed = pair[0] != pair[1]
+            text = escape(f"{sign if changed else ' '} {line}")
+            lines.append(f'<span class="{name if changed else "memsim-same"}">{text}</span>')
+    code = "\n".join(lines).replace("\n\n", "\n\u200b\n")
+    return f'<figure><figcaption>{title}</figcaption><pre tabindex="0">{code}</pre></figure>'
