@@ -376,7 +376,7 @@ after_fallback = Question(
 
 @cache
 def marks_of(release, normal, movable):
-    """Return calculate_min_free_kbytes, and min, low and high of the two zones that it gives."""
+    """Return min_free_kbytes, and min, low and high of the two zones that it gives."""
     machine = Machine(ram=[(START, normal)], release=release)
     for number in range(movable // BLOCK):
         block = (START + normal) // BLOCK + number
@@ -436,7 +436,7 @@ watermarks = Question(
     wrong=[
         Wrong(
             "one_formula_for_all_kernels",
-            """def watermarks(release, calculate_min_free_kbytes, normal, movable):
+            """def watermarks(release, min_free_kbytes, normal, movable):
     pages_min, marks = min_free_kbytes // 4, {}
     for name, managed in (("Normal", normal), ("Movable", movable)):
         share = pages_min * managed // (normal + movable)
@@ -449,7 +449,7 @@ watermarks = Question(
         ),
         Wrong(
             "movable_was_always_apart",
-            """def watermarks(release, calculate_min_free_kbytes, normal, movable):
+            """def watermarks(release, min_free_kbytes, normal, movable):
     pages_min, marks = min_free_kbytes // 4, {}
     for name, managed in (("Normal", normal), ("Movable", movable)):
         share = pages_min * managed // normal
@@ -463,7 +463,7 @@ watermarks = Question(
         ),
         Wrong(
             "the_step_is_a_quarter_of_min",
-            """def watermarks(release, calculate_min_free_kbytes, normal, movable):
+            """def watermarks(release, min_free_kbytes, normal, movable):
     pages_min, marks = min_free_kbytes // 4, {}
     all_pages = normal + movable if release == "6.1" else normal
     for name, managed in (("Normal", normal), ("Movable", movable)):
