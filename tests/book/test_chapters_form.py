@@ -9,6 +9,7 @@ import copy
 import json
 import math
 import re
+from itertools import takewhile
 from typing import Any
 
 import pytest
@@ -16,12 +17,14 @@ import pytest
 from .reading import (
     BOOK,
     CHAPTERS,
+    Images,
     book_of,
     called,
     calls,
     cells,
     code,
     headings,
+    joined,
     markdown,
     put,
     sections,
@@ -36,6 +39,7 @@ MINUTES_PER_INTERACTION = 2
 INTERACTIONS = {"predict", "quiz", "explore", "half_patch", "buddy_lab", "driver_lab", "decode_page"}
 LEAST_CLAIMS = 11  # fourteen chapters, and at least 150 claims over the book
 RECALLED = 3
+WORDS_BEFORE_A_PICTURE = 150
 
 OPENING = ("Goals", "What you need", "Recall", "Why")
 MIDDLE = ("Predict", "Run", "Explain")
@@ -144,8 +148,27 @@ def says_where_to_read_on(notebook):
             yield f"Further reading must name {what}"
 
 
+def opens_with_a_picture(notebook):
+    """Before the first figure a reader meets a title and a few sentences."""
+    before = list(takewhile(lambda cell: not shows_a_picture(cell), notebook["cells"]))
+    if len(before) == len(notebook["cells"]):
+        yield "it has no picture, chart or diagram"
+    elif (read := words({"cells": before})) > WORDS_BEFORE_A_PICTURE:
+        yield f"{read} words stand before the first picture, at most {WORDS_BEFORE_A_PICTURE} may"
+
+
+def shows_a_picture(cell):
+    if cell["cell_type"] == "markdown":
+        return "](images/" in source(cell)
+    return any(
+        Images(joined(output.get("data", {}).get("text/html", ""))).found
+        for output in cell.get("outputs", ())
+    )
+
+
 RULES = (
     opens_and_closes_in_order,
+    opens_with_a_picture,
     predicts_then_runs_then_explains,
     tells_before_then_after,
     lists_goals_and_summary,
@@ -208,6 +231,7 @@ def test_the_welcome_page_has_its_own_form():
         WELCOME_FORM
     )
     assert list(keeps_to_its_time(notebook)) == []
+    assert list(opens_with_a_picture(notebook)) == []
     assert list(says_where_to_read_on(notebook)) == []
 
 
@@ -231,7 +255,7 @@ def folded(text, count):
 
 
 GOOD: dict[str, Any] = book_of(
-    markdown("# A chapter\nWhat it is about.\n## Goals\n- say\n- show"),
+    markdown("# A chapter\n![a map](images/map.svg)\nWhat it is about.\n## Goals\n- say\n- show"),
     markdown("## What you need\n[The first chapter](01-one-block-comes-online.ipynb).\n\nTime: 11 minutes"),
     markdown("## Recall"),
     folded(f"{QUIZ}\n{QUIZ}\n{QUIZ}", 1),
@@ -269,7 +293,25 @@ def swap(one, other):
     return break_it
 
 
+def both(one, other):
+    """Return a break that does two things."""
+
+    def break_it(notebook):
+        one(notebook)
+        other(notebook)
+
+    return break_it
+
+
 BREAKS = {
+    "no picture": (opens_with_a_picture, change(GOALS, "![a map](images/map.svg)\n", "")),
+    "a late picture": (
+        opens_with_a_picture,
+        both(
+            change(GOALS, "![a map](images/map.svg)\n", "word " * 151),
+            change(NEED, "Time: 11 minutes", "Time: 20 minutes\n\n![a map](images/map.svg)"),
+        ),
+    ),
     "goals not first": (opens_and_closes_in_order, change(GOALS, "about.", "about.\n## Words")),
     "no motivation": (opens_and_closes_in_order, change(WHY, "## Why it is so", "### Why it is so")),
     "exercises before the summary": (

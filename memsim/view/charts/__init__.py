@@ -1,0 +1,35 @@
+"""Charts and diagrams of the chapters: lines over time, bars, an address axis, signs, a chain of states.
+
+Each is data first; from that come its text twin, a picture that needs nothing (SVG), and, for lines and bars,
+a figure for plotly. What is drawn is what the text says.
+"""
+
+from memsim.view.charts.bars import Bars
+from memsim.view.charts.chain import Chain, State
+from memsim.view.charts.counters import (
+    class_ranges,
+    counters_by_step,
+    counters_over,
+    pages_that_differ,
+    points_of,
+)
+from memsim.view.charts.lines import Line, Lines
+from memsim.view.charts.ranges import Range, Ranges
+from memsim.view.charts.signs import LEVELS, Signs
+
+__all__ = [
+    "LEVELS",
+    "Bars",
+    "Chain",
+    "Line",
+    "Lines",
+    "Range",
+    "Ranges",
+    "Signs",
+    "State",
+    "class_ranges",
+    "counters_by_step",
+    "counters_over",
+    "pages_that_differ",
+    "points_of",
+]

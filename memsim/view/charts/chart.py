@@ -1,0 +1,145 @@
+"""What all charts have in common: the forms that a notebook stores, and the pieces that they are drawn of.
+
+Left out: anything that moves.
+"""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+WIDTH = 760
+"""Width of every picture, in pixels; it shrinks where there is less room."""
+PLOTLY = "application/vnd.plotly.v1+json"
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+"""Okabe and Ito's, which colour-blind readers can tell apart."""
+_CSS = Path(__file__).with_name("chart.css")
+_GREY = "#808080"
+"""Text of plotly's figures: legible on white and on JupyterLab's dark ground."""
+
+
+@dataclass(frozen=True, repr=False)
+class Chart:
+    """A chart: a title, and three forms of the same data."""
+
+    title: str
+
+    @property
+    def text(self) -> str:
+        """The text twin."""
+        return "\n".join([self.title, *(f"  {line}" for line in self.lines())])
+
+    def lines(self) -> list[str]:
+        """Return what the picture shows, line by line."""
+        raise NotImplementedError
+
+    def svg(self) -> str:
+        """Return the picture."""
+        raise NotImplementedError
+
+    def plotly(self) -> dict[str, Any] | None:
+        """Return a figure in plotly's own format, where a chart has one."""
+        return None
+
+    def __repr__(self) -> str:
+        """Return the text twin."""
+        return self.text
+
+    def html(self) -> str:
+        """Return the picture as HTML that also a notebook that is not trusted shows."""
+        source = base64.b64encode(self.svg().encode()).decode()
+        return (
+            f'<figure class="memsim-chart" style="margin: 4px 0"><img alt="{escape(self.title)}. {_HOW}" '
+            f'src="data:image/svg+xml;base64,{source}" style="display: block; max-width: 100%; height: auto">'
+            "</figure>"
+        )
+
+    def twin_html(self) -> str:
+        """Return the text twin, folded."""
+        lines = escape("\n".join(self.lines()))
+        return (
+            "<details><summary>The same in text</summary>"
+            f'<pre style="font-size: 0.9em; white-space: pre-wrap">{lines}</pre></details>'
+        )
+
+    def _ipython_display_(self) -> None:
+        """Show the picture, or plotly's figure where there is a front end for it, and the twin below."""
+        from IPython.display import display  # noqa: PLC0415 (terminals do without)
+
+        show: Any = display
+        figure = self.plotly()
+        shown = {"text/plain": self.text, "text/html": self.html()}
+        show(shown | ({PLOTLY: figure} if figure else {}), raw=True)
+        show({"text/plain": f"{self.title}: the same in text", "text/html": self.twin_html()}, raw=True)
+
+
+_HOW = "The same stands below in text."
+
+
+# ---- drawing -----------------------------------------------------------------------------------------
+
+
+def picture(height: float, title: str, parts: list[str]) -> str:
+    """Return an SVG of parts below a title."""
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height:g}" width="{WIDTH}" '
+        f'height="{height:g}"><style>{_CSS.read_text(encoding="utf-8")}</style>'
+        f'<defs>{PATTERNS}</defs><rect width="{WIDTH}" height="{height:g}" rx="10" class="paper"/>'
+        f"{words(16, 26, title, 'title')}{''.join(parts)}</svg>"
+    )
+
+
+def words(x: float, y: float, text: str, kind: str = "") -> str:
+    """Return a line of text."""
+    name = f' class="{kind}"' if kind else ""
+    return f'<text x="{x:g}" y="{y:g}"{name}>{escape(text)}</text>'
+
+
+def room_for(texts: Iterable[str]) -> float:
+    """Return about how wide the widest of some texts is, in pixels, and a margin."""
+    return 24 + max(sum(9.2 if sign.isupper() else 7.1 for sign in text) for text in texts)
+
+
+def rule(x: float, y: float, to_x: float, to_y: float, kind: str = "rule") -> str:
+    """Return a straight line."""
+    return f'<path d="M{x:g} {y:g}L{to_x:g} {to_y:g}" class="{kind}"/>'
+
+
+PATTERNS = (
+    '<pattern id="rising" width="7" height="7" patternUnits="userSpaceOnUse">'
+    '<path d="M-2 9 9-2M-2 2 2-2M5 9 9 5" stroke="#0006" stroke-width="1.3"/></pattern>'
+    '<pattern id="dots" width="6" height="6" patternUnits="userSpaceOnUse">'
+    '<circle cx="3" cy="3" r="1.1" fill="#0007"/></pattern>'
+    '<pattern id="falling" width="7" height="7" patternUnits="userSpaceOnUse">'
+    '<path d="M-2-2 9 9M5-2 9 2M-2 5 2 9" stroke="#0006" stroke-width="1.3"/></pattern>'
+)
+
+
+def number(value: float) -> str:
+    """Return a number as it is shown.
+
+    >>> number(32768), number(0.5)
+    ('32,768', '0.5')
+    """
+    return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.1f}"
+
+
+def layout(height: int, **more: Any) -> dict[str, Any]:  # noqa: ANN401 (plotly's settings)
+    """Return settings of a figure for plotly that suit light and dark pages."""
+    axis = {"gridcolor": "rgba(128,128,128,0.3)", "zerolinecolor": "rgba(128,128,128,0.6)"}
+    return {
+        "height": height,
+        "margin": {"l": 70, "r": 20, "t": 50, "b": 90},
+        "paper_bgcolor": "rgba(0,0,0,0)",
+        "plot_bgcolor": "rgba(0,0,0,0)",
+        "font": {"color": _GREY, "size": 13},
+        "legend": {"orientation": "h", "y": -0.3},
+        "xaxis": dict(axis),
+        "yaxis": dict(axis),
+    } | more

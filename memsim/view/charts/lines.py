@@ -1,0 +1,169 @@
+"""Numbers over the moments of a run, as steps: each holds until something changes it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+from memsim.view.charts.chart import COLOURS, WIDTH, Chart, layout, number, picture, rule, words
+
+_DASHES = {"solid": "", "dot": ' stroke-dasharray="2 4"', "dash": ' stroke-dasharray="9 5"'}
+_LEFT, _RIGHT, _TOP, _HIGH = 74, 16, 48, 180
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line.
+
+    Attributes
+    ----------
+    name
+        What it counts.
+    values
+        One for each point.
+    dash
+        ``solid``, ``dot`` or ``dash``: a second sign beside the colour.
+    """
+
+    name: str
+    values: tuple[float, ...]
+    dash: str = "solid"
+
+    def changes(self) -> list[int]:
+        """Return the points at which the value is another than at the point before."""
+        return [at for at, (old, new) in enumerate(pairwise(self.values), start=1) if old != new]
+
+
+@dataclass(frozen=True, repr=False)
+class Lines(Chart):
+    """Lines over points that have names.
+
+    Attributes
+    ----------
+    points
+        The names of the points.
+    lines_
+        The lines.
+    unit
+        What is counted.
+    marks
+        Points that are named on the axis.
+    """
+
+    points: tuple[str, ...]
+    series: tuple[Line, ...]
+    unit: str = "pages"
+    marks: tuple[int, ...] = ()
+
+    def lines(self) -> list[str]:
+        """Return how each line begins, where it changes, and how it ends."""
+        return [f"{line.name}: {self._told(line)}." for line in self.series]
+
+    def _told(self, line: Line) -> str:
+        changes = line.changes()
+        first, last = number(line.values[0]), number(line.values[-1])
+        if not changes:
+            return f"{first} {self.unit} all the time"
+        if len(changes) > 5:  # noqa: PLR2004 (as many as one reads)
+            where = f"{len(changes)} changes from {self.points[changes[0]]} to {self.points[changes[-1]]}"
+            most, least = number(max(line.values)), number(min(line.values))
+            return (
+                f"{first} {self.unit} at first; {where}; at most {most}, at least {least}; in the end {last}"
+            )
+        told = [f"{number(line.values[at])} from {self.points[at]} on" for at in changes]
+        return f"{first} {self.unit} at first, {', '.join(told)}"
+
+    # ---- drawing -----------------------------------------------------------------------------
+
+    def svg(self) -> str:
+        """Return the lines, their axes and a legend."""
+        most = max(max(line.values) for line in self.series) or 1
+        least = min(0, *(min(line.values) for line in self.series))
+        bottom = _TOP + _HIGH
+        parts = []
+        for share in (0, 0.25, 0.5, 0.75, 1):
+            y = bottom - _HIGH * share
+            parts += [rule(_LEFT, y, WIDTH - _RIGHT, y)]
+            parts += [words(_LEFT - 8, y + 4, number(round(least + (most - least) * share)), "soft end")]
+        parts += self._marks(bottom)
+        for order, line in enumerate(self.series):
+            path = self._path(line, (least, most), bottom)
+            colour, dash = COLOURS[order % len(COLOURS)], _DASHES[line.dash]
+            parts.append(
+                f'<path d="{path}" fill="none" stroke="{colour}" stroke-width="2.4"{dash} '
+                'stroke-linejoin="round"/>'
+            )
+        y = bottom + (70 if self.marks else 24)
+        return picture(y + 24 * -(-len(self.series) // 2), self.title, parts + self._legend(y))
+
+    def _x(self, at: float) -> float:
+        return _LEFT + (WIDTH - _LEFT - _RIGHT) * at / max(len(self.points) - 1, 1)
+
+    def _path(self, line: Line, span: tuple[float, float], bottom: float) -> str:
+        def y(value: float) -> float:
+            return round(bottom - _HIGH * (value - span[0]) / (span[1] - span[0]), 1)
+
+        steps = "".join(f"H{self._x(at):.1f}V{y(line.values[at]):g}" for at in line.changes())
+        return f"M{_LEFT} {y(line.values[0]):g}{steps}H{WIDTH - _RIGHT}"
+
+    def _marks(self, bottom: float) -> list[str]:
+        """Return the named points: a line up, and the name on one of three heights below the axis."""
+        parts = []
+        for order, at in enumerate(self.marks):
+            x, low = self._x(at), bottom + 16 + 15 * (order % 3)
+            where = "soft end" if x > WIDTH * 0.7 else "soft"
+            parts += [rule(x, _TOP, x, low - 10, "mark"), words(x, low, self.points[at], where)]
+        return parts
+
+    def _legend(self, top: float) -> list[str]:
+        parts = []
+        for order, line in enumerate(self.series):
+            x, y = _LEFT + 330 * (order % 2), top + 20 * (order // 2)
+            parts.append(
+                f'<path d="M{x} {y - 4}h34" stroke="{COLOURS[order % len(COLOURS)]}" stroke-width="2.4"'
+                f"{_DASHES[line.dash]}/>"
+            )
+            parts.append(words(x + 42, y, line.name))
+        return parts
+
+    def plotly(self) -> dict[str, Any]:
+        """Return the figure for plotly: only the points at which something changes."""
+        data = []
+        last = len(self.points) - 1
+        for order, line in enumerate(self.series):
+            at = sorted({0, *line.changes(), last})
+            data.append(
+                {
+                    "type": "scatter",
+                    "mode": "lines",
+                    "name": line.name,
+                    "x": at,
+                    "y": [line.values[point] for point in at],
+                    "text": [self.points[point] for point in at],
+                    "hovertemplate": f"%{{y:,}} {self.unit}<br>%{{text}}<extra>{line.name}</extra>",
+                    "line": {
+                        "shape": "hv",
+                        "dash": line.dash,
+                        "width": 3,
+                        "color": COLOURS[order % len(COLOURS)],
+                    },
+                }
+            )
+        settings = layout(380, title={"text": self.title, "font": {"size": 16}})
+        settings["yaxis"] |= {"title": {"text": self.unit}, "tickformat": ","}
+        settings["xaxis"] |= {"tickvals": list(self.marks), "showticklabels": False}
+        settings["annotations"] = [
+            {
+                "text": self.points[at],
+                "x": at,
+                "xanchor": "right" if at > 0.7 * last else "left",
+                "yref": "paper",
+                "y": 0,
+                "yanchor": "top",
+                "yshift": -4 - 17 * (order % 3),
+                "showarrow": False,
+            }
+            for order, at in enumerate(self.marks)
+        ]
+        return {"data": data, "layout": settings}

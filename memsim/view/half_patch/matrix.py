@@ -1,0 +1,196 @@
+"""Every hunk alone and every hunk missing, in every story: what happens, in one word.
+
+A hunk that is missing is compared with the whole patch, one that is alone with no patch. All of it takes
+minutes, so ``matrix.json`` keeps it; a test runs it again.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from enum import Enum
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from memsim.patch import AFTER, BEFORE, Hunk, Patch
+from memsim.scenario.scenario import run
+from memsim.view.charts.signs import Signs
+from memsim.view.half_patch.stories import STORIES, story_scenario
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from memsim.scenario.scenario import Run
+
+STORED = Path(__file__).with_name("matrix.json")
+KINDS = ("alone", "missing")
+
+
+class Effect(Enum):
+    """What a half patch does, the worst last: a letter, words, and how a chart shows it."""
+
+    NOTHING = "·", "nothing", "none"
+    LOGGED = "L", "logged", "told"
+    SILENT = "S", "silently wrong", "odd"
+    LOST = "M", "memory lost", "bad"
+    DEAD = "D", "dead", "dead"
+
+    @property
+    def letter(self) -> str:
+        """One letter, which a map shows."""
+        return self.value[0]
+
+    @property
+    def words(self) -> str:
+        """What happens."""
+        return self.value[1]
+
+    @property
+    def level(self) -> str:
+        """Name of the look in :data:`~memsim.view.charts.signs.LEVELS`."""
+        return self.value[2]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What happens with one hunk alone or missing, in one story.
+
+    Attributes
+    ----------
+    pfn
+        The first page that a broken rule or a new line of the log names; None if there is none.
+    """
+
+    hunk: Hunk
+    story: str
+    kind: str
+    check_pages: bool
+    effect: Effect
+    why: str
+    pfn: int | None
+
+    @property
+    def patch(self) -> Patch:
+        """The hunks of the kernel."""
+        return Patch({self.hunk}) if self.kind == "alone" else Patch.without({self.hunk})
+
+
+def cells() -> Iterator[Cell]:
+    """Run everything."""
+    for check_pages in (False, True):
+        for story in STORIES:
+            for hunk in Hunk:
+                for kind in KINDS:
+                    yield cell_of(hunk, story, kind, check_pages=check_pages)
+
+
+def cell_of(hunk: Hunk, story: str, kind: str, *, check_pages: bool) -> Cell:
+    """Run one story on a kernel with one hunk, or with all but one."""
+    patch = Patch({hunk}) if kind == "alone" else Patch.without({hunk})
+    half = _run(story, patch, check_pages=check_pages)
+    normal = _run(story, BEFORE if kind == "alone" else AFTER, check_pages=check_pages)
+    effect, why, pfn = _judge(half, normal)
+    return Cell(hunk, story, kind, check_pages, effect, why, pfn)
+
+
+@cache
+def _run(story: str, patch: Patch, *, check_pages: bool) -> Run:
+    return run(story_scenario(story), patch, check_pages=check_pages)
+
+
+def _judge(half: Run, normal: Run) -> tuple[Effect, str, int | None]:
+    """Return the worst that can be seen of a run beside one that is as it should be."""
+    if half.died is not None:
+        return Effect.DEAD, str(half.died), _first_pfn([str(half.died)])
+    log = [line for line in half.machine.log if line not in normal.machine.log]
+    broken = half.machine.check()
+    errors = [outcome.message for outcome in half.outcomes if outcome.errno and outcome.message]
+    expected = [outcome.message for outcome in normal.outcomes if outcome.errno and outcome.message]
+    pfn = _first_pfn([*map(str, broken), *errors, *log])
+    lost = _memory(normal) - _memory(half)
+    if lost > 0:
+        return Effect.LOST, f"{lost:,} pages are nobody's{_and(log)}", pfn
+    if log or errors != expected:
+        return Effect.LOGGED, next(iter([*errors, *log])), pfn
+    if broken:
+        return Effect.SILENT, str(broken[0]), pfn
+    if _managed(half) != _managed(normal):
+        return Effect.SILENT, f"managed is {_managed(half):,} and must be {_managed(normal):,}", pfn
+    return Effect.NOTHING, "everything is as it should be", pfn
+
+
+_PFN = re.compile(r"(?:pfn[: ]|page )(?:0x)?([0-9a-f]{4,})")
+
+
+def _first_pfn(told: list[str]) -> int | None:
+    """Return the first page that a message names."""
+    found = next(filter(None, map(_PFN.search, told)), None)
+    return None if found is None else int(found[1], 16)
+
+
+def _and(log: list[str]) -> str:
+    return f", and the log says: {log[0]}" if log else ", and nobody says so"
+
+
+def _memory(result: Run) -> int:
+    """Return how many pages of the zones of hotplugged memory are free."""
+    zones = result.machine.kernel.state.zones
+    return sum(zone.nr_free_pages for zone in zones if zone.name in {"Normal", "Movable"})
+
+
+def _managed(result: Run) -> int:
+    zones = result.machine.kernel.state.zones
+    return sum(zone.managed_pages for zone in zones if zone.name in {"Normal", "Movable"})
+
+
+# ---- stored ----------------------------------------------------------------------------------------
+
+
+def stored_cells() -> list[Cell]:
+    """Return what is stored; nothing is run."""
+    document = json.loads(STORED.read_text(encoding="utf-8"))
+    return [Cell(**one | {"hunk": Hunk[one["hunk"]], "effect": Effect[one["effect"]]}) for one in document]
+
+
+def document_of(found: list[Cell]) -> str:
+    """Return cells as they are stored."""
+    rows = [json.dumps(row_of(cell), ensure_ascii=False) for cell in found]
+    return "[\n" + ",\n".join(rows) + "\n]\n"
+
+
+def row_of(cell: Cell) -> dict[str, Any]:
+    """Return a cell as JSON."""
+    return {
+        "hunk": cell.hunk.name,
+        "story": cell.story,
+        "kind": cell.kind,
+        "check_pages": cell.check_pages,
+        "effect": cell.effect.name,
+        "why": cell.why,
+        "pfn": cell.pfn,
+    }
+
+
+def matrix_chart(*, check_pages: bool = True) -> Signs:
+    """Return the stored matrix as a chart: a row for each hunk."""
+    found = {(c.hunk, c.story, c.kind): c for c in stored_cells() if c.check_pages is check_pages}
+    columns = [(story, kind) for kind in KINDS for story in STORIES]
+    key = ", ".join(f"{effect.letter} {effect.words}" for effect in Effect)
+    return Signs(
+        f"Half a patch: {key}",
+        tuple(_SHORT.get(story, story) for story, _ in columns),
+        {
+            hunk.name: tuple((found[hunk, *c].effect.letter, found[hunk, *c].effect.level) for c in columns)
+            for hunk in Hunk
+        },
+        groups=("only this hunk", "all hunks but this"),
+    )
+
+
+_SHORT = {"self-hosted": "self", "virtio-mem": "virtio"}
+
+
+if __name__ == "__main__":
+    STORED.write_text(document_of(list(cells())), encoding="utf-8", newline="\n")

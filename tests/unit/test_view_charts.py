@@ -1,0 +1,165 @@
+"""Charts: the text twin, the picture and plotly's figure say the same, and are the same every time."""
+
+from __future__ import annotations
+
+import re
+from xml.etree import ElementTree as ET
+
+import plotly.graph_objects as go
+import pytest
+from IPython.core.interactiveshell import InteractiveShell
+from IPython.utils.capture import capture_output
+
+from memsim import AFTER, BEFORE, Machine, Scenario, compare
+from memsim.view.charts import (
+    LEVELS,
+    Bars,
+    Chain,
+    Line,
+    Lines,
+    Range,
+    Ranges,
+    Signs,
+    State,
+    class_ranges,
+    counters_by_step,
+    counters_over,
+    pages_that_differ,
+    points_of,
+)
+from memsim.view.charts.chart import PLOTLY
+from tests.book.reading import BOOK
+
+LINES = Lines(
+    "Two <counters>",
+    ("boot", "one", "two", "three"),
+    (Line("managed", (0, 0, 1024, 1024)), Line("free", (5, 5, 5, 5), "dot")),
+    marks=(2,),
+)
+CHARTS = [
+    LINES,
+    Bars("Bars", ("a & b", "c"), {"before": (1, 2000), "after": (0, 3)}, unit="blocks"),
+    Ranges("Axis", {"zone": (Range(0, 4096, "DMA"),)}, ticks=(0, 0x1000, 0x9000), cut=(0x1000, 0x8000)),
+    Signs("Signs", ("x", "y"), {"row": (("good", "good"), ("-", "none"))}, groups=("g", "h")),
+    Chain("Chain", (State("born", ("R/1",)), State("free", ("n/0", "B10"), by="free()"))),
+]
+
+
+@pytest.mark.parametrize("chart", CHARTS, ids=lambda chart: chart.title)
+def test_every_chart_has_three_forms_that_need_nothing(chart):
+    svg = chart.svg()
+    ET.fromstring(svg)  # noqa: S314 (our own picture)
+    assert svg == chart.svg()
+    assert not re.search(r"https?:(?!//www\.w3\.org/2000/svg\")|<script", svg)
+    assert chart.text.splitlines()[0] == chart.title
+    assert len(chart.text.split()) >= 6
+    assert "<img alt=" in chart.html()
+    assert "prefers-color-scheme: dark" in svg
+
+
+@pytest.mark.parametrize("chart", CHARTS[:2], ids=lambda chart: chart.title)
+def test_plotly_accepts_its_figure(chart):
+    """Unknown properties are refused; what it would write is what we write."""
+    figure = chart.plotly()
+    assert go.Figure(figure).to_plotly_json()["data"] == figure["data"]
+
+
+def test_a_line_is_told_by_its_changes():
+    assert LINES.lines() == [
+        "managed: 0 pages at first, 1,024 from two on.",
+        "free: 5 pages all the time.",
+    ]
+    many = Lines("Many", tuple(map(str, range(9))), (Line("n", tuple(range(9))),))
+    assert many.lines() == [
+        "n: 0 pages at first; 8 changes from 1 to 8; at most 8, at least 0; in the end 8."
+    ]
+
+
+def test_plotly_gets_only_the_points_at_which_something_changes():
+    managed, free = LINES.plotly()["data"]
+    assert (managed["x"], managed["y"]) == ([0, 2, 3], [0, 1024, 1024])
+    assert (free["x"], free["y"]) == ([0, 3], [5, 5])
+
+
+def test_each_line_is_told_apart_by_more_than_its_colour():
+    assert 'stroke-dasharray="2 4"' in LINES.svg()
+    assert {level for level, (colour, _) in LEVELS.items() if not colour} == {"none"}
+
+
+def test_a_range_is_drawn_where_its_pfns_are():
+    """The axis from 0 to 0x9000 has 0x2000 pages without the hole, which gets a twelfth of it."""
+    (x,) = re.findall(r'<rect x="([\d.]+)" y="46"', CHARTS[2].svg())
+    axis = Ranges("Axis", {"a": (Range(0, 8, "x"), Range(8, 16, "y"))}, ticks=(0, 16))
+    starts = [
+        float(at)
+        for at in re.findall(r'<rect x="([\d.]+)" y="46" width="[\d.]+" height="22" rx="2" fill', axis.svg())
+    ]
+    end = 740.0
+    assert starts[1] - starts[0] == pytest.approx((end - starts[0]) / 2, abs=0.1)
+    assert float(x) == pytest.approx(starts[0], abs=40)
+
+
+def test_a_notebook_stores_picture_figure_and_twin():
+    InteractiveShell.instance()
+    with capture_output() as shown:
+        LINES._ipython_display_()
+    chart, twin = shown.outputs
+    assert chart.data["text/plain"] == LINES.text
+    assert chart.data["text/html"] == LINES.html()
+    assert chart.data[PLOTLY] == LINES.plotly()
+    assert "1,024 from two on" in twin.data["text/html"]
+    assert "<summary>The same in text</summary>" in twin.data["text/html"]
+
+
+# ---- taken from the simulator --------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def both():
+    return compare(Scenario.load(BOOK / "scenarios" / "one-block.json"))
+
+
+def test_counters_are_read_at_every_moment_and_told_apart_where_kernels_differ(both):
+    moments = [moment for moment in both.moments if moment.step == 1]
+    present, total_before, total_after = counters_over(
+        both,
+        moments,
+        {
+            "present": lambda state: state.zones[3].present_pages,
+            "MemTotal": lambda state: state.totalram_pages - 131072,
+        },
+    )
+    assert (total_before.dash, total_after.dash, present.name) == ("dot", "solid", "present")
+    # After the series __free_pages_core() counts MemTotal itself; before it the caller did, when it returned.
+    at = next(i for i, moment in enumerate(moments) if moment.point == "return:__free_pages_core#3")
+    assert (total_before.values[at], total_after.values[at], present.values[at]) == (2048, 3072, 0)
+    assert points_of(moments)[at] == "__free_pages_core() #3"
+
+
+def test_pages_differ_from_the_birth_of_the_block_to_its_last_chunk(both):
+    line = pages_that_differ(both, both.moments, 0x100000, 32768)
+    assert (line.values[0], max(line.values), line.values[-1]) == (0, 32768, 0)
+
+
+def test_counters_by_step_are_those_at_the_ends_of_steps():
+    scenario = Scenario.load(BOOK / "scenarios" / "one-block.json")
+    names, (line,) = counters_by_step(scenario, {"managed": lambda state: state.zones[3].managed_pages})
+    assert line.values == (0, 0, 32768)
+    assert names[0] == "boot"
+    assert "online block 32" in names[2]
+
+
+@pytest.mark.parametrize(
+    ("patch", "label"), [(BEFORE, "reserved"), (AFTER, "Offline")], ids=["before", "after"]
+)
+def test_runs_of_a_class_become_ranges(patch, label):
+    machine = Machine(patch=patch)
+    machine.add_memory(0x100000, 32768)
+    tape = machine.record()
+    tape.action("online")
+    machine.online(32, "online_movable")
+    ranges = class_ranges(tape.at(tape.find(0, "enter:generic_online_page#3")), 0x100000, 32768)
+    assert [(each.start - 0x100000, each.end - 0x100000, each.label) for each in ranges] == [
+        (0, 2048, "free"),
+        (2048, 32768, label),
+    ]
