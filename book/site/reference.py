@@ -138,5 +138,4 @@ def _side(title: str, number: int, sides: list[tuple[str | None, str | None]]) -
             changed = pair[0] != pair[1]
             text = escape(f"{sign if changed else ' '} {line}")
             lines.append(f'<span class="{name if changed else "memsim-same"}">{text}</span>')
-    code = "\n".join(lines).replace("\n\n", "\n\u200b\n")
-    return f'<figure><figcaption>{title}</figcaption><pre tabindex="0">{code}</pre></figure>'
+    return f'<figure><figcaption>{title}</figcaption><pre tabindex="0">{"".join(lines)}</pre></figure>'
