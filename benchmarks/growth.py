@@ -10,7 +10,7 @@ from benchmarks.processes import measure
 from benchmarks.timing import timed
 from benchmarks.workloads import mixed
 from memsim import Machine
-from memsim.fast.page_alloc_bulk import alloc_pages_bulk
+from memsim.fast.page_alloc_bulk import take_single_pages
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -53,7 +53,7 @@ def mixed_seconds(count: int) -> float:
 def bulk_seconds(count: int) -> float:
     """Return the seconds of allocating so many single pages at once, on a machine that has them."""
     kernel = Machine([(1 << 20, max(GIB, -(-count // GIB) * GIB))]).kernel
-    return timed(lambda: alloc_pages_bulk(kernel, count, MOVABLE))
+    return timed(lambda: take_single_pages(kernel, count, MOVABLE))
 
 
 def draw(curves: dict[str, list[list[float]]], folder: Path) -> None:

@@ -1,72 +1,181 @@
-"""Onlining whole sections at once, where that comes to the same as 32 callbacks and 64 pageblocks for each.
+"""Whole sections at once, when memory boots, comes online or goes offline.
 
-``online_pages()`` gives a section to the buddy in chunks, onto the ISOLATE list, counts it as present, and
-takes it pageblock by pageblock to the MOVABLE list. When nobody watches, nothing can happen between these
-steps; and a section whose pages are all as they were born is 32 free blocks of order 10 at the end.
-``tests/unit/test_trace.py`` holds the two ways against each other.
+The models free a section in 32 chunks; ``online_pages()`` puts these on the ISOLATE list and then moves them,
+pageblock by pageblock, to the MOVABLE list; ``offline_pages()`` goes the same way back. A section whose pages
+are as they were initialised is 32 free blocks of order 10 at the end, and one whose blocks were never
+allocated is none.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from memsim.fast.registry import shortcut
 from memsim.linux.include.layout import (
     MAX_ORDER_NR_PAGES,
     MAX_PAGE_ORDER,
-    PAGEBLOCKS_PER_SECTION,
     PAGES_PER_SECTION,
+    is_aligned,
+    pageblock_nr_pages,
     pfn_to_section_nr,
-    section_nr_to_pfn,
 )
 from memsim.linux.include.mmzone import MigrateType
-from memsim.linux.include.page_flags import LIVE, ZONE_SHIFT
-from memsim.linux.mm.mm_init import first_state
-from memsim.linux.mm.page_alloc.buddy import MEMINIT_HOTPLUG
+from memsim.linux.include.page_flags import LIVE, NO_TYPE, PRESENT, ZONE_SHIFT
+from memsim.linux.mm import memblock
+from memsim.linux.mm.memory_hotplug import offline, online
+from memsim.linux.mm.memory_hotplug.offline import check_no_holes
+from memsim.linux.mm.memory_hotplug.online import (
+    adjust_present_page_count,
+    check_online_range,
+    online_pages_range,
+)
+from memsim.linux.mm.memory_hotplug.zones import move_pfn_range_to_zone, remove_pfn_range_from_zone
+from memsim.linux.mm.page_alloc.api import zone_pcp_disable, zone_pcp_enable
+from memsim.linux.mm.page_alloc.buddy import mark_managed
+from memsim.linux.mm.page_alloc.watermarks import init_per_zone_wmark_min
+from memsim.linux.mm.page_isolation import undo_isolate_page_range
 from memsim.patch import Hunk
 from memsim.state.section import Pattern
+from memsim.state.trace import FUNCTIONS
 
 if TYPE_CHECKING:
     from memsim.linux.include.mmzone import Zone
     from memsim.state.kernel import Kernel
 
-_ISOLATED = bytes([MigrateType.ISOLATE]) * PAGEBLOCKS_PER_SECTION
+
+def heads_in(pfn: int, nr_pages: int) -> range:
+    """Return the first pfns of the blocks of the largest order in a range."""
+    return range(pfn, pfn + nr_pages, MAX_ORDER_NR_PAGES)
 
 
-def fresh_pages_at_end(kernel: Kernel, zone: Zone, pfn: int, nr_pages: int) -> int:
-    """Return how many pages at the end of a range are whole sections that may be given to the buddy at once.
+# ---- boot ------------------------------------------------------------------------------------------
 
-    None, unless it comes to the same: nobody watches, no driver, no page checks, and the mark that pages are
-    born with is the one that is taken off. (Whether a range is early is asked of its first page only.)
+
+@shortcut(memblock.__free_pages_memory)  # noqa: SLF001 (the name that the kernel gives it)
+def __free_pages_memory(kernel: Kernel, pfn: int, nr_pages: int) -> Any:  # noqa: ANN401 (None, or NotImplemented)
+    """Free boot memory: see :func:`memsim.linux.mm.memblock.__free_pages_memory`."""
+    first, end = pfn + -pfn % PAGES_PER_SECTION, pfn + nr_pages
+    last = end - end % PAGES_PER_SECTION
+    if first >= last:
+        return NotImplemented
+    model = FUNCTIONS["__free_pages_memory"]
+    model(kernel, pfn, first - pfn)
+    for start in range(first, last, PAGES_PER_SECTION):
+        if is_fresh(kernel, start):
+            free_section(kernel, start)
+        else:
+            model(kernel, start, PAGES_PER_SECTION)
+    model(kernel, last, end - last)
+    return None
+
+
+def is_fresh(kernel: Kernel, pfn: int) -> bool:
+    """Return whether all pages of a section of boot memory are as they were initialised."""
+    section = kernel.memmap.section(pfn)
+    fresh = Pattern(kernel.memmap.zone_of(pfn) << ZONE_SHIFT | LIVE | PRESENT, NO_TYPE, 0, 1)
+    return section.pages.pattern == fresh and set(section.pageblocks) == {MigrateType.MOVABLE}
+
+
+def free_section(kernel: Kernel, pfn: int) -> None:
+    """Free a section of boot memory as a whole."""
+    zone = kernel.page_zone(pfn)
+    kernel.memmap.set_free_max_order(pfn_to_section_nr(pfn), zone.type, MigrateType.MOVABLE)
+    zone.add_run_to_free_list_tail(heads_in(pfn, PAGES_PER_SECTION), MAX_PAGE_ORDER, MigrateType.MOVABLE)
+    zone.add("managed_pages", PAGES_PER_SECTION)
+    zone.add("nr_free_pages", PAGES_PER_SECTION)
+
+
+# ---- online ----------------------------------------------------------------------------------------
+
+
+def takes_off_what_it_puts_on(kernel: Kernel) -> bool:
+    """Return whether ``__free_pages_core()`` takes off the mark that hotplugged pages are born with."""
+    return kernel.has(Hunk.MM_INIT) == kernel.has(Hunk.PAGE_ALLOC)
+
+
+@shortcut(online.online_pages, takes_off_what_it_puts_on)
+def online_pages(kernel: Kernel, pfn: int, nr_pages: int, zone: Zone) -> Any:  # noqa: ANN401 (None, or NotImplemented)
+    """Bring memory online: see :func:`memsim.linux.mm.memory_hotplug.online.online_pages`.
+
+    Left to the model where somebody may touch the pages in between: a driver's callback or a listener.
     """
-    if (
-        kernel.trace is not None
-        or kernel.online_page_callback is not None
-        or kernel.debug_vm
-        or kernel.has(Hunk.MM_INIT) != kernel.has(Hunk.PAGE_ALLOC)
-    ):
-        return 0
-    flags, stored_type = first_state(kernel, zone.type, MEMINIT_HOTPLUG)
-    born = Pattern(zone.type << ZONE_SHIFT | LIVE | flags, stored_type, 0, 1)
-    early = kernel.memmap.section(pfn).early
-    first = end = pfn_to_section_nr(pfn + nr_pages)
-    while section_nr_to_pfn(first - 1) >= pfn:
-        section = kernel.memmap.sections[first - 1]
-        if section.pages.pattern != born or section.pageblocks != _ISOLATED or section.early != early:
-            break
-        first -= 1
-    return (end - first) * PAGES_PER_SECTION
+    if kernel.online_page_callback is not None or kernel.memory_chain:
+        return NotImplemented
+    check_online_range("online_pages", pfn, nr_pages)
+    move_pfn_range_to_zone(kernel, zone, pfn, nr_pages, MigrateType.ISOLATE)
+    # What stands before the first whole section shares its section with the block's own memmap.
+    rest = -pfn % PAGES_PER_SECTION
+    if rest:
+        zone.add("nr_isolate_pageblock", rest // pageblock_nr_pages)
+        online_pages_range(kernel, pfn, rest)
+        adjust_present_page_count(kernel, pfn, rest)
+        undo_isolate_page_range(kernel, pfn, rest, MigrateType.MOVABLE)
+    if nr_pages > rest:
+        online_sections(kernel, zone, pfn + rest, nr_pages - rest)
+    init_per_zone_wmark_min(kernel)
+    return None
 
 
-def online_fresh_sections(kernel: Kernel, zone: Zone, pfn: int, nr_pages: int) -> None:
+def online_sections(kernel: Kernel, zone: Zone, pfn: int, nr_pages: int) -> None:
     """Give whole sections that were just initialised to the buddy, and count them."""
     memmap = kernel.memmap
-    for nr in range(pfn_to_section_nr(pfn), pfn_to_section_nr(pfn + nr_pages)):
+    first = pfn_to_section_nr(pfn)
+    for nr in range(first, first + pfn_to_section_nr(nr_pages)):
         memmap.set_free_max_order(nr, zone.type, MigrateType.MOVABLE)
         memmap.set_online(nr, online=True)
-    heads = range(pfn, pfn + nr_pages, MAX_ORDER_NR_PAGES)
-    zone.add_run_to_free_list_tail(heads, MAX_PAGE_ORDER, MigrateType.MOVABLE)
+    zone.add_run_to_free_list_tail(heads_in(pfn, nr_pages), MAX_PAGE_ORDER, MigrateType.MOVABLE)
     for counter in ("managed_pages", "nr_free_pages", "present_pages"):
         zone.add(counter, nr_pages)
     if memmap.section(pfn).early:
         zone.add("present_early_pages", nr_pages)
     kernel.state.totalram_pages_add(nr_pages)
+
+
+# ---- offline ---------------------------------------------------------------------------------------
+
+
+@shortcut(offline.offline_pages)
+def offline_pages(kernel: Kernel, pfn: int, nr_pages: int, zone: Zone) -> Any:  # noqa: ANN401 (None, or NotImplemented)
+    """Take memory offline: see :func:`memsim.linux.mm.memory_hotplug.offline.offline_pages`."""
+    if kernel.memory_chain or not is_untouched(kernel, pfn, nr_pages, zone):
+        return NotImplemented
+    check_no_holes(kernel, pfn, nr_pages)
+    if kernel.signal_pending():
+        return NotImplemented
+    zone_pcp_disable(kernel, zone)
+    zone_pcp_enable(kernel, zone)
+    for start in range(pfn, pfn + nr_pages, PAGES_PER_SECTION):
+        take_section(kernel, zone, start)
+    kernel.memmap.set_migratetype(pfn, nr_pages, MigrateType.ISOLATE)
+    zone.add("nr_free_pages", -nr_pages)
+    zone.add("managed_pages", -nr_pages)
+    kernel.state.totalram_pages_add(-nr_pages)
+    mark_managed(kernel, pfn, nr_pages, managed=False)
+    adjust_present_page_count(kernel, pfn, -nr_pages)
+    init_per_zone_wmark_min(kernel)
+    remove_pfn_range_from_zone(kernel, zone, pfn, nr_pages)
+    return None
+
+
+def is_untouched(kernel: Kernel, pfn: int, nr_pages: int, zone: Zone) -> bool:
+    """Return whether a range is whole sections of a zone, all of free blocks that were never allocated."""
+    if nr_pages <= 0 or not is_aligned(pfn | nr_pages, PAGES_PER_SECTION):
+        return False
+    first, movable = pfn_to_section_nr(pfn), {int(MigrateType.MOVABLE)}
+    sections = map(kernel.memmap.sections.get, range(first, first + pfn_to_section_nr(nr_pages)))
+    for section in sections:
+        pattern = section.pages.pattern if section is not None else None
+        if section is None or pattern is None or pattern.buddy == NO_TYPE:
+            return False
+        if pattern.flags >> ZONE_SHIFT != zone.type or set(section.pageblocks) != movable:
+            return False
+    return True
+
+
+def take_section(kernel: Kernel, zone: Zone, pfn: int) -> None:
+    """Take a whole section of free blocks out of the buddy."""
+    memmap, flags = kernel.memmap, kernel.memmap.flags(pfn)
+    zone.del_run_from_free_list(heads_in(pfn, PAGES_PER_SECTION), MAX_PAGE_ORDER, MigrateType.MOVABLE)
+    memmap.set_online(pfn_to_section_nr(pfn), online=False)
+    memmap.init_pages(pfn, PAGES_PER_SECTION, zone.type, flags, NO_TYPE)
+    memmap.set_refcount(pfn, PAGES_PER_SECTION, 0)

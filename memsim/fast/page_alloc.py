@@ -1,21 +1,19 @@
-"""Allocating and freeing a block in one function each, for those who do it a million times.
+"""Allocating and freeing a block in one function each, for callers that do it a million times.
 
-These two do exactly what :func:`memsim.linux.mm.page_alloc.api.alloc_pages` and
-:func:`memsim.linux.mm.page_alloc.api.__free_pages` do, which call a function for every thought of the
-kernel and
-are the ones to read. Here the same steps stand one below the other, on the arrays of one section: a block and
-its partners lie in one section, and in one zone, since sections and zones begin at multiples of the largest
-block. Whatever is out of the ordinary goes the long way: a trace, checks of pages, per-cpu lists, watermarks,
-a request that must fall back on another type, flags on a page that is freed. ``tests/property/test_quick.py``
-holds the two ways against each other.
+These two leave the state that the models in :mod:`memsim.linux.mm.page_alloc.api` leave, which call a
+function for each idea of the kernel's. Here the same steps follow each other on the arrays of one section: a
+block and its buddies lie in one section and in one zone, since both begin at multiples of the largest block.
+What is unusual is left to the models: a request that must fall back on another type, a page with flags that
+is freed.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from memsim.fast.registry import frees_plainly, shortcut
 from memsim.linux.include.layout import (
     MAX_PAGE_ORDER,
     NR_PAGE_ORDERS,
@@ -23,10 +21,9 @@ from memsim.linux.include.layout import (
     PFN_SECTION_SHIFT,
     pageblock_order,
 )
-from memsim.linux.include.mmzone import MigrateType, migratetype_is_mergeable
+from memsim.linux.include.mmzone import MigrateType, ZoneType, migratetype_is_mergeable
 from memsim.linux.include.page_flags import ALL_FLAGS, NO_TYPE, ZONE_SHIFT
-from memsim.linux.mm.page_alloc.api import __free_pages as free_step_by_step
-from memsim.linux.mm.page_alloc.api import alloc_pages as alloc_step_by_step
+from memsim.linux.mm.page_alloc import api
 from memsim.linux.mm.page_alloc.buddy import list_type
 
 if TYPE_CHECKING:
@@ -38,13 +35,21 @@ _FROM = [range(order, NR_PAGE_ORDERS) for order in range(NR_PAGE_ORDERS)]
 _ISOLATE = int(MigrateType.ISOLATE)
 
 
-def alloc_pages(kernel: Kernel, order: int, migratetype: int, within: range | None = None) -> int:
+@shortcut(api.alloc_pages, frees_plainly)
+def alloc_pages(
+    kernel: Kernel,
+    order: int,
+    migratetype: int,
+    within: range | None = None,
+    highest: ZoneType = ZoneType.MOVABLE,
+) -> Any:  # noqa: ANN401 (an int, or NotImplemented)
     """Allocate a block: see :func:`memsim.linux.mm.page_alloc.api.alloc_pages`."""
-    zones = kernel.zonelists.get(migratetype, ()) if kernel.quick and within is None else ()
-    for zone in zones:
+    if within is not None or highest is not ZoneType.MOVABLE:
+        return NotImplemented
+    for zone in kernel.zonelists.get(migratetype, ()):
         if zone.nr_free_pages >> order == 0:
             continue
-        # __rmqueue_smallest(): the head of the smallest list that will do.
+        # __rmqueue_smallest(): the head of the smallest list that will do; without one the model falls back.
         area = zone.free_area
         for high in _FROM[order]:
             blocks = area[high][migratetype]
@@ -74,16 +79,16 @@ def alloc_pages(kernel: Kernel, order: int, migratetype: int, within: range | No
                 orders[index + half] = high
                 area[high][migratetype][pfn + half] = None
         return pfn
-    return alloc_step_by_step(kernel, order, migratetype, within)
+    return NotImplemented
 
 
-def __free_pages(kernel: Kernel, pfn: int, order: int = 0) -> None:
+@shortcut(api.__free_pages, frees_plainly)  # noqa: SLF001 (the name that the kernel gives it)
+def __free_pages(kernel: Kernel, pfn: int, order: int = 0) -> Any:  # noqa: ANN401 (None, or NotImplemented)
     """Free a block: see :func:`memsim.linux.mm.page_alloc.api.__free_pages`."""
     memmap, index = kernel.memmap, pfn & _INDEX
     section = memmap.sections.get(pfn >> PFN_SECTION_SHIFT)
-    if not kernel.quick or section is None or order > pageblock_order:
-        free_step_by_step(kernel, pfn, order)
-        return
+    if section is None or order > pageblock_order:
+        return NotImplemented
     pages = section.private_pages() if section.shared else section.pages
     refcounts = pages.refcount_at
     if (
@@ -91,8 +96,7 @@ def __free_pages(kernel: Kernel, pfn: int, order: int = 0) -> None:
         or (pages.maybe_flagged and any_flag(pages, index, order))
         or (kernel.check_pages and not is_untyped(pages, index, order))
     ):
-        free_step_by_step(kernel, pfn, order)
-        return
+        return NotImplemented
     refcounts[index] = 0
     types, orders, buddy_code = pages.type_at, pages.order_at, memmap.buddy
     zone = kernel.zones[pages.flags_at[index] >> ZONE_SHIFT]
@@ -100,7 +104,7 @@ def __free_pages(kernel: Kernel, pfn: int, order: int = 0) -> None:
     area = zone.free_area
     if migratetype != _ISOLATE:
         zone.nr_free_pages += 1 << order
-    # __free_one_page(): merge with free partners as far as they reach.
+    # __free_one_page(): merge with free buddies as far as they reach.
     while order < MAX_PAGE_ORDER:
         buddy = index ^ (1 << order)
         if types[buddy] != buddy_code or orders[buddy] != order:
@@ -125,6 +129,7 @@ def __free_pages(kernel: Kernel, pfn: int, order: int = 0) -> None:
         higher = (index & ~(1 << order)) ^ (2 << order)
         if types[higher] == buddy_code and orders[higher] == order + 1:
             blocks.move_to_end(pfn, last=False)
+    return None
 
 
 def is_untyped(pages: Pages, index: int, order: int) -> bool:
@@ -155,7 +160,7 @@ def any_flag(pages: Pages, index: int, order: int) -> bool:
 
 
 def made_alike(section: Section, index: int, migratetype: int) -> bool:
-    """Give the pageblock of a merged partner the type of the list; False: the types keep them apart."""
+    """Give the pageblock of a merged buddy the type of the list; False if their types must not merge."""
     block = index >> pageblock_order
     other = section.pageblocks[block]
     if other != migratetype:

@@ -1,20 +1,20 @@
-"""Allocating and freeing many single pages at once, with numpy, where that comes to the same.
+"""Allocating and freeing many single pages with numpy, when the result is identical.
 
-Single pages that are taken one after the other come out of the head of the smallest list, in ascending order,
-until that block is used up: so the whole block can be taken. And pages that are freed one after the other and
-together are an aligned block merge into that block, whatever lies around it: so the block can be freed.
-``tests/property/test_quick.py`` holds both against the loop over single pages.
+Single pages that are allocated one after the other come from the head of the smallest list, in ascending
+order, until that block is used up: so the whole block can be taken. Pages that are freed one after the other,
+and together are an aligned block, merge into that block whatever lies around it: so the block can be freed.
 """
 
 from __future__ import annotations
 
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from memsim.errors import KernelError
-from memsim.fast.page_alloc import __free_pages, alloc_pages, any_flag
+from memsim.fast.page_alloc import any_flag
+from memsim.fast.registry import frees_plainly, shortcut
 from memsim.linux.include.layout import (
     MAX_ORDER_NR_PAGES,
     MAX_PAGE_ORDER,
@@ -23,7 +23,8 @@ from memsim.linux.include.layout import (
     pageblock_order,
 )
 from memsim.linux.include.page_flags import ALL_FLAGS, NO_TYPE
-from memsim.linux.mm.page_alloc import api as step_by_step
+from memsim.linux.mm.page_alloc import api, contig
+from memsim.linux.mm.page_alloc.api import __free_pages, alloc_pages
 from memsim.state.section import Pattern
 
 if TYPE_CHECKING:
@@ -45,13 +46,18 @@ SMALL_ORDER = 3
 # ---- allocating ------------------------------------------------------------------------------------
 
 
-def alloc_pages_bulk(kernel: Kernel, nr_pages: int, migratetype: int) -> Pfns:
+@shortcut(api.alloc_pages_bulk, frees_plainly)
+def alloc_pages_bulk(kernel: Kernel, nr_pages: int, migratetype: int) -> list[int]:
+    """Allocate single pages: see :func:`memsim.linux.mm.page_alloc.api.alloc_pages_bulk`."""
+    pfns: list[int] = take_single_pages(kernel, nr_pages, migratetype).tolist()
+    return pfns
+
+
+def take_single_pages(kernel: Kernel, nr_pages: int, migratetype: int) -> Pfns:
     """Allocate up to ``nr_pages`` single pages; fewer if memory runs out.
 
-    See :func:`memsim.linux.mm.page_alloc.api.alloc_pages_bulk`; the pfns come as an array of int64.
+    For a kernel that may take the shortcut ``alloc_pages_bulk``. The pfns come as an array of int64.
     """
-    if not kernel.quick:
-        return np.array(step_by_step.alloc_pages_bulk(kernel, nr_pages, migratetype), np.int64)
     nr_pages = max(0, min(nr_pages, sum(zone.nr_free_pages for zone in kernel.zones)))
     pfns, done = np.empty(nr_pages, np.int64), 0
     while done < nr_pages:
@@ -134,7 +140,10 @@ def take_pages(kernel: Kernel, zone: Zone, order: int, migratetype: int, wanted:
 
 
 def free_pages_bulk(kernel: Kernel, pfns: Sequence[int] | Pfns) -> None:
-    """Drop a reference of each of these pages, in their order, as a loop over ``__free_pages()`` would."""
+    """Drop a reference of each of these pages, in their order, as a loop over ``__free_pages()`` would.
+
+    For a kernel that may take the shortcut ``free_contig_range``.
+    """
     for pfn, nr_pages in runs(np.asarray(pfns, np.int64)):
         free_range(kernel, pfn, nr_pages)
 
@@ -158,9 +167,18 @@ def free_one_by_one(kernel: Kernel, pfn: int, nr_pages: int) -> None:
         __free_pages(kernel, each)
 
 
+@shortcut(contig.free_contig_range, frees_plainly)
+def free_contig_range(kernel: Kernel, pfn: int, nr_pages: int) -> Any:  # noqa: ANN401 (None, or NotImplemented)
+    """Free single pages: see :func:`memsim.linux.mm.page_alloc.contig.free_contig_range`."""
+    if nr_pages >> SMALL_ORDER == 0:
+        return NotImplemented
+    free_range(kernel, pfn, nr_pages)
+    return None
+
+
 def free_range(kernel: Kernel, pfn: int, nr_pages: int) -> None:
     """Free single pages in ascending order: as aligned blocks where all of them are ordinary."""
-    if nr_pages >> SMALL_ORDER == 0 or not kernel.quick:
+    if nr_pages >> SMALL_ORDER == 0:
         free_one_by_one(kernel, pfn, nr_pages)
         return
     end = pfn + nr_pages

@@ -1,10 +1,9 @@
-"""Many pages at once between the Xen balloon and the buddy, where that comes to the same as page by page.
+"""Many pages at once between the Xen balloon and the buddy.
 
-``increase_reservation()`` and ``decrease_reservation()`` do everything to one page, then to the next. No page
-looks at what is done to another but when it meets free neighbours in the buddy. So each thing can be done to
-all pages before the next thing is, and to neighbours together; only the order in which pages are freed, and
-that of the balloon's list, have to be kept. ``tests/property/test_driver_quick.py`` holds the ways against
-each other.
+``increase_reservation()`` and ``decrease_reservation()`` do everything to one page, then to the next. What is
+done to one page depends on another only where the two merge in the buddy. So each step can be done to all
+pages before the next step, and to neighbours together; only the order in which pages are freed, and the order
+of the balloon's list, must stay.
 """
 
 from __future__ import annotations
@@ -13,7 +12,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from memsim.fast.page_alloc_bulk import alloc_pages_bulk, free_pages_bulk, runs
+from memsim.fast.page_alloc_bulk import free_pages_bulk, runs, take_single_pages
+from memsim.fast.registry import frees_plainly, shortcut
+from memsim.linux.drivers.xen.balloon import pages
+from memsim.linux.drivers.xen.balloon.pages import BP_DONE, BP_EAGAIN, FRAME_LIST, balloon_of
 from memsim.linux.include.layout import pageblock_nr_pages
 from memsim.linux.include.mmzone import MigrateType
 from memsim.linux.include.page_flags import PageFlag, PageType
@@ -23,10 +25,22 @@ if TYPE_CHECKING:
     from memsim.state.kernel import Kernel
 
 
-def populate_at_once(kernel: Kernel, ballooned_pages: list[int], nr_pages: int) -> None:
-    """Take pages, at least one, off the head of the list and give them to the buddy in that order."""
-    pfns = np.array(ballooned_pages[: -nr_pages - 1 : -1], np.int64)
-    del ballooned_pages[-nr_pages:]
+@shortcut(pages.increase_reservation, frees_plainly)
+def increase_reservation(kernel: Kernel, nr_pages: int) -> str:
+    """Populate pages: see :func:`memsim.linux.drivers.xen.balloon.pages.increase_reservation`."""
+    balloon = balloon_of(kernel)
+    populated = balloon.xenmem_reservation_increase(min(nr_pages, FRAME_LIST, balloon.balloon_low))
+    if populated <= 0:
+        return BP_EAGAIN
+    pfns = np.array(balloon.ballooned_pages[: -populated - 1 : -1], np.int64)
+    del balloon.ballooned_pages[-populated:]
+    release(kernel, pfns)
+    balloon.current_pages += populated
+    return BP_DONE
+
+
+def release(kernel: Kernel, pfns: np.ndarray[tuple[int], np.dtype[np.int64]]) -> None:
+    """Give ballooned pages to the buddy in this order."""
     stretches = list(runs(np.sort(pfns), pageblock_nr_pages))  # a pageblock lies in one zone
     for pfn, size in stretches:
         kernel.memmap.clear_type(pfn, size, PageType.OFFLINE)
@@ -37,11 +51,14 @@ def populate_at_once(kernel: Kernel, ballooned_pages: list[int], nr_pages: int) 
         adjust_managed_page_count(kernel, pfn, size)
 
 
-def take_at_once(kernel: Kernel, ballooned_pages: list[int], nr_pages: int) -> int:
-    """Allocate pages and put them on the list, the first at its head; return how many there were."""
-    pfns = alloc_pages_bulk(kernel, nr_pages, MigrateType.UNMOVABLE)
+@shortcut(pages.decrease_reservation, frees_plainly)
+def decrease_reservation(kernel: Kernel, nr_pages: int) -> str:
+    """Balloon pages: see :func:`memsim.linux.drivers.xen.balloon.pages.decrease_reservation`."""
+    balloon, wanted = balloon_of(kernel), min(nr_pages, FRAME_LIST)
+    pfns = take_single_pages(kernel, wanted, MigrateType.UNMOVABLE)
     for pfn, size in runs(np.sort(pfns), pageblock_nr_pages):
         kernel.memmap.set_type(pfn, size, PageType.OFFLINE)
         adjust_managed_page_count(kernel, pfn, size, -1)
-    ballooned_pages.extend(pfns[::-1].tolist())
-    return len(pfns)
+    balloon.ballooned_pages.extend(pfns[::-1].tolist())
+    balloon.current_pages -= len(pfns)
+    return BP_DONE if len(pfns) == wanted else BP_EAGAIN

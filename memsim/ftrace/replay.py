@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from memsim.errors import KernelError
-from memsim.fast.page_alloc import __free_pages, alloc_pages
 from memsim.ftrace.events import ALLOC, FREE, BadLineError, Event, lines, lost_events, parse
 from memsim.linux.include.layout import MAX_PAGE_ORDER
+from memsim.linux.mm.page_alloc.api import __free_pages, alloc_pages
 
 if TYPE_CHECKING:
     from collections.abc import Callable

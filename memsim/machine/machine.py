@@ -19,7 +19,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, cast
 
 from memsim.errors import KernelError
-from memsim.fast.page_alloc import __free_pages, alloc_pages
+from memsim.fast import register_shortcuts
 from memsim.linux.arch.x86.mm.init_64 import probe_memory_block_size
 from memsim.linux.drivers import DEVICE_KINDS
 from memsim.linux.drivers.base.memory.blocks import MemoryBlock, find_memory_block, memory_dev_init
@@ -35,7 +35,7 @@ from memsim.linux.mm.memory_hotplug.add import add_memory, offline_and_remove_me
 from memsim.linux.mm.memory_hotplug.online import mhp_supports_memmap_on_memory
 from memsim.linux.mm.memremap import memremap_pages
 from memsim.linux.mm.migrate import free_lru_page, prep_lru_page
-from memsim.linux.mm.page_alloc.api import free_reserved_page
+from memsim.linux.mm.page_alloc.api import __free_pages, alloc_pages, free_reserved_page
 from memsim.machine.arguments import (
     block_id_of,
     check_block_pages,
@@ -154,6 +154,7 @@ class Machine:
         devices = check_devices(devices)
         ram = sorted(ranges_of("ram", ram))
         reserved = check_memory(ram, ranges_of("reserved", reserved), devices)
+        register_shortcuts(spec["kind"] for spec in devices)
         self.kernel = Kernel(release_named(release), Patch(patch), debug_vm=debug_vm, check_pages=check_pages)
         self.kernel.block_pages = check_block_pages(block_pages or probe_memory_block_size(sum(ram[-1])))
         self.kernel.default_online_type = check_online_type(default_online_type)

@@ -17,6 +17,7 @@ from memsim.linux.include.mmzone import ZONELISTS, Zone, ZoneType
 from memsim.state.memmap import Memmap
 from memsim.state.recording import watch
 from memsim.state.state import State
+from memsim.state.trace import SHORTCUTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -82,12 +83,10 @@ class Kernel:
         self.memmap = memmap
         self.zones = self.state.zones
         self.zonelists = {kind: [self.zones[zone] for zone in zones] for kind, zones in ZONELISTS.items()}
-        self._plain = not (debug_vm or release.encoding.inverted)
-        self.quick = self._plain
-        """Whether only the result counts: see :mod:`memsim.fast.page_alloc`."""
         self.trace: Trace | None = None
         self.block_pages = PAGES_PER_SECTION
         self._per_cpu_lists = self._watermarks = False
+        self._choose_shortcuts()
         self.managed_at_setup = [0 for _ in self.zones]
         """``managed_pages`` of each zone when watermarks and reserves were computed last."""
         self.pcp_disabled: set[Zone] = set()
@@ -133,7 +132,7 @@ class Kernel:
     @per_cpu_lists.setter
     def per_cpu_lists(self, on: bool) -> None:
         self._per_cpu_lists = on
-        self._choose_way()
+        self._choose_shortcuts()
 
     @property
     def watermarks(self) -> bool:
@@ -143,11 +142,14 @@ class Kernel:
     @watermarks.setter
     def watermarks(self, on: bool) -> None:
         self._watermarks = on
-        self._choose_way()
+        self._choose_shortcuts()
 
-    def _choose_way(self) -> None:
-        watched = self.trace is not None or self._per_cpu_lists or self._watermarks
-        self.quick = self._plain and not watched
+    def _choose_shortcuts(self) -> None:
+        """Choose the shortcuts that this kernel may take: none while it is watched or checked."""
+        observed = self.trace is not None or self.debug_vm
+        self.shortcuts: dict[str, Callable[..., Any]] = (
+            {} if observed else {name: each.function for name, each in SHORTCUTS.items() if each.suits(self)}
+        )
 
     def describe(self) -> str:
         """Return release and patch in words: ``6.12, before the patch``."""
@@ -192,7 +194,7 @@ class Kernel:
         """Report events to ``trace`` from now on, or with None to nothing."""
         self.trace = trace
         watch(self.state, trace)
-        self._choose_way()
+        self._choose_shortcuts()
 
     def vm_warn_on_once(self, rule: str, where: str) -> None:
         """``VM_WARN_ON_ONCE``: with debug_vm the first breach of a rule is printed."""

@@ -19,7 +19,7 @@ import functools
 import sys
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Concatenate, NamedTuple, ParamSpec, Protocol, TypeVar, cast
 
 from memsim.state.sharing import share
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from types import CodeType, FrameType, FunctionType
 
     from memsim.linux.include.tracepoint import Trace
+    from memsim.state.kernel import Kernel
     from memsim.state.state import State
 
     P = ParamSpec("P")
@@ -58,12 +59,27 @@ class Traced(Protocol):
         """The trace that watches, or None."""
 
 
+SHORTCUTS: dict[str, Shortcut] = {}
+"""Faster ways to the same result, by the name of the kernel function: see :mod:`memsim.fast`."""
+
+
+class Shortcut(NamedTuple):
+    """A faster way to the state that a kernel function leaves, and to what it returns."""
+
+    function: Callable[..., Any]
+    """Takes the same arguments; returns NotImplemented, with nothing done, for calls that it cannot serve."""
+    suits: Callable[[Kernel], bool]
+    """Whether a kernel of this release, patch and configuration may take it."""
+
+
 def kernel_function(
-    file: str,
+    file: str, *, probe: bool = True
 ) -> Callable[[Callable[Concatenate[K, P], R]], Callable[Concatenate[K, P], R]]:
     """Mark the model of a function of the kernel's ``file``: its entry and return are probe points.
 
     The model stands below ``memsim/linux/`` under the path of that file (tests/unit/test_kernel_files.py).
+    Without ``probe`` no trace hears of it: it is called for nearly every page. On a kernel that nothing
+    watches, its shortcut runs in its place if the kernel may take that.
     """
 
     def mark(function: Callable[Concatenate[K, P], R]) -> Callable[Concatenate[K, P], R]:
@@ -74,8 +90,10 @@ def kernel_function(
         @functools.wraps(function)
         def call(first: K, *args: P.args, **kwargs: P.kwargs) -> R:
             trace = first.trace
-            if trace is None:
-                return function(first, *args, **kwargs)
+            if trace is None or not probe:
+                shortcut = cast("Kernel", first).shortcuts.get(name) if name in SHORTCUTS else None
+                result = shortcut(first, *args, **kwargs) if shortcut is not None else NotImplemented
+                return function(first, *args, **kwargs) if result is NotImplemented else cast("R", result)
             trace.enter(name, args)
             try:
                 return function(first, *args, **kwargs)

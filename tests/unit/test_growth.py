@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from memsim.fast.page_alloc_bulk import alloc_pages_bulk, free_pages_bulk
+from memsim.fast.page_alloc_bulk import free_pages_bulk, take_single_pages
 from memsim.ftrace.replay import Replay
 from memsim.linux.include.mmzone import MigrateType
 from memsim.machine.machine import Machine
@@ -72,7 +72,7 @@ def virtio_mem(blocks):
 def pages(blocks):
     """Allocate and free single pages, in bulk and one by one."""
     machine = Machine(ram=[(1 << 20, 64 * BLOCK)])
-    free_pages_bulk(machine.kernel, alloc_pages_bulk(machine.kernel, blocks * BLOCK, MigrateType.MOVABLE))
+    free_pages_bulk(machine.kernel, take_single_pages(machine.kernel, blocks * BLOCK, MigrateType.MOVABLE))
     machine.free(machine.allocate(100 * blocks))
 
 
@@ -97,5 +97,5 @@ def test_twice_the_input_is_at_most_twice_the_work(work):
 
 def test_bulk_allocation_does_not_look_at_single_pages():
     machine = Machine(ram=[(1 << 20, 4 * BLOCK)])
-    run = lines_run(lambda: alloc_pages_bulk(machine.kernel, 4 * BLOCK, MigrateType.MOVABLE))
+    run = lines_run(lambda: take_single_pages(machine.kernel, 4 * BLOCK, MigrateType.MOVABLE))
     assert run < 4 * BLOCK / 100

@@ -13,20 +13,18 @@ from memsim.linux.include.mmzone import COUNTERS, Zone
 from memsim.linux.include.page_flags import PageType
 from memsim.state.memmap import Memmap
 from memsim.state.recording import PRIMITIVES, RECORDED, SPANS, watch
-from memsim.state.section import Pages, Section
+from memsim.state.section import Pages
 from memsim.state.sharing import share
 from memsim.state.state import State
 
 ROOT = Path(memsim.__file__).parent
 MAY_WRITE = ("state", "fast", "linux/include/mmzone.py")
-"""The primitives themselves, and the shortcuts, which work on kernels that nothing watches."""
-STATE = {
-    *Pages.__slots__,
-    *Section.__slots__,
-    *COUNTERS,
-    *("free_area", "pcp", "watermark"),  # of a zone
-    *("sections", "totalram_pages", "blocks", "log"),
-} - {"nr", "pages", "shared"}
+"""The primitives, and the shortcuts, which run on kernels that nothing watches."""
+CONTAINERS = {*Pages.__slots__, "pageblocks", "free_area", "pcp", "sections", "blocks", "log"}
+"""State that is written by item or by a method; other classes have attributes of these names, too."""
+VALUES = {*COUNTERS, "watermark", "totalram_pages", "online", "early", "maybe_flagged", *CONTAINERS}
+VALUES -= {"flags", "refcount", "type", "order", "pattern", "blocks", "log"}
+"""State that an assignment to the attribute writes."""
 CHANGE = {
     "append",
     "extend",
@@ -47,13 +45,11 @@ def state_in(node):
 
     An attribute of ``self`` is something else, since this is not asked of the classes that are state.
     """
+    known = VALUES
     while isinstance(node, ast.Subscript | ast.Attribute):
-        mine = (
-            isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "self"
-        )
-        if isinstance(node, ast.Attribute) and node.attr in STATE and not mine:
+        if isinstance(node, ast.Attribute) and node.attr in known and ast.unparse(node.value) != "self":
             return node.attr
-        node = node.value
+        node, known = node.value, VALUES | CONTAINERS
     return None
 
 
@@ -67,7 +63,7 @@ def writes_in(tree):
             targets = [node.target]
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
             if node.func.attr in CHANGE:
-                targets = [node.func.value]
+                targets = [node.func]
             elif node.func.attr in OF_A_SECTION and ast.unparse(node.func.value).endswith("section"):
                 yield node.lineno, node.func.attr
         for target in targets:

@@ -10,7 +10,6 @@ from memsim.errors import KernelError
 from memsim.linux.include.mmzone import MigrateType, ZoneType
 from memsim.linux.include.notifier import NOTIFY_BAD
 from memsim.linux.include.page_flags import MANAGED, PageFlag, PageType
-from memsim.linux.mm.memory_hotplug import online as memory_hotplug
 from memsim.machine.machine import Machine
 from memsim.state.recording import PRIMITIVES
 from memsim.state.sharing import share
@@ -74,7 +73,7 @@ def test_what_a_machine_does_after_the_tape_stopped_is_not_on_it(snapshot):
 
 
 def test_what_a_tape_shares_between_moments_never_leaks_into_the_machine_or_back(snapshot):
-    """The quick ways of the allocator write to sections and free lists without telling anybody."""
+    """The shortcuts of the allocator write to sections and free lists past the primitives."""
     machine = Machine(ram=SMALL)
     tape = machine.record()
     machine.stop_recording()
@@ -248,7 +247,7 @@ def test_no_write_is_missing_from_this_list():
     }
 
 
-# ---- with no tape, nothing differs: the bulk forms of onlining ------------------------------------
+# ---- with no tape, nothing differs -----------------------------------------------------------------
 
 
 def several_blocks(machine):
@@ -327,52 +326,6 @@ def test_a_boot_without_a_tape_ends_in_the_same_state(snapshot, kernel_kind, deb
         assert machine.check() == []
         ends.append(snapshot(machine.kernel.state))
     assert ends[0] == ends[1]
-
-
-def test_a_boot_without_a_tape_keeps_whole_free_sections_as_one_pattern():
-    sections = Machine([(0x100000, 4 * 32768)]).kernel.memmap.sections
-    assert all(section.pages.pattern is not None for section in sections.values())
-
-
-def test_the_bulk_forms_are_taken_without_a_tape_and_never_with_one(monkeypatch):
-    taken = []
-
-    def watch(name):
-        bulk = getattr(memory_hotplug, name)
-        monkeypatch.setattr(memory_hotplug, name, lambda *args: taken.append(name) or bulk(*args))
-
-    watch("online_fresh_sections")
-    watch("generic_online_page")
-    machine = Machine(ram=SMALL)
-    machine.add_memory(BLOCK, 65536)
-    machine.online(32)
-    assert taken == ["online_fresh_sections"]
-    taken.clear()
-    machine.record()
-    machine.online(33)
-    assert taken == ["generic_online_page"] * 32
-
-
-def test_only_the_sections_behind_the_last_that_a_listener_touched_are_given_at_once(snapshot, monkeypatch):
-    # Pages at the start, as those that hold the block's own memmap, and pages that a listener changed.
-    at_once, ends = [], []
-    bulk = memory_hotplug.online_fresh_sections
-    monkeypatch.setattr(
-        memory_hotplug, "online_fresh_sections", lambda *args: at_once.append(args[2:]) or bulk(*args)
-    )
-    for tape in (False, True):
-        machine = Machine(SMALL, block_pages=4 * 32768, memmap_on_memory=True, record=tape)
-        machine.add_memory(BLOCK, 4 * 32768)
-        touch = lambda action, *_, machine=machine: (  # noqa: E731 (a listener)
-            machine.kernel.memmap.set_flags(BLOCK + 40000, 1, PageFlag.DIRTY)
-            if action == "MEM_GOING_ONLINE"
-            else None
-        )
-        machine.register_memory_notifier(touch)
-        machine.online(BLOCK // (4 * 32768))
-        ends.append(snapshot(machine.kernel.state))
-    assert ends[0] == ends[1]
-    assert at_once == [(BLOCK + 2 * 32768, 2 * 32768)]
 
 
 def test_a_tape_that_was_put_in_after_onlining_sees_every_pageblock_given_back():

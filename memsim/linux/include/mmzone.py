@@ -105,8 +105,7 @@ COUNTERS = (
 class Zone:
     """One zone: counters in pages, and ``free_area[order][migratetype]``.
 
-    It is written by the methods below "writes", which :mod:`memsim.state.recording` lists. Only the shortcuts
-    in :mod:`memsim.fast` write past them, and no trace is running then.
+    It is written by the methods below "writes", which :mod:`memsim.state.recording` lists.
     """
 
     def __init__(self, zone_type: ZoneType) -> None:

@@ -8,19 +8,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from memsim.linux.include.layout import (
-    MAX_ORDER_NR_PAGES,
-    MAX_PAGE_ORDER,
-    PAGES_PER_SECTION,
     clip,
     gaps,
-    is_aligned,
     naturally_aligned_order,
 )
-from memsim.linux.include.mmzone import BOOT_ZONES, MigrateType
-from memsim.linux.include.page_flags import LIVE, NO_TYPE, PRESENT, ZONE_SHIFT
+from memsim.linux.include.mmzone import BOOT_ZONES
 from memsim.linux.mm.mm_init import reserve_bootmem_region
 from memsim.linux.mm.page_alloc.buddy import MEMINIT_EARLY, __free_pages_core
-from memsim.state.section import Pattern
 from memsim.state.trace import kernel_function
 
 if TYPE_CHECKING:
@@ -50,37 +44,13 @@ def memblock_free_late(kernel: Kernel, pfn: int, nr_pages: int) -> None:
         kernel.state.totalram_pages_add(1)
 
 
+@kernel_function("mm/memblock.c", probe=False)
 def __free_pages_memory(kernel: Kernel, pfn: int, nr_pages: int) -> None:
     """Free a range in the largest chunks that alignment and end allow."""
     end = pfn + nr_pages
     while pfn < end:
-        if end - pfn >= PAGES_PER_SECTION and free_fresh_section(kernel, pfn):
-            pfn += PAGES_PER_SECTION
-            continue
         order = naturally_aligned_order(pfn)
         while pfn + (1 << order) > end:
             order -= 1
         __free_pages_core(kernel, pfn, order, MEMINIT_EARLY)
         pfn += 1 << order
-
-
-def free_fresh_section(kernel: Kernel, pfn: int) -> bool:
-    """Free a whole section that was just initialised at once, as freeing its 32 chunks would.
-
-    Returns False, with nothing done, unless it comes to the same: nobody watches and the section is one.
-    """
-    zone, section = kernel.page_zone(pfn), kernel.memmap.section(pfn)
-    fresh = Pattern(zone.type << ZONE_SHIFT | LIVE | PRESENT, NO_TYPE, 0, 1)
-    if (
-        kernel.trace is not None
-        or not is_aligned(pfn, PAGES_PER_SECTION)
-        or section.pages.pattern != fresh
-        or any(kind != MigrateType.MOVABLE for kind in section.pageblocks)
-    ):
-        return False
-    kernel.memmap.set_free_max_order(section.nr, zone.type, MigrateType.MOVABLE)
-    heads = range(pfn, pfn + PAGES_PER_SECTION, MAX_ORDER_NR_PAGES)
-    zone.add_run_to_free_list_tail(heads, MAX_PAGE_ORDER, MigrateType.MOVABLE)
-    zone.add("managed_pages", PAGES_PER_SECTION)
-    zone.add("nr_free_pages", PAGES_PER_SECTION)
-    return True

@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from memsim.errors import KernelError
-from memsim.fast.page_alloc import __free_pages, alloc_pages
 from memsim.linux.include.layout import VMEMMAP_PAGES_PER_SECTION, count_trailing_zeros, pfn_to_section_nr
 from memsim.linux.include.mmzone import MigrateType
+from memsim.linux.mm.page_alloc.api import __free_pages, alloc_pages
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

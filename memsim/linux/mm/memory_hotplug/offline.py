@@ -19,23 +19,18 @@ import numpy as np
 from memsim.errors import KernelError
 from memsim.linux.drivers.base.memory.notifier import memory_notify
 from memsim.linux.include.layout import (
-    MAX_ORDER_NR_PAGES,
-    MAX_PAGE_ORDER,
     PAGE_SHIFT,
-    PAGES_PER_SECTION,
     hex_range,
     pageblock_nr_pages,
-    pfn_to_section_nr,
 )
 from memsim.linux.include.mmzone import MigrateType, Zone
-from memsim.linux.include.page_flags import NO_TYPE, PageFlag, PageType
+from memsim.linux.include.page_flags import PageFlag, PageType
 from memsim.linux.kernel.resource import first_hole
 from memsim.linux.mm.memory_hotplug.online import adjust_present_page_count, check_online_range
 from memsim.linux.mm.memory_hotplug.zones import remove_pfn_range_from_zone
 from memsim.linux.mm.migrate import lru_pages, migrate_pages
 from memsim.linux.mm.page_alloc.api import zone_pcp_disable, zone_pcp_enable
 from memsim.linux.mm.page_alloc.buddy import (
-    account_freepages,
     mark_managed,
 )
 from memsim.linux.mm.page_alloc.isolation import __offline_isolated_pages
@@ -72,15 +67,10 @@ def offline_pages(kernel: Kernel, pfn: int, nr_pages: int, zone: Zone) -> None:
             raise KernelError("EINVAL", stage, f"page {edge:#x} is not in zone {zone.name}")
     zone_pcp_disable(kernel, zone)
     try:
-        at_once = is_untouched(kernel, pfn, nr_pages)
-        if not at_once:
-            isolate_and_empty(kernel, pfn, nr_pages)
+        isolate_and_empty(kernel, pfn, nr_pages)
     finally:
         zone_pcp_enable(kernel, zone)
-    if at_once:
-        managed = take_untouched(kernel, zone, pfn, nr_pages)
-    else:
-        managed = __offline_isolated_pages(kernel, pfn, nr_pages)
+    managed = __offline_isolated_pages(kernel, pfn, nr_pages)
     if not kernel.has(Hunk.OFFLINE_CORE):
         managed = nr_pages
     zone.add("nr_isolate_pageblock", -(nr_pages // pageblock_nr_pages))
@@ -91,37 +81,6 @@ def offline_pages(kernel: Kernel, pfn: int, nr_pages: int, zone: Zone) -> None:
     init_per_zone_wmark_min(kernel)
     memory_notify(kernel, "MEM_OFFLINE", pfn, nr_pages)
     remove_pfn_range_from_zone(kernel, zone, pfn, nr_pages)
-
-
-def is_untouched(kernel: Kernel, pfn: int, nr_pages: int) -> bool:
-    """Return whether a range is whole sections of free blocks that nobody ever took, and nobody watches.
-
-    Isolating, scanning and forgetting such a range page by page then ends as :func:`take_untouched` does.
-    """
-    if kernel.trace is not None or kernel.memory_chain or pfn % PAGES_PER_SECTION:
-        return False
-    for nr in range(pfn_to_section_nr(pfn), pfn_to_section_nr(pfn + nr_pages)):
-        section = kernel.memmap.sections[nr]
-        pattern, movable = section.pages.pattern, section.pageblocks.count(MigrateType.MOVABLE)
-        if pattern is None or pattern.buddy == NO_TYPE or movable != len(section.pageblocks):
-            return False
-    return not kernel.signal_pending()
-
-
-def take_untouched(kernel: Kernel, zone: Zone, pfn: int, nr_pages: int) -> int:
-    """Take whole sections of free blocks out of the buddy for good; returns how many pages were managed."""
-    for start in range(pfn, pfn + nr_pages, PAGES_PER_SECTION):
-        section = kernel.memmap.section(start)
-        heads = range(start, start + PAGES_PER_SECTION, MAX_ORDER_NR_PAGES)
-        zone.del_run_from_free_list(heads, MAX_PAGE_ORDER, MigrateType.MOVABLE)
-        kernel.memmap.set_online(section.nr, online=False)
-        flags = section.pages.flags_at[0]
-        kernel.memmap.init_pages(start, PAGES_PER_SECTION, zone.type, flags, NO_TYPE)
-        kernel.memmap.set_refcount(start, PAGES_PER_SECTION, 0)
-    kernel.memmap.set_migratetype(pfn, nr_pages, MigrateType.ISOLATE)
-    zone.add("nr_isolate_pageblock", nr_pages // pageblock_nr_pages)
-    account_freepages(zone, -nr_pages, MigrateType.MOVABLE)
-    return nr_pages
 
 
 def isolate_and_empty(kernel: Kernel, pfn: int, nr_pages: int) -> None:

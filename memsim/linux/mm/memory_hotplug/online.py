@@ -12,7 +12,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from memsim.errors import KernelError
-from memsim.fast.memory_hotplug import fresh_pages_at_end, online_fresh_sections
 from memsim.linux.drivers.base.memory.notifier import memory_notify
 from memsim.linux.include.layout import (
     PAGES_PER_SECTION,
@@ -111,15 +110,10 @@ def online_pages(kernel: Kernel, pfn: int, nr_pages: int, zone: Zone) -> None:
         memory_notify(kernel, "MEM_CANCEL_ONLINE", pfn, nr_pages)
         remove_pfn_range_from_zone(kernel, zone, pfn, nr_pages)
         raise
-    at_once = fresh_pages_at_end(kernel, zone, pfn, nr_pages)
-    in_steps = nr_pages - at_once
-    if in_steps:
-        zone.add("nr_isolate_pageblock", in_steps // pageblock_nr_pages)
-        online_pages_range(kernel, pfn, in_steps)
-        adjust_present_page_count(kernel, pfn, in_steps)
-        undo_isolate_page_range(kernel, pfn, in_steps, MigrateType.MOVABLE)
-    if at_once:
-        online_fresh_sections(kernel, zone, pfn + in_steps, at_once)
+    zone.add("nr_isolate_pageblock", nr_pages // pageblock_nr_pages)
+    online_pages_range(kernel, pfn, nr_pages)
+    adjust_present_page_count(kernel, pfn, nr_pages)
+    undo_isolate_page_range(kernel, pfn, nr_pages, MigrateType.MOVABLE)
     init_per_zone_wmark_min(kernel)
     memory_notify(kernel, "MEM_ONLINE", pfn, nr_pages)
 

@@ -155,6 +155,7 @@ def free_unref_page(kernel: Kernel, pfn: int, order: int = 0) -> None:
         free_pcppages_bulk(kernel, zone, zone_batchsize(zone.managed_pages))
 
 
+@kernel_function("mm/page_alloc.c", probe=False)
 def __free_pages(kernel: Kernel, pfn: int, order: int = 0) -> None:
     """Drop a reference of an allocated block and free it when that was the last one."""
     refcount = kernel.memmap.refcount(pfn)

@@ -9,12 +9,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from memsim.errors import KernelError
-from memsim.fast.page_alloc_bulk import free_range
 from memsim.linux.include.layout import hex_range
 from memsim.linux.include.mmzone import MigrateType
 from memsim.linux.mm.compaction import isolate_freepages_range
 from memsim.linux.mm.migrate import lru_pages, migrate_pages
-from memsim.linux.mm.page_alloc.api import drain_all_pages
+from memsim.linux.mm.page_alloc.api import __free_pages, drain_all_pages
 from memsim.linux.mm.page_alloc.isolation import find_large_buddy
 from memsim.linux.mm.page_isolation import (
     start_isolate_page_range,
@@ -74,4 +73,5 @@ def __alloc_contig_migrate_range(kernel: Kernel, pfn: int, nr_pages: int) -> Non
 @kernel_function("mm/page_alloc.c")
 def free_contig_range(kernel: Kernel, pfn: int, nr_pages: int) -> None:
     """Free single pages one by one; the managed counter does not move."""
-    free_range(kernel, pfn, nr_pages)
+    for each in range(pfn, pfn + nr_pages):
+        __free_pages(kernel, each)

@@ -16,7 +16,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from memsim.errors import KernelError, MemsimError
-from memsim.fast.page_alloc import __free_pages, alloc_pages
 from memsim.linux.drivers.base.memory.notifier import register_memory_notifier
 from memsim.linux.drivers.host import answers
 from memsim.linux.drivers.hv.hv_balloon.hot_add import HotAddResponse, ha_pages_in_chunk, hot_add_req
@@ -26,13 +25,12 @@ from memsim.linux.drivers.hv.hv_balloon.region import (
     backed_pages,
     hv_memory_notifier,
     hv_online_page,
-    order_of_alike,
 )
 from memsim.linux.include.layout import PAGE_SHIFT, pageblock_nr_pages
 from memsim.linux.include.mmzone import MigrateType
 from memsim.linux.include.page_flags import PageType
 from memsim.linux.mm.memory_hotplug.online import set_online_page_callback
-from memsim.linux.mm.page_alloc.api import pcp_enabled
+from memsim.linux.mm.page_alloc.api import __free_pages, alloc_pages
 from memsim.linux.mm.page_alloc.buddy import adjust_managed_page_count
 from memsim.linux.mm.show_mem import lru_sizes, si_mem_available
 from memsim.state.trace import kernel_function
@@ -105,18 +103,12 @@ def alloc_balloon_pages(kernel: Kernel, dm: HvDynmemDevice, num_pages: int, allo
 
 @kernel_function("drivers/hv/hv_balloon.c")
 def free_balloon_pages(kernel: Kernel, dm: HvDynmemDevice, pfn: int, nr_pages: int) -> None:
-    """Give ballooned pages back to the buddy: one by one, or as blocks where that comes to the same."""
-    end = pfn + nr_pages
-    while pfn < end:
-        order = 0 if pcp_enabled(kernel, kernel.page_zone(pfn)) else order_of_alike(kernel, pfn, end)
-        size = 1 << order
-        kernel.memmap.clear_type(pfn, size, PageType.OFFLINE)
-        if order:
-            kernel.memmap.set_refcount(pfn + 1, size - 1, 0)
-        __free_pages(kernel, pfn, order)
-        dm.num_pages_ballooned -= size
-        adjust_managed_page_count(kernel, pfn, size)
-        pfn += size
+    """Give ballooned pages back to the buddy, one by one."""
+    for each in range(pfn, pfn + nr_pages):
+        kernel.memmap.clear_type(each, 1, PageType.OFFLINE)
+        __free_pages(kernel, each)
+        dm.num_pages_ballooned -= 1
+        adjust_managed_page_count(kernel, each, 1)
 
 
 @kernel_function("drivers/hv/hv_balloon.c")

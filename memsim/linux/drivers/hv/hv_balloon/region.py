@@ -5,9 +5,6 @@ which of them it backs. A *region* (``struct hv_hotadd_state``) remembers both: 
 covered. Pages that are not backed are withheld as they come online and stay type Offline until the host backs
 them. The region, not the memmap, is what the driver goes by at the next onlining.
 
-The kernel goes page by page. So does this model when somebody watches; else it takes pages that are alike
-together, up to a pageblock, which comes to the same state with the same free lists.
-
 Left out: the lock around the regions, running out of memory for them.
 """
 
@@ -17,13 +14,10 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from memsim.errors import KernelBug
-from memsim.linux.include.layout import pageblock_order
 from memsim.linux.include.mmzone import ZoneType
 from memsim.linux.include.notifier import NOTIFY_OK
-from memsim.linux.include.page_flags import ALL_FLAGS, PageFlag, PageType
+from memsim.linux.include.page_flags import PageType
 from memsim.linux.mm.memory_hotplug.online import generic_online_page
 from memsim.patch import Hunk
 from memsim.state.trace import kernel_function
@@ -130,72 +124,34 @@ def hv_memory_notifier(kernel: Kernel, dm: HvDynmemDevice, action: str, pfn: int
 
 
 @kernel_function("drivers/hv/hv_balloon.c")
-def hv_page_online_one(
-    kernel: Kernel, dm: HvDynmemDevice, has: HvHotaddState, pfn: int, order: int = 0
-) -> None:
+def hv_page_online_one(kernel: Kernel, dm: HvDynmemDevice, has: HvHotaddState, pfn: int) -> None:
     """Online a page if the host backs it, else withhold it as type Offline.
 
-    Where the patch acts. Before it, a fresh page is not Offline, so not-Offline is no reason to skip: who
-    calls this twice for a page frees it twice. After it, a fresh page is Offline, so a backed page that is
-    not must be with the buddy already. ``order``: that many pages that are alike.
+    Where the patch acts. Before it, a fresh page is not Offline, so a page is not skipped for that, and a
+    second call for the same page frees it a second time. After it, a fresh page is Offline, so a backed page
+    that is not must be with the buddy already.
+
+    Raises
+    ------
+    KernelBug
+        The struct page is not initialised and ``page_zone()`` is garbage. What a kernel does then is
+        undefined; the model stops.
     """
     offline = kernel.memmap.has_type(pfn, PageType.OFFLINE)
     if not has_pfn_is_backed(has, pfn):
         if not offline:
-            kernel.memmap.set_type(pfn, 1 << order, PageType.OFFLINE)
+            kernel.memmap.set_type(pfn, 1, PageType.OFFLINE)
         return
     if kernel.has(Hunk.HV_BALLOON):
         if not offline:
             return
     elif offline:
-        kernel.memmap.clear_type(pfn, 1 << order, PageType.OFFLINE)
-    online_frames(kernel, pfn, order)
-    dm.num_pages_onlined += 1 << order
-
-
-def online_frames(kernel: Kernel, pfn: int, order: int) -> None:
-    """Call generic_online_page() for each page, or once for all that come out of it clean.
-
-    Raises
-    ------
-    KernelBug
-        The struct pages are not initialised and ``page_zone()`` is garbage. What a kernel does then is
-        anybody's guess; the model stops.
-    """
+        kernel.memmap.clear_type(pfn, 1, PageType.OFFLINE)
     if kernel.memmap.zone_of(pfn) > ZoneType.DEVICE:
         msg = f"pfn {pfn:#x} is brought online, but its struct page is not initialised: no zone to free it to"
         raise KernelBug(msg)
-    unit = order if comes_out_clean(kernel, pfn) else 0
-    for frame in range(pfn, pfn + (1 << order), 1 << unit):
-        generic_online_page(kernel, frame, unit)
-
-
-def comes_out_clean(kernel: Kernel, pfn: int) -> bool:
-    """Return whether __free_pages_core() takes off the mark that a page has."""
-    if kernel.has(Hunk.PAGE_ALLOC):
-        return not kernel.memmap.flags(pfn) & PageFlag.RESERVED
-    return not kernel.memmap.has_type(pfn, PageType.OFFLINE)
-
-
-def order_of_alike(kernel: Kernel, pfn: int, end: int) -> int:
-    """Return the order of the block at ``pfn`` that can be taken together: 0 when somebody watches.
-
-    A block of at most a pageblock whose pages are alike: with one reference, and no flag but PG_reserved.
-    """
-    if end - pfn == 1:
-        return 0
-    strange = kernel.memmap.flags(pfn) & ALL_FLAGS & ~PageFlag.RESERVED
-    if kernel.trace is not None or kernel.debug_vm or strange or kernel.memmap.refcount(pfn) != 1:
-        return 0
-    order = pageblock_order
-    while pfn % (1 << order) or pfn + (1 << order) > end:
-        order -= 1
-    section, at = kernel.memmap.spans(pfn, 1 << order)[0]
-    for array in (section.pages.flags[at], section.pages.type[at], section.pages.refcount[at]):
-        differ = np.flatnonzero(array != array[0])
-        while len(differ) and differ[0] < 1 << order:
-            order -= 1
-    return order
+    generic_online_page(kernel, pfn, 0)
+    dm.num_pages_onlined += 1
 
 
 @kernel_function("drivers/hv/hv_balloon.c")
@@ -203,12 +159,8 @@ def hv_bring_pgs_online(
     kernel: Kernel, dm: HvDynmemDevice, has: HvHotaddState, start_pfn: int, size: int
 ) -> None:
     """Online the backed pages of a range and withhold the others, in ascending order."""
-    for start, end, _ in backed_parts(has, start_pfn, start_pfn + size):
-        pfn = start
-        while pfn < end:
-            order = order_of_alike(kernel, pfn, end)
-            hv_page_online_one(kernel, dm, has, pfn, order)
-            pfn += 1 << order
+    for pfn in range(start_pfn, start_pfn + size):
+        hv_page_online_one(kernel, dm, has, pfn)
 
 
 @kernel_function("drivers/hv/hv_balloon.c")

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from memsim.errors import KernelError, MemsimError
-from memsim.fast.xen_balloon import populate_at_once, take_at_once
 from memsim.linux.include.layout import PAGES_PER_SECTION, hex_range
 from memsim.linux.include.mmzone import MigrateType
 from memsim.linux.include.page_flags import PageFlag, PageType
@@ -145,11 +144,8 @@ def increase_reservation(kernel: Kernel, nr_pages: int) -> str:
     populated = balloon.xenmem_reservation_increase(min(nr_pages, FRAME_LIST, balloon.balloon_low))
     if populated <= 0:
         return BP_EAGAIN
-    if kernel.quick:
-        populate_at_once(kernel, balloon.ballooned_pages, populated)
-    else:
-        for _ in range(populated):
-            free_reserved_page(kernel, balloon_retrieve(kernel))
+    for _ in range(populated):
+        free_reserved_page(kernel, balloon_retrieve(kernel))
     balloon.current_pages += populated
     return BP_DONE
 
@@ -161,10 +157,6 @@ def decrease_reservation(kernel: Kernel, nr_pages: int) -> str:
     The page that was allocated first is the first of the list afterwards.
     """
     balloon, wanted = balloon_of(kernel), min(nr_pages, FRAME_LIST)
-    if kernel.quick:
-        taken = take_at_once(kernel, balloon.ballooned_pages, wanted)
-        balloon.current_pages -= taken
-        return BP_DONE if taken == wanted else BP_EAGAIN
     pages: list[int] = []
     state = BP_DONE
     for _ in range(wanted):
