@@ -32,8 +32,10 @@ LONGEST_FIRST = (
     "",  # all others
 )
 APART = {
+    "tests/attacks/test_breaking_out.py",
     "tests/browser/test_chapters.py",
     "tests/browser/test_labs.py",
+    "tests/exercises/test_assignments.py",
     "tests/exercises/test_seeds.py",
     "tests/fidelity/test_mutations.py",
 }

@@ -21,7 +21,11 @@ GRADING = [
     pytest.param(path, id=path.stem.replace("_", "-"))
     for path in sorted(Path("exercises/grading").glob("*.py"))
 ]
-STUDENTS = [f"student-{number}" for number in range(15)]
+# Three students in `make test`; the others take a minute.
+STUDENTS = [
+    pytest.param([f"student-{number}" for number in range(3)], id="3 students"),
+    pytest.param([f"student-{number}" for number in range(3, 15)], id="12 more", marks=pytest.mark.slow),
+]
 every_assignment = pytest.mark.parametrize("grading", GRADING)
 
 
@@ -51,13 +55,14 @@ def judged(assignment, question, cells, student):
     return score, [result.message for result in results if result.message]
 
 
+@pytest.mark.parametrize("students", STUDENTS)
 @every_assignment
-def test_scores_do_not_depend_on_the_seed(grading, monkeypatch):
+def test_scores_do_not_depend_on_the_seed(grading, students, monkeypatch):
     monkeypatch.setattr(memsim.grading, "check", lambda *_, **__: None)
     assignment = Assignment.load(grading)
     solved = solution_copy(load(source_of(grading)))
     for question in assignment.questions:
-        for student in STUDENTS:
+        for student in students:
             assert judged(assignment, question, code_of(solved), student) == (question.points, [])
             for wrong in question.wrong:
                 cells = code_of(with_answer(solved, question.name, wrong.source))
