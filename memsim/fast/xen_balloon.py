@@ -15,7 +15,8 @@ import numpy as np
 from memsim.fast.page_alloc_bulk import free_pages_bulk, runs, take_single_pages
 from memsim.fast.registry import frees_plainly, shortcut
 from memsim.linux.drivers.xen.balloon import pages
-from memsim.linux.drivers.xen.balloon.pages import BP_DONE, BP_EAGAIN, FRAME_LIST, balloon_of
+from memsim.linux.drivers.xen.balloon.pages import FRAME_LIST
+from memsim.linux.drivers.xen.balloon.stats import BP_DONE, BP_EAGAIN, balloon_of
 from memsim.linux.include.layout import pageblock_nr_pages
 from memsim.linux.include.mmzone import MigrateType
 from memsim.linux.include.page_flags import PageFlag, PageType

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import ast
+import io
+import json
+import tokenize
+import tomllib
 from importlib import import_module
 from pathlib import Path
+from statistics import median
 
 import pytest
 
@@ -11,6 +17,12 @@ import memsim.linux
 from memsim.state.trace import FUNCTIONS, KERNEL_FILES
 
 LINUX = Path(memsim.linux.__file__).parent
+LEFT_OUT = tomllib.loads((LINUX / "left_out.toml").read_text(encoding="utf-8"))
+# The functions of these files in Linux 6.12: `ctags -x --c-kinds=f --_xformat=%N <file>`, sorted.
+KERNEL_FUNCTIONS = json.loads(
+    (Path(__file__).parents[1] / "material" / "kernel_functions.json").read_text(encoding="utf-8")
+)
+MOST_LINES, LONGEST_FUNCTION, MEDIAN_FUNCTION = 4300, 28, 6
 MODULES = {
     f"memsim.linux.{'.'.join(path.relative_to(LINUX).with_suffix('').parts)}": path
     for path in sorted(LINUX.rglob("*.py"))
@@ -61,3 +73,121 @@ def test_a_split_file_is_told_from_a_folder_of_the_kernel():
         kernel_file_of(LINUX / "drivers" / "virtio" / "virtio_mem" / "sbm.py")
         == "drivers/virtio/virtio_mem.c"
     )
+
+
+# ---- every function has its model in its place, or the reason why not ------------------------------
+
+
+def models_of(file):
+    """Return the names of the functions in the modules that stand for a kernel file."""
+    return {
+        node.name
+        for path in MODULES.values()
+        if kernel_file_of(path) == file.replace("-", "_")
+        for node in ast.parse(path.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.FunctionDef)
+    }
+
+
+def left_out_of(file):
+    """Return the names that are listed with a reason."""
+    return [name for names in LEFT_OUT[file].values() for name in names]
+
+
+def test_the_list_is_of_the_files_whose_functions_are_known():
+    assert LEFT_OUT.keys() == KERNEL_FUNCTIONS.keys()
+
+
+@pytest.mark.parametrize("file", KERNEL_FUNCTIONS)
+def test_each_function_has_a_model_in_its_place_or_a_reason_why_not(file):
+    known, models, left_out = set(KERNEL_FUNCTIONS[file]), models_of(file), left_out_of(file)
+    assert known - models - set(left_out) == set()
+    assert models & set(left_out) == set()
+    assert set(left_out) - known == set()
+    assert len(left_out) == len(set(left_out))
+
+
+@pytest.mark.parametrize("file", KERNEL_FUNCTIONS)
+def test_no_model_of_its_functions_stands_elsewhere(file):
+    names = set(KERNEL_FUNCTIONS[file]) - models_of(file)
+    others = {name for other in KERNEL_FUNCTIONS if other != file for name in KERNEL_FUNCTIONS[other]}
+    elsewhere = {
+        f"{module}.{node.name}"
+        for module, path in MODULES.items()
+        for node in ast.parse(path.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.FunctionDef) and node.name in names - others
+    }
+    assert elsewhere == set()
+
+
+@pytest.mark.parametrize("file", LEFT_OUT)
+def test_a_reason_is_a_sentence(file):
+    assert [reason for reason in LEFT_OUT[file] if not reason.endswith(".") or len(reason.split()) < 2] == []
+
+
+# ---- size ------------------------------------------------------------------------------------------
+
+
+def docstrings_of(tree):
+    """Return the lines that docstrings and other bare strings take."""
+    return {
+        line
+        for node in ast.walk(tree)
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef))
+        for each in node.body
+        if isinstance(each, ast.Expr)
+        and isinstance(each.value, ast.Constant)
+        and isinstance(each.value.value, str)
+        for line in range(each.lineno, each.end_lineno + 1)
+    }
+
+
+def code_lines(text):
+    """Return the numbers of the lines of code: not blank, no comment, no docstring."""
+    empty = (
+        tokenize.COMMENT,
+        tokenize.NL,
+        tokenize.NEWLINE,
+        tokenize.INDENT,
+        tokenize.DEDENT,
+        tokenize.ENDMARKER,
+    )
+    lines = {
+        line
+        for token in tokenize.generate_tokens(io.StringIO(text).readline)
+        if token.type not in empty
+        for line in range(token.start[0], token.end[0] + 1)
+    }
+    return lines - docstrings_of(ast.parse(text))
+
+
+def function_sizes(text):
+    """Return the lines of code in the body of each function, by name."""
+    lines = code_lines(text)
+    return {
+        node.name: len(lines & set(range(node.body[0].lineno, node.end_lineno + 1)))
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.FunctionDef)
+    }
+
+
+TEXTS = {name: path.read_text(encoding="utf-8") for name, path in MODULES.items()}
+
+
+def test_lines_are_counted_without_blanks_comments_and_docstrings():
+    text = '"""D."""\n\n# c\ndef f():\n    """D.\n\n    E.\n    """\n    x = 1  # c\n\n    return x\n'
+    assert (len(code_lines(text)), function_sizes(text)) == (3, {"f": 2})
+
+
+def test_the_model_is_small():
+    assert sum(len(code_lines(text)) for text in TEXTS.values()) <= MOST_LINES
+
+
+def test_its_functions_are_short():
+    sizes = [
+        (size, f"{name}.{function}")
+        for name, text in TEXTS.items()
+        for function, size in function_sizes(text).items()
+    ]
+    assert [each for each in sizes if each[0] > LONGEST_FUNCTION] == []
+    assert median(size for size, _ in sizes) <= MEDIAN_FUNCTION

@@ -8,14 +8,9 @@ from hypothesis import strategies as st
 from memsim import AFTER, BEFORE, Hunk, Machine, Patch, Scenario, run
 from memsim.errors import KernelError, MemsimError
 from memsim.linux.drivers.xen.balloon.device import XenBalloon
-from memsim.linux.drivers.xen.balloon.pages import (
-    BP_DONE,
-    BP_EAGAIN,
-    BP_ECANCELED,
-    BP_WAIT,
-    RETRY_UNLIMITED,
-    round_up,
-)
+from memsim.linux.drivers.xen.balloon.pages import round_up
+from memsim.linux.drivers.xen.balloon.stats import BP_DONE, BP_EAGAIN, BP_ECANCELED, BP_WAIT
+from memsim.linux.drivers.xen.balloon.thread import RETRY_UNLIMITED
 from memsim.linux.include.page_flags import MANAGED, PRESENT, PageFlag, PageType
 from memsim.linux.mm.memory_hotplug.online import generic_online_page, set_online_page_callback
 

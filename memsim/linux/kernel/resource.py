@@ -26,8 +26,11 @@ def merge_system_ram_resource(kernel: Kernel, pfn: int) -> None:
     iomem.mergeable.add(parts[0][0])
 
 
-def first_hole(kernel: Kernel, pfn: int, nr_pages: int) -> int | None:
-    """Return the first pfn of a range that is not System RAM (``walk_system_ram_range()``), or None."""
+def walk_system_ram_range(kernel: Kernel, pfn: int, nr_pages: int) -> int | None:
+    """Return the first pfn of a range that is not System RAM, or None.
+
+    (The kernel's function calls another for each part that is; its callers count pages to find a hole.)
+    """
     at, end = pfn, pfn + nr_pages
     for start, size, _ in kernel.iomem.overlapping(pfn, nr_pages):
         if start <= at:

@@ -25,7 +25,7 @@ from memsim.linux.include.layout import (
 )
 from memsim.linux.include.mmzone import MigrateType, Zone
 from memsim.linux.include.page_flags import PageFlag, PageType
-from memsim.linux.kernel.resource import first_hole
+from memsim.linux.kernel.resource import walk_system_ram_range
 from memsim.linux.mm.memory_hotplug.online import adjust_present_page_count, check_online_range
 from memsim.linux.mm.memory_hotplug.zones import remove_pfn_range_from_zone
 from memsim.linux.mm.migrate import lru_pages, migrate_pages
@@ -119,7 +119,7 @@ def fail_offline(kernel: Kernel, pfn: int, nr_pages: int, reason: str) -> None:
 
 def check_no_holes(kernel: Kernel, pfn: int, nr_pages: int) -> None:
     """Refuse (EINVAL) a range that is not System RAM throughout."""
-    hole = first_hole(kernel, pfn, nr_pages)
+    hole = walk_system_ram_range(kernel, pfn, nr_pages)
     if hole is not None:
         fail_offline(kernel, pfn, nr_pages, "memory holes")
         message = f"{hex_range(pfn, nr_pages)} has a hole at pfn {hole:#x}"

@@ -1,8 +1,7 @@
-"""What the Xen balloon does to pages: ``drivers/xen/balloon.c`` but for the state it keeps.
+"""What the Xen balloon does to pages: functions of ``drivers/xen/balloon.c``.
 
-The list of ballooned pages, sections that are hot-added, frames got from Xen and given back, one round of the
-thread, and pages lent to others. :mod:`memsim.linux.drivers.xen.balloon.device` holds the state, and says
-what is left out.
+The list of ballooned pages, sections that are hot-added, frames from Xen and back, and pages lent to others.
+:mod:`memsim.linux.drivers.xen.balloon.device` says what is left out.
 """
 
 from __future__ import annotations
@@ -12,33 +11,29 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from memsim.errors import KernelError, MemsimError
+from memsim.linux.drivers.xen.balloon.stats import (
+    BP_DONE,
+    BP_EAGAIN,
+    BP_ECANCELED,
+    BP_WAIT,
+    balloon_of,
+    current_credit,
+)
 from memsim.linux.include.layout import PAGES_PER_SECTION, hex_range
 from memsim.linux.include.mmzone import MigrateType
 from memsim.linux.include.page_flags import PageFlag, PageType
 from memsim.linux.mm.memory_hotplug.add import add_memory
 from memsim.linux.mm.page_alloc.api import alloc_pages, free_reserved_page
 from memsim.linux.mm.page_alloc.buddy import adjust_managed_page_count
-from memsim.linux.mm.page_alloc.watermarks import calculate_totalreserve_pages
 from memsim.linux.mm.show_mem import si_mem_available
 from memsim.patch import Hunk
 from memsim.state.trace import kernel_function
 
 if TYPE_CHECKING:
-    from memsim.linux.drivers.xen.balloon.device import XenBalloon
     from memsim.state.kernel import Kernel
 
-BP_DONE, BP_WAIT, BP_EAGAIN, BP_ECANCELED = "BP_DONE", "BP_WAIT", "BP_EAGAIN", "BP_ECANCELED"
 FRAME_LIST = 512
 """Frame numbers that fit in a page: so many pages change hands in one hypercall."""
-RETRY_UNLIMITED = 0
-ANSWERS = ("REFUSE", "HALF")
-_HOUR, _SECOND = 3600, 1
-
-
-def balloon_of(kernel: Kernel) -> XenBalloon:
-    """Return the balloon of a kernel, which keeps it in global variables."""
-    balloon: XenBalloon = kernel.driver_data["xen-balloon"]
-    return balloon
 
 
 # ---- the list of ballooned pages -------------------------------------------------------------------
@@ -173,45 +168,6 @@ def decrease_reservation(kernel: Kernel, nr_pages: int) -> str:
     return state
 
 
-# ---- the thread ------------------------------------------------------------------------------------
-
-
-@kernel_function("drivers/xen/balloon.c")
-def balloon_thread(kernel: Kernel) -> None:
-    """Do one round of the thread's loop: at most 512 pages towards the target, or some sections."""
-    balloon = balloon_of(kernel)
-    credit = balloon.current_credit
-    if credit > 0 and balloon.ballooned_pages:
-        balloon.state = increase_reservation(kernel, credit)
-    elif credit > 0:
-        balloon.state = reserve_additional_memory(kernel)
-    elif credit < 0:
-        nr_pages = min(-credit, si_mem_available(kernel))
-        balloon.state = decrease_reservation(kernel, nr_pages)
-        if (
-            balloon.state == BP_DONE
-            and nr_pages != -credit
-            and nr_pages < calculate_totalreserve_pages(kernel)
-        ):
-            balloon.state = BP_EAGAIN
-    update_schedule(balloon)
-
-
-def update_schedule(balloon: XenBalloon) -> None:
-    """Choose the next sleep: after each failure twice as long as before, and after some give up."""
-    if balloon.state in {BP_WAIT, BP_ECANCELED}:
-        return
-    if balloon.state == BP_DONE:
-        balloon.schedule_delay = balloon.retry_count = 1
-        return
-    balloon.retry_count += 1
-    if RETRY_UNLIMITED != balloon.max_retry_count < balloon.retry_count:
-        balloon.schedule_delay = balloon.retry_count = 1
-        balloon.state = BP_ECANCELED
-        return
-    balloon.schedule_delay = min(2 * balloon.schedule_delay, balloon.max_schedule_delay)
-
-
 # ---- pages for others ------------------------------------------------------------------------------
 
 
@@ -253,5 +209,5 @@ def xen_free_ballooned_pages(kernel: Kernel, pages: list[int]) -> None:
     for pfn in pages:
         balloon_append(kernel, pfn)
     pages.clear()
-    if balloon.current_credit:
+    if current_credit(kernel):
         balloon.wake_up()
