@@ -15,14 +15,17 @@ from html import escape
 from typing import TYPE_CHECKING, Any, Protocol
 
 from book.site.pages import source
-from memsim.lesson.live import STATIC
+from memsim.lesson.live import STATIC as LESSON
+from memsim.view.half_patch.matrix_lab import STATIC as HALF_PATCH
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-QUESTIONS = {"ask": "question", "predict": "question", "quiz": "question"}
+QUESTIONS = {"ask": "question", "predict": "question", "quiz": "question", "half_patch": "matrix"}
 """Function that a cell ends with -> the widget that shows what it returns."""
+_FILES = {"question": LESSON / "question", "matrix": HALF_PATCH / "matrix"}
+"""Widget -> its script and its style sheet, without their endings."""
 MORE = 5
 """So many problems of a kind can be had on a page."""
 
@@ -47,7 +50,9 @@ def live_cells(notebook: dict[str, Any], path: Path) -> Iterator[tuple[dict[str,
         for cell, statement in statements:
             if (function := called(statement)) in QUESTIONS:
                 expression = compile(ast.Expression(statement.value), path.name, "eval")  # type: ignore[attr-defined]
-                yield cell, QUESTIONS[function], eval(expression, names)  # noqa: S307 (our book)
+                shown = eval(expression, names)  # noqa: S307 (our book)
+                if hasattr(shown, "spec_without_a_kernel"):
+                    yield cell, QUESTIONS[function], shown
             elif statement in wanted:
                 exec(compile(ast.Module([statement], []), path.name, "exec"), names)  # noqa: S102 (our book)
 
@@ -135,11 +140,15 @@ def more(shown: Shown) -> dict[str, Any]:
 
 def script() -> str:
     """Return the widgets' code as one classic script, which also loads from a disk."""
-    code = (STATIC / "question.js").read_text(encoding="utf-8")
-    body = code.replace("export default", "return")
-    return f"const memsimWidgets = {{\n  question: (() => {{\n{body}}})(),\n}};\n"
+    made = [f"  {name}: (() => {{\n{_code(file)}}})(),\n" for name, file in _FILES.items()]
+    return f"const memsimWidgets = {{\n{''.join(made)}}};\n"
+
+
+def _code(file: Path) -> str:
+    """Return a module as the body of a function that returns what the module exports."""
+    return file.with_suffix(".js").read_text(encoding="utf-8").replace("export default", "return")
 
 
 def style() -> str:
-    """Return the widgets' style sheet."""
-    return (STATIC / "question.css").read_text(encoding="utf-8")
+    """Return the widgets' style sheets."""
+    return "".join(file.with_suffix(".css").read_text(encoding="utf-8") for file in _FILES.values())

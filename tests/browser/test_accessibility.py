@@ -24,6 +24,7 @@ CELLS = (
     "from memsim.lesson import *",
     "from memsim.view.explorer.explorer import explore\nexplore(compare(scenario), block=32)",
     "from memsim.view.half_patch.widget import half_patch\nhalf_patch(scenario)",
+    "half_patch()",
     "from memsim.view.buddy_lab.widget import buddy_lab\nbuddy_lab()",
     "from memsim.view.driver_lab.widget import driver_lab\ndriver_lab('virtio-mem')",
     "driver_lab('hv-balloon')",
@@ -38,7 +39,7 @@ CELLS = (
     "claim('a.b', 'So.', 'f(), 6.12', lambda: len(scenario.steps) > 0, lambda: not scenario.steps)",
     "on_a_real_kernel('See it.', 'cat /proc/zoneinfo', 'Node 0')",
 )
-WIDGETS = 12
+WIDGETS = 13
 OUTPUTS = "{ include: [['.jp-OutputArea-output']] }"
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from memsim.patch import Hunk
+from memsim.patch import Hunk, Patch
 from memsim.view.half_patch.matrix import STORED, Effect, cells, document_of, matrix_chart, stored_cells
-from memsim.view.half_patch.stories import STORIES
+from memsim.view.half_patch.matrix_lab import detail_of, key_of, matrix_lab
+from memsim.view.half_patch.stories import STORIES, story_scenario
+from memsim.view.half_patch.widget import HalfPatch, half_patch
 
 
 def cell(hunk, story, kind, *, check_pages):
@@ -48,3 +50,36 @@ def test_the_chart_has_a_row_for_each_hunk():
     chart = matrix_chart()
     assert list(chart.rows) == [hunk.name for hunk in Hunk]
     assert "MM_INIT: only this hunk, DIMM M" in chart.text
+
+
+def test_a_page_without_a_kernel_has_the_run_of_every_cell():
+    spec = matrix_lab().spec_without_a_kernel()
+    assert set(spec["details"]) == {key_of(one) for one in stored_cells()}
+    assert "details" not in matrix_lab().spec()
+    assert all(
+        sum(count for _, count in side["runs"]) == 64 for d in spec["details"].values() for side in d["sides"]
+    )
+
+
+def test_a_cell_opens_on_the_failing_page():
+    """Hyper-V backs 20,000 pages, then 5,000 more, of which 0x104e20 is the first, and is refused."""
+    found = cell(Hunk.MM_INIT, "Hyper-V", "missing", check_pages=True)
+    detail = detail_of(found)
+    assert found.pfn == 0x104E20
+    assert detail["failing"] == 20000 // 512
+    assert any("pfn:104e20" in line for line in detail["log"])
+    assert [side["name"] for side in detail["sides"]] == ["All but MM_INIT", "The whole patch"]
+
+
+def test_the_code_beside_a_cell_runs_it():
+    names = {"half_patch": half_patch, "story_scenario": story_scenario, "Hunk": Hunk, "Patch": Patch}
+    found = cell(Hunk.PAGE_ALLOC, "self-hosted", "missing", check_pages=False)
+    made = eval(detail_of(found)["code"], names)  # noqa: S307 (what a reader copies)
+    assert isinstance(made, HalfPatch)
+    assert made.result.half.patch == found.patch
+
+
+def test_half_patch_without_a_scenario_is_the_matrix():
+    bundle = half_patch()._repr_mimebundle_()
+    assert "MM_INIT: only this hunk, DIMM M" in bundle["text/plain"]
+    assert "data:image/svg+xml" in bundle["text/html"]

@@ -180,7 +180,7 @@ def matrix_chart(*, check_pages: bool = True) -> Signs:
     key = ", ".join(f"{effect.letter} {effect.words}" for effect in Effect)
     return Signs(
         f"Half a patch: {key}",
-        tuple(_SHORT.get(story, story) for story, _ in columns),
+        tuple(SHORT.get(story, story) for story, _ in columns),
         {
             hunk.name: tuple((found[hunk, *c].effect.letter, found[hunk, *c].effect.level) for c in columns)
             for hunk in Hunk
@@ -189,7 +189,8 @@ def matrix_chart(*, check_pages: bool = True) -> Signs:
     )
 
 
-_SHORT = {"self-hosted": "self", "virtio-mem": "virtio"}
+SHORT = {"self-hosted": "self", "virtio-mem": "virtio"}
+"""Names of stories where there is little room."""
 
 
 if __name__ == "__main__":

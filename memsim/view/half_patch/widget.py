@@ -15,6 +15,7 @@ from memsim.patch import AFTER, Hunk, Patch
 from memsim.release import RELEASES
 from memsim.view.draw.markup import classes_in, counters_html, legend_html, map_image, totals_html
 from memsim.view.explorer.inputs import scenario_of
+from memsim.view.half_patch.matrix_lab import matrix_lab
 from memsim.view.half_patch.runs import HalfRuns, cut
 from memsim.view.model.text import NO_BLOCK
 from memsim.view.widgets.lab import LABEL, WIDE, Board, offer_blocks, row
@@ -23,11 +24,12 @@ from memsim.view.widgets.refusal import Refusal
 if TYPE_CHECKING:
     from memsim.scenario.scenario import Scenario
     from memsim.view.explorer.inputs import Given
+    from memsim.view.half_patch.matrix_lab import MatrixLab
     from memsim.view.half_patch.runs import HalfRun, Side
 
 
 def half_patch(
-    scenario: Given,
+    scenario: Given | None = None,
     hunks: Patch | str = AFTER,
     *,
     release: str = "6.12",
@@ -35,8 +37,10 @@ def half_patch(
     check_pages: bool = True,
     block: int | None = None,
     steps: int | None = None,
-) -> HalfPatch | Refusal:
+) -> HalfPatch | MatrixLab | Refusal:
     """Return a widget that runs a scenario with any of the hunks, against the whole patch.
+
+    Without a scenario it is the matrix of all hunks and five stories, in which a cell opens its run.
 
     A scenario that breaks the format is answered by a :class:`~memsim.view.widgets.refusal.Refusal` in its
     place.
@@ -44,7 +48,8 @@ def half_patch(
     Parameters
     ----------
     scenario
-        What is run: a scenario, the path of a scenario file, or the dict that such a file holds.
+        What is run: a scenario, the path of a scenario file, or the dict that such a file holds; None: see
+        above.
     hunks
         The hunks that are applied at first: a Patch, or text such as ``"MM_INIT,PAGE_ALLOC"``.
     release, debug_vm, check_pages
@@ -54,6 +59,8 @@ def half_patch(
     steps
         How many steps are run at first; None: all.
     """
+    if scenario is None:
+        return matrix_lab()
     patch = Patch.parse(hunks) if isinstance(hunks, str) else hunks
     try:
         checked = scenario_of(scenario)

@@ -1,0 +1,147 @@
+"""The matrix as a widget: a cell for each hunk, story and kind, which opens the run behind it.
+
+Left out: what happens is in :mod:`memsim.view.half_patch.matrix`; how it looks in ``static/matrix.js``.
+"""
+
+from __future__ import annotations
+
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import anywidget
+import traitlets
+
+from memsim.linux.include.layout import pageblock_nr_pages
+from memsim.patch import Hunk
+from memsim.view.half_patch.matrix import KINDS, SHORT, Effect, cell_of, matrix_chart, row_of, stored_cells
+from memsim.view.half_patch.runs import HalfRun, cut
+from memsim.view.half_patch.stories import STORIES, story_scenario
+from memsim.view.model.page_class import pageblock_letters
+
+if TYPE_CHECKING:
+    from memsim.view.half_patch.matrix import Cell
+
+STATIC = Path(__file__).with_name("static")
+WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+TITLE = "Half a patch: each hunk alone, each hunk missing"
+_SAYS = {"alone": "only this hunk", "missing": "all hunks but this"}
+
+
+class Matrix(anywidget.AnyWidget):
+    """The matrix in the browser.
+
+    Attributes
+    ----------
+    chosen
+        The cell that a reader opened.
+    detail
+        The run behind it.
+    """
+
+    _esm = STATIC / "matrix.js"
+    _css = STATIC / "matrix.css"
+
+    spec = traitlets.Dict().tag(sync=True)
+    chosen = traitlets.Dict().tag(sync=True)
+    detail = traitlets.Dict().tag(sync=True)
+
+
+class MatrixLab:
+    """The matrix, and one of its cells opened."""
+
+    def __init__(self, start: Cell) -> None:
+        """Open ``start`` first."""
+        self.start = start
+        self.chart = matrix_chart(check_pages=start.check_pages)
+
+    def spec(self) -> dict[str, Any]:
+        """Return what the browser needs."""
+        return {
+            "title": TITLE,
+            "hunks": [hunk.name for hunk in Hunk],
+            "meanings": {hunk.name: hunk.value for hunk in Hunk},
+            "stories": list(STORIES),
+            "short": SHORT,
+            "kinds": list(KINDS),
+            "says": _SAYS,
+            "effects": [{"name": e.name, "letter": e.letter, "words": e.words} for e in Effect],
+            "cells": [row_of(cell) for cell in stored_cells()],
+            "start": _address(self.start),
+        }
+
+    def spec_without_a_kernel(self) -> dict[str, Any]:
+        """Return what a page without a kernel needs: every cell is run now."""
+        return self.spec() | {"details": {key_of(cell): detail_of(cell) for cell in stored_cells()}}
+
+    def html(self) -> str:
+        """Return the static form."""
+        return f'<div class="memsim-static">{self.chart.html()}{self.chart.twin_html()}</div>'
+
+    def __repr__(self) -> str:
+        """Return the text form."""
+        return f"{TITLE}\n{self.chart.text}\nRun this notebook to open a cell."
+
+    def _repr_mimebundle_(self, **_: object) -> dict[str, Any]:
+        widget = Matrix(spec=self.spec(), detail=detail_of(self.start))
+        widget.observe(lambda change: self._open(widget, change["new"]), "chosen")
+        view = {"version_major": 2, "version_minor": 1, "model_id": widget.model_id}
+        return {"text/plain": repr(self), "text/html": self.html(), WIDGET_VIEW: view}
+
+    def _open(self, widget: Matrix, chosen: dict[str, Any]) -> None:
+        hunk = Hunk[chosen["hunk"]]
+        found = cell_of(hunk, chosen["story"], chosen["kind"], check_pages=chosen["check_pages"])
+        widget.detail = detail_of(found)
+
+
+def matrix_lab(
+    hunk: Hunk = Hunk.MM_INIT, story: str = "virtio-mem", kind: str = "missing", *, check_pages: bool = True
+) -> MatrixLab:
+    """Return the matrix with a cell opened."""
+    wanted = (hunk, story, kind, check_pages)
+    (start,) = (c for c in stored_cells() if (c.hunk, c.story, c.kind, c.check_pages) == wanted)
+    return MatrixLab(start)
+
+
+def key_of(cell: Cell) -> str:
+    """Return the name of a cell, as the browser makes it."""
+    return "/".join([cell.hunk.name, cell.story, cell.kind, str(cell.check_pages).lower()])
+
+
+def _address(cell: Cell) -> dict[str, Any]:
+    row = row_of(cell)
+    return {name: row[name] for name in ("hunk", "story", "kind", "check_pages")}
+
+
+def detail_of(cell: Cell) -> dict[str, Any]:
+    """Return the run behind a cell: both kernels at the end, as the browser shows them."""
+    result = HalfRun(story_scenario(cell.story), cell.patch, check_pages=cell.check_pages)
+    block = result.blocks[0] if result.blocks else None
+    sides = [] if block is None else [_side(result, side, block) for side in (0, 1)]
+    failing = None
+    if block is not None and cell.pfn is not None and cell.pfn // result.block_pages == block:
+        failing = cell.pfn % result.block_pages // pageblock_nr_pages
+    kept = f"{{Hunk.{cell.hunk.name}}}"
+    patch = f"Patch({kept})" if cell.kind == "alone" else f"Patch.without({kept})"
+    checks = "" if cell.check_pages else ", check_pages=False"
+    return {
+        "key": key_of(cell),
+        "sides": sides,
+        "failing": failing,
+        "outcomes": list(result.half.outcomes),
+        "log": cut(result.half.log)[:6],
+        "broken": list(result.half.violations)[:4],
+        "code": f'half_patch(story_scenario("{cell.story}"), {patch}{checks})',
+    }
+
+
+def _side(result: HalfRun, side: int, block: int) -> dict[str, Any]:
+    shown = result.page_map(side, block)
+    letters = pageblock_letters(shown.classes)
+    return {
+        "name": (result.half, result.whole)[side].title,
+        "runs": [[letter, len(list(same))] for letter, same in groupby(letters)],
+        "start": block * result.block_pages,
+        "sentence": f"Block {block}: {shown.sentence}.",
+        "marks": side == 0,
+    }

@@ -1,0 +1,39 @@
+"""The matrix of hunks in a real browser, by keyboard alone."""
+
+from __future__ import annotations
+
+import pytest
+
+from .notebook import write_notebook
+
+pytestmark = pytest.mark.browser
+
+
+def test_the_matrix_of_hunks(open_notebook, page, tmp_path, screenshots):
+    """Arrow keys go from cell to cell, and each opens its run; the switch changes all of them."""
+    cells = ("from memsim.view.half_patch.widget import half_patch", "half_patch()")
+    notebook = open_notebook(write_notebook(tmp_path / "labs" / "matrix.ipynb", *cells))
+    notebook.run_all()
+    matrix = page.locator(".memsim-matrix")
+    matrix.wait_for()
+    opened = matrix.locator(".memsim-detail")
+    pressed = matrix.locator("button[aria-pressed=true]")
+
+    def says(text):
+        notebook.wait_until(opened.inner_text, lambda now: text in now, f"the run does not say {text!r}")
+
+    says("All but MM_INIT, virtio-mem: logged.")
+    says("EBUSY")
+    notebook.focus(pressed)
+    notebook.press("ArrowRight")
+    says("All but MM_INIT, Hyper-V: memory lost.")
+    says("pfn:104e20")
+    assert matrix.locator("[data-failing]").count() == 1
+    assert page.locator(":focus").get_attribute("aria-label") == "M MM_INIT missing, Hyper-V: memory lost"
+    notebook.press("Home", "ArrowDown")
+    says("Only PAGE_ALLOC, DIMM: memory lost.")
+    notebook.focus(matrix.locator("input[type=checkbox]"))
+    notebook.press("Space")
+    says("Only PAGE_ALLOC, DIMM: nothing.")
+    assert matrix.evaluate("box => box.clientHeight") <= 620
+    page.screenshot(path=screenshots / "matrix.png")
