@@ -31,8 +31,9 @@ def add_to(commands: Commands) -> None:
         "replay",
         help="replay a trace of a kernel's page allocator",
         description="Replay the kmem:mm_page_alloc and kmem:mm_page_free events of a trace, in the text of "
-        "ftrace or of perf script, on a machine with so much memory; then show what came of it. Lines that "
-        "cannot be understood are counted and the first ones shown. Exit status 2 if there is no event.",
+        "ftrace, trace-cmd report or perf script, on a machine of that size; then show the result. Lines "
+        "that cannot be understood are counted, and the first ones shown; other lines that traces have are "
+        "counted by kind. Exit status 2 if there is no event.",
     )
     replay.add_argument("trace", metavar="TRACE", help="text file, or - for standard input")
     replay.add_argument("--memory", type=int, default=16, metavar="GIB", help="default: %(default)s")
@@ -106,6 +107,7 @@ def summary(replay: Replay, seconds: float) -> list[str]:
         (counts.reordered, "frees of more than was allocated"),
         (counts.lost, "events that ftrace lost"),
         (counts.malformed, "malformed lines"),
+        *((number, f"lines skipped: {what}") for what, number in counts.skipped.most_common()),
     ]
     rate = counts.events / seconds
     return [

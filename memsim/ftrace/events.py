@@ -1,8 +1,10 @@
-"""Page allocator events in the text that ftrace and ``perf script`` print.
+"""Page allocator events in the text that ftrace, ``trace-cmd report`` and ``perf script`` print.
 
 The events ``mm_page_alloc``, ``mm_page_free`` and ``mm_page_free_batched`` of ``include/trace/events/kmem.h``
 as the files ``trace`` and ``trace_pipe`` of tracefs show them, or ``perf script``, which puts ``kmem:`` in
-front of their names. Old kernels print the pfn in decimal, newer ones in hexadecimal.
+front of their names. Up to Linux 3.2 the latter two were called ``mm_page_free_direct`` and
+``mm_pagevec_free``. Old kernels print the pfn in decimal, newer ones in hexadecimal. Stack traces, other
+events and lines of the function tracers may stand between them; :func:`skipped` says what a line is.
 
 Left out: ``trace.dat`` and ``perf.data`` (their tools print this text), and the rest of ``kmem``.
 """
@@ -26,16 +28,34 @@ CHUNK = 1 << 20
 LONGEST_LINE = 1 << 16
 """A line that is longer is no event, and is not kept."""
 
+_NAMES = rb"\bmm_(page_alloc|page_free_batched|page_free_direct|page_free|pagevec_free):"
 _EVENT = re.compile(
-    rb"\bmm_page_(alloc|free|free_batched): +page=[^ ]+ +"
+    _NAMES + rb" +page=[^ ]+ +"
     rb"pfn=(0x[0-9a-fA-F]+|[0-9]+) +order=([0-9]+)(?: +migratetype=([0-9]+))?(?=\s|$)"
 )
-_OURS = re.compile(rb"\bmm_page_(?:alloc|free|free_batched):")
-_OTHER = re.compile(
-    rb"\s*#|\s*$"  # comments of ftrace, empty lines
-    rb"|.*\[\d+\].*\s\d+\.\d+:\s+[\w-]+(?::[\w-]+)?:"  # task-pid [cpu] flags time: event:
-    rb"|\s+[0-9a-f]{6,16}\s"  # a line of a call chain
+_OURS = re.compile(_NAMES)
+_KINDS = {
+    b"page_alloc": ALLOC,
+    b"page_free": FREE,
+    b"page_free_direct": FREE,
+    b"page_free_batched": FREE_BATCHED,
+    b"pagevec_free": FREE_BATCHED,
+}
+_HEAD = 512
+"""Bytes of a line that say what it is; no expression is tried on more."""
+_SKIPPED = (
+    ("lines of stack traces", re.compile(rb"\s*=> |.*<stack trace ?>|.*\bkernel_stack:|\s+[0-9a-f]{6,16}\s")),
+    ("other events", re.compile(rb".*\[\d+\].*\s\d+\.\d+:\s+[\w-]+(?::[\w-]+)?:")),
+    (
+        "lines of function tracers",
+        re.compile(rb".*\[\d+\].*\s\d+\.\d+:\s.*<-|\s*\d+\)\s.*(?:\||=>)|.*\|\s.*[;{}]"),
+    ),
+    (
+        "headers and comments",
+        re.compile(rb"\s*#|\s*$|cpus=\d+\s*$|CPU:? ?\d+ is empty|version = \d|trace-cmd|\s*-{4,}"),
+    ),
 )
+"""What else may stand in a trace: its name, and what such a line looks like."""
 _LOST = re.compile(rb"CPU:\d+ \[LOST (\d+) EVENTS\]")
 
 
@@ -76,18 +96,30 @@ def parse(line: bytes) -> Event | None:
         if _OURS.search(line):
             msg = "an event of the page allocator must have page=, pfn= and order="
             raise BadLineError(msg)
-        if _OTHER.match(line) or _LOST.match(line):
+        if skipped(line):
             return None
         msg = "neither an event nor a comment"
         raise BadLineError(msg)
     kind, pfn, order, migratetype = found.groups()
-    event = Event(kind, int(pfn, 16 if pfn[:2] == b"0x" else 10), int(order), int(migratetype or 0))
+    event = Event(_KINDS[kind], int(pfn, 16 if pfn[:2] == b"0x" else 10), int(order), int(migratetype or 0))
     if event.order > MAX_PAGE_ORDER or event.migratetype >= MIGRATE_PCPTYPES or event.pfn >= MAX_PHYSMEM_PFN:
         raise BadLineError(impossible(event))
-    if kind == ALLOC and migratetype is None:
+    if event.kind == ALLOC and migratetype is None:
         msg = "mm_page_alloc must have migratetype="
         raise BadLineError(msg)
     return event
+
+
+def skipped(line: bytes) -> str:
+    """Return which kind of line this is that is no business of ours; empty if it is none that a trace has.
+
+    >>> skipped(b" => free_unref_page_list"), skipped(b"cpus=8"), skipped(b"nonsense")
+    ('lines of stack traces', 'headers and comments', '')
+    """
+    if _LOST.match(line):
+        return "marks of lost events"
+    head = line[:_HEAD]
+    return next((name for name, form in _SKIPPED if form.match(head)), "")
 
 
 def impossible(event: Event) -> str:

@@ -7,11 +7,12 @@ are counted and left alone, like everything else that a real trace may hold.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from memsim.errors import KernelError
-from memsim.ftrace.events import ALLOC, FREE, BadLineError, Event, lines, lost_events, parse
+from memsim.ftrace.events import ALLOC, FREE, BadLineError, Event, lines, lost_events, parse, skipped
 from memsim.linux.include.layout import MAX_PAGE_ORDER
 from memsim.linux.mm.page_alloc.api import __free_pages, alloc_pages
 
@@ -50,6 +51,8 @@ class Counts:
     """Blocks that were freed as if they were larger."""
     lost: int = 0
     """Events that ftrace says that it lost."""
+    skipped: Counter[str] = field(default_factory=Counter)
+    """Lines that are no events of the page allocator, by kind."""
     malformed: int = 0
     bad_lines: list[tuple[int, str, bytes]] = field(default_factory=list)
     """The first malformed ones: line number, what is wrong, the line."""
@@ -88,6 +91,7 @@ class Replay:
                 self.do(event)
             else:
                 counts.lost += lost_events(line)
+                counts.skipped[skipped(line)] += 1
             if counts.lines % LINES_BETWEEN_TICKS == 0:
                 tick(counts)
 

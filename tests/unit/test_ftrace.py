@@ -61,10 +61,53 @@ def test_pfns_of_old_kernels_are_decimal():
         ftrace("mm_page_pcpu_drain: page=0x1 pfn=0x1 order=0 migratetype=1"),
         "\tffffffffbe23e32e __alloc_pages_nodemask+0x22e (/lib/modules/vmlinux)",
         "CPU:3 [LOST 1207 EVENTS]",
+        "cpus=8",
+        "CPU 1 is empty",
+        "version = 6",
+        "             app-4242 [004] ...1 77212.233934: <stack trace>",
+        " => trace_event_raw_event_mm_page_free",
+        "=> free_unref_page_list (ffffffff8128b1c0)",
+        "  app-4242 [004] 2319.000857: kernel_stack:         <stack trace >",
+        " 1)   0.123 us    |    free_unref_page();",
+        " 0)               |  __alloc_pages() {",
+        " 0)   bash-4242   =>   app-77   ",
+        " ------------------------------------------",
+        "  bash-4242    [000] d..1.  2617.401: free_unref_page <-__put_page",
     ],
 )
 def test_what_else_a_trace_holds_is_passed_over(line):
     assert parse(line.encode()) is None
+
+
+def test_events_under_the_names_that_they_had_up_to_3_2():
+    """include/trace/events/kmem.h: renamed in 3.3, with the same fields."""
+    free, batched = (
+        FREE.replace("page_free", "page_free_direct"),
+        BATCHED.replace("page_free_batched", "pagevec_free"),
+    )
+    assert parse(ftrace(free, 0x1000, 2).encode()) == Event(b"free", 0x1000, 2, 0)
+    assert parse(ftrace(batched, 0x1000).encode()) == Event(b"free_batched", 0x1000, 0, 0)
+    counts = replayed(ftrace(ALLOC, 0x1000, 0, 0), ftrace(free, 0x1000, 0)).counts
+    assert (counts.allocated, counts.freed, counts.pages) == (1, 1, 0)
+
+
+def test_skipped_lines_are_counted_by_kind():
+    counts = replayed(
+        "cpus=8",
+        ftrace(ALLOC, 0x1000, 0, 0),
+        ftrace("<stack trace>"),
+        " => __alloc_pages",
+        " => do_anonymous_page",
+        " 1)   0.123 us    |    free_unref_page();",
+        ftrace("sched_waking: comm=x pid=1"),
+    ).counts
+    assert counts.malformed == 0
+    assert counts.skipped == {
+        "headers and comments": 1,
+        "lines of stack traces": 3,
+        "lines of function tracers": 1,
+        "other events": 1,
+    }
 
 
 @pytest.mark.parametrize(
