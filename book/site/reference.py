@@ -1,4 +1,4 @@
-"""The reference part of the site: the public names, the models of kernel functions, and the whole patch.
+"""The reference part of the site: public names, models of kernel functions, scenarios, the whole patch.
 
 Sphinx turns docstrings into pages (autodoc, napoleon); this module chooses the modules and names. Names with
 one leading underscore are private. Some models begin with two, as in the kernel; autodoc would take them for
@@ -8,6 +8,7 @@ private, so every page lists its names.
 from __future__ import annotations
 
 import ast
+import json
 from html import escape
 from importlib import import_module
 from pathlib import Path
@@ -15,6 +16,8 @@ from typing import TYPE_CHECKING
 
 import memsim
 from memsim.patch import Hunk
+from memsim.scenario.reference import reference_page
+from memsim.scenario.schema import scenario_schema
 from memsim.view.model.hunks import hunk_changes
 
 if TYPE_CHECKING:
@@ -23,7 +26,7 @@ if TYPE_CHECKING:
 FOLDER = "reference"
 PUBLIC = ("memsim.lesson", "memsim.grading", "memsim.walkers")
 """Packages whose ``__all__`` is public, beside that of memsim itself."""
-PAGES = ("memsim", "patch", "linux", *(name.rpartition(".")[2] for name in PUBLIC))
+PAGES = ("memsim", "patch", "scenarios", "linux", *(name.rpartition(".")[2] for name in PUBLIC))
 ROOT = Path(memsim.__file__).parent
 
 
@@ -40,6 +43,12 @@ def write(folder: Path) -> list[str]:
         (target / f"{name}.rst").write_text(module_page(name, names_in(name)), encoding="utf-8")
     (target / "linux.rst").write_text(linux_page(models), encoding="utf-8")
     (target / "patch.md").write_text(patch_page(), encoding="utf-8")
+    (target / "scenarios.md").write_text(reference_page(), encoding="utf-8")
+    schema = json.dumps(scenario_schema(), indent=1)
+    (target / "scenario.schema.json").write_text(schema, encoding="utf-8")
+    static = folder / "static"
+    static.mkdir(exist_ok=True)
+    (static / "scenario.schema.json").write_text(schema, encoding="utf-8")  # an address that stays the same
     return [f"{FOLDER}/{page}" for page in PAGES]
 
 

@@ -24,6 +24,7 @@ from memsim.machine.arguments import (
 )
 from memsim.machine.machine import Machine
 from memsim.patch import AFTER, Patch
+from memsim.scenario.numbers import COMMENT, plain
 from memsim.scenario.steps import STEPS, tell_step
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ _NOUNS = {
 
 @dataclass(frozen=True, repr=False)
 class Scenario:
-    """A checked scenario: ``machine`` and ``steps`` hold exactly what the JSON held."""
+    """A checked scenario: ``machine`` and ``steps`` hold what the JSON held, with numbers as numbers."""
 
     title: str
     machine: dict[str, Any]
@@ -86,16 +87,18 @@ class Scenario:
     @classmethod
     def parse(cls, document: object, where: str = "scenario") -> Scenario:
         """Check a parsed JSON document, or raise BadScenario; ``where`` is what messages call it."""
-        top = _mapping(document, where)
+        top = {key: part for key, part in _mapping(document, where).items() if key != COMMENT}
         _only_keys(top, _TOP, where)
         if top.get("format") != FORMAT:
             msg = f"{where}: 'format' is {top.get('format')!r}, must be {FORMAT!r}"
             raise BadScenario(msg)
-        machine = _check_machine(_mapping(top.get("machine"), f"{where}: machine"), where)
+        machine = _mapping(top.get("machine"), f"{where}: machine")
+        machine = _check_machine(plain(machine, f"{where}: machine"), where)
         steps = top.get("steps")
         if not isinstance(steps, list):
             msg = f"{where}: 'steps' must be a list"
             raise BadScenario(msg)
+        steps = [plain(step, f"{where}: step {number}") for number, step in enumerate(steps)]
         devices = {device["name"]: device["kind"] for device in machine.get("devices", [])}
         for number, step in enumerate(steps):
             _check_step(step, f"{where}: step {number}")
