@@ -52,7 +52,7 @@ from memsim.machine.invariants import Violation, check
 from memsim.patch import AFTER, Patch
 from memsim.release import release_named
 from memsim.state.kernel import Kernel
-from memsim.state.trace import Tape
+from memsim.state.tape import Tape
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -256,7 +256,7 @@ class Machine:
         """Start a tape and return it; it runs until :meth:`stop_recording`.
 
         With ``most_of_step`` it shortens the steps that have more events: see
-        :class:`~memsim.state.trace.Tape`.
+        :class:`~memsim.state.tape.Tape`.
         """
         self.tape = Tape(self.kernel.state, most_of_step, self.kernel.put_trace)
         self.kernel.put_trace(self.tape)

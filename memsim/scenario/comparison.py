@@ -12,9 +12,9 @@ from memsim.patch import AFTER, BEFORE, Patch
 from memsim.scenario.scenario import Run, Scenario, ScenarioSource, run
 
 if TYPE_CHECKING:
+    from memsim.state.event import Event
     from memsim.state.section import Pages
     from memsim.state.state import State
-    from memsim.state.trace import Event
 
 EVERY = slice(None)
 

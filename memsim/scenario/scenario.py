@@ -29,7 +29,7 @@ from memsim.scenario.steps import STEPS, tell_step
 
 if TYPE_CHECKING:
     from memsim.linux.include.tracepoint import Trace
-    from memsim.state.trace import Tape
+    from memsim.state.tape import Tape
 
 FORMAT = "memsim-scenario/1"
 _TOP = {"format", "title", "machine", "steps"}
@@ -351,7 +351,7 @@ def run(
     """Run a scenario to its end, whatever its steps end with, or until the machine dies.
 
     With ``record`` the run has a tape that starts after boot, or ``from_boot`` at power-on; one that starts
-    after boot can shorten long steps (``most_of_step``, see :class:`~memsim.state.trace.Tape`). ``trace``
+    after boot can shorten long steps (``most_of_step``, see :class:`~memsim.state.tape.Tape`). ``trace``
     watches instead of a tape. ``scenario`` may be a file or a dict: see :meth:`Scenario.of`. ``debug_vm``
     and ``check_pages`` override what the scenario says.
     """

@@ -13,7 +13,7 @@ from memsim.machine.machine import Machine
 from memsim.patch import AFTER, BEFORE, Hunk, Patch
 from memsim.release import RELEASES
 from memsim.state.kernel import Kernel
-from memsim.state.trace import Tape
+from memsim.state.tape import Tape
 
 P = 0x100000
 ZONES = ("DMA", "DMA32", "Normal")

@@ -11,9 +11,11 @@ from memsim.linux.include.mmzone import MigrateType, ZoneType
 from memsim.linux.include.notifier import NOTIFY_BAD
 from memsim.linux.include.page_flags import MANAGED, PageFlag, PageType
 from memsim.machine.machine import Machine
+from memsim.state.event import Event
+from memsim.state.playback import KEYFRAME_EVENTS
 from memsim.state.recording import PRIMITIVES
 from memsim.state.sharing import share
-from memsim.state.trace import KEYFRAME_EVENTS, Event, Probe, matches
+from memsim.state.trace import Probe, matches
 
 BLOCK = 0x100000
 SMALL = [(0x200000, 32768)]  # one section of boot memory, all of it Normal
@@ -122,6 +124,22 @@ def test_probe_points_are_numbered_within_an_action_and_begin_again_with_the_nex
     assert tape.events[second].args == (BLOCK + 32768 + 2048, 10)
     assert tape.labels == ["online block 32", "online block 33"]
     assert tape.find(1, "enter:offline_pages") is None
+
+
+def test_a_tape_without_actions_has_one_step_which_is_0():
+    machine = Machine(ram=SMALL)
+    machine.add_memory(BLOCK, 32768)
+    tape = machine.record()
+    machine.online(32)
+    first = tape.find(0, "enter:online_pages")
+    assert first is not None
+    assert {event.step for event in tape.events} == {0}
+    tape.action("offline")  # from now on steps are counted by actions
+    machine.offline(32)
+    assert tape.find(0, "enter:online_pages") is None
+    assert tape.events[first].step == -1
+    assert tape.find(0, "enter:offline_pages") is not None
+    assert tape.labels == ["offline"]
 
 
 def test_a_point_is_meant_by_its_name_with_its_number_or_without_any():

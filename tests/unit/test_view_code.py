@@ -8,7 +8,8 @@ import pytest
 
 from memsim import Hunk, Scenario, compare
 from memsim.errors import MemsimError
-from memsim.state.trace import FUNCTIONS, Event
+from memsim.state.event import Event
+from memsim.state.trace import FUNCTIONS
 from memsim.view.explorer.code_pane import code_html
 from memsim.view.explorer.story import LONGEST, Story, Storyteller, touch_lines
 from memsim.view.explorer.timeline import Walk

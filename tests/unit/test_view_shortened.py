@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from memsim import Machine, Scenario, compare
-from memsim.state.trace import LEFT_OUT, MOST_LONG_STEPS, Tape
+from memsim.state.event import LEFT_OUT
+from memsim.state.shortening import MOST_LONG_STEPS
+from memsim.state.tape import Tape
 from memsim.view.explorer import inputs as material
 from memsim.view.explorer.explorer import explore
 from memsim.view.explorer.inputs import blocks_of
@@ -43,7 +45,7 @@ def short():
 def hasty():
     """A walk whose tapes do not watch the end of long steps."""
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("memsim.state.trace.MOST_LEFT_OUT", 1)
+        patched.setattr("memsim.state.shortening.MOST_LEFT_OUT", 1)
         return Walk(compare(SCENARIO, most_of_step=MOST), 32)
 
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from memsim.state.section import Pattern
     from memsim.state.state import State
-    from memsim.state.trace import Tape
+    from memsim.state.tape import Tape
     from memsim.view.draw.png import Image
 
     Kinds = npt.NDArray[np.uint8]

@@ -12,7 +12,7 @@ from memsim.errors import BadScenario, MemsimError
 from memsim.recordings.observation import bundled, bundled_names
 from memsim.scenario.comparison import Comparison, compare
 from memsim.scenario.scenario import Scenario, ScenarioSource
-from memsim.state.trace import LEFT_OUT
+from memsim.state.event import LEFT_OUT
 from memsim.view.model.moments import BOOT, last_event, tapes
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from memsim.recordings.observation import Observation
     from memsim.scenario.scenario import Run
-    from memsim.state.trace import Tape
+    from memsim.state.tape import Tape
 
 Given = ScenarioSource | Comparison
 """A scenario, a file of one, the dict that such a file holds, or a comparison that was made already."""

@@ -39,8 +39,8 @@ if TYPE_CHECKING:
     from memsim.recordings.observation import Observation
     from memsim.scenario.comparison import Comparison
     from memsim.scenario.scenario import Run
+    from memsim.state.event import Event
     from memsim.state.state import State
-    from memsim.state.trace import Event
 
 
 class Walk:

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from memsim.scenario.comparison import Comparison, Moment
-    from memsim.state.trace import Event, Tape
+    from memsim.state.event import Event
+    from memsim.state.tape import Tape
 
 OUTSIDE = -1
 """Depth of a moment at which no kernel function is being executed: the end of a step."""

@@ -16,14 +16,15 @@ from typing import TYPE_CHECKING
 from memsim.patch import Patch
 from memsim.scenario.comparison import Comparison, Moment
 from memsim.scenario.steps import tell_step
-from memsim.state.trace import LEFT_OUT
+from memsim.state.event import LEFT_OUT
 from memsim.view.model.text import plural
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from memsim.scenario.scenario import Run
-    from memsim.state.trace import Event, Tape
+    from memsim.state.event import Event
+    from memsim.state.tape import Tape
 
 SIDES = ("before", "after")
 BOOT = -1

@@ -13,15 +13,16 @@ import numpy as np
 
 from memsim.linux.include.mmzone import ZoneType
 from memsim.linux.include.page_flags import MANAGED, PRESENT, PageFlag
+from memsim.state.event import LEFT_OUT
 from memsim.state.recording import PARAMETERS, SPANS
-from memsim.state.trace import LEFT_OUT
 from memsim.view.model.moments import argument_text
 from memsim.view.model.tables import migratetype_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from memsim.state.trace import Event, Tape
+    from memsim.state.event import Event
+    from memsim.state.tape import Tape
 
 EVERY_PAGE = (0, 1 << 52)
 """Where a tape left out events, they may have touched any page."""
@@ -30,7 +31,7 @@ EVERY_PAGE = (0, 1 << 52)
 def touched(event: Event, block_pages: int) -> tuple[int, int]:
     """Return the first pfn and the number of pages that an event writes to; (0, 0) if it is about none.
 
-    >>> from memsim.state.trace import Event
+    >>> from memsim.state.event import Event
     >>> touched(Event(0, "", 0, target="Normal", primitive="del_from_free_list", args=(1024, 3, 0)), 32768)
     (1024, 8)
     """
@@ -77,7 +78,7 @@ def _touch(index: int, event: Event) -> Touch:
 def write_text(event: Event) -> str:
     """Return a write as a call: flags, orders and migratetypes by name, other numbers in hexadecimal.
 
-    >>> from memsim.state.trace import Event
+    >>> from memsim.state.event import Event
     >>> write_text(Event(0, "", 0, target="memmap", primitive="set_flags", args=(1024, 8, 0x400)))
     'memmap.set_flags(0x400, 0x8, RESERVED)'
     >>> write_text(Event(0, "", 0, target="Normal", primitive="add_to_free_list", args=(1024, 9, 1)))
@@ -95,7 +96,7 @@ def write_text(event: Event) -> str:
 def left_out_text(events: Iterable[Event]) -> str:
     """Return how many events a tape left out, or nothing if none.
 
-    >>> from memsim.state.trace import Event
+    >>> from memsim.state.event import Event
     >>> left_out_text([Event(0, "", 0, primitive="left_out", args=(20_000, True))])
     '20,000 events or more'
     """

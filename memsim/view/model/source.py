@@ -72,10 +72,7 @@ def listings(function: str) -> tuple[Listing, ...]:
 
 
 def _helpers(model: FunctionType) -> list[FunctionType]:
-    """Return the plain functions of the same module that a function calls.
-
-    Not those that ask whether a trace is running: these are short cuts, which are not taken then.
-    """
+    """Return the plain functions of the same module that a function calls."""
     named = [model.__globals__.get(name) for name in model.__code__.co_names]
     return [
         helper
@@ -83,7 +80,6 @@ def _helpers(model: FunctionType) -> list[FunctionType]:
         if isinstance(helper, FunctionType)
         and helper.__module__ == model.__module__
         and not hasattr(helper, "__wrapped__")
-        and "trace" not in helper.__code__.co_names
     ]
 
 
