@@ -128,7 +128,8 @@ def command_grade(arguments: argparse.Namespace) -> int:
     roster, choose = find_roster(arguments.roster), chosen_files(arguments.choose)
     arguments.out.mkdir(parents=True, exist_ok=True)
     secret = [grading, arguments.out, *arguments.submissions]
-    fence, ways = batches.fence_that_holds(secret, unfenced=arguments.unfenced, wanted=arguments.fence)
+    holds = import_module("memsim.grading.sandbox.holds")
+    fence, ways = holds.fence_that_holds(secret, unfenced=arguments.unfenced, wanted=arguments.fence)
     print(f"fence: {fence.told}")
     for way in ways:
         print(f"  open: {way}")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from memsim.fast.registry import shortcut
-from memsim.linux.drivers.hv.hv_balloon import device, region
+from memsim.linux.drivers.hv.hv_balloon import ballooning, region
 from memsim.linux.drivers.hv.hv_balloon.region import backed_parts, hv_page_online_one
 from memsim.linux.include.layout import pageblock_order
 from memsim.linux.include.mmzone import ZoneType
@@ -66,9 +66,9 @@ def comes_out_clean(kernel: Kernel, pfn: int) -> bool:
     return not kernel.memmap.has_type(pfn, PageType.OFFLINE)
 
 
-@shortcut(device.free_balloon_pages)
+@shortcut(ballooning.free_balloon_pages)
 def free_balloon_pages(kernel: Kernel, dm: HvDynmemDevice, pfn: int, nr_pages: int) -> None:
-    """Give pages back: see :func:`memsim.linux.drivers.hv.hv_balloon.device.free_balloon_pages`."""
+    """Give pages back: see :func:`memsim.linux.drivers.hv.hv_balloon.ballooning.free_balloon_pages`."""
     end = pfn + nr_pages
     while pfn < end:
         order = 0 if pcp_enabled(kernel, kernel.page_zone(pfn)) else order_of_alike(kernel, pfn, end)

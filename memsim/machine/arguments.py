@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
+from memsim.devices import DEVICE_KINDS
 from memsim.errors import MemsimError
-from memsim.linux.drivers import DEVICE_KINDS
 from memsim.linux.drivers.base.memory.blocks import ONLINE_TYPES
 from memsim.linux.include.layout import (
     MAX_PAGE_ORDER,

@@ -18,10 +18,10 @@ from copy import deepcopy
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, cast
 
+from memsim.devices import DEVICE_KINDS
 from memsim.errors import KernelError
 from memsim.fast import register_shortcuts
 from memsim.linux.arch.x86.mm.init_64 import probe_memory_block_size
-from memsim.linux.drivers import DEVICE_KINDS
 from memsim.linux.drivers.base.memory.blocks import MemoryBlock, find_memory_block, memory_dev_init
 from memsim.linux.drivers.base.memory.notifier import register_memory_notifier
 from memsim.linux.drivers.base.memory.sysfs import state_store

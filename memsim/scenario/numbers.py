@@ -15,8 +15,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from memsim.devices import DEVICE_KINDS
 from memsim.errors import BadScenario
-from memsim.linux.drivers import DEVICE_KINDS
 from memsim.linux.include.layout import PAGE_SHIFT
 from memsim.scenario.steps import STEPS
 

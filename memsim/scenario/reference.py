@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from memsim.linux.drivers import DEVICE_KINDS
+from memsim.devices import DEVICE_KINDS
 from memsim.linux.drivers.base.memory.blocks import ONLINE_TYPES
 from memsim.scenario.steps import STEPS, Argument
 

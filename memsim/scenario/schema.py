@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from memsim.linux.drivers import DEVICE_KINDS
+from memsim.devices import DEVICE_KINDS
 from memsim.linux.drivers.base.memory.blocks import ONLINE_TYPES
 from memsim.scenario.numbers import COMMENT, PATTERN, PLAIN_KEYS
 from memsim.scenario.reference import MACHINE, MEANINGS

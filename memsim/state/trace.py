@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from types import FunctionType
 
     from memsim.linux.include.tracepoint import Trace
-    from memsim.state.kernel import Kernel
 
     P = ParamSpec("P")
     R = TypeVar("R")
@@ -47,7 +46,7 @@ class Shortcut(NamedTuple):
 
     function: Callable[..., Any]
     """Takes the same arguments; returns NotImplemented, with nothing done, for calls that it cannot serve."""
-    suits: Callable[[Kernel], bool]
+    suits: Callable[[Any], bool]
     """Whether a kernel of this release, patch and configuration may take it."""
 
 
@@ -70,7 +69,7 @@ def kernel_function(
         def call(first: K, *args: P.args, **kwargs: P.kwargs) -> R:
             trace = first.trace
             if trace is None or not probe:
-                shortcut = cast("Kernel", first).shortcuts.get(name) if name in SHORTCUTS else None
+                shortcut = cast("Any", first).shortcuts.get(name) if name in SHORTCUTS else None
                 result = shortcut(first, *args, **kwargs) if shortcut is not None else NotImplemented
                 return function(first, *args, **kwargs) if result is NotImplemented else cast("R", result)
             trace.enter(name, args)

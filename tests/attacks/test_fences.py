@@ -8,9 +8,9 @@ import sys
 
 import pytest
 
-from memsim.grading.run.batch import FenceError, fence_that_holds
 from memsim.grading.sandbox import fences
 from memsim.grading.sandbox.fences import BUBBLEWRAP, NONE, USER, available
+from memsim.grading.sandbox.holds import FenceError, fence_that_holds
 from memsim.grading.sandbox.probe import open_ways
 
 from .conftest import HOLDING

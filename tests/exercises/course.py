@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from memsim.cli import main
-from memsim.grading.run.batch import fence_that_holds
 from memsim.grading.sandbox.guest.variants import variant
+from memsim.grading.sandbox.holds import fence_that_holds
 
 MATERIAL = Path(__file__).parents[1] / "material" / "courses"
 GRADING = MATERIAL / "doubling.py"

@@ -14,8 +14,8 @@ import distributed
 import pytest
 
 from memsim.cli import main
-from memsim.grading.run.batch import fence_that_holds
 from memsim.grading.sandbox.fences import NONE
+from memsim.grading.sandbox.holds import fence_that_holds
 from tests.attacks.stage import GRADING, waited_for
 from tests.exercises.test_damaged import DOUBLE, PLUS_ONE, document, dumped
 

@@ -24,7 +24,7 @@ QUESTIONS = ["double", "square"]
 @pytest.fixture
 def course(tmp_path, capsys, monkeypatch):
     """Lay out a course without submissions."""
-    monkeypatch.setattr("memsim.grading.run.batch.fence_that_holds", courses.once)
+    monkeypatch.setattr("memsim.grading.sandbox.holds.fence_that_holds", courses.once)
     monkeypatch.chdir(tmp_path)
     return Course(tmp_path, capsys)
 

@@ -9,8 +9,8 @@ import random
 
 import pytest
 
-from memsim.grading.run.batch import fence_that_holds
 from memsim.grading.run.grade import Grader
+from memsim.grading.sandbox.holds import fence_that_holds
 from tests.attacks.stage import ASSIGNMENT, FULL, GRADING
 
 DOUBLE = 'def double(number):\n    """Return twice the number."""\n    twice = 2 * number\n    return twice\n'

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from memsim import AFTER, BEFORE, Hunk, Machine, Patch, Scenario, run
 from memsim.errors import BadObservation, KernelBug, KernelError, MemsimError
-from memsim.linux.drivers.hv.hv_balloon.device import RANGES_IN_MESSAGE, compute_balloon_floor
+from memsim.linux.drivers.hv.hv_balloon.ballooning import RANGES_IN_MESSAGE, compute_balloon_floor
 from memsim.linux.drivers.hv.hv_balloon.region import HvHotaddState, hv_bring_pgs_online, hv_page_online_one
 from memsim.linux.include.notifier import NOTIFY_BAD
 from memsim.linux.include.page_flags import LIVE, MANAGED, PageType

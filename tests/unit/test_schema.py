@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from memsim.cli import main
+from memsim.devices import DEVICE_KINDS
 from memsim.errors import BadScenario
-from memsim.linux.drivers import DEVICE_KINDS
 from memsim.recordings.observation import bundled, bundled_names
 from memsim.scenario.examples import EXAMPLES, example
 from memsim.scenario.numbers import PAGE_KEYS, PLAIN_KEYS, pages_of

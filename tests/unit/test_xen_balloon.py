@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from memsim import AFTER, BEFORE, Hunk, Machine, Patch, Scenario, run
+from memsim.devices.xen_balloon import XenBalloon
 from memsim.errors import KernelError, MemsimError
-from memsim.linux.drivers.xen.balloon.device import XenBalloon
 from memsim.linux.drivers.xen.balloon.pages import round_up
 from memsim.linux.drivers.xen.balloon.stats import BP_DONE, BP_EAGAIN, BP_ECANCELED, BP_WAIT
 from memsim.linux.drivers.xen.balloon.thread import RETRY_UNLIMITED

@@ -20,8 +20,6 @@ from memsim.errors import MemsimError
 from memsim.grading.report.results import Result, append, fingerprint, stored, write, write_json
 from memsim.grading.run.engines import Engine, ThisMachine, opened
 from memsim.grading.run.process import Setup
-from memsim.grading.sandbox.fences import NONE, Fence, available, compile_worker
-from memsim.grading.sandbox.probe import open_ways
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -29,12 +27,9 @@ if TYPE_CHECKING:
 
     from memsim.grading.roster.people import Roster
     from memsim.grading.run.submissions import Handed
+    from memsim.grading.sandbox.fences import Fence
 
 _REPORT_EVERY = 10.0
-
-
-class FenceError(MemsimError):
-    """No fence on this machine holds, and grading without one was not asked for."""
 
 
 class FolderError(MemsimError):
@@ -254,38 +249,6 @@ def _changed(before: Result, after: Result) -> dict[str, list[float | None]]:
     new = {question.name: question.score for question in after.questions}
     names = [*old, *(name for name in new if name not in old)]
     return {name: [old.get(name), new.get(name)] for name in names if old.get(name) != new.get(name)}
-
-
-def fence_that_holds(secret: Sequence[Path], *, unfenced: bool, wanted: str = "") -> tuple[Fence, list[str]]:
-    """Return the strongest fence that holds here, and what is open: nothing, unless it is ``unfenced``.
-
-    Raises
-    ------
-    FenceError
-        None holds. The text tells for each what was open.
-    """
-    compile_worker()
-    tried = []
-    for fence in available():
-        if wanted and fence.name != wanted:
-            continue
-        ways = open_ways(fence, secret)
-        if not ways and fence != NONE:
-            return fence, []
-        if fence == NONE and unfenced:
-            return fence, ways
-        tried.append(f"{fence.name}: {'; '.join(ways[:4])}")
-    msg = (
-        "no fence holds on this machine, and student code does not run without one. Install bubblewrap, or "
-        "say --unfenced if nothing here is worth protecting. Tried: " + " | ".join(tried)
-    )
-    raise FenceError(msg)
-
-
-def raise_if_open(name: str, secret: Sequence[Path]) -> None:
-    """Raise FenceError if the fence of this name does not hold here; ``none`` was asked for and is let be."""
-    if name != NONE.name:
-        fence_that_holds(secret, unfenced=False, wanted=name)
 
 
 def report(batch: Batch, results: Sequence[Result], ways: Sequence[str]) -> dict[str, Any]:

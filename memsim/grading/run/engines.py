@@ -16,6 +16,7 @@ from memsim.errors import MemsimError
 from memsim.grading.report.results import Result
 from memsim.grading.run.notebook import UnreadableError, read
 from memsim.grading.run.process import Given, GraderProcess, ProcessError, Setup
+from memsim.grading.sandbox.holds import raise_if_open
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -191,7 +192,6 @@ _fenced: set[str] = set()
 def grade_here(setup: Setup, given: Given) -> dict[str, Any]:
     """Grade one submission on a worker of a cluster, once its fence has been tried there."""
     if setup.fence not in _fenced:
-        raise_if_open = importlib.import_module("memsim.grading.run.batch").raise_if_open
         raise_if_open(setup.fence, [])
         _fenced.add(setup.fence)
     return grade_with(_crew_of_this_worker, setup, given).document()

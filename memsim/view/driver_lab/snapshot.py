@@ -24,8 +24,8 @@ from memsim.view.draw.markup import (
     totals_html,
 )
 from memsim.view.driver_lab.driver_state import BACKED, BALLOON, PLUGGED, block_state, block_words, book_lines
-from memsim.view.explorer.snapshot import PageMap
 from memsim.view.model.page_class import class_counts, free_heads, page_classes
+from memsim.view.model.side import PageMap
 from memsim.view.model.tables import Numbers, counters_text, migratetype_name
 from memsim.view.model.text import (
     NO_BLOCK,

@@ -17,8 +17,9 @@ from memsim.view.explorer.story import touch_lines
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from memsim.view.explorer.snapshot import Recorded, Side, Sight
+    from memsim.view.explorer.snapshot import Sight
     from memsim.view.explorer.story import Story
+    from memsim.view.model.side import Recorded, Side
 
 STYLE = """<style>
 .memsim-explorer { overflow: visible; color: var(--jp-ui-font-color1, #212121); max-width: 1660px; }

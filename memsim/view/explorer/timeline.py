@@ -13,7 +13,7 @@ from memsim.linux.include.layout import id_ranges
 from memsim.recordings.compare import Comparable, compare_probe
 from memsim.view.draw.machine_map import BlockWatch
 from memsim.view.explorer.inputs import blocks_of
-from memsim.view.explorer.snapshot import PageMap, Recorded, Side, Sight
+from memsim.view.explorer.snapshot import Sight
 from memsim.view.model.calls import Calls, Steps
 from memsim.view.model.differences import LONGEST_SEARCH
 from memsim.view.model.moments import (
@@ -30,6 +30,7 @@ from memsim.view.model.moments import (
 from memsim.view.model.page_class import PageClass, class_counts, free_heads, page_classes
 from memsim.view.model.page_events import OUTSIDE, left_out_text, write_text
 from memsim.view.model.recorded import recorded_classes, recorded_heads
+from memsim.view.model.side import PageMap, Recorded, Side
 from memsim.view.model.tables import Numbers
 from memsim.view.model.text import block_sentence, log_tail
 

@@ -16,9 +16,9 @@ from memsim.patch import AFTER, Hunk, Patch
 from memsim.scenario.comparison import count_differing
 from memsim.scenario.scenario import run
 from memsim.scenario.steps import tell_step
-from memsim.view.explorer.snapshot import PageMap
 from memsim.view.model.moments import patch_name
 from memsim.view.model.page_class import free_heads, page_classes
+from memsim.view.model.side import PageMap
 from memsim.view.model.tables import Numbers, plain_table
 from memsim.view.model.text import NO_BLOCK, block_sentence, hotplugged_blocks, plural
 

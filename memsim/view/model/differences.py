@@ -15,7 +15,7 @@ from memsim.view.model.tables import migratetype_name
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from memsim.view.explorer.snapshot import Side
+    from memsim.view.model.side import Side
     from memsim.view.model.tables import Numbers
 
 LONGEST_SEARCH = 3000

@@ -15,7 +15,7 @@ from difflib import SequenceMatcher
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from memsim.linux.drivers import DEVICE_KINDS
+from memsim.devices import DEVICE_KINDS
 from memsim.patch import AFTER, Hunk, Patch
 from memsim.state.trace import FUNCTIONS, KERNEL_FILES
 from memsim.view.model.source import Listing, listings

@@ -1,1 +1,15 @@
 """The Xen balloon driver: ``drivers/xen/balloon.c``."""
+
+from typing import Any
+
+from memsim.reexport import name_in, names_in
+
+_MODULES = ("pages", "stats", "thread")
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 (any name of a module)
+    return name_in(__name__, _MODULES, name)
+
+
+def __dir__() -> list[str]:
+    return names_in(__name__, _MODULES)

@@ -1,7 +1,7 @@
 """What the Xen balloon does to pages: functions of ``drivers/xen/balloon.c``.
 
 The list of ballooned pages, sections that are hot-added, frames from Xen and back, and pages lent to others.
-:mod:`memsim.linux.drivers.xen.balloon.device` says what is left out.
+``thread``, beside this module, says what is left out.
 """
 
 from __future__ import annotations

@@ -1,13 +1,31 @@
-"""The thread of the Xen balloon: what wakes it, one round, and its next sleep (``drivers/xen/balloon.c``)."""
+"""The Xen balloon: a machine grows and shrinks page by page, towards a target.
+
+Models ``drivers/xen/balloon.c`` with memory hotplug: the list of ballooned pages, sections that are added
+when the target is beyond all memory there is, frames given back to Xen and got from it again, and pages
+lent to those who map foreign memory. This module has the thread: what wakes it, one round, its next sleep.
+The balloon of a machine, driver and host, is :class:`memsim.devices.xen_balloon.XenBalloon`.
+
+``balloon_init()`` comes before all other drivers, so that a callback that is set already is an error here. A
+call of ``balloon_append()`` is for a range of pages.
+
+Left out: high memory, the p2m table and page mappings, scrubbing, the wait at boot for the first inflation,
+the sysctl hotplug_unpopulated, reclaim. As in the kernel, the balloon does not learn that a block went
+offline: ``current_pages`` stays, and pages that come back are in the balloon.
+"""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
+from memsim.errors import MemsimError
+from memsim.linux.drivers.base.memory.notifier import register_memory_notifier
 from memsim.linux.drivers.xen.balloon.pages import (
+    balloon_add_regions,
     decrease_reservation,
     increase_reservation,
     reserve_additional_memory,
+    xen_online_page,
 )
 from memsim.linux.drivers.xen.balloon.stats import (
     BP_DONE,
@@ -19,6 +37,7 @@ from memsim.linux.drivers.xen.balloon.stats import (
     current_credit,
 )
 from memsim.linux.include.notifier import NOTIFY_OK
+from memsim.linux.mm.memory_hotplug.online import set_online_page_callback
 from memsim.linux.mm.page_alloc.watermarks import calculate_totalreserve_pages
 from memsim.linux.mm.show_mem import si_mem_available
 from memsim.state.trace import kernel_function
@@ -89,3 +108,16 @@ def xen_memory_notifier(kernel: Kernel, action: str, _start_pfn: int, _nr_pages:
     if action == "MEM_ONLINE":
         balloon_of(kernel).wake_up()
     return NOTIFY_OK
+
+
+def balloon_init(balloon: BalloonStats, extra_start_pfn: int, extra_pages: int) -> None:
+    """Start the balloon; EINVAL if another driver has the online callback."""
+    kernel = balloon.kernel
+    if "xen-balloon" in kernel.driver_data:
+        msg = f"{balloon.name}: this kernel has a Xen balloon already; there is one for a machine"
+        raise MemsimError(msg)
+    set_online_page_callback(kernel, xen_online_page)
+    register_memory_notifier(kernel, partial(xen_memory_notifier, kernel))
+    kernel.driver_data["xen-balloon"] = balloon
+    if extra_pages:
+        balloon_add_regions(kernel, extra_start_pfn, extra_pages)

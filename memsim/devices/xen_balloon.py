@@ -1,31 +1,11 @@
-"""The Xen balloon: a machine grows and shrinks page by page, towards a target.
-
-Models ``drivers/xen/balloon.c`` with memory hotplug: the list of ballooned pages, sections that are added
-when the target is beyond all memory there is, frames given back to Xen and got from it again, and pages
-lent to those who map foreign memory. Time is simulated: see :meth:`XenBalloon.run`.
-
-``balloon_init()`` comes before all other drivers, so that a callback that is set already is an error here. A
-call of ``balloon_append()`` is for a range of pages.
-
-Left out: high memory, the p2m table and page mappings, scrubbing, the wait at boot for the first inflation,
-the sysctl hotplug_unpopulated, reclaim. As in the kernel, the balloon does not learn that a block went
-offline: ``current_pages`` stays, and pages that come back are in the balloon.
-"""
+"""The Xen balloon of a machine: driver and host. Time is simulated: see :meth:`XenBalloon.run`."""
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from memsim.errors import MemsimError
-from memsim.linux.drivers.base.memory.notifier import register_memory_notifier
 from memsim.linux.drivers.host import answers
-from memsim.linux.drivers.xen.balloon.pages import (
-    balloon_add_regions,
-    xen_alloc_ballooned_pages,
-    xen_free_ballooned_pages,
-    xen_online_page,
-)
+from memsim.linux.drivers.xen.balloon.pages import xen_alloc_ballooned_pages, xen_free_ballooned_pages
 from memsim.linux.drivers.xen.balloon.stats import (
     BP_EAGAIN,
     BP_WAIT,
@@ -36,31 +16,17 @@ from memsim.linux.drivers.xen.balloon.stats import (
 )
 from memsim.linux.drivers.xen.balloon.thread import (
     RETRY_UNLIMITED,
+    balloon_init,
     balloon_set_new_target,
     balloon_thread,
     balloon_thread_cond,
-    xen_memory_notifier,
 )
-from memsim.linux.mm.memory_hotplug.online import set_online_page_callback
 
 if TYPE_CHECKING:
     from memsim.state.kernel import Kernel
 
 
 ANSWERS = ("REFUSE", "HALF")
-
-
-def balloon_init(balloon: BalloonStats, extra_start_pfn: int, extra_pages: int) -> None:
-    """Start the balloon; EINVAL if another driver has the online callback."""
-    kernel = balloon.kernel
-    if "xen-balloon" in kernel.driver_data:
-        msg = f"{balloon.name}: this kernel has a Xen balloon already; there is one for a machine"
-        raise MemsimError(msg)
-    set_online_page_callback(kernel, xen_online_page)
-    register_memory_notifier(kernel, partial(xen_memory_notifier, kernel))
-    kernel.driver_data["xen-balloon"] = balloon
-    if extra_pages:
-        balloon_add_regions(kernel, extra_start_pfn, extra_pages)
 
 
 class XenBalloon(BalloonStats):

@@ -1,0 +1,65 @@
+"""One of the two kernels at one moment, and what is shown of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from memsim.view.model.text import map_sentence
+
+if TYPE_CHECKING:
+    from memsim.patch import Patch
+    from memsim.view.draw.machine_map import Kinds
+    from memsim.view.draw.page_map import Heads
+    from memsim.view.model.calls import Frame
+    from memsim.view.model.page_class import Classes
+
+
+@dataclass(frozen=True)
+class PageMap:
+    """The pages of a block: the class of each, the orders at the heads of free blocks."""
+
+    classes: Classes
+    heads: Heads
+
+    @cached_property
+    def sentence(self) -> str:
+        """What the map shows, in words."""
+        return map_sentence(self.classes)
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What a recording says about a moment: in words, whether it agrees (None: silent), and its map."""
+
+    kernel: str
+    says: str
+    agrees: bool | None = None
+    page_map: PageMap | None = None
+
+
+@dataclass(frozen=True)
+class Side:
+    """One of the two kernels at a moment."""
+
+    name: str
+    patch: Patch
+    page_map: PageMap
+    sentence: str
+    kinds: Kinds
+    """What each block of the machine is: see :mod:`memsim.view.draw.machine_map`."""
+    frames: tuple[Frame, ...]
+    """The functions that are being executed, the innermost first."""
+    written: tuple[str, ...]
+    """What was written since the moment before, by whom."""
+    log: tuple[str, ...]
+    recorded: Recorded | None
+
+    @property
+    def title(self) -> str:
+        """Which kernel this is, in words: the patch whole, not at all, or some of its hunks."""
+        known = {"before": "Before the patch", "after": "After the patch"}
+        if self.name.startswith("without "):
+            return f"Without {self.name.removeprefix('without ')}"
+        return known.get(self.name, f"With {self.name} only")
