@@ -14,14 +14,28 @@ import sys
 from typing import TYPE_CHECKING
 
 from memsim import __version__
-from memsim.cli import book, claims, explain, grade, handout, new, patch, problems, replay, run, show, verify
+from memsim.cli import (
+    book,
+    claims,
+    explain,
+    grade,
+    handout,
+    machine,
+    new,
+    patch,
+    problems,
+    replay,
+    run,
+    show,
+    verify,
+)
 from memsim.cli.options import NOT_OK, WRONG
 from memsim.errors import MemsimError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-COMMANDS = (run, new, patch, verify, show, explain, replay, problems, grade, handout, claims, book)
+COMMANDS = (run, new, machine, patch, verify, show, explain, replay, problems, grade, handout, claims, book)
 """In the order in which ``--help`` lists them."""
 _INTERRUPTED = 130
 
