@@ -55,7 +55,7 @@ def memory_failure(kernel: Kernel, pfn: int) -> None:
 def num_poisoned_pages_inc(kernel: Kernel, pfn: int) -> None:
     """Count a poisoned page, on 6.12 in its memory block too."""
     kernel.num_poisoned_pages += 1
-    # 6.2, 5033091de814: a block knows its poisoned pages, so that onlining it again can be refused.
+    # 6.2, 5033091de814, "mm/hwpoison: introduce per-memory_block hwpoison counter".
     if kernel.release.counts_poison_by_block:
         memblk_nr_poison_inc(kernel, pfn)
 
@@ -65,6 +65,7 @@ def clear_hwpoisoned_pages(kernel: Kernel, pfn: int, nr_pages: int, counted: int
 
     6.1 goes by the marks in its memmap, and does not find those that were lost when it came online again.
     """
+    # 6.2, as above: the count leaves with the block, whatever its memmap says.
     if kernel.release.counts_poison_by_block:
         kernel.num_poisoned_pages -= counted
         return

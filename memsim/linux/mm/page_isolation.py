@@ -121,6 +121,7 @@ def isolate_single_pageblock(
 def split_at_boundary(kernel: Kernel, block: int, boundary_pfn: int) -> None:
     """6.1: split a free block that extends beyond the range; 6.12 did so as it isolated the pageblock."""
     beside = boundary_pfn - 1 if block == boundary_pfn else boundary_pfn
+    # Until 6.10, "mm: page_isolation: prepare for hygienic freelists".
     if not kernel.release.isolation_splits and kernel.memmap.pfn_to_online_page(beside) is not None:
         split_free_page(kernel, kernel.page_zone(block), boundary_pfn)
 

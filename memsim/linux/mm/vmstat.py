@@ -49,6 +49,7 @@ def zoneinfo(kernel: Kernel) -> str:
 
 def zoneinfo_show_print(kernel: Kernel, zone: Zone) -> str:
     """Return what zoneinfo says of one zone."""
+    # The promotion watermark exists in 6.1 too; its file does not show it.
     names = ("min", "low", "high") if kernel.release.name == "6.1" else ("min", "low", "high", "promo")
     counters = [("boost", 0), *zip(names, zone.watermark, strict=False), ("spanned", zone.spanned_pages)]
     counters += [("present", zone.present_pages), ("managed", zone.managed_pages), ("cma", 0)]

@@ -140,6 +140,7 @@ def free_unref_page(kernel: Kernel, pfn: int, order: int = 0) -> None:
     (``bulkfree_pcp_prepare()``; here at once), and by then has cleared its flags.
     """
     zone, on_list = kernel.page_zone(pfn), pcp_allowed_order(order)
+    # 6.3, "mm, page_alloc: reduce page alloc/free sanity checks": one check, before the page is freed.
     checks_late = on_list and kernel.release.always_checks_freed_pages and not kernel.debug_vm
     if not free_pages_prepare(kernel, pfn, order, check_free=not checks_late):
         return

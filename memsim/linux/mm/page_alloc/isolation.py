@@ -45,6 +45,7 @@ def move_freepages_block_isolate(kernel: Kernel, zone: Zone, pfn: int, migratety
     in the pageblock, all of them.
     """
     memmap = kernel.memmap
+    # 6.10, "mm: page_isolation: prepare for hygienic freelists".
     larger = find_large_buddy(kernel, pfn, zone) if kernel.release.isolation_splits else None
     if larger is not None and larger[1] > pageblock_order:
         head, order = larger

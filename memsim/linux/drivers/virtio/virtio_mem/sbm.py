@@ -238,6 +238,7 @@ def virtio_mem_sbm_try_remove_unplugged_mb(vm: VirtioMem, mb_id: int) -> None:
         virtio_mem_offline_and_remove_memory(vm, sbm.pfn(mb_id), sbm.mb_pages)
     except KernelError as error:
         vm.kernel.state.printk(f"virtio_mem {vm.name}: memory{mb_id} stays: {error}")
+        # After 6.1, "virtio-mem: keep retrying on offline_and_remove_memory() errors in Sub Block Mode".
         sbm.have_unplugged_mb = vm.kernel.release.retries_removing_blocks
         return
     sbm.state[mb_id] = MbState.UNUSED
