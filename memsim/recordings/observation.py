@@ -155,7 +155,7 @@ class Observation:
         """Whether the recorded kernel checked freed pages.
 
         A file that does not say so is of a kernel that Debian shipped, which does; a half-patched kernel is
-        somebody's own build, which does with CONFIG_DEBUG_VM only.
+        a private build, which does with CONFIG_DEBUG_VM only.
         """
         told = self.series["check_pages"]
         return bool(told) if told is not None else self.debug_vm or not self.partial

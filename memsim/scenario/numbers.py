@@ -1,6 +1,6 @@
 """Numbers that people write by hand: ``"0x100000"``, ``"4G"``, ``"128M"``, and comments between them.
 
-JSON has decimal numbers only. A scenario may hold a string in the place of a number: a hexadecimal number
+JSON has decimal numbers only. A scenario may hold a string instead of a number: a hexadecimal number
 counts in
 the unit of its key (pfns or pages, as a decimal does); a size in bytes with a unit is an address or a
 length, and
@@ -61,12 +61,12 @@ def pages_of(value: Any) -> Any:  # noqa: ANN401 (any JSON)
 
 
 def plain(value: Any, where: str, key: str = "") -> Any:  # noqa: ANN401 (any JSON)
-    """Return a part of a scenario with numbers in the place of strings, and without comments.
+    """Return a part of a scenario with numbers instead of strings, and without comments.
 
     Raises
     ------
     BadScenario
-        A string in the place of a number is none; the message names the key.
+        A string instead of a number is none; the message names the key.
     """
     try:
         return _plain(value, where, key)

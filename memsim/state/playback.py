@@ -33,7 +33,7 @@ class Playback:
         self._now: tuple[int, State] = (0, share(self._kept[0]))
 
     def keep(self, events: int, state: State) -> None:
-        """Keep a copy of the state after so many events."""
+        """Keep a copy of the state after this many events."""
         self._kept[events] = state.copy()
 
     def at(self, events: Sequence[Event], index: int) -> State:

@@ -51,7 +51,7 @@ class Tape(Points):
         self._rows: list[tuple[Any, ...]] = []
         """What is recorded: the fields of an event, with the instruction in place of the line."""
         self._events: list[Event] = []
-        """The events made of them so far, when somebody asks: recording need not wait for that."""
+        """The events made of them so far, which happens when they are read, not while recording."""
         self.labels: list[str] = []
         """The labels of the steps that are on the tape."""
         self._step = -1

@@ -35,7 +35,7 @@ def texts_of_python(source: str) -> list[tuple[int, str]]:
     strings = [
         (node.lineno, node.value)
         for node in ast.walk(ast.parse(source))
-        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and " " in node.value  # no key
     ]
     tokens = tokenize.generate_tokens(io.StringIO(source).readline)
     comments = [(token.start[0], token.string) for token in tokens if token.type == tokenize.COMMENT]

@@ -205,7 +205,7 @@ def _person(row: dict[str, str], where: str) -> Person | None:
 
 
 def write_roster(people: Iterable[Person]) -> str:
-    """Return a roster as CSV, with the columns that somebody uses."""
+    """Return a roster as CSV, with the columns that at least one person uses."""
     rows = [asdict(person) for person in people]
     used = [field.name for field in fields(Person) if field.name == "id" or any(r[field.name] for r in rows)]
     file = io.StringIO()

@@ -1,6 +1,6 @@
 """Moving pages: ``mm/migrate.c``.
 
-A page on the LRU stands for user memory: its owner is told where the contents are now. Left out: page tables,
+A page on the LRU stands for user memory: its owner learns where the contents are now. Left out: page tables,
 movable pages that are not on the LRU, splitting of huge pages for which there is no place.
 """
 

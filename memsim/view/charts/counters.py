@@ -30,7 +30,7 @@ def points_of(moments: Iterable[Moment]) -> tuple[str, ...]:
 
 
 def _name(point: str) -> str:
-    """Return how a probe point is told in a chart.
+    """Return the label of a probe point in a chart.
 
     >>> _name("return:memmap_init_range#1"), _name("enter:generic_online_page#3"), _name("done")
     ('memmap_init_range()', 'generic_online_page() #3', 'done')

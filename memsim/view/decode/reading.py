@@ -92,7 +92,7 @@ def guess(value: int) -> Guess:
 
 
 def read_word(what: SupportsIndex | str, kind: str | None = None, release: str | None = None) -> Word:
-    """Return the word that somebody means: a number, names of parts, or what a kernel printed.
+    """Return the word that is meant: a number, names of parts, or what a kernel printed.
 
     Parameters
     ----------

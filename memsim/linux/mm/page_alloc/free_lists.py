@@ -100,7 +100,7 @@ def compatible_pages(kernel: Kernel, start: int, migratetype: int) -> tuple[int,
     """Return how many pages of a pageblock are free, and how many others suit ``migratetype`` as they are.
 
     Movable pages suit a movable request. What is neither free nor movable in a movable pageblock suits every
-    other request; pageblocks of other types hold nobody knows what, and nothing of it counts.
+    other request; what pageblocks of other types hold is unknown, and nothing of it counts.
     """
     free = sum(1 << o for _, o in free_blocks_in(kernel, start, pageblock_nr_pages))
     section, at = kernel.memmap.spans(start, pageblock_nr_pages)[0]
