@@ -76,7 +76,7 @@ class XenBalloon(BalloonStats):
         Raises
         ------
         MemsimError
-            Xen knows no such answer, or not so many; see :func:`memsim.linux.drivers.host.answers`.
+            Xen knows no such answer, or a bad ``times``; see :func:`memsim.linux.drivers.host.answers`.
         """
         self.xen_answers += answers(self.name, ANSWERS, answer, times)
 
@@ -87,12 +87,12 @@ class XenBalloon(BalloonStats):
     # ---- pages on the list -------------------------------------------------------------------
 
     def lend(self, nr_pages: int) -> list[int]:
-        """Lend pages without memory to somebody who maps foreign memory there; returns their pfns.
+        """Lend pages without memory to a driver that maps foreign memory there; return their pfns.
 
         Raises
         ------
         KernelError
-            ENOMEM: neither the balloon nor the buddy has so many.
+            ENOMEM: the balloon and the buddy together have too few.
         """
         try:
             return xen_alloc_ballooned_pages(self.kernel, nr_pages)
@@ -118,7 +118,7 @@ class XenBalloon(BalloonStats):
 
     @property
     def timeout(self) -> int:
-        """Seconds for which ``balloon_thread()`` sleeps in its state, if nobody wakes it with a reason."""
+        """Seconds for which ``balloon_thread()`` sleeps in its state, unless it is woken with a reason."""
         return {BP_EAGAIN: self.schedule_delay, BP_WAIT: ONE_SECOND}.get(self.state, ONE_HOUR)
 
     def is_waiting(self) -> bool:

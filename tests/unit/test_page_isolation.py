@@ -169,7 +169,7 @@ def test_an_allocation_that_finds_its_range_isolated_ends_the_isolation_of_other
     # alloc_contig_range() goes to "done" when isolation fails, and there undoes it for its whole range.
     machine = booted(release)
     isolate(machine, P, 2048)
-    with pytest.raises(KernelError, match="isolated by somebody else"):
+    with pytest.raises(KernelError, match="isolated by another caller"):
         alloc_contig_range(machine.kernel, P, 1024)
     assert types(machine, P, P + 512, P + 1024, P + 1536) == [MOVABLE, MOVABLE, ISOLATE, ISOLATE]
     undo(machine, P, 2048)

@@ -1,4 +1,4 @@
-"""How the host of any device is told to misbehave: its next answers, in order."""
+"""Misbehaviour of the host of any device: its next answers, in order."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ MOST_TIMES = 1_000_000
 
 
 def answers(device: str, known: tuple[str, ...], answer: str, times: int) -> list[str]:
-    """Return ``answer`` so many times; ``known`` ends in ``:`` where a number of pages follows.
+    """Return ``answer``, repeated; an answer in ``known`` ends in ``:`` where a number of pages follows.
 
     >>> answers("mem0", ("BUSY", "RESIZE:"), "RESIZE:512", 2)
     ['RESIZE:512', 'RESIZE:512']

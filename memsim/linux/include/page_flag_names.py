@@ -30,14 +30,14 @@ NODES_PGSHIFT, NODES_WIDTH = 54, 10
 """Zone and node at the top of ``page->flags``."""
 
 PAGE_FLAG_MEANINGS = {
-    "locked": "somebody works on the page, others wait",
+    "locked": "locked by its user; others wait",
     "referenced": "used lately",
     "uptodate": "its contents are valid; on a free block the same bit is PG_reported",
     "dirty": "to be written back; virtio-mem marks with it what never went through generic_online_page()",
     "lru": "on a list of pages that can be reclaimed or migrated",
     "active": "on the active list",
     "workingset": "came back soon after it was evicted",
-    "waiters": "somebody waits for the page",
+    "waiters": "has waiters",
     "error": "reading or writing it failed",
     "slab": "belongs to the slab allocator; in 6.12 a page type",
     "owner_priv_1": "the owner's own; on pages that hold the memmap of their block PG_vmemmap_self_hosted",
@@ -83,7 +83,7 @@ KPF_NAMES: dict[int, tuple[str, str]] = {
     22: ("THP", "part of a transparent huge page"),
     23: ("OFFLINE", "page type Offline: logically offline inside an online section"),
     24: ("ZERO_PAGE", "the zero page"),
-    25: ("IDLE", "not used since somebody asked"),
+    25: ("IDLE", "not used since it was last checked"),
     26: ("PGTABLE", "page type Table: a page table"),
     32: ("RESERVED", "PG_reserved; hotplugged memory that was not onlined had it before the patch"),
     33: ("MLOCKED", "PG_mlocked"),
@@ -93,7 +93,7 @@ KPF_NAMES: dict[int, tuple[str, str]] = {
     37: ("OWNER_PRIVATE", "PG_owner_priv_1: on self-hosted vmemmap, too"),
     38: ("ARCH", "PG_arch_1"),
     39: ("UNCACHED", "PG_uncached"),
-    40: ("SOFTDIRTY", "changed since somebody asked"),
+    40: ("SOFTDIRTY", "changed since it was last checked"),
     41: ("ARCH_2", "another of the architecture's"),
 }
 """Bit -> name without ``KPF_``, and what it says. Those from bit 32 on are for kernel hackers, not an ABI."""

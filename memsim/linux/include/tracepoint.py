@@ -1,4 +1,4 @@
-"""What a trace is told (``include/linux/tracepoint.h``).
+"""The events that a trace receives (``include/linux/tracepoint.h``).
 
 The state objects and the models of kernel functions know a trace by this alone. What traces there are stands
 in :mod:`memsim.state.trace`, above them.
@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 
 class Trace(Protocol):
-    """What a running trace is told."""
+    """What a running trace receives."""
 
     def action(self, label: str) -> None:
         """Note that a new action (a step of a scenario) begins; probe counts start again."""

@@ -85,7 +85,7 @@ def free_area_init(kernel: Kernel, ram: list[tuple[int, int]]) -> None:
 
 
 def init_unavailable_range(kernel: Kernel, ram: list[tuple[int, int]]) -> None:
-    """Give pages of present sections that are no RAM a struct page that is PG_reserved for ever.
+    """Make the struct pages PG_reserved of pages that are in present sections but no RAM.
 
     A hole gets the zone of the RAM that follows it (``memmap_init_zone_range()``), wherever it lies; what
     follows all RAM gets the last zone that has any.

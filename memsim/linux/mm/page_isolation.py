@@ -66,7 +66,7 @@ def set_migratetype_isolate(kernel: Kernel, pfn: int, *, memory_offline: bool, r
     """Isolate one pageblock; EBUSY if it is isolated already or holds an unmovable page."""
     stage = "set_migratetype_isolate"
     if kernel.memmap.migratetype(pfn) == MigrateType.ISOLATE:
-        message = f"pageblock {pfn:#x} is already isolated by somebody else"
+        message = f"pageblock {pfn:#x} is already isolated by another caller"
         raise KernelError("EBUSY", stage, message)
     unmovable = has_unmovable_pages(kernel, pfn, pageblock_nr_pages, memory_offline=memory_offline)
     if unmovable is not None:

@@ -84,7 +84,7 @@ def offline_pages(kernel: Kernel, pfn: int, nr_pages: int, zone: Zone) -> None:
 
 
 def isolate_and_empty(kernel: Kernel, pfn: int, nr_pages: int) -> None:
-    """Isolate, ask the listeners, migrate; a failure after the isolation ends it and is told to all."""
+    """Isolate, ask the listeners, migrate; a later failure ends the isolation and notifies the listeners."""
     try:
         start_isolate_page_range(kernel, pfn, nr_pages, memory_offline=True)
     except KernelError:

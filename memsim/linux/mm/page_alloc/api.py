@@ -1,7 +1,7 @@
 """What callers of the page allocator use, and the per-cpu lists between them and the buddy.
 
 Models ``alloc_pages()``, ``__free_pages()``, ``free_unref_page()`` and their kin in ``mm/page_alloc.c``, for
-one CPU. Per-cpu lists and watermarks are off unless the machine is told to have them: a textbook wants to
+one CPU. Per-cpu lists and watermarks are off by default: a textbook wants to
 see where a freed page goes, and the kernel itself works without the lists while it takes memory offline.
 
 ``__free_page()`` is ``__free_pages()`` with order 0. ``split_page()``, which gives each page of an allocated

@@ -87,7 +87,7 @@ def bad_page(kernel: Kernel, pfn: int, reason: str) -> None:
 
 
 def page_bad_reason(kernel: Kernel, pfn: int, flags: int, flags_name: str) -> str | None:
-    """Return why a page that nobody uses is in a bad state, or None; the last reason wins."""
+    """Return why an unused page is in a bad state, or None; the last reason wins."""
     page, reason = kernel.memmap.raw(pfn), None
     if page.types:
         reason = "nonzero mapcount"

@@ -35,13 +35,13 @@ def alloc_contig_range(
     """Allocate exactly this range: isolate it, move away what is in it, take it off the free lists.
 
     Afterwards every page has refcount 1 and no type. The managed counter does not move: who wants the
-    pages to be gone must say so. The isolation ends in any case, even that of somebody else who was there
+    pages to be gone must say so. The isolation ends in any case, even that of another caller who was
     first, and pageblocks of the range that were isolated are of ``migratetype`` then.
 
     Raises
     ------
     KernelError
-        EBUSY: a page cannot be moved, or somebody else isolates the range. ENOMEM: there is no free page
+        EBUSY: a page cannot be moved, or another caller has isolated it. ENOMEM: there is no free page
         elsewhere to move a page to. EINTR: a signal arrived.
     """
     try:

@@ -189,7 +189,7 @@ def memory_block_offline(kernel: Kernel, block: MemoryBlock) -> None:
 
 
 def memory_subsys_online(kernel: Kernel, block: MemoryBlock, online_type: str) -> None:
-    """Bring a block online; whoever asks for no zone gets the one that the kernel chooses.
+    """Bring a block online; without a zone in ``online_type`` the kernel chooses one.
 
     Raises
     ------

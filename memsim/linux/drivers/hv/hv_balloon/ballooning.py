@@ -39,7 +39,7 @@ RANGES_IN_MESSAGE = (4096 - 16) // 8
 
 
 def compute_balloon_floor(totalram_pages: int) -> int:
-    """Return how many pages must stay available, of so many: a continuous piecewise linear function.
+    """Return how many of all pages must stay available: a continuous piecewise linear function.
 
     >>> [compute_balloon_floor(mib << 8) >> 8 for mib in (16, 32, 128, 512, 2048, 8192, 32768)]
     [16, 24, 72, 168, 360, 744, 1512]
@@ -51,7 +51,7 @@ def compute_balloon_floor(totalram_pages: int) -> int:
 
 
 def mb_to_pages(mib: int) -> int:
-    """Return how many pages so many MiB are."""
+    """Return the pages in ``mib`` MiB."""
     return mib << 20 - PAGE_SHIFT
 
 

@@ -54,9 +54,9 @@ class HvDynmemDevice:
         self.ha_pages_in_chunk = ha_pages_in_chunk
         self.ha_region_list: list[HvHotaddState] = []
         self.do_hot_add = True
-        """Cleared for ever by the first chunk that is in the way of other memory."""
+        """Cleared by the first chunk that is in the way of other memory."""
         self.num_pages_added = 0
-        """Sum of what the host was told in answer to its requests."""
+        """Sum of the pages in the answers to the host's requests."""
         self.num_pages_onlined = 0
         self.num_pages_ballooned = 0
 

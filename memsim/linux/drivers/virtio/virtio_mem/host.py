@@ -1,6 +1,6 @@
 """The other side of a virtio-mem device: what the hypervisor has plugged, and how it answers.
 
-Models the request and response codes of ``include/uapi/linux/virtio_mem.h``. A host can be told to misbehave:
+Models the request and response codes of ``include/uapi/linux/virtio_mem.h``. A host misbehaves on request:
 ``NACK``, ``BUSY``, ``ERROR`` for the next requests, or ``RESIZE:<pages>``, which changes the requested size
 just as a request arrives.
 
@@ -60,7 +60,7 @@ class VirtioMemHost:
         Raises
         ------
         MemsimError
-            The host knows no such answer, or not so many; see :func:`memsim.linux.drivers.host.answers`.
+            The host knows no such answer, or a bad ``times``; see :func:`memsim.linux.drivers.host.answers`.
         """
         self._answers += answers(self.name, ANSWERS, answer, times)
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from memsim.state.kernel import Kernel
 
 FRAME_LIST = 512
-"""Frame numbers that fit in a page: so many pages change hands in one hypercall."""
+"""Frame numbers that fit in a page: the most pages that change hands in one hypercall."""
 
 
 # ---- the list of ballooned pages -------------------------------------------------------------------
@@ -66,7 +66,7 @@ def balloon_retrieve(kernel: Kernel) -> int:
 def balloon_add_regions(kernel: Kernel, pfn: int, nr_pages: int) -> None:
     """Put boot memory that Xen did not populate into the balloon: PG_reserved *and* Offline.
 
-    It is PG_reserved because memblock was told to reserve it, so the patch changes nothing here.
+    It is PG_reserved because memblock has reserved it, so the patch changes nothing here.
     """
     bit = np.uint32(PageFlag.RESERVED)
     for section, at in kernel.memmap.spans(pfn, nr_pages):
@@ -83,7 +83,7 @@ def balloon_add_regions(kernel: Kernel, pfn: int, nr_pages: int) -> None:
 
 @kernel_function("drivers/xen/balloon.c")
 def xen_online_page(kernel: Kernel, pfn: int, order: int) -> None:
-    """Put all pages that come online into the balloon, whoever added them: Xen has not populated them."""
+    """Put all pages that come online into the balloon, even a DIMM's: Xen has not populated them."""
     balloon_append(kernel, pfn, 1 << order)
 
 
