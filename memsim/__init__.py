@@ -26,6 +26,7 @@ Logs of real kernels:
 Notebooks:
 
 - :func:`explore`: two kernels side by side, moment by moment
+- :func:`show_patch`, :func:`show_source`: the patch and the models, and your own kernel tree beside them
 - :func:`buddy_lab`, :func:`driver_lab`, :func:`half_patch`, :func:`decode_page`: labs
 
 Errors:
@@ -55,6 +56,8 @@ if TYPE_CHECKING:
     from memsim.view.driver_lab.widget import driver_lab
     from memsim.view.explorer.explorer import explore
     from memsim.view.half_patch.widget import half_patch
+    from memsim.view.patch.show import show_patch
+    from memsim.view.patch.source import show_source
 
 __all__ = [
     "AFTER",
@@ -77,6 +80,8 @@ __all__ = [
     "explore",
     "half_patch",
     "run",
+    "show_patch",
+    "show_source",
     "verify",
 ]
 __version__ = "0.2.0"
@@ -91,6 +96,8 @@ _FOUND_IN = {
     "explore": "memsim.view.explorer.explorer",
     "half_patch": "memsim.view.half_patch.widget",
     "run": "memsim.scenario.scenario",
+    "show_patch": "memsim.view.patch.show",
+    "show_source": "memsim.view.patch.source",
     "verify": "memsim.recordings.verify",
 }
 

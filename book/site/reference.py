@@ -9,19 +9,14 @@ from __future__ import annotations
 
 import ast
 import json
-from html import escape
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import memsim
 from memsim.patch import Hunk
 from memsim.scenario.reference import reference_page
 from memsim.scenario.schema import scenario_schema
-from memsim.view.model.hunks import hunk_changes
-
-if TYPE_CHECKING:
-    from memsim.view.model.hunks import HunkInFunction
+from memsim.view.patch.markup import hunk_html
 
 FOLDER = "reference"
 PUBLIC = ("memsim.lesson", "memsim.grading", "memsim.walkers")
@@ -115,36 +110,5 @@ def patch_page() -> str:
         "`memsim patch` prints the same."
     )
     parts = ["# The patch, hunk by hunk\n", f"{intro}\n"]
-    for hunk in Hunk:
-        part, _, sentence = hunk.value.partition(": ")
-        parts.append(f"## {hunk.name}\n\nPatch {part}: {_code(sentence)}.\n")
-        parts += [_change(change) for change in hunk_changes(hunk)]
+    parts += [f'## {hunk.name}\n\n<div class="memsim-hunk">{hunk_html(hunk)}</div>\n' for hunk in Hunk]
     return "\n".join(parts)
-
-
-def _code(sentence: str) -> str:
-    return " ".join(f"`{word}`" if word.endswith("()") else word for word in sentence.split())
-
-
-def _change(change: HunkInFunction) -> str:
-    listing = change.listing
-    helper = "" if listing.name == change.function else f", in its helper `{listing.name}()`"
-    place = f"`{change.function}()` in {change.kernel_file}{helper}; our model is in {listing.file}"
-    sides = [(row.without, row.applied) if row else ("...", "...") for row in change.excerpt()]
-    columns = [
-        _side(title, number, sides) for number, title in enumerate(("without the hunk", "with the hunk"))
-    ]
-    return f'{place}:\n\n<div class="memsim-hunk">{"".join(columns)}</div>\n'
-
-
-def _side(title: str, number: int, sides: list[tuple[str | None, str | None]]) -> str:
-    """Return one column: lines that only this side has are marked by a sign and a class."""
-    sign, name = ("-", "memsim-out") if number == 0 else ("+", "memsim-in")
-    lines = []
-    for pair in sides:
-        line = pair[number]
-        if line is not None:
-            changed = pair[0] != pair[1]
-            text = escape(f"{sign if changed else ' '} {line}")
-            lines.append(f'<span class="{name if changed else "memsim-same"}">{text}</span>')
-    return f'<figure><figcaption>{title}</figcaption><pre tabindex="0">{"".join(lines)}</pre></figure>'

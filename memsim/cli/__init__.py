@@ -27,6 +27,7 @@ from memsim.cli import (
     replay,
     run,
     show,
+    source,
     verify,
 )
 from memsim.cli.options import NOT_OK, WRONG
@@ -35,7 +36,22 @@ from memsim.errors import MemsimError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-COMMANDS = (run, new, machine, patch, verify, show, explain, replay, problems, grade, handout, claims, book)
+COMMANDS = (
+    run,
+    new,
+    machine,
+    patch,
+    source,
+    verify,
+    show,
+    explain,
+    replay,
+    problems,
+    grade,
+    handout,
+    claims,
+    book,
+)
 """In the order in which ``--help`` lists them."""
 _INTERRUPTED = 130
 

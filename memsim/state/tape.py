@@ -58,6 +58,10 @@ class Tape(Points):
         self._stack: list[tuple[str, CodeType]] = []
         """The kernel functions that were entered, and their code."""
 
+    def __repr__(self) -> str:
+        """Show how much is on the tape."""
+        return f"Tape({len(self)} events, {len(self.labels)} steps)"
+
     def __len__(self) -> int:
         """Return the number of events."""
         return len(self._rows)

@@ -73,8 +73,7 @@ def hunk_changes(hunk: Hunk) -> list[HunkInFunction]:
     >>> [(each.kernel_file, each.function) for each in hunk_changes(Hunk.MM_INIT)]
     [('mm/mm_init.c', 'memmap_init_range')]
     """
-    for kind in DEVICE_KINDS.values():
-        import_module(kind.module)  # its functions are known once it is imported
+    import_models()
     found: dict[tuple[str, str], HunkInFunction] = {}
     for function in sorted(FUNCTIONS, key=lambda name: (KERNEL_FILES[name], name)):
         for listing in listings(function):
@@ -83,6 +82,12 @@ def hunk_changes(hunk: Hunk) -> list[HunkInFunction]:
                 rows = tuple(rows_of(listing, hunk))
                 found[own] = HunkInFunction(hunk, KERNEL_FILES[function], function, listing, rows)
     return list(found.values())
+
+
+def import_models() -> None:
+    """Import the drivers, whose functions are known to the register of models only then."""
+    for kind in DEVICE_KINDS.values():
+        import_module(kind.module)
 
 
 def rows_of(listing: Listing, hunk: Hunk) -> Iterator[Row]:

@@ -1,0 +1,68 @@
+"""Hunks as HTML: a table of two columns, without the hunk and with it.
+
+A changed line has a sign, and is an ``<ins>`` or ``<del>``, so that no reader depends on colours. Styles are
+inline, for JupyterLab drops style sheets from the outputs of a notebook that is not trusted.
+"""
+
+from __future__ import annotations
+
+import re
+from html import escape
+from typing import TYPE_CHECKING
+
+from memsim.view.model.hunks import HunkInFunction, hunk_changes
+from memsim.view.patch.text import LEFT_OUT
+
+if TYPE_CHECKING:
+    from memsim.patch import Hunk
+
+_TITLES = ("without the hunk", "with the hunk")
+_CODE = "margin: 0; white-space: pre-wrap; overflow-wrap: anywhere; font-size: 12px"
+_LINE = "display: block; padding-left: 9ch; text-indent: -9ch; text-decoration: none"
+_CHANGED = "font-weight: bold; border-left: 3px {} currentcolor"
+_CELL = "width: 50%; vertical-align: top; text-align: left; padding: 2px 8px"
+
+
+def hunk_html(hunk: Hunk) -> str:
+    """Return a hunk: what it is for, and every function that it changes."""
+    part, _, sentence = hunk.value.partition(": ")
+    changes = "".join(change_html(change) for change in hunk_changes(hunk))
+    return f"<p><b>{hunk.name}</b> (patch {part}): {_with_code(sentence)}.</p>{changes}"
+
+
+def change_html(change: HunkInFunction) -> str:
+    """Return one function without the hunk beside the same with it."""
+    listing = change.listing
+    helper = "" if listing.name == change.function else f", in its helper <code>{listing.name}()</code>"
+    place = f"<code>{change.function}()</code> in {change.kernel_file}{helper}"
+    heads = "".join(f'<th scope="col" style="{_CELL}">{title}</th>' for title in _TITLES)
+    sides = "".join(f'<td style="{_CELL}">{_side(change, number)}</td>' for number in range(len(_TITLES)))
+    return (
+        '<figure style="margin: 4px 0">'
+        f"<figcaption>{place}; our model is in {escape(listing.file)}</figcaption>"
+        '<table style="width: 100%; table-layout: fixed; border-collapse: collapse">'
+        f"<thead><tr>{heads}</tr></thead><tbody><tr>{sides}</tr></tbody></table></figure>"
+    )
+
+
+def _side(change: HunkInFunction, number: int) -> str:
+    lines = []
+    for row in change.excerpt():
+        pair = (LEFT_OUT, LEFT_OUT) if row is None else (row.without, row.applied)
+        text = pair[number]
+        if text is not None:
+            lines.append(_line(text, number if pair[0] != pair[1] else None))
+    return f'<pre tabindex="0" style="{_CODE}">{"".join(lines)}</pre>'
+
+
+def _line(text: str, changed_on: int | None) -> str:
+    if changed_on is None:
+        return f'<span style="{_LINE}">  {escape(text)}</span>'
+    sign, tag, border = (("-", "del", "dashed"), ("+", "ins", "solid"))[changed_on]
+    style = f"{_LINE}; {_CHANGED.format(border)}"
+    return f'<{tag} style="{style}">{sign} {escape(text)}</{tag}>'
+
+
+def _with_code(sentence: str) -> str:
+    """Return a sentence with the names of functions as code."""
+    return re.sub(r"(\w+\(\))", r"<code>\1</code>", escape(sentence))
