@@ -31,14 +31,15 @@ LONGEST_FIRST = (
     "tests/fidelity/",
     "",  # all others
 )
-APART = {
+APART = (
     "tests/attacks/test_breaking_out.py",
     "tests/browser/test_chapters.py",
     "tests/browser/test_labs.py",
     "tests/exercises/test_assignments.py",
     "tests/exercises/test_seeds.py",
     "tests/fidelity/test_mutations.py",
-}
+    "tests/property/",
+)
 """Files of long tests that share nothing: each test may run in another worker."""
 CLAIMS = "from tests.book.claims import check_claims\ncheck_claims({!r}, globals())"
 _SLOW = pytest.StashKey[int]()
@@ -64,7 +65,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     class ByFile(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
             path = nodeid.partition("::")[0]
-            return nodeid if path in APART else path
+            return nodeid if path.startswith(APART) else path
 
     config.option.loadscopereorder = False  # the order is that of the collection, the longest first
     return ByFile(config, log)
