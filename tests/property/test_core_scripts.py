@@ -121,7 +121,8 @@ SCRIPT = (
 
 def broken_invariants():
     """Run a script and return the names of the invariants that break on the way."""
-    side, names = Script(AFTER, "6.12"), set()
+    # Without page checks: with them the kernel drops pages that are wrong, and asks for others without end.
+    side, names = Script(AFTER, "6.12", check_pages=False), set()
     side.machine.record()  # so that no bulk path takes the place of what is broken
     for step in SCRIPT:
         side.do(step)
