@@ -30,7 +30,7 @@ from memsim.cli import (
     source,
     verify,
 )
-from memsim.cli.options import NOT_OK, WRONG
+from memsim.cli.options import OK, WRONG
 from memsim.errors import MemsimError
 
 if TYPE_CHECKING:
@@ -69,9 +69,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"memsim: {problem}", file=sys.stderr)
         return WRONG
     except BrokenPipeError:
-        # The reader of our output (head, less) has gone; nobody is left to tell.
+        # The reader of the output (head, less) has ended, which is no error.
         _print_no_more()
-        return NOT_OK
+        return OK
     except OSError as problem:
         if problem.filename is None:
             _print_no_more()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from memsim.cli.options import NOT_OK, OK
+from memsim.cli.terminal import add_json, show_json
 from memsim.errors import MemsimError
 from memsim.lesson.chapters import chapters, find_book, listed_claims, run_chapter
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from memsim.cli.options import Commands
+    from memsim.lesson.chapters import ListedClaim
 
 
 def add_to(commands: Commands) -> None:
@@ -27,12 +29,15 @@ def add_to(commands: Commands) -> None:
         "book", nargs="?", metavar="BOOK", help="folder of notebooks; default: book, here or beside memsim"
     )
     claims.add_argument("--run", action="store_true", help="check the claims, too")
+    add_json(claims)
     claims.set_defaults(command=command_claims)
 
 
 def command_claims(arguments: argparse.Namespace) -> int:
     """``memsim claims``."""
     found = {path: listed_claims(path) for path in chapters(find_book(arguments.book))}
+    if arguments.json:
+        return json_claims(found, check=arguments.run)
     failed = 0
     for path, claims in found.items():
         if not claims:
@@ -44,6 +49,22 @@ def command_claims(arguments: argparse.Namespace) -> int:
             failed += not print_check(path)
     total, places = sum(map(len, found.values())), sum(map(bool, found.values()))
     print(f"{total} claims in {places} chapters{f', {failed} chapters failed' if arguments.run else ''}")
+    return NOT_OK if failed else OK
+
+
+def json_claims(found: dict[Path, list[ListedClaim]], *, check: bool) -> int:
+    """Print the claims as JSON, with ``check`` also what running each chapter found."""
+    document, failed = [], 0
+    for path, claims in found.items():
+        listed = [{"id": each.id, "sentence": each.sentence, "source": each.source} for each in claims]
+        chapter: dict[str, object] = {"chapter": path.stem, "claims": listed}
+        if check and claims:
+            try:
+                chapter["checked"] = len(run_chapter(path)[0])
+            except MemsimError as problem:
+                chapter["failed"], failed = str(problem), failed + 1
+        document.append(chapter)
+    show_json({"chapters": document, "failed": failed} if check else {"chapters": document})
     return NOT_OK if failed else OK
 
 

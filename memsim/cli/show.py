@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from memsim.cli.labs import add_views, chosen_view, scenario_for
 from memsim.cli.options import OK, add_kernel, add_scenario, chosen_patch, chosen_release
+from memsim.cli.terminal import add_json, add_map, blocks_document, say, show_json, show_map, zones_document
 from memsim.errors import MemsimError
 from memsim.linux.include.page_flags import flags_word
 from memsim.scenario.scenario import Run, run
@@ -42,6 +43,8 @@ def add_to(commands: Commands) -> None:
     show.add_argument("--points", action="store_true", help="list the probe points there are")
     show.add_argument("--block", type=int, action="append", help="show this memory block only")
     show.add_argument("--pfn", type=number, action="append", help="show this struct page too")
+    add_map(show)
+    add_json(show)
     add_views(show)
     show.set_defaults(command=command_show)
 
@@ -80,10 +83,26 @@ def command_show(arguments: argparse.Namespace) -> int:
         if block not in state.blocks:
             msg = f"there is no memory block {block} here; there are {sorted(state.blocks)}"
             raise MemsimError(msg)
-    print(describe_state(state, blocks, pages))
+    if arguments.json:
+        show_json(state_document(state, pages, arguments.pfn or [], release))
+        return OK
+    say(describe_state(state, blocks, pages))
+    for block in blocks if arguments.map else []:
+        show_map(state, block, pages)
     for pfn in arguments.pfn or []:
-        print(page_line(state, pfn, release))
+        say(page_line(state, pfn, release))
     return OK
+
+
+def state_document(state: State, block_pages: int, pfns: list[int], release: str) -> dict[str, Any]:
+    """Return a state as JSON values: zones, hot-added blocks, the log, and single pages."""
+    return {
+        "totalram": int(state.totalram_pages),
+        "zones": zones_document(state),
+        "blocks": blocks_document(state, block_pages),
+        "log": list(state.log),
+        "pages": [page_line(state, pfn, release) for pfn in pfns],
+    }
 
 
 def print_points(result: Run) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from memsim.cli.options import NOT_OK, OK
+from memsim.cli.terminal import add_json, say, show_json
 from memsim.recordings.observation import bundled_names
 from memsim.recordings.verify import observation_of, verify
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
     from memsim.cli.options import Commands
     from memsim.recordings.observation import Observation
+    from memsim.recordings.verify import Verification
 
 
 def add_to(commands: Commands) -> None:
@@ -30,27 +32,35 @@ def add_to(commands: Commands) -> None:
         help="recordings (JSON), or names of bundled ones; without any, all that come with memsim",
     )
     verify.add_argument("-q", "--quiet", action="store_true", help="show only probes that differ")
+    add_json(verify)
     verify.set_defaults(command=command_verify)
 
 
 def command_verify(arguments: argparse.Namespace) -> int:
     """``memsim verify``."""
-    observations = [observation_of(each) for each in arguments.files or bundled_names()]
-    total = [0, 0, 0]
-    agrees = True
-    for observation in observations:
-        counts, fine = verify_one(observation, quiet=arguments.quiet)
+    recordings, total, agrees = [], [0, 0, 0], True
+    for each in arguments.files or bundled_names():
+        observation = observation_of(each)
+        verified = verify(observation)
+        if arguments.json:
+            recordings.append(recording_document(observation, verified))
+        else:
+            print_one(observation, verified, quiet=arguments.quiet)
+        counts = (verified.pages, verified.differ, verified.probes)
         total = [a + b for a, b in zip(total, counts, strict=True)]
-        agrees = agrees and fine
-    print(f"{total[0]} pages compared, {total[1]} differ, {total[2]} probes")
+        agrees = agrees and verified.agrees
+    if arguments.json:
+        names = dict(zip(("pages", "differ", "probes"), total, strict=True))
+        show_json({"agrees": agrees, **names, "recordings": recordings})
+    else:
+        print(f"{total[0]} pages compared, {total[1]} differ, {total[2]} probes")
     return OK if agrees else NOT_OK
 
 
-def verify_one(observation: Observation, *, quiet: bool) -> tuple[tuple[int, int, int], bool]:
-    """Replay one recording and print its probes; returns (pages, differing, probes) and agreement."""
+def print_one(observation: Observation, verified: Verification, *, quiet: bool) -> None:
+    """Print the probes of one recording."""
     kernel = observation.kernel.get("release", "?")
-    print(f"{observation.name}: kernel {kernel}, replayed as {observation.release}, {observation.patch.name}")
-    verified = verify(observation)
+    say(f"{observation.name}: kernel {kernel}, replayed as {observation.release}, {observation.patch.name}")
     (replayed,) = verified.replays
     for result in replayed.results:
         if quiet and result.agrees:
@@ -58,9 +68,34 @@ def verify_one(observation: Observation, *, quiet: bool) -> tuple[tuple[int, int
         word = "agrees" if result.agrees else "DIFFERS"
         if result.not_compared:
             word += f" ({result.not_compared})"
-        print(f"  step {result.step} {result.at}: {result.pages} pages, {word}")
+        say(f"  step {result.step} {result.at}: {result.pages} pages, {word}")
         for problem in result.problems:
-            print(f"    {problem}")
+            say(f"    {problem}")
     if observation.ended != "works" or replayed.run.died is not None:
-        print(f"  recorded machine: {observation.ended}; simulated: {replayed.run.died or 'works'}")
-    return (verified.pages, verified.differ, verified.probes), verified.agrees
+        say(f"  recorded machine: {observation.ended}; simulated: {replayed.run.died or 'works'}")
+
+
+def recording_document(observation: Observation, verified: Verification) -> dict[str, Any]:
+    """Return what came of one recording as JSON values."""
+    (replayed,) = verified.replays
+    return {
+        "name": observation.name,
+        "kernel": observation.kernel.get("release"),
+        "release": observation.release,
+        "patch": observation.patch.name,
+        "agrees": verified.agrees,
+        "ended": observation.ended,
+        "died": replayed.run.died,
+        "probes": [
+            {
+                "step": result.step,
+                "at": result.at,
+                "pages": int(result.pages),
+                "differ": int(result.differ),
+                "agrees": bool(result.agrees),
+                "not_compared": result.not_compared or None,
+                "problems": [str(problem) for problem in result.problems],
+            }
+            for result in replayed.results
+        ],
+    }
