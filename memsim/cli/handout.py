@@ -21,8 +21,9 @@ def add_to(commands: Commands) -> None:
     handout = commands.add_parser(
         "handout",
         help="write the notebooks that students get",
-        description="Make student copies of source notebooks, as nbgrader's generate_assignment does; with "
-        "--solutions the solved ones, for after the deadline.",
+        description="Make student copies of source notebooks, as nbgrader's generate_assignment does, and "
+        "refuse where one would give away a solution or a hidden test; with --solutions the solved ones, for "
+        "after the deadline.",
     )
     handout.add_argument("sources", nargs="+", type=Path, metavar="NOTEBOOK", help="source notebooks")
     handout.add_argument("--out", required=True, type=Path, metavar="DIR", help="where they are written")
@@ -33,18 +34,22 @@ def add_to(commands: Commands) -> None:
 def command_handout(arguments: argparse.Namespace) -> int:
     """``memsim handout``."""
     course = import_module("memsim.grading.assignment.course")
-    make = course.solution_copy if arguments.solutions else course.student_copy
+    handout = import_module("memsim.grading.assignment.handout")
+    made = {}
     for source in arguments.sources:
         target = arguments.out / source.name
         if target.exists() and target.samefile(source):
             msg = f"{source}: --out must be another folder, or the source would be lost"
             raise MemsimError(msg)
+        notebook = course.load(source)
         try:
-            made = make(course.load(source))
-        except (KeyError, TypeError):
+            solved = arguments.solutions
+            made[target] = handout.solved(notebook) if solved else handout.for_students(notebook, source)
+        except (KeyError, TypeError, AttributeError):
             msg = f"{source}: is JSON, but no notebook"
             raise MemsimError(msg) from None
-        arguments.out.mkdir(parents=True, exist_ok=True)
-        target.write_text(json.dumps(made, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        print(f"{target}: {len(made['cells'])} cells")
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    for target, copy in made.items():
+        target.write_text(json.dumps(copy, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        print(f"{target}: {len(copy['cells'])} cells")
     return OK

@@ -100,7 +100,8 @@ class Question:
     difficulty: int
     pattern: str
     returns: Any
-    """The type of an answer: int, str, bool, None, list[...], dict[str, ...] and unions of them."""
+    """The type of an answer: int, str, bool, None, list[...], tuple[...], dict[str, ...] and unions of them;
+    in ``Like`` also what is like it, as arrays are like lists."""
     tests: Mapping[Test, int]
     """Each hidden test and its points, which it gives whole or not at all."""
     wrong: Sequence[Wrong] = ()

@@ -11,14 +11,15 @@ import functools
 import json
 import os
 import sys
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from memsim.errors import MemsimError
 from memsim.grading.assignment.assignment import Limits
-from memsim.grading.assignment.values import problem, shown
+from memsim.grading.assignment.values import MayRaise, Raised, close, is_loose, received, shown
 from memsim.grading.sandbox.conversation import Conversation, Failure
 from memsim.grading.sandbox.fences import Fence, available
-from memsim.grading.sandbox.guest.answer import cannot_travel
+from memsim.grading.sandbox.guest.answer import cannot_travel, plain
 from memsim.grading.sandbox.worker import Submitted, Worker, WorkerError
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 
 _SMALL = 0xFFFF
+_FORM_OK = "  form ok, not judged"
+_LATER = "The tests that give the points run when it is graded."
 
 
 class CheckError(MemsimError):
@@ -46,6 +49,7 @@ def check(
     memsim: bool = False,
     limits: Limits | None = None,
     cells: list[str] | None = None,
+    tolerance: float = 0.0,
 ) -> None:
     """Check a question on examples.
 
@@ -56,8 +60,11 @@ def check(
     returns
         The type of an answer, as in :class:`memsim.grading.assignment.assignment.Question`.
     examples
-        (arguments, wanted, rule): what is wanted is a value, or a function of (arguments..., answer) that
-        returns None or what is wrong.
+        (arguments, wanted, rule): what is wanted is a value, the class of an exception, or a function of
+        (arguments..., answer) that returns None or what is wrong; a function made by :func:`form` looks at
+        the form only.
+    tolerance
+        By how much, relative to them, floats may differ from what is wanted.
     cells
         The code of the notebook; without it, what this IPython session has executed.
 
@@ -68,18 +75,21 @@ def check(
     """
     executed = _executed() if cells is None else cells
     submitted = Submitted(_student(executed), executed)
-    calls = [arguments for arguments, _, _ in examples]
+    calls = [MayRaise(asked) if _is_exception(wanted) else asked for asked, wanted, _ in examples]
     answers, problems = _answers(name, returns, calls, submitted, memsim=memsim, limits=limits or Limits())
     lines = [
-        _line(name, arguments, value, wanted, rule)
+        _line(name, arguments, value, _Wanted(wanted, tolerance), rule)
         for (arguments, wanted, rule), value in zip(examples, answers, strict=True)
     ]
+    formed = sum(line.startswith(_FORM_OK) for line in lines)
     right = sum(line.startswith("  right") for line in lines)
-    text = "\n".join([f"{name}: {right} of {len(lines)} examples right.", *lines])
+    judged = len(lines) - sum(isinstance(wanted, Form) for _, wanted, _ in examples)
+    counted = f"{right} of {judged} examples right" if judged else "not judged"
+    text = "\n".join([f"{name}: {counted}{_only_form(len(lines) - judged)}.", *lines])
     if not submitted.student.strip() and any("variant(" in cell for cell in executed):
         text += "\nSTUDENT is empty: type your id there, or the numbers are not yours."
-    if right == len(lines):
-        print(f"{text}\nThe tests that give the points run when it is graded.")  # noqa: T201 (for the student)
+    if right + formed == len(lines):
+        print(f"{text}\n{_LATER}")  # noqa: T201 (for the student)
         return
     if problems:
         text += "\nCells that could not be executed:\n" + "\n".join(f"  {problem}" for problem in problems)
@@ -107,6 +117,57 @@ def _answers(
     return values or [gone] * len(calls), problems
 
 
+class Form:
+    """A look at the form of an answer, which does not say whether the answer is right."""
+
+    def __init__(self, look: Callable[..., str | None]) -> None:
+        """``look`` takes what a function of an example takes, and returns what is wrong with the form."""
+        self.look = look
+
+
+def form(look: Callable[..., str | None]) -> Form:
+    """Return what an example wants that must not give its answer away: only the form is looked at.
+
+    >>> check("f", returns=int, cells=["def f(): return 7"],
+    ...       examples=[([], form(lambda answer: None), "A number.")])
+    f: not judged; form only: 1.
+      form ok, not judged  f(): A number.
+    The tests that give the points run when it is graded.
+    """
+    return Form(look)
+
+
+def _only_form(count: int) -> str:
+    return f"; form only: {count}" if count else ""
+
+
+def _is_exception(wanted: Any) -> bool:
+    return isinstance(wanted, type) and issubclass(wanted, BaseException)
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """What an example wants, and how near floats must come."""
+
+    value: Any
+    tolerance: float
+
+    def message(self, arguments: list[Any], answer: Any) -> str | None:
+        """Return what is wrong with an answer, or None."""
+        wanted = self.value
+        if _is_exception(wanted):
+            if isinstance(answer, Raised):
+                return (
+                    None if answer.is_a(wanted) else f"It raises {answer.name}; right is {wanted.__name__}."
+                )
+            return f"It returns {shown(answer)}; right is to raise {wanted.__name__}."
+        if callable(wanted):
+            judge: Callable[..., str | None] = wanted
+            return judge(*arguments, answer)
+        right = close(answer, wanted, relative=self.tolerance) if self.tolerance else same(answer, wanted)
+        return None if right else f"It returns {shown(answer)}; right is {shown(wanted)}."
+
+
 def _here(name: str, arguments: list[Any], returns: Any) -> Any:
     """Call the function in this process, where systems have no processes to fork: Windows, and browsers."""
     function = getattr(_shell(), "user_ns", {}).get(name)
@@ -114,24 +175,29 @@ def _here(name: str, arguments: list[Any], returns: Any) -> Any:
         return Failure("missing", f"there is no function {name}() in the notebook")
     try:
         value = function(*arguments)
+        value = plain(value) if is_loose(returns) and value is not ... else value
     except Exception as problem_:  # noqa: BLE001 (whatever the student's function raises)
+        if isinstance(arguments, MayRaise):
+            kinds = tuple(kind.__name__ for kind in type(problem_).__mro__)
+            return Raised(type(problem_).__name__, kinds, str(problem_))
         return Failure("raised", f"it raised {type(problem_).__name__}: {problem_}")
     if value is ...:
         return Failure("unanswered", "it is not answered yet: it still returns the dots of the starter")
-    wrong = cannot_travel(value) or problem(value, returns)
-    return Failure("type", f"it returns another type: {wrong}") if wrong else value
+    wrong = cannot_travel(value)
+    value, other = received(value, returns) if not wrong else (value, None)
+    told = wrong or other
+    return Failure("type", f"it returns another type: {told}") if told else value
 
 
-def _line(name: str, arguments: list[Any], value: Any, wanted: Any, rule: str) -> str:
+def _line(name: str, arguments: list[Any], value: Any, wanted: _Wanted, rule: str) -> str:
     """Return how one example went, in one line."""
     asked = f"{name}({', '.join(_argument(argument) for argument in arguments)})"
     if isinstance(value, Failure):
         return f"  wrong  {asked}: {value.told}. {rule}"
-    if callable(wanted):
-        judge: Callable[..., str | None] = wanted
-        message = judge(*arguments, value)
-    else:
-        message = None if same(value, wanted) else f"It returns {shown(value)}; right is {shown(wanted)}."
+    if isinstance(wanted.value, Form):
+        message = wanted.value.look(*arguments, value)
+        return f"  wrong  {asked}: {message} {rule}" if message else f"{_FORM_OK}  {asked}: {rule}"
+    message = wanted.message(arguments, value)
     return f"  wrong  {asked}: {message} {rule}" if message else f"  right  {asked}: {rule}"
 
 

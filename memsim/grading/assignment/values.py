@@ -8,13 +8,115 @@ from __future__ import annotations
 
 import math
 import types
-from typing import Any, Union, get_args, get_origin
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, Union, get_args, get_origin
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 Json = Union[int, float, str, bool, None, list["Json"], dict[str, "Json"]]  # noqa: UP007 (recursive)
 
+
+class MayRaise(list[Any]):
+    """The arguments of a call that may raise: ``answer = yield MayRaise([0])``.
+
+    The test is sent a :class:`Raised` if it does. Any other call that raises fails its test.
+    """
+
+
+@dataclass(frozen=True)
+class Raised:
+    """What a call raised, instead of a value."""
+
+    name: str
+    kinds: tuple[str, ...]
+    """The names of its class and of the built-in classes that this is derived from."""
+    text: str
+
+    def is_a(self, kind: type[BaseException]) -> bool:
+        """Return whether an ``except`` clause for a built-in exception would have caught it.
+
+        >>> Raised("KeyError", ("KeyError", "LookupError", "Exception"), "'x'").is_a(LookupError)
+        True
+        """
+        return kind.__name__ in self.kinds
+
+
+@dataclass(frozen=True)
+class Like:
+    """A type, and all that is like it: ``returns=Like(list[float])``.
+
+    Tuples and arrays of numpy's count as lists, its numbers as Python's, and an int as a float where a float
+    is wanted. The test is sent what the type says.
+    """
+
+    kind: Any
+
+
 _SHOWN = 120
 _SIMPLE = (int, str, bool)
+_EXACT = 1 << 53
 _UNIONS = (Union, types.UnionType)
+
+
+def is_loose(wanted: Any) -> bool:
+    """Return whether a value must be put into the form that JSON has before it travels."""
+    return isinstance(wanted, Like) or "tuple[" in str(wanted)
+
+
+def received(value: object, wanted: Any) -> tuple[Any, str | None]:
+    """Return a value that has travelled as what is wanted, and what keeps it from being that.
+
+    >>> received([1.5, 2.0], tuple[float, float])
+    ((1.5, 2.0), None)
+    >>> received([1, 2], Like(list[float]))
+    ([1.0, 2.0], None)
+    """
+    if not is_loose(wanted):
+        return value, problem(value, wanted)
+    kind = wanted.kind if isinstance(wanted, Like) else wanted
+    value = _shaped(value, kind, like=isinstance(wanted, Like))
+    return value, problem(value, kind)
+
+
+def _shaped(value: object, kind: Any, *, like: bool) -> Any:
+    """Return a value with tuples where tuples are wanted, and floats where floats are."""
+    origin, inner = get_origin(kind), get_args(kind)
+    if origin in _UNIONS:
+        tried = [(one, _shaped(value, one, like=like)) for one in inner]
+        return next((made for one, made in tried if problem(made, one) is None), value)
+    if kind is float and like and type(value) is int:
+        return float(value) if abs(value) < _EXACT else value
+    if origin is tuple and type(value) is list:
+        kinds = (inner[0],) * len(value) if inner[1:] == (...,) else inner
+        pairs = zip(value, kinds, strict=False) if len(kinds) == len(value) else ()
+        return tuple(_shaped(item, one, like=like) for item, one in pairs) or tuple(value)
+    if origin is list and type(value) is list:
+        return [_shaped(item, inner[0], like=like) for item in value]
+    if origin is dict and type(value) is dict:
+        return {name: _shaped(item, inner[1], like=like) for name, item in value.items()}
+    return value
+
+
+def close(one: object, other: object, *, relative: float = 1e-9, absolute: float = 0.0) -> bool:
+    """Return whether two values differ in their floats only, and in these by no more than a tolerance.
+
+    >>> close([1.0, {"a": 0.3}], [1.0, {"a": 0.1 + 0.2}]), close([1.0], [1.0, 1.0])
+    (True, False)
+    """
+    if isinstance(one, list | tuple) and isinstance(other, list | tuple):
+        same = type(one) is type(other) and len(one) == len(other)
+        return same and all(
+            close(a, b, relative=relative, absolute=absolute) for a, b in zip(one, other, strict=True)
+        )
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(
+            close(value, other[name], relative=relative, absolute=absolute) for name, value in one.items()
+        )
+    if isinstance(one, float) and isinstance(other, float):
+        return math.isclose(one, other, rel_tol=relative, abs_tol=absolute)
+    return type(one) is type(other) and one == other
 
 
 def problem(value: object, wanted: Any, depth: int = 0) -> str | None:
@@ -56,23 +158,32 @@ def _other_type(value: object, wanted: str, depth: int) -> str:
 
 
 def _problem_inside(value: object, inner: tuple[Any, ...], depth: int) -> str | None:
-    """Look at the items of a list or the entries of a dict."""
+    """Look at the items of a list or tuple, or the entries of a dict."""
     if isinstance(value, list | dict) and inner and _all_are(value, inner):
         return None
-    if isinstance(value, list) and inner:
+    if isinstance(value, tuple) and inner and inner[1:] != (...,) and len(inner) != len(value):
+        return f"has {len(value)} items, not {len(inner)}"
+    for where, item, kind in _parts(value, inner):
+        wrong = problem(item, kind, depth + 1)
+        if wrong:
+            return _within(where(), wrong)
+    return None
+
+
+def _parts(value: object, inner: tuple[Any, ...]) -> Iterator[tuple[Callable[[], str], object, Any]]:
+    """Return where each part of a value is, the part, and its type."""
+    if isinstance(value, list | tuple) and inner:
+        each = isinstance(value, list) or inner[1:] == (...,)
         for number, item in enumerate(value):
-            wrong = problem(item, inner[0], depth + 1)
-            if wrong:
-                return _within(f"item {number}", wrong)
+            yield partial("item {}".format, number), item, inner[0 if each else number]
     elif isinstance(value, dict) and inner:
         for key, item in value.items():
-            wrong = problem(key, inner[0], depth + 1)
-            if wrong:
-                return _within(f"the key {shown(key)}", wrong)
-            wrong = problem(item, inner[1], depth + 1)
-            if wrong:
-                return _within(f"the value of {shown(key)}", wrong)
-    return None
+            yield partial(_named, "the key {}", key), key, inner[0]
+            yield partial(_named, "the value of {}", key), item, inner[1]
+
+
+def _named(text: str, key: object) -> str:
+    return text.format(shown(key))
 
 
 def _all_are(value: list[Any] | dict[Any, Any], inner: tuple[Any, ...]) -> bool:

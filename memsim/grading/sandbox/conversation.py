@@ -14,7 +14,7 @@ import time
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Self
 
-from memsim.grading.assignment.values import problem
+from memsim.grading.assignment.values import MayRaise, Raised, is_loose, received
 from memsim.grading.sandbox.guest.frames import HEADER, FrameError, decode, encode, length_of
 from memsim.grading.sandbox.worker import StartError, WorkerError
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 KILLED = "killed"
 """The kind of failure that a machine without memory causes too."""
 _KEPT_OUTPUT = 2000
+_KINDS = 20
 _PIECE = 1 << 16
 _TEXT = 500
 _LOOK = 0.25
@@ -92,9 +93,10 @@ class Conversation:
     def call(self, arguments: list[Any], returns: Any) -> Any:
         """Return what the student's function returns for ``arguments``, or a Failure."""
         if self.failure is None:
-            sent = self._send(encode({"call": arguments}))
+            sent = self._send(encode({"call": arguments, "loose": is_loose(returns)}))
             reply = self._receive() if sent else self._end_of_channel()
-            value = reply if isinstance(reply, Failure) else _understood(reply, returns)
+            may_raise = isinstance(arguments, MayRaise)
+            value = reply if isinstance(reply, Failure) else _understood(reply, returns, may_raise=may_raise)
             if not isinstance(value, Failure) or not value.ends_it:
                 return value
             self.failure = value
@@ -227,21 +229,31 @@ class Conversation:
 _KERNEL_LIMITS = ("cpu_seconds", "memory_mib", "processes", "file_mib")
 
 
-def _understood(reply: Any, returns: Any) -> Any:
+def _understood(reply: Any, returns: Any, *, may_raise: bool = False) -> Any:
     """Return the value in a reply if it is of the type that is wanted."""
-    if not isinstance(reply, dict) or len(reply.keys() - {"at"}) != 1:
+    if not isinstance(reply, dict) or len(reply.keys() - {"at", "kinds"}) != 1:
         return Failure("answer", "its answer cannot be read")
     if "value" in reply:
-        wrong = problem(reply["value"], returns)
-        return Failure("type", f"it returns another type: {wrong}") if wrong else reply["value"]
+        value, wrong = received(reply["value"], returns)
+        return Failure("type", f"it returns another type: {wrong}") if wrong else value
     if "unanswered" in reply:
         return Failure("unanswered", "it is not answered yet: it still returns the dots of the starter")
     if "cannot_travel" in reply:
         return Failure("type", f"it returns another type: {_text(reply['cannot_travel'])}")
     if "raised" in reply:
+        return _raised(reply, may_raise=may_raise)
+    return Failure("answer", "its answer cannot be read")
+
+
+def _raised(reply: dict[str, Any], *, may_raise: bool) -> Raised | Failure:
+    """Return what a call says that it raised; a student's process says it, as it says any other answer."""
+    if not may_raise:
         place = f" ({_text(reply['at'])})" if reply.get("at") else ""
         return Failure("raised", f"it raised {_text(reply['raised'])}{place}")
-    return Failure("answer", "its answer cannot be read")
+    kinds = reply.get("kinds")
+    names = [_text(name) for name in kinds[:_KINDS]] if isinstance(kinds, list) else []
+    name, _, text = _text(reply["raised"]).partition(": ")
+    return Raised(name, tuple(names), text)
 
 
 def _text(value: object) -> str:

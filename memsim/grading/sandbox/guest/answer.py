@@ -30,13 +30,15 @@ def answer(channel: socket.socket, question: Any, submission: Any, script: Scrip
         call = receive(channel)
         if call is None:
             return
-        channel.sendall(_reply(function, call["call"]))
+        channel.sendall(_reply(function, call["call"], loose=call.get("loose", False)))
 
 
-def _reply(function: Any, arguments: list[Any]) -> bytes:
+def _reply(function: Any, arguments: list[Any], *, loose: bool) -> bytes:
     """Call the function and return the frame to send."""
     try:
         value = function(*arguments)
+        if loose and value is not ...:
+            value = plain(value)
         wrong = "" if value is ... else cannot_travel(value)
         if value is ...:
             return encode({"unanswered": True})
@@ -44,7 +46,27 @@ def _reply(function: Any, arguments: list[Any]) -> bytes:
             return encode({"cannot_travel": wrong})
         return encode({"value": value})
     except BaseException as problem:  # noqa: BLE001 (SystemExit and KeyboardInterrupt too: a call that failed)
-        return encode({"raised": told(problem), "at": _place(problem.__traceback__)})
+        kinds = [kind.__name__ for kind in type(problem).__mro__ if kind.__module__ == "builtins"]
+        name = type(problem).__name__
+        kinds = list(dict.fromkeys([name, *kinds]))
+        return encode({"raised": told(problem), "at": _place(problem.__traceback__), "kinds": kinds})
+
+
+def plain(value: Any, depth: int = 0) -> Any:
+    """Return a value with lists for tuples and arrays, and Python's numbers for numpy's.
+
+    >>> plain((1, [2.5, (3,)]))
+    [1, [2.5, [3]]]
+    """
+    if depth > _DEEPEST:
+        return value
+    if type(value).__module__.partition(".")[0] == "numpy" and hasattr(value, "tolist"):
+        value = value.tolist()
+    if type(value) in (list, tuple):
+        return [plain(item, depth + 1) for item in value]
+    if type(value) is dict:
+        return {name: plain(item, depth + 1) for name, item in value.items()}
+    return value
 
 
 def _place(trace: TracebackType | None) -> str:

@@ -1,0 +1,148 @@
+"""Answers of other courses: exceptions, tuples, arrays, tolerances, and checks of the form only."""
+
+import pytest
+
+from memsim.grading import Assignment, Like, MayRaise, Question, check, close, form
+from memsim.grading.assignment.checking import CheckError
+from memsim.grading.run.judge import Examiner
+from memsim.grading.sandbox.fences import NONE
+from memsim.grading.sandbox.worker import Submitted
+
+
+def scored(name, returns, test, *cells):
+    """Return whether an answer passes a test, and what it is told."""
+    assignment = Assignment("a", 1, [Question(name, 1, "implement", returns, {test: 1})])
+    (result,) = Examiner(assignment, NONE, "key").examine(Submitted("ada", list(cells)))
+    return result.tests[0].passed, result.tests[0].message
+
+
+def invalid(_rng, _mine):
+    """A number below 1 raises ValueError."""
+    answer = yield MayRaise([0])
+    raised = getattr(answer, "is_a", lambda _: False)(ValueError)
+    return None if raised and "least" in answer.text else f"It must raise ValueError, not {answer}."
+
+
+OWN_ERROR = "class TooSmall(ValueError):\n    pass\ndef squares(n):\n    raise TooSmall('at least 1')"
+
+
+@pytest.mark.parametrize(
+    ("source", "right"),
+    [
+        ("def squares(n):\n    raise ValueError('n must be at least 1')", True),
+        (OWN_ERROR, True),
+        ("def squares(n):\n    raise KeyError('at least 1')", False),
+        ("def squares(n):\n    raise ValueError('no')", False),
+        ("def squares(n):\n    return []", False),
+        ("def squares(n):\n    return ...", False),
+        ("def squares(n):\n    import os\n    os._exit(0)", False),
+        ("import sys\ndef squares(n):\n    sys.exit('at least')", False),
+        (
+            "class ValueError_(Exception):\n    pass\ndef squares(n):\n    raise ValueError_('at least')",
+            False,
+        ),
+    ],
+)
+def test_a_test_can_ask_for_an_exception(source, right):
+    assert scored("squares", list[int], invalid, source)[0] is right
+
+
+def test_a_call_that_may_not_raise_fails_as_before():
+    def plain(_rng, _mine):
+        """It returns."""
+        yield [0]
+
+    passed, message = scored("squares", list[int], plain, "def squares(n):\n    raise ValueError('x')")
+    assert (passed, message) == (False, "squares() raised ValueError: x (cell 1, line 2).")
+
+
+def roots(_rng, _mine):
+    """The product of the roots is c."""
+    answer = yield [4.0, 3.0]
+    x, y = answer
+    return None if close(x * y, 3.0) else f"It is not: {answer!r}."
+
+
+SOLVE = "import numpy as np\ndef solve(b, c):\n    d = (b * b - 4 * c) ** 0.5\n    return {}"
+PAIR = "(-b - d) / 2, (-b + d) / 2"
+
+
+@pytest.mark.parametrize(
+    ("returns", "made", "right"),
+    [
+        (tuple[float, float], PAIR, True),
+        (tuple[float, ...], PAIR, True),
+        (tuple[float, float], f"({PAIR}, 0.0)", False),
+        (tuple[int, int], PAIR, False),
+        (list[float], PAIR, False),
+        (Like(list[float]), PAIR, True),
+        (Like(list[float]), f"np.array([{PAIR}])", True),
+        (Like(list[float]), f"[np.float64(x) for x in ({PAIR})]", True),
+        (Like(list[float]), "[-3, -1]", True),
+        (Like(tuple[float, float]), f"np.array([{PAIR}])", True),
+        (Like(list[float]), "np.array([1, float('nan')])", False),
+        (Like(list[float]), "[True, 3]", False),
+        (Like(list[float]), "[10**400, 1]", False),
+        (Like(list[float]), "{-3.0, -1.0}", False),
+        (tuple[float, float] | None, PAIR, True),
+        (dict[str, tuple[float, float]], f"dict(a=({PAIR}))", False),
+    ],
+    ids=str,
+)
+def test_tuples_arrays_and_their_numbers_are_accepted_where_the_grading_file_says_so(returns, made, right):
+    assert scored("solve", returns, roots, SOLVE.format(made))[0] is right
+
+
+FAKES = {
+    "an array that lies": (
+        "class Fake(list):\n    __module__ = 'numpy'\n"
+        "    def tolist(self):\n        return Fake([-3.0, -1.0])\n"
+        "def solve(b, c):\n    return Fake()"
+    ),
+    "a tuple of its own": (
+        "class Pair(tuple):\n    def __iter__(self):\n        return iter([-3.0, -1.0])\n"
+        "def solve(b, c):\n    return Pair((0.0, 0.0))"
+    ),
+    "a float that equals everything": (
+        "class Any(float):\n    def __mul__(self, other):\n        return 3.0\n"
+        "def solve(b, c):\n    return Any(), Any()"
+    ),
+    "a list in itself": "def solve(b, c):\n    x = []\n    x.append(x)\n    return x",
+    "an array without end": (
+        "class Endless:\n    __module__ = 'numpy'\n    def tolist(self):\n        return Endless()\n"
+        "def solve(b, c):\n    return Endless()"
+    ),
+}
+
+
+@pytest.mark.parametrize("fake", FAKES)
+def test_no_value_that_only_looks_like_one_arrives(fake):
+    """What arrives is JSON of exact types; where it is made, these would be right, or endless."""
+    assert scored("solve", Like(tuple[float, float]), roots, FAKES[fake])[0] is False
+
+
+def test_a_check_takes_exceptions_and_tolerances(capsys):
+    cells = ["def third(x):\n    if x < 0:\n        raise ValueError('negative')\n    return x / 3"]
+    examples = [([1.0], 0.33333, "A third."), ([-1.0], ValueError, "No negative number.")]
+    check("third", returns=float, examples=examples, cells=cells, tolerance=1e-4)
+    assert "third: 2 of 2 examples right." in capsys.readouterr().out
+
+    with pytest.raises(CheckError, match="1 of 2 examples right"):
+        check("third", returns=float, examples=examples, cells=cells)
+    with pytest.raises(CheckError, match=r"It returns 1\.0; right is to raise ValueError"):
+        check("third", returns=float, examples=[([3.0], ValueError, "")], cells=cells)
+
+
+def test_a_check_of_the_form_says_that_nothing_was_judged(capsys):
+    def is_positive(answer):
+        return None if answer > 0 else "It must be positive."
+
+    examples = [([], form(is_positive), "A number.")]
+    check("f", returns=int, examples=examples, cells=["def f():\n    return 7"])
+    said = capsys.readouterr().out
+    assert "f: not judged; form only: 1." in said
+    assert "form ok, not judged  f(): A number." in said
+    assert "right" not in said
+
+    with pytest.raises(CheckError, match="It must be positive"):
+        check("f", returns=int, examples=examples, cells=["def f():\n    return -7"])
