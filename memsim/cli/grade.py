@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from importlib import import_module
 from pathlib import Path
@@ -41,7 +42,8 @@ def add_to(commands: Commands) -> None:
         "--assignment",
         required=True,
         metavar="A",
-        help="a grading file, or its assignment's name when exercises/grading/ is in this folder",
+        help="a grading file, its assignment's name when exercises/grading/ is in this folder, or a source "
+        "notebook of nbgrader's",
     )
     grade.add_argument("--out", required=True, type=Path, metavar="DIR", help="where everything is written")
     add_ways(grade)
@@ -133,7 +135,7 @@ def command_grade(arguments: argparse.Namespace) -> int:
     print(f"fence: {fence.told}")
     for way in ways:
         print(f"  open: {way}")
-    text = grading.read_text(encoding="utf-8")
+    text = grading_text(grading)
     asked = {"again": arguments.again, "question": arguments.question}
     with batches.Batch(arguments.out, text, fence, engine(arguments), **asked) as batch:
         course = import_module("memsim.grading.run.course")
@@ -164,10 +166,21 @@ def find_grading(name: str) -> Path:
     if not path.is_file():
         msg = f"--assignment {name}: there is neither such a file nor {path}"
         raise MemsimError(msg)
-    if path.suffix == ".ipynb":
-        msg = f"--assignment {name}: it is a notebook; the grading file of an assignment is a Python file"
-        raise MemsimError(msg)
     return path
+
+
+def grading_text(path: Path) -> str:
+    """Return the text of a grading file; that of a notebook says how the assignment is called."""
+    text = path.read_text(encoding="utf-8-sig")
+    if path.suffix != ".ipynb":
+        return text
+    try:
+        document = json.loads(text)
+        document.setdefault("metadata", {})["memsim"] = {"name": path.stem}
+    except (ValueError, AttributeError, TypeError):
+        msg = f"{path}: it is no notebook"
+        raise MemsimError(msg) from None
+    return json.dumps(document)
 
 
 def find_roster(path: Path | None) -> Any:  # noqa: ANN401 (imported when used)

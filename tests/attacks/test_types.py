@@ -189,7 +189,7 @@ FRAMES = {
     ),
     "own-56-a-frame-with-true-for-one": (
         *("struct.pack('>I', 15) + b'{\"value\": true}'", RETURN),
-        *("problem", PAID, "another type"),
+        *("received", PAID, "another type"),
     ),
     "own-57-half-a-frame": (
         *("struct.pack('>I', 400) + b'{\"value\": '", SLEEP),
@@ -200,7 +200,7 @@ WITHOUT = {
     "length_of": lambda header, _: int.from_bytes(header),
     "decode": json.loads,
     "_understood": lambda reply, _: reply["value"],
-    "problem": lambda *_: None,
+    "received": lambda value, _: (value, None),
     "Conversation._left": lambda _: 10.0**6,
 }
 """What stands in the place of each defence in a grader that trusts the student's process."""

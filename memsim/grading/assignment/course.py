@@ -31,6 +31,8 @@ def source_of(grading: Path) -> Path:
     >>> source_of(Path("exercises/grading/one_block.py")).as_posix()
     'exercises/source/one-block/one-block.ipynb'
     """
+    if grading.suffix == ".ipynb":
+        return grading
     name = grading.stem.replace("_", "-")
     return grading.parent.parent / "source" / name / f"{name}.ipynb"
 

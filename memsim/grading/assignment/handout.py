@@ -30,7 +30,7 @@ _MARK = re.compile(
 _OTHER_MARK = re.compile(r"^.*#+[ \t]*(solution\b|(hashed[ \t]+)?autotest\b)", re.IGNORECASE | re.MULTILINE)
 _ANY_MARK_LINE = re.compile(rf"^.*{_MARK.pattern}.*(?:\n|\Z)", re.IGNORECASE | re.MULTILINE)
 _HIDDEN = re.compile(
-    r"^.*\bbegin[ \t]+(hidden[ \t]+tests|mark[ \t]+scheme)\b.*?^.*\bend[ \t]+\1\b.*?(?:\n|\Z)",
+    r"^[^\n]*\bbegin[ \t]+(hidden[ \t]+tests|mark[ \t]+scheme)\b.*?^[^\n]*\bend[ \t]+\1\b.*?(?:\n|\Z)",
     re.IGNORECASE | re.MULTILINE | re.DOTALL,
 )
 _STEPS = (

@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from memsim.grading.assignment.assignment import AssignmentError
 from memsim.grading.assignment.course import code_of, load, student_copy
+from memsim.grading.assignment.handout import for_students
 from memsim.grading.report import feedback, tables
 from memsim.grading.report.results import write, write_json, write_zip
 from memsim.grading.report.similarity import similar
@@ -22,6 +24,7 @@ from memsim.grading.run.submissions import file_name
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from memsim.grading.assignment.course import Notebook
     from memsim.grading.report.late import Policy
     from memsim.grading.report.results import Result
     from memsim.grading.roster.people import Person
@@ -98,7 +101,16 @@ def write_similar(out: Path, handed: Sequence[Handed], source: Path | None) -> d
             data = read(one.path, linked=one.linked)
             code[one.student] = sources(data, one.path.name).code
             content[one.student] = data
-    starter = code_of(student_copy(load(source))) if source else []
+    starter = code_of(_starter(source)) if source else []
     found = similar(code, content, starter)
     write_json(out / "similar.json", found)
     return found
+
+
+def _starter(source: Path) -> Notebook:
+    """Return the notebook that students were given."""
+    notebook = load(source)
+    try:
+        return for_students(notebook, source)
+    except AssignmentError:
+        return student_copy(notebook)

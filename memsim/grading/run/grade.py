@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from memsim.grading.assignment.assignment import title
+from memsim.grading.assignment.cells import CellQuestion
 from memsim.grading.report.results import Result, fingerprint
 from memsim.grading.roster.names import key
 from memsim.grading.run import newer
+from memsim.grading.run.cells import examine
 from memsim.grading.run.judge import Examiner, QuestionResult, RuleResult
 from memsim.grading.run.notebook import UnreadableError, sources
 from memsim.grading.sandbox.worker import Submitted
@@ -43,7 +45,7 @@ class Grader:
             return self.unreadable(student, file, str(reason), data, names)
         numbers_of, doubt = self._numbers_of(found, student, names)
         submitted = Submitted(numbers_of, found.code, found.text)
-        questions = Examiner(self.assignment, self.fence, self.key).examine(submitted, student)
+        questions = self._examined(found, submitted, student)
         made = self._result(student, file, data, names, questions=questions, remarks=found.remarks)
         asked = self.assignment.questions
         made.numbers_of = numbers_of if any(question.variant for question in asked) else ""
@@ -56,6 +58,13 @@ class Grader:
                 f"no function of {self.assignment.name} is in it: it may be another assignment's notebook"
             )
         return made
+
+    def _examined(self, found: Sources, submitted: Submitted, student: str) -> list[QuestionResult]:
+        """Return the result of each question."""
+        cells = [question for question in self.assignment.questions if isinstance(question, CellQuestion)]
+        if cells:
+            return [examine(question, self.fence, found, student) for question in cells]
+        return Examiner(self.assignment, self.fence, self.key).examine(submitted, student)
 
     def _numbers_of(self, found: Sources, student: str, names: Sequence[str]) -> tuple[str, str]:
         """Return the name that makes the student's own numbers, and what is doubtful about it.

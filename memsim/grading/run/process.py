@@ -23,7 +23,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from memsim.errors import MemsimError
-from memsim.grading.assignment.assignment import Assignment
+from memsim.grading.assignment.cells import assignment_of
 from memsim.grading.report.results import Result
 from memsim.grading.run.grade import Grader
 from memsim.grading.sandbox.fences import BUBBLEWRAP, NONE, USER
@@ -51,7 +51,7 @@ class Setup:
 
     def grader(self) -> Grader:
         """Return the grader that it describes."""
-        return Grader(Assignment.parse(self.grading), self.grading.encode(), _FENCES[self.fence], self.key)
+        return Grader(assignment_of(self.grading), self.grading.encode(), _FENCES[self.fence], self.key)
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ _NEWEST_RIGHTS = 16
 # Read before the door is closed: the separate user may not be able to reach Python's own folder.
 _TAKEN_ALONG = (
     "abc",
+    "ast",
     "bisect",
     "collections.abc",
     "contextlib",
@@ -41,6 +42,7 @@ _TAKEN_ALONG = (
     "math",
     "numpy",
     "operator",
+    "queue",
     "random",
     "re",
     "socket",

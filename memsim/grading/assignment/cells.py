@@ -1,0 +1,173 @@
+"""An assignment that is a source notebook of nbgrader's: its questions are the cells that give points."""
+
+from __future__ import annotations
+
+import ast
+import json
+from dataclasses import dataclass, replace
+from typing import Any
+
+from memsim.grading.assignment.assignment import Assignment, AssignmentError, Limits, Question
+
+LIMITS = Limits(cpu_seconds=10, wall_seconds=120, memory_mib=2048, processes=40, output_kib=1024)
+"""Of a test cell and of the notebook before it: other courses compute more than ours."""
+_PRINTS = frozenset({"redirect_stdout", "redirect_stderr", "capture_output", "capsys", "stdout"})
+_LIVE = frozenset(
+    {"get_ipython", "globals", "locals", "inspect", "mock", "patch", "input", "In", "Out", "vars"}
+)
+
+
+class CellTest:
+    """What stands for a hidden test in the tables: the cell of this name."""
+
+    def __init__(self, name: str) -> None:
+        """Take the name of the cell, which students see."""
+        self.__doc__ = f"The test cell {name} passes."
+
+    def __call__(self, _rng: Any, _mine: Any) -> Any:
+        """Do nothing: the cell is executed elsewhere."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class CellQuestion(Question):
+    """A cell that gives points."""
+
+    code: str = ""
+    """The test; nothing where a teacher grades by hand."""
+    before: tuple[str, ...] = ()
+    """The teacher's code before it, without the solutions."""
+    theirs: frozenset[str] = frozenset()
+    """The names that the solutions define, which come from the student."""
+    unsafe: str = ""
+    """Why it cannot be judged by what the student's code returns, as far as its text tells."""
+    tested: frozenset[str] = frozenset()
+    """The names of all test cells: a student's copy of one is not executed."""
+
+    def __post_init__(self) -> None:
+        """Take any name: nbgrader's may be of any characters."""
+
+
+def assignment_of(text: str) -> Assignment:
+    """Return the assignment in the text of a grading file, or of a source notebook.
+
+    Raises
+    ------
+    AssignmentError
+        There is none in it.
+    """
+    return parse(text) if text.lstrip().startswith("{") else Assignment.parse(text)
+
+
+def parse(text: str) -> Assignment:
+    """Return the assignment in the text of a source notebook.
+
+    Raises
+    ------
+    AssignmentError
+        It is no notebook, or none of its cells gives points.
+    """
+    try:
+        document = json.loads(text)
+        cells = [cell for cell in document["cells"] if isinstance(cell, dict)]
+        name = document["metadata"]["memsim"]["name"]
+    except (ValueError, KeyError, TypeError) as error:
+        msg = f"it is no source notebook of nbgrader's ({type(error).__name__})"
+        raise AssignmentError(msg) from None
+    theirs = frozenset(name for cell in cells if _marked(cell, "solution") for name in _bound(_text(cell)))
+    questions: list[CellQuestion] = []
+    before: list[str] = []
+    for cell in cells:
+        if _marked(cell, "grade") or _marked(cell, "task"):
+            questions.append(_question(cell, before, theirs))
+        if cell.get("cell_type") == "code":
+            before.append(_trusted(cell))
+    if not questions:
+        msg = f"{name}: it is a notebook, and no cell gives points by nbgrader's metadata"
+        raise AssignmentError(msg)
+    tested = frozenset(question.name for question in questions if question.code)
+    return Assignment(name, 0, [replace(question, tested=tested) for question in questions])
+
+
+def _question(cell: dict[str, Any], before: list[str], theirs: frozenset[str]) -> CellQuestion:
+    mark = cell["metadata"]["nbgrader"]
+    name, points = str(mark.get("grade_id", "")), mark.get("points", 0)
+    points = int(points) if float(points).is_integer() else float(points)
+    by_hand = _marked(cell, "solution") or _marked(cell, "task") or cell.get("cell_type") != "code"
+    code = "" if by_hand else _text(cell)
+    return CellQuestion(
+        name,
+        difficulty=1,
+        pattern="implement",
+        returns=dict,
+        tests={CellTest(name): points},  # type: ignore[dict-item]  # nbgrader has half points
+        limits=LIMITS,
+        code=code,
+        before=tuple(before),
+        theirs=theirs,
+        unsafe="it is graded by hand" if by_hand else _unsafe(code, theirs),
+    )
+
+
+def _unsafe(code: str, theirs: frozenset[str]) -> str:
+    """Return why a test needs the student's own process, as far as its text tells; or nothing."""
+    try:
+        nodes = list(ast.walk(ast.parse(code)))
+    except SyntaxError:
+        return "it is no plain Python"
+    used = {node.id for node in nodes if isinstance(node, ast.Name)}
+    used |= {node.attr for node in nodes if isinstance(node, ast.Attribute)}
+    changed = {
+        node.id for node in nodes if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load)
+    } & theirs
+    if used & _PRINTS:
+        return "it looks at what is printed"
+    if used & _LIVE:
+        return f"it uses {min(used & _LIVE)}, which means the student's own process"
+    return f"it changes {min(changed)}, a name of the student's" if changed else ""
+
+
+def _marked(cell: dict[str, Any], name: str) -> bool:
+    metadata = cell.get("metadata")
+    mark = metadata.get("nbgrader") if isinstance(metadata, dict) else None
+    return isinstance(mark, dict) and mark.get(name) is True
+
+
+def _text(cell: dict[str, Any]) -> str:
+    source = cell.get("source", "")
+    return (source if isinstance(source, str) else "".join(source)).replace("\r\n", "\n")
+
+
+def _bound(code: str) -> set[str]:
+    """Return the names that a cell defines at its top level."""
+    try:
+        tree = ast.parse(code)
+    except SyntaxError:
+        return set()
+    names = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            names.add(node.id)
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef | ast.AsyncFunctionDef):
+            names.add(node.name)
+    return names
+
+
+def _trusted(cell: dict[str, Any]) -> str:
+    """Return what later tests may need of a cell of the teacher's.
+
+    Of a test cell that is what it imports and defines; of a solution what it imports, as the rest is the
+    student's to do.
+    """
+    code = _text(cell)
+    if not (_marked(cell, "grade") or _marked(cell, "solution")):
+        return code
+    try:
+        tree = ast.parse(code)
+    except SyntaxError:
+        return ""
+    kinds: tuple[type[ast.stmt], ...] = (ast.Import, ast.ImportFrom)
+    if not _marked(cell, "solution"):
+        kinds = (*kinds, ast.FunctionDef, ast.ClassDef)
+    return ast.unparse(ast.Module([node for node in tree.body if isinstance(node, kinds)], []))

@@ -1,0 +1,194 @@
+"""Grade a question that is a test cell of somebody else's notebook.
+
+The cell is executed in a worker of its own, which never sees the student's code. What it asks of the
+student's functions goes through the grader to the student's worker, and comes back as values; see
+:mod:`memsim.grading.sandbox.guest.peer`. A test that needs more than values is not judged, and the teacher is
+told why.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from memsim.grading.assignment.assignment import title
+from memsim.grading.run.judge import QuestionResult, RuleResult
+from memsim.grading.sandbox import guest
+from memsim.grading.sandbox.conversation import Conversation, Failure
+from memsim.grading.sandbox.guest.retry import patiently
+from memsim.grading.sandbox.worker import StartError, Submitted, Worker, WorkerError
+
+if TYPE_CHECKING:
+    from memsim.grading.assignment.cells import CellQuestion
+    from memsim.grading.run.notebook import Sources
+    from memsim.grading.sandbox.fences import Fence
+
+_STEP = "memsim_peer_step"
+_CELL = f"""
+import builtins
+memsim_peer_space = {{{{"__name__": "memsim_peer"}}}}
+builtins.exec({{text!r}}, memsim_peer_space)
+{_STEP} = memsim_peer_space["Peer"](globals(), judges={{judges}}).step
+"""
+"""A namespace of its own keeps the names of a notebook and those of the peer apart."""
+_DEEPEST = 20
+_MOST = 20_000
+
+
+class _ExchangeError(Exception):
+    """One of the two sides does not answer any more."""
+
+    def __init__(self, failure: Failure, *, student: bool) -> None:
+        super().__init__(failure.told)
+        self.failure, self.student = failure, student
+
+
+def examine(question: CellQuestion, fence: Fence, found: Sources, student: str) -> QuestionResult:
+    """Return the result of a test cell."""
+    (test, points), *_ = question.tests.items()
+    made = QuestionResult(question.name, points)
+    rule = RuleResult(title(test), points, passed=False)
+    made.tests.append(rule)
+    if question.unsafe:
+        by_hand = not question.code
+        rule.message = (
+            "Your teacher grades it." if by_hand else f"It cannot be judged safely: {question.unsafe}."
+        )
+        rule.needs_teacher = True
+        return made
+    try:
+        with ExitStack() as stack:
+            sides = [
+                stack.enter_context(_Side(fence, Submitted(student, cells, list(notes)), question))
+                for cells, notes in (
+                    ([*_before(question, found), _peer(judges=False)], found.text),
+                    ([*question.before, _peer(judges=True)], []),
+                )
+            ]
+            made.problems = sides[0].conversation.problems
+            report = _Exchange(*sides).test(question)
+            made.printed = sides[0].conversation.output.decode("utf-8", "replace")[:1000]
+    except _ExchangeError as ended:
+        rule.message = f"{str(ended)[:1].upper()}{str(ended)[1:]}."
+        rule.needs_teacher = not ended.student
+        return made
+    except StartError:
+        raise
+    except WorkerError:
+        rule.message = "The process that answers was ended from inside."
+        return made
+    return _judged(made, rule, report)
+
+
+def _judged(made: QuestionResult, rule: RuleResult, report: dict[str, Any]) -> QuestionResult:
+    """Take what the teacher's side has found."""
+    number = report.get("number")
+    rule.passed = report.get("passed") is True and not report.get("unsafe")
+    rule.message = str(report.get("message", ""))
+    if rule.passed and isinstance(number, float) and 0 < number < rule.points:
+        rule.passed, rule.needs_teacher = False, True
+        rule.message = f"The cell gives {number:g} of {rule.points:g} points; your teacher enters them."
+    elif report.get("unsafe"):
+        rule.needs_teacher = True
+        rule.message = f"It cannot be judged safely: {report['unsafe']}."
+    elif not rule.passed:
+        rule.message = rule.message or "An assertion of the cell does not hold."
+    return made
+
+
+def _before(question: CellQuestion, found: Sources) -> list[str]:
+    """Return the student's cells up to the test, without test cells: those are the teacher's alone."""
+    if len(found.grade_ids) != len(found.code):
+        return found.code
+    cells = list(zip(found.code, found.grade_ids, strict=True))
+    place = next((at for at, (_, name) in enumerate(cells) if name == question.name), len(cells))
+    return [code for code, name in cells[:place] if name not in question.tested]
+
+
+def _peer(*, judges: bool) -> str:
+    text = (Path(guest.__file__).parent / "peer.py").read_text(encoding="utf-8")
+    return _CELL.format(text=text, judges=judges)
+
+
+class _Side:
+    """A worker and the conversation with the peer in it."""
+
+    def __init__(self, fence: Fence, submitted: Submitted, question: CellQuestion) -> None:
+        self.fence, self.submitted, self.question = fence, submitted, question
+        self.stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        try:
+            worker = patiently(lambda: Worker(self.fence, self.submitted), StartError)
+            self.stack.enter_context(worker)
+            conversation = Conversation(worker, _STEP, self.question.limits)
+            self.conversation = self.stack.enter_context(conversation)
+        except BaseException:
+            self.stack.close()
+            raise
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.stack.close()
+
+
+class _Exchange:
+    """The messages between the two sides."""
+
+    def __init__(self, student: _Side, teacher: _Side) -> None:
+        self.student, self.teacher = student, teacher
+        self.left = _MOST
+
+    def test(self, question: CellQuestion) -> dict[str, Any]:
+        """Execute the test; returns the report of the teacher's side."""
+        asked = {"op": "test", "code": question.code, "names": _names(question)}
+        answer = self._ask(self.teacher, self.student, {"do": asked}, 0)
+        report = answer.get("done")
+        if not isinstance(report, dict):
+            msg = f"the test failed in the grader: {answer.get('text', '')}"
+            raise _ExchangeError(Failure("ended", msg), student=False)
+        return report
+
+    def _ask(self, side: _Side, other: _Side, message: dict[str, Any], depth: int) -> dict[str, Any]:
+        """Let a side do something; what it asks of the other meanwhile is done."""
+        answer = self._say(side, message)
+        while "ask" in answer:
+            if depth > _DEEPEST:
+                raise _ExchangeError(Failure("ended", "calls go back and forth without end"), student=True)
+            answer = self._say(side, {"answer": self._ask(other, side, {"do": answer["ask"]}, depth + 1)})
+        return answer
+
+    def _say(self, side: _Side, message: dict[str, Any]) -> dict[str, Any]:
+        self.left -= 1
+        is_student = side is self.student
+        if self.left < 0:
+            raise _ExchangeError(Failure("ended", "the test asks without end"), student=False)
+        answer = side.conversation.call([message], dict)
+        if isinstance(answer, Failure):
+            raise _ExchangeError(answer, student=is_student)
+        if not answer.keys() & {"ask", "done", "raised"}:
+            raise _ExchangeError(Failure("answer", "its answer cannot be read"), student=is_student)
+        return answer  # type: ignore[no-any-return]
+
+
+def _names(question: CellQuestion) -> list[str]:
+    """Return what the test may need of the student: names of the solutions, and what nobody else defines."""
+    used, bound = set[str](), set[str]()
+    for code in (*question.before, question.code):
+        try:
+            nodes = list(ast.walk(ast.parse(code)))
+        except SyntaxError:
+            continue
+        for node in nodes:
+            if isinstance(node, ast.Name):
+                (used if isinstance(node.ctx, ast.Load) else bound).add(node.id)
+            elif isinstance(node, ast.FunctionDef | ast.ClassDef):
+                bound.add(node.name)
+            elif isinstance(node, ast.alias):
+                bound.add((node.asname or node.name).partition(".")[0])
+            elif isinstance(node, ast.arg):
+                bound.add(node.arg)
+    return sorted((used & question.theirs) | (used - bound - set(dir(builtins))))

@@ -1,0 +1,313 @@
+"""One of two processes that work on each other's objects through the grader.
+
+In the one the student's notebook has been executed, in the other the test cells of the teacher are. Values
+travel as copies of exact built-in types; everything else stays where it is, and the other side holds a
+handle. A handle can be called, and its attributes and items can be asked for. It cannot be compared: the
+student's code would decide that. Then the test says that it cannot be judged safely.
+
+The text of this file is executed by a cell, so it imports nothing of memsim.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import contextlib
+import importlib
+import math
+import queue
+import sys
+import threading
+from typing import Any
+
+_DEEPEST = 40
+_DTYPES = "biufc"
+_TEXT = 500
+
+
+class Unsafe(BaseException):
+    """A test needs a live object of the student's: nothing that ``except Exception`` may swallow."""
+
+
+class StudentError(Exception):
+    """An exception of the student's that is of no built-in kind."""
+
+
+class Handle:
+    """An object of the other side."""
+
+    def __init__(self, peer: Peer, number: int, kind: str) -> None:
+        """Stand for the object of this number."""
+        self.__dict__.update(_peer=peer, _number=number, _kind=kind)
+
+    def __getattr__(self, name: str) -> Any:
+        """Ask for an attribute; one that only Python asks for is not there."""
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return self._peer.ask({"op": "get", "object": self._number, "name": name})
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set an attribute there."""
+        self._peer.ask({"op": "set", "object": self._number, "name": name, "value": self._peer.pack(value)})
+
+    def __getitem__(self, key: Any) -> Any:
+        """Ask for an item."""
+        return self._peer.ask({"op": "item", "object": self._number, "key": self._peer.pack(key)})
+
+    def __len__(self) -> int:
+        """Ask for the length."""
+        return int(self._peer.ask({"op": "len", "object": self._number}))
+
+    def __iter__(self) -> Any:
+        """Ask for all items at once."""
+        return iter(self._peer.ask({"op": "list", "object": self._number}))
+
+    def __repr__(self) -> str:
+        """Return what it is, without asking it."""
+        return f"<{self._kind} of the student's>"
+
+    def _refuse(self, *_: object) -> Any:
+        self._peer.refuse(f"it compares an object of the class {self._kind}")
+
+    __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = __bool__ = __contains__ = _refuse
+    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __neg__ = __abs__ = _refuse
+    __float__ = __int__ = __index__ = _refuse
+
+    def __hash__(self) -> int:
+        """Refuse: a dict compares what has one hash."""
+        self._refuse()
+        return 0
+
+
+class FunctionHandle(Handle):
+    """A function or a class of the other side."""
+
+    def __call__(self, *args: Any, **named: Any) -> Any:
+        """Call it there."""
+        pack = self._peer.pack
+        packed = {name: pack(value) for name, value in named.items()}
+        asked = {"op": "call", "object": self._number, "args": [pack(arg) for arg in args], "named": packed}
+        return self._peer.ask(asked)
+
+
+class Peer:
+    """The side that executes this file."""
+
+    def __init__(self, names: dict[str, Any], *, judges: bool) -> None:
+        """``judges`` is the teacher's side: the other one may only call what it was given."""
+        self.names, self.judges = names, judges
+        self.kept: list[Any] = []
+        self.waiting: list[queue.Queue[Any]] = []
+        self.out: queue.Queue[dict[str, Any]] = queue.Queue()
+        self.unsafe = ""
+
+    def step(self, message: dict[str, Any]) -> dict[str, Any]:
+        """Take a message of the grader's, and return what to do next."""
+        if "do" in message:
+            threading.Thread(target=self._run, args=(message["do"],), daemon=True).start()
+        else:
+            self.waiting.pop().put(message["answer"])
+        return self.out.get()
+
+    def ask(self, operation: dict[str, Any]) -> Any:
+        """Let the other side do something, and return what came of it."""
+        mine: queue.Queue[Any] = queue.Queue()
+        self.waiting.append(mine)
+        self.out.put({"ask": operation})
+        answer = mine.get()
+        if "raised" in answer:
+            raise self._exception(answer)
+        return self.unpack(answer["done"])
+
+    def refuse(self, why: str) -> None:
+        """Give up: the test cannot be judged safely."""
+        self.unsafe = self.unsafe or why
+        raise Unsafe(why)
+
+    def _run(self, operation: dict[str, Any]) -> None:
+        try:
+            made = {"done": self._test(operation) if operation["op"] == "test" else self._do(operation)}
+        except BaseException as problem:  # noqa: BLE001 (whatever anybody's code raises)
+            made = self._described(problem)
+        self.out.put(made)
+
+    def _described(self, problem: BaseException) -> dict[str, Any]:
+        kinds = [kind.__name__ for kind in type(problem).__mro__ if kind.__module__ == "builtins"]
+        try:
+            text = str(problem)[:_TEXT]
+        except BaseException:  # noqa: BLE001 (a __str__ of the student's)
+            text = ""
+        return {"raised": [type(problem).__name__, *kinds], "text": text}
+
+    def _exception(self, answer: dict[str, Any]) -> Exception:
+        """Return what the other side has raised, as the built-in exception that it is a kind of."""
+        text = str(answer.get("text", ""))[:_TEXT]
+        for name in list(answer["raised"])[:20]:
+            kind = getattr(builtins, str(name), None)
+            if isinstance(kind, type) and issubclass(kind, Exception) and kind is not Exception:
+                with contextlib.suppress(TypeError):
+                    return kind(text)
+        return StudentError(f"{str(answer['raised'][0])[:80]}: {text}")
+
+    def _do(self, operation: dict[str, Any]) -> Any:
+        """Do what the other side asks for."""
+        kind = operation["op"]
+        if self.judges and kind != "call":
+            msg = f"{kind} is not for the student's side"
+            raise PermissionError(msg)
+        if kind == "look":
+            return self._look(operation["name"])
+        target = self.kept[operation["object"]]
+        if kind == "call":
+            args = [self.unpack(arg) for arg in operation["args"]]
+            named = {name: self.unpack(arg) for name, arg in operation["named"].items()}
+            return self.pack(target(*args, **named))
+        if kind == "get":
+            return self.pack(getattr(target, operation["name"]))
+        if kind == "set":
+            setattr(target, operation["name"], self.unpack(operation["value"]))
+            return None
+        if kind == "item":
+            return self.pack(target[self.unpack(operation["key"])])
+        return self.pack(len(target) if kind == "len" else list(target))
+
+    def _look(self, name: str) -> Any:
+        """Return a name of the notebook."""
+        if name not in self.names:
+            return {"t": "missing"}
+        value = self.names[name]
+        if type(value) is type(sys):
+            return {"t": "module", "v": value.__name__}
+        return self.pack(value)
+
+    # ---- values ------------------------------------------------------------------------------
+
+    def pack(self, value: Any, depth: int = 0) -> Any:  # noqa: PLR0911 (one for each kind of value)
+        """Return a value as JSON; what is no plain value is kept, and its number goes."""
+        kind = type(value)
+        if value is None or kind in (bool, str) or (kind is int and abs(value) < 1 << 4000):
+            return value
+        if kind is float:
+            return value if math.isfinite(value) else {"t": "float", "v": str(value)}
+        if isinstance(value, Handle):
+            return {"t": "yours", "v": value._number}  # noqa: SLF001 (ours)
+        if depth < _DEEPEST and kind in (list, tuple, set, frozenset):
+            return {"t": kind.__name__, "v": [self.pack(item, depth + 1) for item in value]}
+        if depth < _DEEPEST and kind is dict:
+            return {
+                "t": "dict",
+                "v": [[self.pack(k, depth + 1), self.pack(v, depth + 1)] for k, v in value.items()],
+            }
+        if kind is complex:
+            return {"t": "complex", "v": str(value)}
+        if kind is bytes:
+            return {"t": "bytes", "v": value.hex()}
+        return self._packed_array(value) or self._keep(value)
+
+    def _packed_array(self, value: Any) -> Any:
+        numpy = sys.modules.get("numpy")
+        if numpy is None or type(value).__module__ != "numpy":
+            return None
+        array = numpy.asarray(value)
+        if array.dtype.kind not in _DTYPES or type(value) is not (
+            numpy.ndarray if array.ndim else type(array[()])
+        ):
+            return None
+        flat = [self.pack(item) for item in array.ravel().tolist()]
+        single = type(value) is not numpy.ndarray
+        return {
+            "t": "array",
+            "v": flat,
+            "shape": list(array.shape),
+            "dtype": array.dtype.str,
+            "single": single,
+        }
+
+    def _keep(self, value: Any) -> Any:
+        if self.judges and not callable(value):
+            self.refuse(f"it gives an object of the class {type(value).__name__} to the student's code")
+        self.kept.append(value)
+        return {
+            "t": "object",
+            "v": len(self.kept) - 1,
+            "class": str(type(value).__name__)[:80],
+            "callable": callable(value),
+        }
+
+    def unpack(self, packed: Any) -> Any:  # noqa: PLR0911 (one for each kind of value)
+        """Return the value that the other side has sent."""
+        if type(packed) is not dict:
+            return packed
+        kind = packed["t"]
+        value: Any = packed.get("v")
+        plain = {"list": list, "tuple": tuple, "set": set, "frozenset": frozenset}
+        if kind in plain:
+            return plain[kind](self.unpack(item) for item in value)
+        if kind == "dict":
+            return {self.unpack(name): self.unpack(item) for name, item in value}
+        if kind in ("float", "complex"):
+            return {"float": float, "complex": complex}[kind](value)
+        if kind == "bytes":
+            return bytes.fromhex(value)
+        if kind == "array":
+            return self._array(packed)
+        if kind == "module":
+            self.refuse(f"only the student's notebook imports {str(value)[:80]}")
+        if kind == "yours":
+            return self.kept[value]
+        if kind == "missing":
+            raise NameError
+        handle = FunctionHandle if packed["callable"] is True else Handle
+        return handle(self, int(value), str(packed["class"]))
+
+    def _array(self, packed: dict[str, Any]) -> Any:
+        numpy = importlib.import_module("numpy")
+        dtype = numpy.dtype(packed["dtype"])
+        if dtype.kind not in _DTYPES:
+            msg = f"an array of {dtype}"
+            raise TypeError(msg)
+        array = numpy.array([self.unpack(item) for item in packed["v"]], dtype=dtype).reshape(packed["shape"])
+        return array[()] if packed["single"] else array
+
+    # ---- tests -------------------------------------------------------------------------------
+
+    def _test(self, operation: dict[str, Any]) -> dict[str, Any]:
+        """Execute a test cell on what the student's side has."""
+        names = self.names
+        for name in operation["names"]:
+            with contextlib.suppress(NameError):
+                names[name] = self.ask({"op": "look", "name": name})
+        names["isinstance"], names["type"] = self._isinstance, self._type
+        try:
+            made: dict[str, Any] = {"passed": True, "number": self._execute(operation["code"])}
+        except AssertionError as wrong:
+            made = {"passed": False, "message": str(wrong)[:_TEXT]}
+        except BaseException as problem:  # noqa: BLE001 (whatever a test raises)
+            made = {"passed": False, "message": f"{type(problem).__name__}: {problem}"[:_TEXT]}
+            if "FunctionHandle" in str(problem) or "Handle'" in str(problem):
+                self.unsafe = self.unsafe or "it looks into a function or an object of the student's"
+            if isinstance(problem, ModuleNotFoundError):
+                self.unsafe = self.unsafe or f"it needs the module {problem.name}, which is not there"
+        return made | {"unsafe": self.unsafe}
+
+    def _execute(self, code: str) -> float | None:
+        """Execute the cell; a number at its end is what nbgrader gives partial credit by."""
+        tree = ast.parse(code)
+        last = tree.body[-1] if tree.body else None
+        if isinstance(last, ast.Expr):
+            tree.body.pop()
+        exec(compile(tree, "<test>", "exec"), self.names)  # noqa: S102 (the teacher's cell, behind the fence)
+        if not isinstance(last, ast.Expr):
+            return None
+        value = eval(compile(ast.Expression(last.value), "<test>", "eval"), self.names)  # noqa: S307 (the same)
+        return float(value) if type(value) in (int, float) else None
+
+    def _isinstance(self, value: Any, kinds: Any) -> bool:
+        if isinstance(value, Handle) or isinstance(kinds, Handle):
+            self.refuse("it asks for the class of an object of the student's")
+        return isinstance(value, kinds)
+
+    def _type(self, *args: Any) -> Any:
+        if len(args) == 1 and isinstance(args[0], Handle):
+            self.refuse("it asks for the class of an object of the student's")
+        return type(*args)

@@ -1,0 +1,206 @@
+"""Attacks on the grading of other people's notebooks, whose tests want more of a student than values.
+
+Each first shows what the test does in the process of the student, where nbgrader's autograder executes it.
+"""
+
+import json
+
+import numpy as np
+import pytest
+
+from memsim.grading.assignment.cells import assignment_of
+from memsim.grading.run.grade import Grader
+from tests.exercises.test_handout import SOLUTION, TEST, cell
+
+HELPERS = "import numpy as np\n"
+SOLVED = {
+    "f": "def f(x):\n    return 2 * x\n",
+    "g": "def g(function):\n    return [function(n) for n in range(3)]\n",
+    "a": "a = np.arange(3.0)\n",
+    "Box": "class Box:\n    def __init__(self, value):\n        self.value = value\n"
+    "    def doubled(self):\n        return 2 * self.value\n",
+}
+TESTS = {
+    "doubles": "assert f(2) == 4\n### BEGIN HIDDEN TESTS\nassert f(21) == 42\n### END HIDDEN TESTS\n",
+    "once": "assert f(3) == 6\n",
+    "calls back": "assert g(lambda n: n * n) == [0, 1, 4]\n",
+    "array": "assert np.allclose(a, [0, 1, 2])\nassert a.shape == (3,)\n",
+    "live": "box = Box(4)\nassert box.doubled() == 8\nassert box.value == 4\n",
+    "raises": "try:\n    f(None)\nexcept TypeError:\n    pass\nelse:\n    assert False, 'no TypeError'\n",
+}
+
+
+def source(tests):
+    """Return the text of a source notebook with these test cells."""
+    answers = [
+        cell(f"### BEGIN SOLUTION\n{text}### END SOLUTION\n", f"{name}-answer", **SOLUTION)
+        for name, text in SOLVED.items()
+    ]
+    cells = [cell(HELPERS), *answers, *(cell(text, name, **TEST) for name, text in tests.items())]
+    return json.dumps(
+        {"cells": cells, "metadata": {"memsim": {"name": "other"}}, "nbformat": 4, "nbformat_minor": 5}
+    )
+
+
+def handed(answers, tests=TESTS):
+    """Return what a student hands in: the helpers, the answers, and the test cells as they were given out."""
+    cells = [cell(HELPERS), *(cell(text, f"{name}-answer", **SOLUTION) for name, text in answers.items())]
+    cells += [cell(text, name, **TEST) for name, text in tests.items()]
+    return json.dumps({"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}).encode()
+
+
+def graded(fence, answers, tests=TESTS):
+    """Return the result of each test cell: points, message, whether the teacher should look."""
+    text = source(tests)
+    grader = Grader(assignment_of(text), text.encode(), fence, "a key")
+    result = grader.grade("mallory", "other.ipynb", handed(answers, tests))
+    return {q.name: (q.score, q.tests[0].message, q.tests[0].needs_teacher) for q in result.questions}
+
+
+def naive(answers, test):
+    """Return whether a test passes in the process of the student's code, as nbgrader's autograder runs it."""
+    space = {"__name__": "naive"}
+    for code in (HELPERS, *answers.values()):
+        exec(code, space)  # noqa: S102 (harmless attacks, to show what they do)
+    try:
+        exec(test, space)  # noqa: S102 (the same)
+    except AssertionError:
+        return False
+    return True
+
+
+def test_right_answers_pass_every_kind_of_test(fence):
+    assert {name: score for name, (score, _, _) in graded(fence, SOLVED).items()} == dict.fromkeys(TESTS, 2)
+
+
+def test_untouched_and_wrong_answers_pass_none(fence):
+    stubs = dict.fromkeys(SOLVED, "# YOUR CODE HERE\nraise NotImplementedError()\n")
+    wrong = {
+        "f": "def f(x):\n    return 3 * (x or 0)\n",
+        "g": "def g(function):\n    return []\n",
+        "a": "a = np.arange(4.0)\n",
+        "Box": SOLVED["Box"].replace("2 *", "3 *"),
+    }
+    for answers in (stubs, wrong):
+        result = graded(fence, answers)
+        assert {score for score, _, _ in result.values()} == {0}
+        assert not any(teacher for _, _, teacher in result.values())
+    assert graded(fence, wrong)["raises"][1] == "no TypeError"
+
+
+FORGED = {
+    "own-70-an-object-equal-to-everything": (
+        "doubles",
+        {"f": "class E:\n    def __eq__(self, other):\n        return True\ndef f(x):\n    return E()\n"},
+    ),
+    "own-71-an-int-of-its-own": (
+        "doubles",
+        {
+            "f": "class I(int):\n    def __eq__(self, other):\n        return True\n"
+            "def f(x):\n    return I(1)\n"
+        },
+    ),
+    "own-72-the-tests-library-is-patched": (
+        "array",
+        {"a": "a = np.zeros(3)\nnp.allclose = lambda *_: True\n"},
+    ),
+    "own-73-a-callback-reads-the-test": (
+        "calls back",
+        {
+            "g": "def g(function):\n    import sys\n    code = sys._getframe(1).f_code\n"
+            "    return list(function.__globals__ and [0, 1, 4]) if code.co_name == '<module>' else []\n"
+        },
+    ),
+    "own-74-the-frame-of-the-test-is-read": (
+        "once",
+        {
+            "f": "import sys\ndef f(x):\n    consts = sys._getframe(1).f_code.co_consts\n"
+            "    return next(c for c in consts if c != x and type(c) is int)\n"
+        },
+    ),
+    "own-75-an-array-of-its-own-class": (
+        "array",
+        {
+            "a": "class Z(np.ndarray):\n    shape = (3,)\n    def __array_function__(self, *_):\n"
+            "        return True\na = np.zeros(5).view(Z)\n"
+        },
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FORGED)
+def test_what_passes_in_the_students_process_passes_nothing_here(name, fence, monkeypatch):
+    test, answers = FORGED[name]
+    monkeypatch.setattr("numpy.allclose", np.allclose)  # own-72 leaves it changed
+
+    assert naive({**SOLVED, **answers}, TESTS[test])
+    monkeypatch.undo()
+    assert graded(fence, {**SOLVED, **answers})[test][0] == 0
+
+
+PEERS = {
+    "own-77-the-peer-reports-a-pass": "out.put({'done': {'passed': True, 'unsafe': '', 'number': None}})",
+    "own-78-it-asks-for-the-tests-own-names": "out.put({'ask': {'op': 'look', 'name': 'f'}})",
+    "own-79-it-changes-what-it-was-given": "out.put({'ask': dict(op='set', object=0, name='x', value=1)})",
+    "own-80-it-asks-without-end": "out.put({'ask': {'op': 'call', 'object': 0, 'args': [], 'named': {}}})",
+    "own-81-it-sends-what-is-no-value": "out.put({'done': {'t': 'list', 'v': {'t': 'object'}}})",
+    "own-82-it-sends-a-type-that-imports": "out.put({'done': {'t': 'module', 'v': 'antigravity'}})",
+}
+TAKES_OVER = """
+import gc, threading
+def f(x):
+    peer = next(o for o in gc.get_objects() if type(o).__name__ == "Peer")
+    out = peer.out
+    {0}
+    threading.Event().wait(0.2)
+    return 0
+"""
+
+
+@pytest.mark.parametrize("name", PEERS)
+def test_the_students_peer_can_say_what_it_likes(name, fence):
+    """It answers for the student's side only; a grader that took its word would be paid."""
+    answers = {**SOLVED, "f": TAKES_OVER.format(PEERS[name])}
+    result = graded(fence, answers, {"doubles": TESTS["doubles"], "live": TESTS["live"]})
+
+    assert result["doubles"][0] == 0
+    assert result["live"][0] == 2  # the next test has processes of its own
+
+
+UNSAFE = {
+    "compares objects": ("assert Box(1) == Box(1)\n", "compares an object of the class Box"),
+    "asks for a class": ("assert isinstance(Box(1), Box)\n", "class of an object"),
+    "reads the source": ("import inspect\nassert 'x' in inspect.getsource(f)\n", "inspect"),
+    "looks at output": (
+        "import io, contextlib\nwith contextlib.redirect_stdout(io.StringIO()):\n    f(1)\n",
+        "printed",
+    ),
+    "takes a name away": ("kept = f\ndel f\nf = kept\n", "changes f"),
+    "needs a module": ("import no_such_module_here\n", "no_such_module_here"),
+    "gives an object": ("class Own:\n    pass\ng(Own())\n", "gives an object of the class Own"),
+}
+
+
+@pytest.mark.parametrize("kind", UNSAFE)
+def test_what_cannot_be_judged_by_values_is_for_the_teacher_and_says_why(kind, fence):
+    test, why = UNSAFE[kind]
+    score, message, teacher = graded(fence, SOLVED, {"cell": test})["cell"]
+
+    assert (score, teacher) == (0, True)
+    assert why in message
+
+
+def test_a_cell_with_partial_credit_is_for_the_teacher(fence):
+    score, message, teacher = graded(fence, SOLVED, {"cell": "f(1) / 4\n"})["cell"]
+
+    assert (score, teacher) == (0, True)
+    assert "0.5 of 2 points" in message
+
+
+def test_the_state_is_that_of_the_tests_place_in_the_notebook(fence):
+    text = source({"doubles": TESTS["doubles"]})
+    cells = json.loads(handed(SOLVED, {"doubles": TESTS["doubles"]}))
+    cells["cells"].append(cell("def f(x):\n    return 0\n"))  # below the test: another question's helper
+    grader = Grader(assignment_of(text), text.encode(), fence, "a key")
+
+    assert grader.grade("ada", "other.ipynb", json.dumps(cells).encode()).score == 2
