@@ -33,6 +33,7 @@ help:
 	@echo "make site    the book as a web site with search and players, in build/site"
 	@echo "make dist    what a release is made of: the wheel and the source archive, in dist"
 	@echo "make lite    the book as a site that computes in the browser alone, in build/lite"
+	@echo "             (PYODIDE_URL=... names a copy of Pyodide's pyodide.js on a server of your own)"
 	@echo "make lock    renew requirements.lock (UPGRADE=1: with newer versions; needs uv)"
 	@echo "make bump    newer versions, the book executed with them, and what that changed in it"
 	@echo "make links   ask every page in the web that memsim links to whether it is there"
@@ -105,7 +106,7 @@ lite:
 		build/lite-env/bin/python -m pip -qq --disable-pip-version-check install \
 			--require-hashes --no-deps --requirement requirements-lite.lock; \
 	fi
-	@build/lite-env/bin/python tests/tools/lite.py build/lite
+	@PYODIDE_URL="$(PYODIDE_URL)" build/lite-env/bin/python tests/tools/lite.py build/lite
 	@rm -rf build/lite-env
 
 lock:

@@ -1,7 +1,12 @@
 """Sphinx's settings for the book's web site. ``make site`` builds it."""
 
+import os
+import re
+from html import escape, unescape
 from importlib.metadata import version as version_of
 from typing import Any
+
+from docutils import nodes
 
 project = "memsim"
 author = "The memsim authors"
@@ -30,16 +35,42 @@ html_copy_source = False
 html_show_sourcelink = False
 html_css_files = ["explorer.css", "widgets.css", "site.css"]
 html_js_files = [(name, {"defer": "defer"}) for name in ("player.js", "widgets.js", "live.js")]
+html_favicon = "static/favicon.svg"
+html_baseurl = os.environ.get("MEMSIM_SITE", "")
+"""Where the site will be, such as https://example.org/memsim/: shared links need the whole address."""
 html_search_language = "en"
 
 
 def setup(app: Any) -> None:
-    """Mend the contents after Furo has made them: Sphinx makes headings of captions, but of no level."""
+    """Mend the contents after Furo has made them, and say what a page is to those who share its link."""
     app.connect("html-page-context", _give_captions_a_level, priority=900)
+    app.connect("html-page-context", _describe)
 
 
 def _give_captions_a_level(
     _app: Any, _page: str, _template: str, context: dict[str, Any], _tree: Any
 ) -> None:
+    """Give captions the level of a heading, which Sphinx leaves out."""
     contents = context.get("furo_navigation_tree", "")
     context["furo_navigation_tree"] = contents.replace('role="heading"', 'role="heading" aria-level="2"')
+
+
+def _describe(_app: Any, page: str, _template: str, context: dict[str, Any], tree: Any) -> None:
+    """Add the title, the first paragraph and a picture of a page, as Open Graph wants them."""
+    paragraphs = [each.astext() for each in tree.findall(nodes.paragraph)] if tree is not None else []
+    words = " ".join(next((text for text in paragraphs if len(text) > MOST_OF_A_TITLE), "").split())
+    title = unescape(re.sub(r"<.*?>", "", context.get("title", project)))
+    tags = {"og:site_name": project, "og:type": "article", "og:title": title}
+    tags |= {"og:description": words} if words else {}
+    tags |= {"og:image": f"{html_baseurl}_static/preview.png", "og:image:alt": PREVIEW}
+    tags |= {"og:url": f"{html_baseurl}{page}.html"} if html_baseurl else {}
+    made = [f'<meta property="{name}" content="{escape(text)}">' for name, text in tags.items()]
+    made += [f'<meta name="description" content="{escape(words)}">'] if words else []
+    made.append('<meta name="twitter:card" content="summary_large_image">')
+    context["metatags"] = context.get("metatags", "") + "\n".join(made)
+
+
+MOST_OF_A_TITLE = 40
+PREVIEW = (
+    "A memory block comes online on two kernels: reserved pages before the patch, Offline pages after it."
+)

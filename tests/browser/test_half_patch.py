@@ -28,7 +28,7 @@ def test_the_matrix_of_hunks(open_notebook, page, tmp_path, screenshots):
     notebook.press("ArrowRight")
     says("All but MM_INIT, Hyper-V: memory lost.")
     says("pfn:104e20")
-    assert matrix.locator("[data-failing]").count() == 1
+    matrix.locator("[data-failing]").wait_for()
     assert page.locator(":focus").get_attribute("aria-label") == "M MM_INIT missing, Hyper-V: memory lost"
     notebook.press("Home", "ArrowDown")
     says("Only PAGE_ALLOC, DIMM: memory lost.")

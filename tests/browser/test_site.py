@@ -186,6 +186,17 @@ def test_pages_are_valid_html(site):
     assert wrong == {}
 
 
+def test_a_shared_link_says_what_it_leads_to(site):
+    """The title, a sentence and a picture; and every page has an icon."""
+    files = page_files(site)
+    for name in ("index.html", "01-one-block-comes-online.html"):
+        for wanted in ("og:title", "og:description", "og:image", "og:image:alt"):
+            assert re.search(rf'<meta property="{wanted}" content="[^"]+', files[name]), (name, wanted)
+        assert re.search(r'<meta name="description" content="[^"]{40,}', files[name]), name
+    assert all('rel="icon"' in text for text in files.values())
+    assert (site / "_static" / "preview.png").stat().st_size < 200_000
+
+
 # ---- in a browser -----------------------------------------------------------------------------------
 
 

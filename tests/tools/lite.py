@@ -7,18 +7,29 @@ reader runs the first cell.
 
 from __future__ import annotations
 
+import copy
 import json
+import os
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
+import zipfile
+from html import escape
 from pathlib import Path
+from typing import Any
 
 PROJECT = Path(__file__).parents[2]
 # What Pyodide does not have itself. Each has a wheel that is pure Python.
-ALONG = ("anywidget", "comm", "ipywidgets", "jupyterlab-widgets", "plotly", "psygnal", "widgetsnbextension")
-INSTALL = "%pip install -q memsim anywidget ipywidgets plotly"
+ALONG = ("anywidget", "comm", "ipywidgets", "jupyterlab-widgets", "psygnal", "widgetsnbextension")
+# ipywidgets asks for them, and they hold nothing but files of JupyterLab's, which the site has already.
+FRONT_END_ONLY = ("jupyterlab_widgets", "widgetsnbextension")
+INSTALL = "%pip install -q memsim anywidget ipywidgets"
+PAGE = Path(__file__).with_name("lite_page")
+PYODIDE = re.compile(rb"https://cdn\.jsdelivr\.net/pyodide/v[0-9.]+/full/pyodide\.m?js")
+PYODIDE_BYTES = 13_500_000
+"""About what Pyodide's core, its packages for a kernel and numpy weigh, compressed."""
 SETUP = {
     "cell_type": "code",
     "execution_count": None,
@@ -30,10 +41,11 @@ SETUP = {
         INSTALL,
     ],
 }
-SETTINGS = {
+SETTINGS: dict[str, Any] = {
     "jupyter-lite-schema-version": 0,
     "jupyter-config-data": {
         "appName": "memsim",
+        "exposeAppInBrowser": True,  # the page says what is loading
         "litePluginSettings": {
             # What is not along and not in Pyodide is an error, and no request to a package index.
             "@jupyterlite/pyodide-kernel-extension:kernel": {"disablePyPIFallback": True},
@@ -42,15 +54,49 @@ SETTINGS = {
 }
 
 
-def main(out: Path) -> None:
-    """Build the site in a folder."""
+def main(out: Path, pyodide: str = "") -> None:
+    """Build the site in a folder; ``pyodide`` is the address of a copy of Pyodide's ``pyodide.js``."""
     with tempfile.TemporaryDirectory() as temporary:
         source = Path(temporary)
         write_notebooks(PROJECT / "book", source / "files")
         collect_wheels(source / "pypi")
-        (source / "jupyter-lite.json").write_text(json.dumps(SETTINGS), encoding="utf-8")
+        (source / "jupyter-lite.json").write_text(json.dumps(settings(pyodide)), encoding="utf-8")
         folders = [f"--lite-dir={source}", f"--contents={source / 'files'}", f"--output-dir={out.resolve()}"]
         run("-m", "jupyterlite_core", "build", *folders, cwd=source)
+        say_what_loads(out, pyodide or default_pyodide(out), source / "pypi")
+
+
+def settings(pyodide: str) -> dict[str, Any]:
+    """Return JupyterLite's settings, with another place for Pyodide if there is one."""
+    made = copy.deepcopy(SETTINGS)
+    if pyodide:
+        plugins = made["jupyter-config-data"]["litePluginSettings"]
+        plugins["@jupyterlite/pyodide-kernel-extension:kernel"]["pyodideUrl"] = pyodide
+    return made
+
+
+def default_pyodide(out: Path) -> str:
+    """Return where the kernel that comes along looks for Pyodide."""
+    scripts = (out / "extensions" / "@jupyterlite" / "pyodide-kernel-extension").rglob("*.js")
+    found = next(filter(None, (PYODIDE.search(script.read_bytes()) for script in scripts)))
+    return found[0].decode()
+
+
+def say_what_loads(out: Path, pyodide: str, wheels: Path) -> None:
+    """Let the first page show the book's picture, and JupyterLab say what it waits for."""
+    welcome = json.loads((PROJECT / "book" / "00-welcome.ipynb").read_text(encoding="utf-8"))
+    (alt,) = re.findall(r"!\[(.*?)\]\(images/", "".join(welcome["cells"][0]["source"]), re.DOTALL)
+    page = (PAGE / "index.html").read_text(encoding="utf-8").replace("@ALT@", escape(alt))
+    (out / "index.html").write_text(page, encoding="utf-8")
+    shutil.copy(PAGE / "loading.js", out)
+    weight = sum(wheel.stat().st_size for wheel in wheels.glob("*.whl"))
+    facts = {"pyodide": pyodide, "pyodide_bytes": PYODIDE_BYTES, "wheels_bytes": weight}
+    (out / "memsim-lite.json").write_text(json.dumps(facts), encoding="utf-8")
+    lab = out / "lab" / "index.html"
+    html = lab.read_text(encoding="utf-8")
+    assert "<head>" in html
+    tag = '<head><script src="../loading.js"></script>'
+    lab.write_text(html.replace("<head>", tag, 1), encoding="utf-8")
 
 
 def write_notebooks(book: Path, target: Path) -> None:
@@ -90,6 +136,23 @@ def collect_wheels(target: Path) -> None:
         cwd=target,
     )
     wanted.unlink()
+    for name in FRONT_END_ONLY:
+        (wheel,) = target.glob(f"{name}-*.whl")
+        strip(wheel)
+
+
+def strip(wheel: Path) -> None:
+    """Leave a wheel's code and metadata, and drop the files that it would put beside JupyterLab."""
+    with zipfile.ZipFile(wheel) as old:
+        kept = {
+            name: old.read(name) for name in old.namelist() if ".data/" not in name and "/static/" not in name
+        }
+    record = next(name for name in kept if name.endswith(".dist-info/RECORD"))
+    lines = kept[record].decode().splitlines(keepends=True)
+    kept[record] = "".join(line for line in lines if line.partition(",")[0] in kept).encode()
+    with zipfile.ZipFile(wheel, "w", zipfile.ZIP_DEFLATED) as new:
+        for name, content in kept.items():
+            new.writestr(name, content)
 
 
 def pins(lock: str) -> str:
@@ -108,4 +171,4 @@ def run(*arguments: str, cwd: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), os.environ.get("PYODIDE_URL", ""))

@@ -10,15 +10,12 @@ from html import escape
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from memsim.linux.include.layout import NR_PAGE_ORDERS, hex_range, pageblock_nr_pages
 from memsim.linux.include.mmzone import MIGRATE_TYPES
 from memsim.view.buddy_lab.script import FIRST_PFN
-from memsim.view.draw.markup import classes_in, legend_html, map_image
 from memsim.view.model.page_class import class_counts, free_heads, page_classes
 from memsim.view.model.tables import migratetype_name
-from memsim.view.model.text import counts_phrase, plural
+from memsim.view.model.text import counts_phrase
 
 if TYPE_CHECKING:
     from memsim.view.buddy_lab.script import BuddyScript, Told
@@ -198,33 +195,16 @@ def pageblock_lines(pageblocks: tuple[Pageblock, ...]) -> list[str]:
 # ---- HTML ------------------------------------------------------------------------------------------
 
 
-def sight_html(sight: BuddySight, *, reproducible: bool = False) -> str:
-    """Return pictures of all pageblocks, the free lists as a table, and what happened on them."""
-    wide = 192 if len(sight.pageblocks) <= 2 * SHOWN else 96
-    tiles = "".join(_tile_html(block, wide, reproducible=reproducible) for block in sight.pageblocks)
-    legend = legend_html(classes_in(block.classes for block in sight.pageblocks))
+def sight_html(sight: BuddySight) -> str:
+    """Return the free lists as a table, what happened on them, and the pageblocks in words."""
+    pageblocks = "<br>".join(map(escape, pageblock_lines(sight.pageblocks)))
     return (
         f'<p style="margin: 4px 0"><b>{escape(sight.heading)}</b><br>{escape(sight.counters)}</p>'
-        f'<div style="display: flex; flex-wrap: wrap; gap: 8px; line-height: 1.3">{tiles}</div>{legend}'
         '<div style="display: flex; flex-wrap: wrap; align-items: flex-start; gap: 0 32px">'
         f"{_lists_html(sight)}{_story_html(sight.told)}</div>"
-        f'<p style="margin: 4px 0">Allocated: {escape(sight.allocated)}<br>'
+        f'<p style="margin: 4px 0">Pageblocks: {pageblocks}<br>Allocated: {escape(sight.allocated)}<br>'
         f"Invariants: {escape(sight.check)}</p>"
     )
-
-
-def _tile_html(block: Pageblock, wide: int, *, reproducible: bool) -> str:
-    alt = f"Pageblock {block.pfn:#x}, {block.sentence}; {_heads_phrase(block.heads)}"
-    image = map_image(block.classes, block.heads, alt, reproducible=reproducible)
-    image = image.replace("height: auto", f"width: {wide}px; height: auto; image-rendering: pixelated")
-    loud = " ▨" if block.migratetype == "isolate" else ""
-    return f'<div style="width: {wide}px">{image}<b>{block.pfn:#x}</b><br>{block.migratetype}{loud}</div>'
-
-
-def _heads_phrase(heads: Heads) -> str:
-    orders = np.bincount(heads[heads >= 0].astype(np.intp)) if (heads >= 0).any() else np.zeros(0, int)
-    found = [f"{orders[order]} of order {order}" for order in np.flatnonzero(orders)[::-1]]
-    return f"free {plural(2, 'block')} that start here: {', '.join(found) or 'none'}"
 
 
 _LEFT = "padding: 1px 8px; text-align: left; font-family: monospace; vertical-align: top"

@@ -8,16 +8,17 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import ipywidgets
+
 from memsim.errors import MemsimError
 from memsim.linux.include.layout import MAX_PAGE_ORDER, pageblock_nr_pages
+from memsim.view.buddy_lab.picture import BuddyPicture, blocks_chart
 from memsim.view.buddy_lab.script import FIRST_PFN, HELP, SIZES, BuddyScript
 from memsim.view.buddy_lab.snapshot import lists_of, look, sight_html, sight_text
 from memsim.view.widgets.lab import Board, button, choice, number, row, text_field
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    import ipywidgets
 
     from memsim.view.buddy_lab.script import Told
 
@@ -69,10 +70,11 @@ class BuddyLab(Board):
         self.script = script
         self._quiet = False
         self._make_controls()
-        super().__init__("Buddy lab", self._rows())
+        self.picture = BuddyPicture()
+        super().__init__("Buddy lab", [self.picture, self.more, self.rest])
         self._connect()
         self._show(before)
-        self.keep(sight_html(look(script, before), reproducible=True))
+        self.keep(blocks_chart(script).html() + sight_html(look(script, before)))
 
     # ---- controls ----------------------------------------------------------------------------
 
@@ -105,15 +107,20 @@ class BuddyLab(Board):
             "Linux", releases, "Kernel release; the script is done again", self.script.release
         )
 
-    def _rows(self) -> list[ipywidgets.Widget]:
-        return [
-            row(self.size, self.release, self.undo, self.restart),
-            row(self.order, self.migratetype, self.times, self.allocate),
-            row(self.block, self.free, self.every_other, self.free_all),
-            row(self.pageblock, self.isolate, self.unisolate),
-            row(self.pfn, self.why),
-            row(self.line),
-        ]
+        self.more = ipywidgets.ToggleButton(
+            description="More controls", tooltip="Show or hide all other controls", tabbable=True
+        )
+        self.rest = ipywidgets.VBox(
+            [
+                row(self.size, self.release, self.undo, self.restart),
+                row(self.order, self.migratetype, self.times, self.allocate),
+                row(self.block, self.free, self.every_other, self.free_all),
+                row(self.pageblock, self.isolate, self.unisolate),
+                row(self.pfn, self.why),
+                row(self.line),
+            ],
+            layout={"display": "none"},
+        )
 
     def _connect(self) -> None:
         order = lambda: f"allocate {self.order.value} {self.migratetype.value} x{self.times.value}"  # noqa: E731
@@ -129,6 +136,8 @@ class BuddyLab(Board):
             control.on_click(partial(self._do_line, line))
         self.undo.on_click(lambda _: self._act(self.script.undo))
         self.restart.on_click(lambda _: self._act(self.script.restart))
+        self.more.observe(self._show_more, "value")
+        self.picture.observe(self._pressed, "act")
         self.line.observe(self._typed, "value")
         self.size.observe(lambda change: self._anew(size_mib=change["new"]), "value")
         self.release.observe(lambda change: self._anew(release=change["new"]), "value")
@@ -142,6 +151,14 @@ class BuddyLab(Board):
 
     def _do_line(self, line: Any, _button: object) -> None:  # noqa: ANN401 (a function without arguments)
         self.do(line().removesuffix(" x1"))
+
+    def _show_more(self, change: dict[str, Any]) -> None:
+        self.rest.layout.display = "" if change["new"] else "none"
+
+    def _pressed(self, change: dict[str, Any]) -> None:
+        line = str(change["new"]["line"])
+        whole = {"undo": self.script.undo, "restart": self.script.restart}
+        self._act(whole.get(line, partial(self.script.do, line)))
 
     def _typed(self, change: dict[str, Any]) -> None:
         if change["new"] and not self._quiet:
@@ -162,6 +179,7 @@ class BuddyLab(Board):
     def _show(self, before: Any) -> None:  # noqa: ANN401 (the lists of the moment before)
         sight = look(self.script, before)
         self._fill_choices()
+        self.picture.show(self.script)
         self.put(sight.told.headline, sight_html(sight), sight_text(sight))
 
     def _fill_choices(self) -> None:

@@ -1,0 +1,224 @@
+// The buddy allocator as a picture: a row for each order, the address from left to right, blocks as rectangles.
+//
+// A click in a row allocates a block of that order, a click on a block in use frees it. What the allocator does then,
+// the kernel of the notebook says; this only draws it.
+
+const SVG = "http://www.w3.org/2000/svg";
+const ROW = 24, LEFT = 74, WIDTH = 900, TOP = 4;
+
+function make(tag, attributes = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    else if (value !== false) element.setAttribute(name, value === true ? "" : value);
+  }
+  element.append(...children);
+  return element;
+}
+
+function draw(tag, attributes, ...children) {
+  const element = document.createElementNS(SVG, tag);
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+  element.append(...children);
+  return element;
+}
+
+const hex = (pfn) => `0x${pfn.toString(16)}`;
+/** The last bits of a page frame number, the one that buddies of an order differ in set apart. */
+function bits(pfn, order) {
+  const digits = (pfn & 0xfff).toString(2).padStart(12, "0");
+  const at = digits.length - 1 - order;
+  return ["…", digits.slice(0, at), make("b", { class: "memsim-bit" }, digits[at]), digits.slice(at + 1)];
+}
+
+class Picture {
+  constructor(el, model) {
+    this.model = model;
+    this.count = 0;
+    this.at = null;
+    this.kind = make("select", { "aria-label": "Kind of memory" },
+      ...["movable", "unmovable", "reclaimable"].map((kind) => make("option", {}, kind)));
+    this.times = make("select", { "aria-label": "Blocks at a time" },
+      ...[1, 4, 16, 64, 256].map((times) => make("option", { value: times }, `${times} at a time`)));
+    this.zoom = make("select", { "aria-label": "Zoom", onchange: () => this.show() },
+      make("option", { value: 1 }, "whole zone"), make("option", { value: 8 }, "8 times larger"), make("option", { value: 64 }, "64 times larger"));
+    const button = (text, line) => make("button", { type: "button", onclick: () => this.act(line) }, text);
+    this.undo = button("Undo", "undo");
+    this.svg = draw("svg", { class: "memsim-orders", role: "group", "aria-label": "Blocks by order and address" });
+    this.says = make("p", { class: "memsim-buddies", role: "status" });
+    this.challenge = make("p", { class: "memsim-challenge" });
+    this.box = make("section", { class: "memsim-buddy-picture", "aria-label": "Buddy allocator",
+      onkeydown: (event) => this.key(event) },
+    make("p", { class: "memsim-hint" }, "Click in a row: a block of that order is allocated. Click a block in use: it is freed."),
+    make("div", { class: "memsim-controls" }, this.kind, this.times, this.zoom, this.undo),
+    this.svg, this.says, this.challenge);
+    this.box.dataset.lmSuppressShortcuts = "true";
+    el.append(this.box);
+    this.heard = () => this.show();
+    model.on("change:blocks", this.heard);
+    this.show();
+  }
+
+  act(line) {
+    this.model.set("act", { line, number: (this.count += 1) });
+    this.model.save_changes();
+  }
+
+  allocate(order) {
+    const times = Number(this.times.value);
+    this.act(`allocate ${order} ${this.kind.value}${times > 1 ? ` x${times}` : ""}`);
+  }
+
+  show() {
+    const focused = this.box.contains(document.activeElement) ? document.activeElement.dataset.key : null;
+    const seen = new Set(this.known || []);
+    this.first = this.model.get("first");
+    this.pages = this.model.get("pages");
+    const old = this.blocks;
+    this.blocks = this.model.get("blocks").map(([pfn, order, use, kind]) => ({ pfn, order, use, kind }));
+    this.known = this.blocks.map((block) => `${block.pfn}/${block.order}/${block.use}`);
+    if (!old && this.blocks.some(({ use, order }) => use && order < 4)) this.zoom.value = 64;
+    this.frame(old);
+    const top = this.model.get("orders");
+    this.svg.setAttribute("viewBox", `0 0 ${WIDTH} ${TOP + ROW * (top + 1) + 20}`);
+    const parts = [];
+    for (let order = top; order >= 0; order -= 1) parts.push(this.row(order, TOP + ROW * (top - order)));
+    for (const [at, block] of this.blocks.entries()) {
+      if (block.pfn + (1 << block.order) <= this.from || block.pfn >= this.from + this.window) continue;
+      parts.push(this.block(block, TOP + ROW * (top - block.order), !this.known || !seen.has(this.known[at])));
+    }
+    parts.push(...this.axis(TOP + ROW * (top + 1)));
+    this.svg.replaceChildren(...parts);
+    this.undo.disabled = !this.model.get("undoable");
+    const inUse = this.blocks.filter(({ use }) => use);
+    const stop = this.svg.querySelector(`[data-key="${this.at}"]`) || this.svg.querySelector(".memsim-used");
+    if (stop) stop.setAttribute("tabindex", 0);
+    if (focused) (this.svg.querySelector(`[data-key="${focused}"]`) || stop || this.svg.querySelector("[data-key]"))?.focus();
+    this.judge(inUse);
+  }
+
+  /** Choose the part of the zone that is shown: the one with the block that changed last. */
+  frame(old) {
+    this.window = this.pages / Number(this.zoom.value);
+    const was = new Set((old || []).filter(({ use }) => use).map(({ pfn }) => pfn));
+    const fresh = this.blocks.filter(({ pfn, use }) => use && !was.has(pfn)).pop();
+    if (old && fresh && 2 << fresh.order > this.window) {
+      this.zoom.value = 1; // what just happened would fill the picture, or not fit into it
+      this.window = this.pages;
+    }
+    const now = new Set(this.blocks.filter(({ use }) => use).map(({ pfn }) => pfn));
+    const gone = (old || []).find(({ pfn, use }) => use && !now.has(pfn));
+    this.focus = (old ? fresh || gone : this.blocks.find(({ use }) => use))?.pfn ?? this.focus ?? this.first;
+    this.from = this.first + Math.floor((this.focus - this.first) / this.window) * this.window;
+  }
+
+  x(pfn) {
+    const bound = Math.min(Math.max(pfn, this.from), this.from + this.window);
+    return LEFT + (WIDTH - LEFT - 4) * (bound - this.from) / this.window;
+  }
+
+  row(order, y) {
+    const label = draw("text", { x: LEFT - 8, y: y + 16, class: "memsim-order" }, `order ${order}`);
+    const size = 1 << order;
+    const name = `Allocate a block of order ${order}: ${size} ${size === 1 ? "page" : "pages"}`;
+    return draw("g", { class: "memsim-row", role: "button", tabindex: order === this.model.get("orders") ? 0 : -1,
+      "data-key": `row/${order}`, "data-order": order, "aria-label": name },
+    draw("title", {}, name), draw("rect", { x: 2, y, width: WIDTH - 4, height: ROW - 3, rx: 3 }), label);
+  }
+
+  block(block, y, fresh) {
+    const x = this.x(block.pfn), whole = this.x(block.pfn + (1 << block.order)) - x;
+    const wide = Math.max(whole - Math.min(1.5, whole / 8), 1.2);
+    const where = block.order ? `${hex(block.pfn)} to ${hex(block.pfn + (1 << block.order) - 1)}` : hex(block.pfn);
+    const name = block.use ? `Free ${where}, order ${block.order}, ${block.kind}, in use` : `${where}, order ${block.order}, ${block.kind}, free`;
+    const key = `${block.pfn}/${block.order}`;
+    const attributes = { class: `${block.use ? "memsim-used" : "memsim-free"} ${block.kind === "isolate" ? "memsim-isolated" : ""} ${fresh ? "memsim-fresh" : ""}`,
+      "data-pfn": block.pfn, "data-order": block.order };
+    if (block.use) Object.assign(attributes, { role: "button", tabindex: -1, "data-key": key, "aria-label": name });
+    const parts = [draw("title", {}, name), draw("rect", { x, y: y + 2, width: wide, height: ROW - 7, rx: wide > 6 ? 2 : 0 })];
+    if (wide > 14) parts.push(draw("text", { x: x + wide / 2, y: y + 15 }, block.use ? block.kind[0].toUpperCase() : "B"));
+    return draw("g", attributes, ...parts);
+  }
+
+  axis(y) {
+    return [0, 0.25, 0.5, 0.75].map((share) =>
+      draw("text", { x: this.x(this.from + this.window * share), y: y + 14, class: "memsim-tick" }, hex(this.from + this.window * share)));
+  }
+
+  /** Show the buddy of a block, and the bit in which the two pfns differ. */
+  point(group) {
+    for (const old of this.svg.querySelectorAll(".memsim-buddy")) old.remove();
+    const pfn = Number(group.dataset.pfn), order = Number(group.dataset.order);
+    if (order >= this.model.get("orders")) {
+      this.says.textContent = `${hex(pfn)} has the largest order there is: it merges with nothing.`;
+      return;
+    }
+    const buddy = pfn ^ (1 << order);
+    const x = this.x(buddy), wide = this.x(buddy + (1 << order)) - x;
+    const y = TOP + ROW * (this.model.get("orders") - order);
+    this.svg.append(draw("rect", { class: "memsim-buddy", x, y: y + 1, width: Math.max(wide, 2), height: ROW - 5, rx: 2 }));
+    const there = this.blocks.find((block) => block.pfn === buddy && block.order === order);
+    const state = there ? (there.use ? "in use, so they cannot merge" : "free") : "not one whole block now";
+    this.says.replaceChildren(`${hex(pfn)} `, make("code", {}, ...bits(pfn, order)), ` and its buddy ${hex(buddy)} `,
+      make("code", {}, ...bits(buddy, order)), ` differ in bit ${order}. The buddy is ${state}.`);
+  }
+
+  judge(inUse) {
+    const pages = inUse.reduce((sum, { order }) => sum + (1 << order), 0);
+    const largest = Math.max(-1, ...this.blocks.filter(({ use, kind }) => !use && kind !== "isolate").map(({ order }) => order));
+    const fewest = this.pages / 512;
+    const now = `Now ${pages} in use, and the largest free block has order ${largest < 0 ? "none" : largest}.`;
+    this.challenge.replaceChildren(make("strong", {}, "Challenge: "), "leave no free block of order 9 or more, with as few pages in use as you can. ",
+      largest >= 9 ? now : pages === fewest ? `✓ ${pages} pages: fewer do not do it.` : `Done with ${pages} pages; ${fewest} are enough.`);
+  }
+
+  /** Up and down go from row to row, left and right from one block in use to the next; Enter or Space acts. */
+  key(event) {
+    event.stopPropagation();
+    const here = event.target.closest?.("[data-key]");
+    if (!here) return;
+    const rows = [...this.svg.querySelectorAll(".memsim-row")], used = [...this.svg.querySelectorAll(".memsim-used")];
+    used.sort((one, other) => one.dataset.pfn - other.dataset.pfn);
+    const list = rows.includes(here) ? rows : used;
+    const step = { ArrowUp: -1, ArrowLeft: -1, ArrowDown: 1, ArrowRight: 1 }[event.key];
+    if (step) {
+      const next = list[Math.min(Math.max(list.indexOf(here) + step, 0), list.length - 1)];
+      for (const each of list) each.setAttribute("tabindex", -1);
+      next.setAttribute("tabindex", 0);
+      next.focus();
+    } else if (event.key === "Enter" || event.key === " ") this.press(here);
+    else return;
+    event.preventDefault();
+  }
+
+  press(group) {
+    this.at = group.dataset.key;
+    if (group.classList.contains("memsim-row")) this.allocate(Number(group.dataset.order));
+    else this.act(`free ${hex(Number(group.dataset.pfn))}`);
+  }
+
+  listen() {
+    const blockOf = (event) => event.target.closest("[data-pfn]");
+    this.svg.addEventListener("click", (event) => {
+      const used = event.target.closest(".memsim-used");
+      const free = event.target.closest(".memsim-free");
+      const row = event.target.closest(".memsim-row");
+      if (used) this.press(used);
+      else if (free) this.allocate(Number(free.dataset.order));
+      else if (row) this.press(row);
+    });
+    for (const when of ["pointerover", "focusin"]) {
+      this.svg.addEventListener(when, (event) => { if (blockOf(event)) this.point(blockOf(event)); });
+    }
+  }
+
+  leave() { this.model.off("change:blocks", this.heard); }
+}
+
+function render({ model, el }) {
+  const shown = new Picture(el, model);
+  shown.listen();
+  return () => shown.leave();
+}
+
+export default { render };
