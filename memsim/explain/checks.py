@@ -18,7 +18,11 @@ if TYPE_CHECKING:
     from memsim.explain.reading import Reading
 
 LIST_POISON_1, LIST_POISON_2, PAGE_POOL = 0xDEAD000000000100, 0xDEAD000000000122, 0xDEAD000000000040
+MAPCOUNT_RESERVE = -128
+"""Numbers below are page types (PAGE_MAPCOUNT_RESERVE); those from here to -2 are an underflow."""
 TAIL_MAPPING = 0xDEAD000000000400
+LIST_POISON_2_OLD = 0xDEAD000000000200
+"""Up to 4.20."""
 BLOCKS = ((PAGES_PER_SECTION, "128 MiB"), (16 * PAGES_PER_SECTION, "2 GiB"))
 DRIVERS = ("virtio-mem", "virtio-balloon", "hv_balloon", "xen balloon", "vmw_balloon")
 _OF_HOST = {
@@ -178,10 +182,18 @@ def _typed(reading: Reading) -> list[Fact]:
         return [Fact(text, reading.types_how)]
     if reading.type_word == NONE:
         return [Fact("No page type.", WORD)]
-    value = signed(reading.type_word)
+    return _wrong_count(reading, signed(reading.type_word))
+
+
+def _wrong_count(reading: Reading, value: int) -> list[Fact]:
+    """Say what a negative ``_mapcount`` is that is no type."""
     if value >= 0:
         return []
-    text = f"{reading.type_word:#010x} ({value}) is neither a type of any version nor a count of mappings."
+    if MAPCOUNT_RESERVE < value < -1:
+        times = "once" if value == -2 else f"{-1 - value} times"  # noqa: PLR2004 (-1 is mapped by none)
+        text = f"_mapcount is {value}: the page was unmapped {times} more often than it was mapped."
+    else:
+        text = f"{value & NONE:#010x} ({value}) is neither a type of any version nor a count of mappings."
     return [Fact(text, reading.types_how)]
 
 
@@ -255,7 +267,7 @@ def _boot_memory(reading: Reading) -> list[Fact]:
 def _patterns(reading: Reading) -> list[Fact]:
     """Return what the values of single words show."""
     raw, facts = reading.dump.raw, []
-    if raw[1:3] == [LIST_POISON_1, LIST_POISON_2]:
+    if raw[1:2] == [LIST_POISON_1] and raw[2:3] in ([LIST_POISON_2], [LIST_POISON_2_OLD]):
         facts.append(Fact("lru holds list poison: the page was taken off a list and is on none.", WORD))
     if PAGE_POOL in raw[1:2]:
         facts.append(
@@ -318,6 +330,9 @@ _REASONS = (
         "kasan: bad access detected",
         "Printed for the address that KASAN reports; the page itself need not be wrong.",
     ),
+    ("corrupted mapping in tail page", "A tail page that is freed must have TAIL_MAPPING in mapping."),
+    ("page still charged to cgroup", "The page was freed while a memory cgroup was still charged for it."),
+    ("nonzero _count", "The page was freed while a reference was held, or one too many was dropped."),
     ("nonzero _refcount", "The page was freed while somebody still held a reference."),
     ("non-NULL mapping", "The page was freed while it still belonged to a file or to anonymous memory."),
 )

@@ -130,13 +130,13 @@ _TRACE = re.compile(
 )
 _MEMBER = re.compile(r"\bflags = (?:\{\s*\.?f = )?(?:\(\w[\w ]*\))?(?P<word>0x[0-9a-f]+|\d+)")
 _FAILURE = re.compile(
-    r"\b(?:Memory failure|MCE|Soft offline|Unpoison): ?(?P<pfn>0x[0-9a-f]+): (?P<what>.*)", re.IGNORECASE
+    r"\b(?:Memory failure|MCE|Soft offline|Unpoison):? ?(?P<pfn>0x[0-9a-f]+): (?P<what>.*)", re.IGNORECASE
 )
 _INJECTED = re.compile(r"\bInjecting memory failure (?:for pfn|at pfn|for page) (?P<pfn>0x[0-9a-f]+)")
 _MIGRATING = re.compile(rf"\bmigrating pfn (?P<pfn>{_HEX}) failed ret:-?\d+")
 _OWNED = re.compile(
     r"\b(?:page_owner tracks the page as \w+|page last allocated via order.*|page_owner info is not \w+.*"
-    r"|page has been migrated, last migrate reason: .*|page allocated via order.*)"
+    r"|page does not match folio|page has been migrated, last migrate reason: .*|page allocated via order.*)"
 )
 _CHARGE = re.compile(r"\b(?:memcg:[0-9a-f]+|aops:.*)")
 _EVENTS = re.compile(
@@ -191,7 +191,7 @@ class _Parser:
             ("", _FLAGS, self._flags),
             ("flags = ", _MEMBER, self._member),
             ("dumped because", _REASON, self._reason),
-            (": 0x", _FAILURE, self._failure),
+            (" 0x", _FAILURE, self._failure),
             ("Injecting", _INJECTED, self._failure),
             ("migrating pfn", _MIGRATING, self._migrating),
             (":", _CHARGE, self._about),
@@ -233,6 +233,8 @@ class _Parser:
 
     def _end(self) -> None:
         dump, self._open = self._open, None
+        if dump is not None and dump.empty and dump.source == "print_bad_pte()":
+            self._note_event(dump.said[0])
         if dump is None or dump.empty:
             return
         again = self._known.get(dump.key)
@@ -405,9 +407,12 @@ class _Parser:
     # ---- what is around ------------------------------------------------------------------------
 
     def _event(self, found: re.Match[str], _line: str) -> bool:
-        if len(self.found.events) < MOST_PAGES and found[0] not in self.found.events:
-            self.found.events.append(found[0])
+        self._note_event(found[0])
         return True
+
+    def _note_event(self, line: str) -> None:
+        if len(self.found.events) < MOST_PAGES and line not in self.found.events:
+            self.found.events.append(line)
 
     def _vmcoreinfo(self, found: re.Match[str], _line: str) -> bool:
         self.found.vmcoreinfo[found[1]] = int(found[2])

@@ -15,6 +15,7 @@ _UNALIGNED = re.compile(
     r"Block size \[(0x[0-9a-f]+)\] unaligned hotplug range: start (0x[0-9a-f]+), size (0x[0-9a-f]+)"
 )
 _OFFLINED = re.compile(r"Offlined Pages (\d+)")
+_BAD_PTE = re.compile(r"BUG: Bad page map.*?pte:([0-9a-f]+)")
 _REASONS = {
     "unmovable page": "a page in it cannot be migrated; 'page dumped because: unmovable page' says which",
     "signal backoff": "a signal (Ctrl-C, or a timeout) ended it: the kernel would have tried for ever",
@@ -41,7 +42,7 @@ def size_name(size: int) -> str:
 
 def event_facts(line: str) -> tuple[Fact, ...]:
     """Return the line, and what it means."""
-    for pattern, meaning in ((_OFFLINING, _offlining), (_UNALIGNED, _unaligned), (_OFFLINED, _offlined)):
+    for pattern, meaning in _MEANINGS:
         found = pattern.search(line)
         if found is not None:
             return (Fact(line, PRINTED), *(Fact(text, CONCLUDED) for text in meaning(found)))
@@ -76,3 +77,14 @@ def _unaligned(found: re.Match[str]) -> list[str]:
 def _offlined(found: re.Match[str]) -> list[str]:
     pages = int(found[1])
     return [f"{pages} pages went offline: {size_name(pages << PAGE_SHIFT)} with pages of 4 KiB."]
+
+
+def _bad_pte(found: re.Match[str]) -> list[str]:
+    text = (
+        f"A page table entry ({int(found[1], 16):#x}) is damaged, or points to memory without a struct page "
+        "or to one that cannot be mapped; no struct page was printed."
+    )
+    return [text]
+
+
+_MEANINGS = ((_OFFLINING, _offlining), (_UNALIGNED, _unaligned), (_OFFLINED, _offlined), (_BAD_PTE, _bad_pte))

@@ -125,7 +125,7 @@ KNOWN = (
     Layout(64, 0, 6, 3, 16, 0, "x86-64 with 64 nodes and 256 CPUs"),
     Layout(64, 0, 6, 2, 0, 0, "x86-64 with 64 nodes and without NUMA balancing"),
     Layout(64, 0, 4, 2, 0, 0, "x86-64 with 16 nodes and without NUMA balancing"),
-    Layout(64, 0, 0, 2, 0, 0, "without NUMA"),
+    Layout(64, 0, 0, 2, 0, 0, "a kernel without NUMA"),
     Layout(64, 0, 7, 2, 20, 0, "arm64 with 128 nodes and 4096 CPUs"),
     Layout(64, 0, 4, 2, 16, 0, "arm64 with 16 nodes and 256 CPUs"),
     Layout(64, 0, 7, 2, 16, 0, "arm64 with 128 nodes and 256 CPUs"),

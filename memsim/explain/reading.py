@@ -8,7 +8,8 @@ is possible is given. Nothing is taken for granted silently.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import re
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from memsim.explain.layout import Layout, agreed, plausible, solve, zone_name
@@ -36,6 +37,11 @@ PRINTED, WORD, CONCLUDED = "printed by the kernel", "read from the word", "concl
 
 FEWEST_FLAGS = {64: 22, 32: 20}
 """Flags that every kernel has at least, by bits of a word."""
+DIGITS_32 = 8
+"""Hexadecimal digits of a word of 32 bits."""
+OLD_ORDER = (0, 4, 5, 1, 2, 6, 3, 7)
+"""Where flags, lru (2 words), mapping, index, private, counts and memcg were before 4.18."""
+LIST_POISON = 0xDEAD000000000100
 VMEMMAP_X86_64 = 0xFFFFEA
 """Top 24 bits of the addresses of struct pages on x86-64 without KASLR."""
 FLAG_BITS = (1 << 27) - 1
@@ -139,10 +145,14 @@ class Reading:
 
 def read_dump(dump: Dump, vmcoreinfo: Mapping[str, int] | None = None) -> Reading:
     """Read one page."""
+    versions, why = versions_of(dump)
+    if has_old_order(dump, versions):
+        dump = replace(dump, raw=[dump.raw[at] for at in OLD_ORDER if at < len(dump.raw)])
     reading = Reading(dump)
     reading.architecture = dump.context.architecture or _architecture_of_words(dump)
-    reading.bits = 32 if dump.raw_digits == 8 or reading.architecture in {"arm", "x86-32"} else 64  # noqa: PLR2004 (hex digits of 32 bits)
-    reading.versions, reading.versions_why = versions_of(dump)
+    narrow = dump.raw_digits == DIGITS_32 or re.fullmatch(r"[0-9a-f]{8}", dump.pointer)
+    reading.bits = 32 if narrow or reading.architecture in {"arm", "x86-32"} else 64
+    reading.versions, reading.versions_why = versions, why
     reading.flags = dump.flags if dump.flags is not None else (dump.raw[0] if dump.raw else None)
     reading.numbers = dict(dump.numbers)
     _read_layout(reading)
@@ -150,6 +160,17 @@ def read_dump(dump: Dump, vmcoreinfo: Mapping[str, int] | None = None) -> Readin
     _read_type(reading)
     _read_refcount(reading)
     return reading
+
+
+def has_old_order(dump: Dump, versions: tuple[Version, Version]) -> bool:
+    """Return whether the raw words are those of a struct page before 4.18, where the counts came fourth.
+
+    Where the version is not known, list poison in the fifth word shows it.
+    """
+    if len(dump.raw) < len(OLD_ORDER) - 1 or dump.raw_digits == DIGITS_32:
+        return False
+    poison = dump.old_count and dump.raw[4] >> 48 == LIST_POISON >> 48
+    return versions[1] < (4, 18) or (versions[0] < (4, 18) and poison)
 
 
 def _architecture_of_words(dump: Dump) -> str | None:

@@ -303,7 +303,7 @@ class Difference:
 
 
 def differences(files: Files, machine: Machine) -> list[Difference]:
-    """Return where the files of a real machine and of the simulated one differ, in what both show."""
+    """Return where the files of a real machine and of the simulated one differ."""
     kernel = machine.kernel
     rows = [("RAM in iomem", _ranges(resources(files.get("iomem"))), _ranges(resources(iomem(kernel))))]
     rows += _zone_rows(zones(files.get("zoneinfo")), zones(zoneinfo(kernel)))
