@@ -277,7 +277,7 @@ def tell_after(run: Any, made: Any, out: Path) -> int:  # noqa: ANN401 (imported
     alike = len(made.similar["pairs"]) + len(made.similar["identical"])
     if alike:
         print(f"  {alike} pairs or groups are alike beyond the starter: see {out / 'similar.json'}")
-    print(f"feedback, results and tables are in {out}")
+    print(f"feedback, results and tables are in {out}; the class is in {out / 'index.html'}")
     return NOT_OK if run.needs_attention(report) else OK
 
 

@@ -217,7 +217,7 @@ def test_own_62_control_and_direction_characters_are_spelt_out(fence, monkeypatc
     assert not re.search("[\x00\x1b\u202e]", page)
     page.encode()  # half a character would not
     monkeypatch.setattr(
-        "memsim.grading.report.feedback._text", html.escape
+        "memsim.grading.report.feedback.text", html.escape
     )  # what keeps markup out, and no more
     assert len(set(re.findall("[\x00\x1b\u202e]", feedback.page(result)))) == 3
 

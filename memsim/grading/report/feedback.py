@@ -45,13 +45,13 @@ def page(result: Result, policy: Policy | None = None, name: str = "") -> str:
     who = f"{result.student} ({name})" if name and name != result.student else result.student
     parts = [
         *_head(heading),
-        f"<p>Handed in by {_text(who)} as {_text(result.file)}.</p>",
-        *([f"<p>Graded with Python {_text(result.python)}.</p>"] if result.python else []),
+        f"<p>Handed in by {text(who)} as {text(result.file)}.</p>",
+        *([f"<p>Graded with Python {text(result.python)}.</p>"] if result.python else []),
         *([_lateness(result, policy)] if policy else []),
-        *(f"<p>About the file: {_text(remark)}.</p>" for remark in [*result.attention, *result.remarks]),
+        *(f"<p>About the file: {text(remark)}.</p>" for remark in [*result.attention, *result.remarks]),
     ]
     if result.unreadable:
-        parts.append(f"<p><strong>Nothing could be graded: {_text(result.unreadable)}.</strong></p>")
+        parts.append(f"<p><strong>Nothing could be graded: {text(result.unreadable)}.</strong></p>")
     else:
         parts += [_question(question) for question in result.questions]
     parts.append("</main></body></html>\n")
@@ -62,7 +62,7 @@ def page_of_absent(assignment: str, student: str, why: str) -> str:
     """Return the page for a student who has handed in nothing."""
     parts = [
         *_head(f"{assignment}: nothing handed in"),
-        f"<p>The grader has found no submission by {_text(student)}: {_text(why)}.</p>",
+        f"<p>The grader has found no submission by {text(student)}: {text(why)}.</p>",
         "<p>If you have handed one in, ask your teacher where it is.</p></main></body></html>\n",
     ]
     return "\n".join(parts).encode("utf-8", "backslashreplace").decode()
@@ -74,8 +74,8 @@ def _head(heading: str) -> list[str]:
         '<html lang="en"><head><meta charset="utf-8">',
         f'<meta http-equiv="Content-Security-Policy" content="{escape(_POLICY)}">',
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
-        f"<title>{_text(heading)}</title><style>{_STYLE}</style></head><body><main>",
-        f"<h1>{_text(heading)}</h1>",
+        f"<title>{text(heading)}</title><style>{_STYLE}</style></head><body><main>",
+        f"<h1>{text(heading)}</h1>",
     ]
 
 
@@ -88,47 +88,49 @@ def _lateness(result: Result, policy: Policy) -> str:
         f" It was due {policy.due_for(result.student):%d %B %Y, %H:%M %Z}, an extension." if extended else ""
     )
     if not days:
-        return f"<p>It was handed in on time.{_text(until)}</p>"
+        return f"<p>It was handed in on time.{text(until)}</p>"
     factor = policy.factor(result.student)
     final = float(Fraction(result.score) * factor)
     return (
         f"<p>It was handed in {days} day{'s' * (days != 1)} late, of which {policy.free_days} cost nothing. "
-        f"{result.score} x {float(factor):.0%} = {final:g} points count.{_text(until)}</p>"
+        f"{result.score} x {float(factor):.0%} = {final:g} points count.{text(until)}</p>"
     )
 
 
 def _question(question: QuestionResult) -> str:
     parts = [
-        f"<h2>{_text(question.name)}: {question.score} of {question.max_score} points</h2>",
+        f"<h2>{text(question.name)}: {question.score} of {question.max_score} points</h2>",
         _TABLE_HEAD,
         *(_test(test) for test in question.tests),
         "</tbody></table>",
     ]
+    if question.score < question.max_score and question.answer:
+        parts.append(f"<p>Your answer:</p><pre>{text(question.answer)}</pre>")
     if question.by_hand is not None:
         parts.append(
             f"<p>Your teacher gave {question.by_hand:g} points; the tests gave {question.graded:g}.</p>"
         )
     if question.comment:
-        parts.append(f"<p>Your teacher says: {_text(question.comment)}</p>")
+        parts.append(f"<p>Your teacher says: {text(question.comment)}</p>")
     if question.score < question.max_score and question.problems:
-        items = "".join(f"<li>{_text(problem)}</li>" for problem in question.problems)
+        items = "".join(f"<li>{text(problem)}</li>" for problem in question.problems)
         parts.append(f"<p>These parts of the notebook could not be executed:</p><ul>{items}</ul>")
     if question.score < question.max_score and question.printed.strip():
-        parts.append(f"<p>It printed (this costs nothing):</p><pre>{_text(question.printed)}</pre>")
+        parts.append(f"<p>It printed (this costs nothing):</p><pre>{text(question.printed)}</pre>")
     return "\n".join(parts)
 
 
 def _test(test: RuleResult) -> str:
     word = _RIGHT if test.passed else _WRONG
-    message = f"<br>{_text(test.message)}" if test.message else ""
+    message = f"<br>{text(test.message)}" if test.message else ""
     got = test.points if test.passed else 0
     return (
-        f"<tr><td>{word}</td><td>{_text(test.title)}{message}</td>"
+        f"<tr><td>{word}</td><td>{text(test.title)}{message}</td>"
         f"<td class='points'>{got} of {test.points}</td></tr>"
     )
 
 
-def _text(text: str) -> str:
+def text(given: str) -> str:
     """Return a text of anybody's as HTML; control characters, which browsers may act on, are spelt out."""
-    shown = "".join(char if char.isprintable() or char in "\n\t" else f"\\x{ord(char):02x}" for char in text)
+    shown = "".join(char if char.isprintable() or char in "\n\t" else f"\\x{ord(char):02x}" for char in given)
     return escape(shown, quote=True)

@@ -87,6 +87,7 @@ class Result:
                 tests=[RuleResult(**test) for test in question["tests"]],
                 problems=question["problems"],
                 printed=question["printed"],
+                answer=question.get("answer", ""),
             )
             for question in document["questions"]
         ]

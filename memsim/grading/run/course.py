@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from memsim.grading.report import late, outputs
+from memsim.grading.report import class_page, late, outputs
 from memsim.grading.report.marks import Marks, applied_to_all, read_marks
+from memsim.grading.report.results import write
 from memsim.grading.roster.names import key
 from memsim.grading.roster.people import Person, Roster, RosterError, read_roster
 from memsim.grading.run.batch import Batch, report
@@ -135,6 +136,9 @@ class Run:
         course = outputs.Course(self.roster.people, self.absent, unknown, self.policy)
         outputs.write_all(batch.out, counted, told, course)
         alike = outputs.write_similar(batch.out, self.found.handed, source)
+        names = {person.id: person.name for person in self.roster if person.name}
+        about = class_page.Class(batch.assignment, counted, told, alike, names)
+        write(batch.out / "index.html", class_page.page(about))
         return Made(counted, told, alike)
 
     def _told(self, marks: Marks) -> dict[str, Any]:

@@ -46,6 +46,8 @@ class Grader:
         numbers_of, doubt = self._numbers_of(found, student, names)
         submitted = Submitted(numbers_of, found.code, found.text)
         questions = self._examined(found, submitted, student)
+        for question in questions:
+            question.answer = found.answer(question.name)
         made = self._result(student, file, data, names, questions=questions, remarks=found.remarks)
         asked = self.assignment.questions
         made.numbers_of = numbers_of if any(question.variant for question in asked) else ""

@@ -58,6 +58,8 @@ class QuestionResult:
     """The points that a teacher has given instead."""
     comment: str = ""
     """What a teacher says about the answer."""
+    answer: str = ""
+    """The function as the student wrote it, as far as it can be found."""
 
     @property
     def graded(self) -> float:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 LARGEST_FILE = 64 << 20
 _LARGEST_SOURCE = 1 << 20
 _MOST_CELLS = 5000
+_LONGEST_ANSWER = 4000
 _KINDS = {
     b"PK\x03\x04": "a ZIP archive (or an office document)",
     b"%PDF": "a PDF",
@@ -67,6 +68,14 @@ class Sources:
         """What the student has typed as his or her id; None if the notebook does not ask for one."""
         typed = [found[2] for cell in self.code for found in _STUDENT.finditer(cell)]
         return next((name for name in reversed(typed) if name.strip()), "" if typed else None)
+
+    def answer(self, name: str) -> str:
+        """Return the text of a function, for its student to look at; the last one of this name."""
+        pattern = re.compile(
+            rf"^def {re.escape(name)}\b[^\n]*\n(?:(?:[ \t)][^\n]*)?(?:\n|\Z))*", re.MULTILINE
+        )
+        texts = [found[0].rstrip() for cell in self.code for found in pattern.finditer(f"{cell}\n")]
+        return texts[-1][:_LONGEST_ANSWER] if texts else ""
 
 
 def read(path: Path, *, linked: bool = False, most: int | None = None) -> bytes:

