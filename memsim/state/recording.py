@@ -121,22 +121,29 @@ def subclass(prefix: str, plain: type[T], methods: dict[str, Callable[..., Any]]
     return type(f"{prefix}{plain.__name__}", (plain,), members)
 
 
-def _recorded(plain: type[T]) -> type[T]:
-    """Return a subclass whose primitives report each write to ``self.trace`` when it is done."""
+def _reporting(name: str, primitive: Callable[..., None]) -> Callable[..., None]:
+    """Return a primitive that reports to ``self.trace`` what it has written."""
 
-    def reporting(name: str) -> Callable[..., None]:
-        @functools.wraps(getattr(plain, name))
-        def write(self: Any, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 (an instance of ``plain``)
-            getattr(plain, name)(self, *args, **kwargs)
-            self.trace.write(self.name, name, *args, *kwargs.values())
+    @functools.wraps(primitive)
+    def write(self: Any, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 (a memmap, a zone or a state)
+        if kwargs:
+            args = (*args, *kwargs.values())
+        primitive(self, *args)
+        self.trace.write(self.name, name, *args)
 
-        return write
-
-    return subclass("Recorded", plain, {name: reporting(name) for name in PRIMITIVES[plain]})
+    return write
 
 
-RECORDED: dict[type, type] = {plain: _recorded(plain) for plain in PRIMITIVES}
-"""Class -> its twin, whose primitives report what they wrote."""
+@functools.cache
+def recorded(plain: type[T], primitives: tuple[Callable[..., None], ...]) -> type[T]:
+    """Return the twin of a class: a subclass with these primitives, which report what they wrote."""
+    named = zip(PRIMITIVES[plain], primitives, strict=True)
+    return subclass("Recorded", plain, {name: _reporting(name, primitive) for name, primitive in named})
+
+
+def is_recorded(kind: type) -> bool:
+    """Return whether a class is the twin of another."""
+    return kind not in PRIMITIVES and kind.__base__ in PRIMITIVES and kind.__name__.startswith("Recorded")
 
 
 def watch(state: State, trace: Trace | None) -> None:
@@ -147,9 +154,12 @@ def watch(state: State, trace: Trace | None) -> None:
 
 def _watch(part: Any, trace: Trace | None) -> None:  # noqa: ANN401 (a state, a memmap or a zone)
     kind = type(part)
-    plain = kind.__base__ if kind in RECORDED.values() else kind
-    if plain not in RECORDED:
+    plain: Any = kind.__base__ if is_recorded(kind) else kind
+    if plain not in PRIMITIVES:
         msg = f"a {kind.__name__} cannot be watched: watch a copy() of its state"
         raise TypeError(msg)
     part.trace = trace
-    part.__class__ = plain if trace is None else RECORDED[plain]
+    if trace is None:
+        part.__class__ = plain
+    else:
+        part.__class__ = recorded(plain, tuple(getattr(plain, name) for name in PRIMITIVES[plain]))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from memsim.linux.include.layout import pfn_to_section_nr
 from memsim.linux.include.mmzone import Zone
 from memsim.state.memmap import Memmap
-from memsim.state.recording import PRIMITIVES, RECORDED, subclass
+from memsim.state.recording import PRIMITIVES, is_recorded, subclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,7 +39,7 @@ def share(state: State) -> State:
 def _begin_sharing(part: Any) -> None:  # noqa: ANN401 (a memmap or a zone)
     """Let a memmap or a zone copy what it writes from now on, all of which others use, too."""
     kind = type(part)
-    if kind in RECORDED.values():
+    if is_recorded(kind):
         msg = f"a {kind.__name__} cannot be shared: share a copy() of its state"
         raise TypeError(msg)
     part.__class__ = SHARED.get(kind, kind)
