@@ -16,15 +16,22 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from book.site.pages import source
 from memsim.lesson.live import STATIC as LESSON
+from memsim.view.decode.widget import STATIC as DECODE
 from memsim.view.half_patch.matrix_lab import STATIC as HALF_PATCH
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-QUESTIONS = {"ask": "question", "predict": "question", "quiz": "question", "half_patch": "matrix"}
+QUESTIONS = {
+    "ask": "question",
+    "predict": "question",
+    "quiz": "question",
+    "half_patch": "matrix",
+    "decode_page": "bits",
+}
 """Function that a cell ends with -> the widget that shows what it returns."""
-_FILES = {"question": LESSON / "question", "matrix": HALF_PATCH / "matrix"}
+_FILES = {"question": LESSON / "question", "matrix": HALF_PATCH / "matrix", "bits": DECODE / "bits"}
 """Widget -> its script and its style sheet, without their endings."""
 MORE = 5
 """So many problems of a kind can be had on a page."""

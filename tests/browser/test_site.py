@@ -315,7 +315,8 @@ def test_the_questions_of_every_page_live(page, visit):
         statements = [ast.parse(joined(cell["source"])).body[-1:] for cell in cells(notebook, "code")]
         asked = sum(called(statement) in QUESTIONS for body in statements for statement in body)
         visit("index.html" if path.stem == "00-welcome" else f"{path.stem}.html")
-        assert page.locator(".memsim-lesson").count() == asked, path.stem
+        live = page.locator(".memsim-lesson, .memsim-matrix, .memsim-bits")
+        assert live.count() == asked, path.stem
         errors = page.locator("[data-memsim-live*='error']").count()
         assert errors == 0, path.stem
 
@@ -331,6 +332,14 @@ def test_a_question_is_answered_without_a_kernel(page, visit):
     recall.get_by_label("512").check()
     page.keyboard.press("Enter")
     recall.locator("em").get_by_text("store").wait_for()
+    visit("02-the-memmap.html")
+    bits = page.locator(".memsim-bits").first
+    bits.get_by_role("button", name="PG_dirty, bit 4").press("Space")
+    bits.get_by_text("It says: PG_dirty, PG_reserved, zone 1 (DMA32).").wait_for()
+    visit("13-the-patch.html")
+    matrix = page.locator(".memsim-matrix")
+    matrix.locator("button[aria-pressed=true]").press("ArrowRight")
+    matrix.get_by_text("pfn:104e20").first.wait_for()
     visit("05-the-buddy-allocator.html")
     problem = page.locator(".memsim-ask").first
     problem.get_by_role("button", name="Another problem").click()

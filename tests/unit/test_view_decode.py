@@ -306,25 +306,40 @@ def test_a_word_of_a_32_bit_kernel_is_not_told_as_kpageflags():
 # ---- the widget ------------------------------------------------------------------------------------
 
 
-def test_boxes_change_the_word_and_the_word_the_boxes():
+def press(decoder, bit):
+    """Turn a bit over, as a click on it does."""
+    number = decoder.bits.act.get("number", 0) + 1
+    decoder.bits.act = {"value": f"{decoder.word.value ^ 1 << bit:#x}", "number": number}
+
+
+def test_bits_change_the_word_and_the_word_the_bits():
     decoder = decode_page(0x0010000000002000)
-    decoder.controls["PG_dirty"].value = True
-    decoder.controls["zone"].value = 3
-    assert decoder.field.value == "0x0018000000002010"
+    press(decoder, 4)  # PG_dirty in 6.12
+    press(decoder, 51)  # the lowest bit of the zone
+    assert decoder.field.value == decoder.bits.spec["value"] == "0x0018000000002010"
     assert "Set: PG_dirty, PG_reserved, zone 3 (Movable)." in decoder.twin.text
-    assert decoder.sight.value.count("■") == 4  # three parts, and the legend
+    assert decoder.bits.spec["sentence"] in decoder.twin.text
     decoder.field.value = "0"
-    assert not any(control.value for control in decoder.controls.values())
+    assert decoder.bits.spec["value"] == "0x0000000000000000"
     assert "No flag, zone 0 (DMA), node 0." in decoder.twin.text
+
+
+def test_the_browser_gets_every_part_of_a_word():
+    spec = decode_page(0xF1000000).bits.spec
+    assert sum(part["width"] for part in spec["parts"]) == spec["width"] == 32
+    (kind,) = [part for part in spec["parts"] if part["name"] == "type"]
+    assert (kind["low"], kind["names"][str(0xF1)]) == (24, "Offline")
+    assert "alone" not in spec
+    assert decode_page(1).spec_without_a_kernel()["alone"]
 
 
 def test_the_same_bits_read_by_another_kernel():
     decoder = decode_page(0xFFFFFEFF)
-    assert decoder.controls["Offline"].value is True
+    assert "Type Offline." in decoder.bits.spec["sentence"]
     decoder.release.value = "6.12"
-    assert "type" in decoder.controls
+    assert "type" in [part["name"] for part in decoder.bits.spec["parts"]]
     assert "In the encoding of 5.11 to 6.8 it is type Offline" in decoder.twin.text
-    decoder.controls["type"].value = 0xF1
+    decoder.field.value = "0xf1000000"
     assert decoder.word.names() == ["Offline"]
     decoder.kind.value = "flags"
     decoder.field.value = "zone=2"
@@ -346,7 +361,7 @@ def test_what_is_typed_wrong_is_answered_and_changes_nothing():
 def test_controls_have_names_and_tooltips_and_are_reached_by_tab():
     for word in (1, -1, "kpf_nopage"):
         decoder = decode_page(word)
-        for control in (decoder.field, decoder.kind, decoder.release, *decoder.controls.values()):
+        for control in (decoder.field, decoder.kind, decoder.release):
             assert control.description
             assert control.tooltip
             assert control.tabbable or isinstance(control, REACHED_ANYWAY)

@@ -5,11 +5,13 @@ Left out: what the word means is in :mod:`memsim.view.decode.words`; this is onl
 
 from __future__ import annotations
 
-from functools import partial
 from html import escape
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import anywidget
 import ipywidgets
+import traitlets
 
 from memsim.errors import MemsimError
 from memsim.view.decode.parts import KIND_LABELS, RELEASES, WIDTHS, Part
@@ -20,6 +22,7 @@ from memsim.view.widgets.lab import LABEL, WIDE, Board, row
 if TYPE_CHECKING:
     from typing import SupportsIndex
 
+STATIC = Path(__file__).with_name("static")
 _CELLS = 8
 _CELL = "border: 1px solid var(--jp-border-color1, #8a8a8a); text-align: center; padding: 1px 3px"
 _NAME = "font: 0.8em sans-serif; overflow-wrap: anywhere"
@@ -63,11 +66,19 @@ class Decoder(Board):
         self.word = word
         self._busy = False
         self._make_controls()
-        self.bits = ipywidgets.VBox()
+        self.bits = Bits(spec=spec_of(word))
         super().__init__("A word of a page", [row(self.field, self.kind, self.release), self.bits])
-        self._lay_out()
+        self.bits.observe(self._pressed, "act")
         self._show()
-        self.keep()
+        self.keep(bits_html(word))
+
+    def html(self) -> str:
+        """Return the static form."""
+        return self.stored_html
+
+    def spec_without_a_kernel(self) -> dict[str, Any]:
+        """Return what the bits need on a page without a kernel."""
+        return spec_of(self.word) | {"alone": True}
 
     # ---- controls ----------------------------------------------------------------------------
 
@@ -101,43 +112,6 @@ class Decoder(Board):
         self.kind.observe(self._read_otherwise, "value")
         self.release.observe(self._read_otherwise, "value")
 
-    def _lay_out(self) -> None:
-        """Make a control for each part that has a meaning."""
-        parts = [part for part in reversed(self.word.parts) if not part.is_rest]
-        self.controls = {part.name: self._control(part) for part in parts}
-        flags = [self.controls[part.name] for part in parts if part.is_flag]
-        numbers = [self.controls[part.name] for part in parts if not part.is_flag]
-        self.bits.children = [row(*flags), row(*numbers)]
-
-    def _control(self, part: Part) -> ipywidgets.Widget:
-        common: dict[str, Any] = {"description": part.name, "tooltip": part.meaning, "style": LABEL}
-        if part.is_flag:
-            control = ipywidgets.Checkbox(indent=False, tabbable=True, **common)
-            self._set(part, control)
-            control.observe(partial(self._flag_changed, part), "value")
-            return control
-        if part.name == "type":
-            options = [(f"{number:#x} {name}", number) for number, name in part.names.items()]
-            control = ipywidgets.Dropdown(options=options, layout=WIDE, tabbable=True, **common)
-        else:
-            control = ipywidgets.BoundedIntText(max=(1 << part.width) - 1, layout={"width": "14em"}, **common)
-        self._set(part, control)
-        control.observe(partial(self._number_changed, part), "value")
-        return control
-
-    def _set(self, part: Part, control: ipywidgets.Widget) -> None:
-        """Let a control show what the word says."""
-        if part.is_flag:
-            control.value = self.word.says(part)
-        elif part.name == "type":
-            number = self.word.number(part)
-            known = [(f"{code:#x} {name}", code) for code, name in part.names.items()]
-            unknown = [] if number in part.names else [(f"{number:#x} (no type)", number)]
-            control.options = [*known, *unknown]
-            control.value = number
-        else:
-            control.value = self.word.number(part)
-
     # ---- what readers do ---------------------------------------------------------------------
 
     def _typed(self, change: dict[str, Any]) -> None:
@@ -152,24 +126,17 @@ class Decoder(Board):
         fits = self.word.value < 1 << WIDTHS[kind]
         self._try(lambda: Word(kind, release, self.word.value) if fits else empty_word(kind, release))
 
-    def _flag_changed(self, part: Part, change: dict[str, Any]) -> None:
-        if not self._busy:
-            self._try(lambda: self.word.with_flag(part, on=change["new"]))
-
-    def _number_changed(self, part: Part, change: dict[str, Any]) -> None:
-        if not self._busy:
-            self._try(lambda: self.word.with_number(part, change["new"]))
+    def _pressed(self, change: dict[str, Any]) -> None:
+        word = Word(self.word.kind, self.word.release, int(change["new"]["value"], 16))
+        self._try(lambda: word)
 
     def _try(self, change: Any) -> None:  # noqa: ANN401 (a function without arguments)
         """Make the word another one, or answer why that is impossible."""
-        old = self.word
         try:
             self.word = change()
         except MemsimError as problem:
             self._show(f"✗ {problem}")
             return
-        if (old.kind, old.release) != (self.word.kind, self.word.release):
-            self._lay_out()
         self._show()
 
     # ---- showing -----------------------------------------------------------------------------
@@ -180,16 +147,62 @@ class Decoder(Board):
             self.field.value = self.word.hex
         self.release.options = _releases(self.word)
         self.kind.value, self.release.value = self.word.kind, self.word.release
-        for part in self.word.parts:
-            if not part.is_rest:
-                self._set(part, self.controls[part.name])
         self._busy = False
-        self.put(problem, bits_html(self.word), self.word.text())
+        self.bits.spec = spec_of(self.word)
+        self.put(problem, "", self.word.text())
 
 
 def _releases(word: Word) -> list[str]:
     """Return the releases to choose from: one for each numbering, and the word's own."""
     return list(dict.fromkeys([*RELEASES, word.release]))
+
+
+# ---- the bits --------------------------------------------------------------------------------------
+
+
+class Bits(anywidget.AnyWidget):
+    """The bits in the browser.
+
+    Attributes
+    ----------
+    spec
+        The word and its parts; see :func:`spec_of`.
+    act
+        The word that a reader made of it, as ``value`` in hexadecimal.
+    """
+
+    _esm = STATIC / "bits.js"
+    _css = STATIC / "bits.css"
+
+    spec = traitlets.Dict().tag(sync=True)
+    act = traitlets.Dict().tag(sync=True)
+
+
+def spec_of(word: Word) -> dict[str, Any]:
+    """Return a word as the browser shows it: numbers of 64 bits go as text."""
+    return {
+        "value": word.hex,
+        "width": word.width,
+        "about": word.title.partition(": ")[2],
+        "sentence": word.sentence(),
+        "ones": word.kind == "page_type",
+        "parts": [
+            {
+                "name": part.name,
+                "short": (part.name.partition("_")[2] or ("" if part.is_rest else part.name)).replace(
+                    "_", " "
+                ),
+                "low": part.low,
+                "width": part.width,
+                "meaning": part.meaning,
+                "inverted": part.inverted,
+                "names": {str(number): name for number, name in part.names.items()},
+                "flag": part.is_flag,
+                "rest": part.is_rest,
+            }
+            for part in word.parts
+        ],
+    }
 
 
 # ---- the picture -----------------------------------------------------------------------------------
