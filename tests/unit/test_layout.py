@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from memsim.linux.arch.x86.mm.init_64 import probe_memory_block_size
 from memsim.linux.include import layout
 
 GIB = 1 << 18  # pages
@@ -78,7 +79,7 @@ def test_a_pfn_lies_in_the_section_and_in_the_pageblock_that_are_named_after_it(
     ],
 )
 def test_the_memory_block_of_a_virtual_machine_is_the_largest_size_that_divides_the_end_of_ram(end, size):
-    assert layout.probe_memory_block_size(end) == size
+    assert probe_memory_block_size(end) == size
 
 
 def test_a_pfn_range_is_printed_with_its_last_page():
