@@ -77,7 +77,7 @@ def vetoed(patch, release):
 
 def booted(patch, release, point):
     scene = Scene(patch, release, ram=[(0, 131072)], reserved=[(0x2000, 16)])
-    return scene.at(point, step=-1)
+    return scene.at(point, step=0)
 
 
 def boot_reserved_page_freed(patch, release):
