@@ -16,7 +16,7 @@ MEMSIM_CHROMIUM ?= $(shell command -v chromium || command -v chromium-browser ||
 # How many processes run the tests. More than processors where many of them wait: for a browser, for limits.
 WORKERS ?= auto
 CHECKERS ?= logical
-PYTEST = $(IN_VENV) $(OWN_STATE) MEMSIM_CHROMIUM="$(MEMSIM_CHROMIUM)" pytest
+PYTEST = $(IN_VENV) $(OWN_STATE) MEMSIM_CHROMIUM="$(MEMSIM_CHROMIUM)" pytest --max-worker-restart=0
 
 .PHONY: help read check test test-slow test-all coverage lint book html site lite bench dist lock bump links clean chromium
 
