@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from memsim.cli.options import OK
+from memsim.cli.terminal import say
 from memsim.errors import MemsimError
 from memsim.explain import explain
 
@@ -39,7 +40,7 @@ def command_explain(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps(explanation.to_dict(), indent=1))
     else:
-        print(explanation.text())
+        say(explanation.text())
     return OK
 
 

@@ -8,7 +8,10 @@ from typing import Any
 from memsim.errors import MemsimError
 from memsim.scenario.scenario import FORMAT
 
-_BOOT = {"comment": "512 MiB of boot memory, from address 0.", "ram": [[0, "512M"]]}
+_BOOT = {
+    "comment": '512 MiB of boot memory, from address 0. A real kernel keeps part of it ("reserved").',
+    "ram": [[0, "512M"]],
+}
 
 EXAMPLES: dict[str, dict[str, Any]] = {
     "dimm": {

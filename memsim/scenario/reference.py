@@ -16,7 +16,14 @@ if TYPE_CHECKING:
 
 MACHINE = {
     "ram": "boot memory: a list of [start_pfn, nr_pages]",
-    "reserved": "boot memory that boot code keeps (kernel image, initrd): a list of [start_pfn, nr_pages]",
+    "reserved": (
+        "boot memory that boot code keeps: a list of [start_pfn, nr_pages]. Nothing is "
+        "reserved unless it is listed "
+        "here, so all boot memory is free, unlike on a real machine, where the kernel image, "
+        "the initrd and the "
+        "struct pages of boot memory (1/64 of it) are taken; a hot-add that fails there with "
+        "ENOMEM may work here"
+    ),
     "block_pages": "pages of a memory block: a power of two of at least 32768; without it the kernel chooses",
     "default_online_type": f"what becomes of added blocks: {', '.join(ONLINE_TYPES)} (default: offline)",
     "memmap_on_memory": "whether added blocks hold their own struct pages where they can (default: false)",

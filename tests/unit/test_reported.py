@@ -9,6 +9,7 @@ import pytest
 
 from memsim.errors import BadObservation, BadScenario, KernelError, MemsimError, errno_number
 from memsim.linux.include.notifier import NOTIFY_BAD
+from memsim.linux.mm.vmstat import protection
 from memsim.machine.machine import Machine
 from memsim.recordings.observation import Observation
 from memsim.recordings.replay import replay
@@ -188,3 +189,26 @@ def test_a_device_region_beyond_what_the_kernel_can_address_is_refused():
     machine = {"ram": [[0, N]], "devices": [device | {"device_block_pages": 512}]}
     with pytest.raises(MemsimError, match="vm0: the region ends beyond pfn 0x400000000"):
         Scenario.parse({"format": FORMAT, "machine": machine, "steps": []}).boot()
+
+
+# ---- what public reports show ------------------------------------------------------------------------
+
+
+def test_an_unaligned_hot_add_prints_the_line_that_the_kernel_prints():
+    # intel/nemu issue 48: a DIMM of 1 GiB at 4 GiB and 2 MiB.
+    machine = Machine([(0, 131072)])
+    with pytest.raises(KernelError, match="EINVAL"):
+        machine.add_memory(0x100200, 262144)
+    line = "Block size [0x8000000] unaligned hotplug range: start 0x100200000, size 0x40000000"
+    assert machine.log == [line]
+
+
+def test_watermarks_and_protection_of_a_real_xen_guest():
+    # linux-mm, March 2026, Linux 7.0-rc4: min, low, high in kB; lowmem_reserve[] of ZONE_DMA in pages.
+    end = 4096 + 68587
+    machine = Machine([(1, 158), (256, 3840 + 68587)], reserved=[(1, 158), (end - 18567, 18567)])
+    dma, dma32 = machine.zone("DMA"), machine.zone("DMA32")
+    assert [4 * pages for pages in dma.watermark[:3]] == [132, 164, 196]
+    assert protection(machine.kernel, dma) == [0, 195, 195, 195, 195]
+    low, middle, high = (4 * pages for pages in dma32.watermark[:3])
+    assert (middle - low, high - middle) == (428, 428)

@@ -223,6 +223,8 @@ def test_what_has_no_type_is_a_mapcount():
         ("buddy offline", "page_type", "6.12", "one type at most"),
         ("wrong", "page_type", "6.12", "page type of 6.12"),
         (1, "wrong", None, "kind 'wrong' must be one of"),
+        ("page: refcount:0\nflags: 0x1", None, None, "memsim explain takes whole dumps"),
+        ("raw: 0017ffffc0000000 dead000000000100", None, None, "has several words"),
         (1, "flags", "six", "release 'six' is not known"),
         (1, "page_type", "4.9", "4.9 has no page types"),
     ],
@@ -294,6 +296,21 @@ def test_what_a_kernel_printed_decides_names_and_layout():
 def test_names_may_have_bars_between_them():
     word = read_word("reserved|node=1|zone=2|lastcpupid=0x1ffff")
     assert word.names() == ["PG_reserved", "lastcpupid 131071", "zone 2 (Normal)", "node 1"]
+
+
+@pytest.mark.parametrize(
+    ("value", "names"),
+    [
+        # As page-types prints them, in the THP, OOM and hwpoison threads of linux-mm.
+        (0x5828, "uptodate,lru,mmap,anon,swapbacked"),
+        (0x40D868, "uptodate,lru,active,mmap,anon,swapbacked,compound_head,thp"),
+        (0xA8000, "compound_head,huge,hwpoison"),
+    ],
+)
+def test_words_of_kpageflags_are_as_page_types_prints_them(value, names):
+    word = read_word(value)
+    assert word.kind == "kpageflags"
+    assert ",".join(name.removeprefix("KPF_").lower() for name in word.names()) == names
 
 
 def test_a_word_of_a_32_bit_kernel_is_not_told_as_kpageflags():

@@ -36,6 +36,8 @@ USUAL = "6.12"
 KPF_BITS = sum(1 << bit for bit in KPF_NAMES)
 FIRST_TYPE, LAST_TYPE = 0xF0, 0xF8
 TYPE_WORDS = frozenset(name for encoding in TYPE_ENCODINGS for _, name in encoding.words) | {"unknown"}
+MOST_WORDS = 24
+"""More are not the names of one word, but a text."""
 FEW_NODES = 4
 _MOST_REFERENCES = 1 << 20
 _UPPER_BITS = 43
@@ -109,10 +111,16 @@ def read_word(what: SupportsIndex | str, kind: str | None = None, release: str |
         Neither a number nor names, or too large for a word of this kind.
     """
     if isinstance(what, str):
+        if len(what.split()) > MOST_WORDS or "\n" in what.strip():
+            msg = "this is more than one word; memsim explain takes whole dumps and kernel logs"
+            raise MemsimError(msg)
         label = _LABEL.match(what)
         if label is not None and label[1] in {"flags", "page_type"}:
             kind = kind or label[1]
         what = what[label.end() :] if label is not None else what
+        if label is not None and label[1] in {"raw", "RAW", "head"} and len(what.split()) > 1:
+            msg = f"{label[1]}: has several words; give one of them, or the whole dump to memsim explain"
+            raise MemsimError(msg)
         printed = _WITH_NAMES.match(what.strip())
         if printed is not None:
             return _printed(printed[1], printed[2], kind, release)

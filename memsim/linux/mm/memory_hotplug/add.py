@@ -21,7 +21,7 @@ from memsim.linux.drivers.base.memory.blocks import (
     remove_memory_block_devices,
     walk_memory_blocks,
 )
-from memsim.linux.include.layout import hex_range, is_aligned, vmemmap_pages
+from memsim.linux.include.layout import PAGE_SHIFT, hex_range, is_aligned, vmemmap_pages
 from memsim.linux.include.mmzone import ZoneType
 from memsim.linux.kernel.resource import merge_system_ram_resource
 from memsim.linux.mm.memory_failure import clear_hwpoisoned_pages
@@ -87,9 +87,16 @@ def add_memory_resource(
 
 
 def check_hotplug_memory_range(kernel: Kernel, start_pfn: int, nr_pages: int, stage: str) -> None:
-    """Refuse (EINVAL) what is not a whole number of memory blocks; ``stage`` is the caller."""
+    """Refuse (EINVAL) what is not a whole number of memory blocks; ``stage`` is the caller.
+
+    ``offline_and_remove_memory()`` has the same check of its own, which prints nothing.
+    """
     unit = kernel.block_pages
     if nr_pages <= 0 or not is_aligned(start_pfn, unit) or not is_aligned(nr_pages, unit):
+        if stage != "offline_and_remove_memory":
+            block, start, size = (pages << PAGE_SHIFT for pages in (unit, start_pfn, nr_pages))
+            line = f"Block size [{block:#x}] unaligned hotplug range: start {start:#x}, size {size:#x}"
+            kernel.state.printk(line)
         message = (
             f"pfn {start_pfn:#x}, {nr_pages} pages: start and size must be multiples of the memory block "
             f"size ({unit} pages), and the size not 0"
