@@ -40,6 +40,12 @@ CHANGE = {
 OF_A_SECTION = {"fill", "private_pages"}
 
 
+def is_owner(node):
+    """Return whether an attribute may be one of the state: ``blocks`` and ``log`` are only a State's."""
+    owner = ast.unparse(node.value)
+    return owner.endswith("state") if node.attr in {"blocks", "log"} else owner != "self"
+
+
 def state_in(node):
     """Return the part of the state that an expression like ``zone.free_area[order][kind]`` names, or None.
 
@@ -47,7 +53,7 @@ def state_in(node):
     """
     known = VALUES
     while isinstance(node, ast.Subscript | ast.Attribute):
-        if isinstance(node, ast.Attribute) and node.attr in known and ast.unparse(node.value) != "self":
+        if isinstance(node, ast.Attribute) and node.attr in known and is_owner(node):
             return node.attr
         node, known = node.value, VALUES | CONTAINERS
     return None
