@@ -24,6 +24,7 @@ from book.site.live import style as live_style
 from book.site.pages import FIRST, contents, page_of, runs_at, targets
 from book.site.players import PLAYER, explorers, placeholder, tape_script
 from memsim.lesson.live import WIDGET_VIEW
+from memsim.view.charts.chart import PLOTLY
 from memsim.view.explorer.panels import STYLE
 
 HERE = Path(__file__).parent
@@ -75,11 +76,15 @@ def prepare(folder: Path) -> None:
 
 
 def without_views(notebook: dict[str, Any]) -> None:
-    """Drop the widget views that reading a notebook in JupyterLab leaves: their widgets are gone."""
+    """Drop what a page cannot show: figures of plotly's, and the views of widgets that are gone.
+
+    Reading a notebook in JupyterLab leaves such views. Beside both stands HTML that a page can show.
+    """
     for cell in notebook["cells"]:
         for output in cell.get("outputs", []):
-            output.get("data", {}).pop(WIDGET_VIEW, None)
-            output.get("metadata", {}).pop(WIDGET_VIEW, None)
+            for of_no_use in (WIDGET_VIEW, PLOTLY):
+                output.get("data", {}).pop(of_no_use, None)
+                output.get("metadata", {}).pop(of_no_use, None)
 
 
 if __name__ == "__main__":
