@@ -37,7 +37,9 @@ class Release(NamedTuple):
     hot_adds_memory_blocks: bool
     """6.12's Hyper-V balloon adds memory block by memory block; 6.1's adds 128 MiB at a time."""
     retries_removing_blocks: bool
-    """6.12's virtio-mem tries again to remove an online block in which nothing is plugged; 6.1 lets it be."""
+    """6.12's virtio-mem retries a removal that failed with any error; 6.1 only one that was busy."""
+    fake_offline_asks_config: bool
+    """6.12's virtio-mem asks before it takes pages whether the host has changed the configuration."""
     claims_before_stealing: bool
     """6.12 takes over a whole pageblock or leaves the rest of a stolen block where it was; 6.1 moves it."""
     counts_poison_by_block: bool
@@ -61,6 +63,7 @@ RELEASES = {
         movable_has_own_watermark=False,
         hot_adds_memory_blocks=False,
         retries_removing_blocks=False,
+        fake_offline_asks_config=False,
         claims_before_stealing=False,
         counts_poison_by_block=False,
     ),
@@ -76,6 +79,7 @@ RELEASES = {
         movable_has_own_watermark=True,
         hot_adds_memory_blocks=True,
         retries_removing_blocks=True,
+        fake_offline_asks_config=True,
         claims_before_stealing=True,
         counts_poison_by_block=True,
     ),

@@ -59,8 +59,9 @@ class VirtioMemDevice(VirtioMem):
         host = VirtioMemHost(name, start_pfn, region_pages, device_block_pages, usable)
         if plugged_pages:
             host.leave_plugged(plugged_pages)
-        threshold = max(DEFAULT_OFFLINE_THRESHOLD, 2 * kernel.block_pages)
         mode = virtio_mem_init_hotplug(kernel, host)
+        largest = mode.bb_pages if isinstance(mode, BigBlocks) else kernel.block_pages
+        threshold = max(DEFAULT_OFFLINE_THRESHOLD, 2 * largest)
         super().__init__(kernel, name, host, mode, threshold, unplug_all_required=plugged_pages > 0)
         virtio_mem_probe(self)
 

@@ -301,22 +301,34 @@ class Machine:
 
     @_then_devices_run
     def online(self, block_id: int | str, online_type: str = "online") -> bool:
-        """Write ``online_type`` to a block's state; False if it was online already.
+        """Write ``online_type`` to a block's state; return True.
 
-        KernelError: what :func:`memsim.linux.drivers.base.memory.blocks.memory_block_online` fails with.
+        Raises
+        ------
+        KernelError
+            EINVAL: the block is online already. Else what
+            :func:`memsim.linux.drivers.base.memory.blocks.memory_block_online` fails with.
         """
         check_online_type(online_type)
-        return state_store(self.kernel, self.block(block_id), online_type)
+        state_store(self.kernel, self.block(block_id), online_type)
+        return True
 
     @_then_devices_run
     def offline(self, block_id: int | str, *, patience: int = DEFAULT_PATIENCE) -> bool:
-        """Write ``offline`` to a block's state; False if it was offline already.
+        """Write ``offline`` to a block's state; return True.
 
         ``patience`` is after how many rounds of scanning and migrating the user presses Ctrl-C; the
         kernel itself would try for ever.
+
+        Raises
+        ------
+        KernelError
+            EINVAL: the block is offline already. Else what
+            :func:`memsim.linux.mm.memory_hotplug.offline.offline_pages` fails with.
         """
         with self._losing_patience_after(patience):
-            return state_store(self.kernel, self.block(block_id), "offline")
+            state_store(self.kernel, self.block(block_id), "offline")
+        return True
 
     @_then_devices_run
     def offline_and_remove_memory(

@@ -10,13 +10,15 @@ from memsim import AFTER, BEFORE, Hunk, Machine, Patch
 from memsim.errors import KernelError
 from memsim.linux.drivers.hv.hv_balloon.region import hv_bring_pgs_online
 from memsim.linux.drivers.virtio.virtio_mem.pages import (
-    virtio_mem_fake_offline,
     virtio_mem_fake_offline_going_offline,
+    virtio_mem_set_fake_offline,
 )
 from memsim.linux.drivers.virtio.virtio_mem.sbm import virtio_mem_sbm_unplug_sb_online
 from memsim.linux.include.notifier import NOTIFY_OK
 from memsim.linux.include.page_flags import PageFlag
 from memsim.linux.mm.memory_hotplug.online import generic_online_page, set_online_page_callback
+from memsim.linux.mm.page_alloc.buddy import adjust_managed_page_count
+from memsim.linux.mm.page_alloc.contig import alloc_contig_range
 
 START, N, SB = 0x100000, 32768, 512
 HALF = START + N // 2
@@ -231,7 +233,10 @@ class Forgetful:
         self.machine.register_memory_notifier(self.notifier)
         self.machine.add_memory(START, N)
         self.machine.online(32, "online_movable")
-        virtio_mem_fake_offline(self.machine.kernel, HALF, N // 2)
+        kernel = self.machine.kernel
+        alloc_contig_range(kernel, HALF, N // 2)
+        virtio_mem_set_fake_offline(kernel, HALF, N // 2, onlined=True)
+        adjust_managed_page_count(kernel, HALF, N // 2, -1)
         self.machine.kernel.memmap.set_flags(HALF, N // 2, PageFlag.DIRTY)
 
     def online_page(self, kernel, pfn, order):

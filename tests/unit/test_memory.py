@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from memsim.errors import KernelError
+from memsim.linux.drivers.base.core import device_offline, device_online
 from memsim.linux.include.notifier import NOTIFY_BAD
 from memsim.machine.machine import Machine
 
@@ -117,10 +118,10 @@ def test_blocks_come_online_by_themselves_when_the_default_says_so():
 def test_a_block_that_does_not_come_online_by_itself_is_added_all_the_same():
     machine = booted(default_online_type="online")
     machine.register_memory_notifier(
-        lambda action, start, _: NOTIFY_BAD if (action, start) == ("MEM_GOING_ONLINE", P) else None
+        lambda action, start, _: NOTIFY_BAD if (action, start) == ("MEM_GOING_ONLINE", P + N) else None
     )
     machine.add_memory(P, 2 * N)
-    assert [machine.block(block).state for block in (32, 33)] == ["offline", "online"]
+    assert [machine.block(block).state for block in (32, 33)] == ["online", "offline"]
     assert machine.log == []  # add_memory_resource() ignores what comes of it
 
 
@@ -201,14 +202,29 @@ def test_the_state_file_shows_each_state_while_it_lasts():
     assert seen == ["offline", "offline", "going-offline", "going-offline", "offline"]
 
 
-def test_asking_for_the_state_that_a_block_has_does_nothing(snapshot):
-    machine = booted()
+@pytest.mark.parametrize("release", ["6.1", "6.12"])
+def test_writing_the_state_that_a_block_has_is_einval_and_changes_nothing(snapshot, release):
+    # state_store(): device_online() and device_offline() return 1, and what is not 0 becomes EINVAL.
+    machine = Machine(release=release)
     machine.add_memory(P, N)
-    assert machine.offline(32) is False
-    assert machine.online(32) is True
+    with pytest.raises(KernelError, match=r"EINVAL.*memory block 32 is offline already"):
+        machine.offline(32)
+    machine.online(32)
     before = snapshot(machine.kernel.state)
-    assert machine.online(32, "online_movable") is False
+    with pytest.raises(KernelError, match=r"EINVAL.*memory block 32 is online already"):
+        machine.online(32, "online_movable")
     assert snapshot(machine.kernel.state) == before
+
+
+def test_callers_in_the_kernel_see_success_where_a_block_has_that_state():
+    machine = Machine()
+    machine.add_memory(P, N)
+    block = machine.block(32)
+    assert device_offline(machine.kernel, block) is False
+    assert device_online(machine.kernel, block) is True
+    assert device_online(machine.kernel, block) is False
+    machine.offline_and_remove_memory(P, N)
+    assert 32 not in machine.kernel.memory_blocks
 
 
 def test_an_unknown_block_is_enoent_that_names_it_and_the_ones_there_are():

@@ -48,8 +48,8 @@ def add_memory(
 
     Struct pages exist afterwards but are not initialised; no zone counter moves. A driver that manages
     the memory itself gives it a ``name`` of its own, as with ``add_memory_driver_managed()``. With
-    ``merge_resource`` its resource joins neighbours that were added so. An error of auto-onlining is
-    ignored, as the kernel does.
+    ``merge_resource`` its resource joins neighbours that were added so. Auto-onlining walks the blocks
+    in ascending order and ends at the first that fails; the caller does not learn of it.
 
     Raises
     ------
@@ -69,8 +69,9 @@ def add_memory(
     if merge_resource:
         merge_system_ram_resource(kernel, start_pfn)
     if kernel.default_online_type != "offline":
-        for block in blocks:
-            online_memory_block(kernel, block, kernel.default_online_type)
+        with suppress(KernelError):  # the walk ends at the first block that fails, and nobody is told
+            for block in blocks:
+                online_memory_block(kernel, block, kernel.default_online_type)
 
 
 def add_memory_resource(
@@ -115,9 +116,8 @@ def can_self_host(kernel: Kernel, start_pfn: int, nr_pages: int) -> bool:
 
 
 def online_memory_block(kernel: Kernel, block: MemoryBlock, online_type: str) -> None:
-    """Online a block that was just added; on failure it stays offline and the error is discarded."""
-    with suppress(KernelError):
-        device_online(kernel, block, online_type)
+    """Online a block that was just added; KernelError: it stays offline."""
+    device_online(kernel, block, online_type)
 
 
 @kernel_function("mm/memory_hotplug.c")

@@ -47,6 +47,15 @@ if TYPE_CHECKING:
     from memsim.state.kernel import Kernel
 
 
+_REASONS = {
+    "set_migratetype_isolate": "failure to isolate range",
+    "memory_notify": "notifier failure",
+    "scan_movable_pages": "unmovable page",
+    "offline_pages": "signal backoff",
+}
+"""What the kernel prints when offlining fails, by the function that the error comes from."""
+
+
 @kernel_function("mm/memory_hotplug.c")
 def offline_pages(kernel: Kernel, pfn: int, nr_pages: int, zone: Zone) -> None:
     """Take a range offline: isolate, ask the listeners, migrate, forget.
@@ -65,11 +74,11 @@ def offline_pages(kernel: Kernel, pfn: int, nr_pages: int, zone: Zone) -> None:
         if kernel.memmap.zone_of(edge) != zone.type:
             fail_offline(kernel, pfn, nr_pages, "multizone range")
             raise KernelError("EINVAL", stage, f"page {edge:#x} is not in zone {zone.name}")
-    zone_pcp_disable(kernel, zone)
     try:
-        isolate_and_empty(kernel, pfn, nr_pages)
-    finally:
-        zone_pcp_enable(kernel, zone)
+        isolate_and_empty(kernel, zone, pfn, nr_pages)
+    except KernelError as error:
+        fail_offline(kernel, pfn, nr_pages, _REASONS[error.stage])
+        raise
     managed = __offline_isolated_pages(kernel, pfn, nr_pages)
     if not kernel.has(Hunk.OFFLINE_CORE):
         managed = nr_pages
@@ -83,15 +92,20 @@ def offline_pages(kernel: Kernel, pfn: int, nr_pages: int, zone: Zone) -> None:
     remove_pfn_range_from_zone(kernel, zone, pfn, nr_pages)
 
 
-def isolate_and_empty(kernel: Kernel, pfn: int, nr_pages: int) -> None:
-    """Isolate, ask the listeners, migrate; a later failure ends the isolation and notifies the listeners."""
+def isolate_and_empty(kernel: Kernel, zone: Zone, pfn: int, nr_pages: int) -> None:
+    """Isolate a range, ask the listeners and migrate, while per-cpu lists are off."""
+    zone_pcp_disable(kernel, zone)
     try:
         start_isolate_page_range(kernel, pfn, nr_pages, memory_offline=True)
-    except KernelError:
-        fail_offline(kernel, pfn, nr_pages, "failure to isolate range")
-        raise
+        ask_and_empty(kernel, pfn, nr_pages)
+    finally:
+        zone_pcp_enable(kernel, zone)
+
+
+def ask_and_empty(kernel: Kernel, pfn: int, nr_pages: int) -> None:
+    """Ask the listeners, and migrate; a failure ends the isolation and notifies the listeners."""
     try:
-        ask_to_go_offline(kernel, pfn, nr_pages)
+        memory_notify(kernel, "MEM_GOING_OFFLINE", pfn, nr_pages)
         empty_range(kernel, pfn, nr_pages)
     except KernelError:
         undo_isolate_page_range(kernel, pfn, nr_pages, MigrateType.MOVABLE)
@@ -99,17 +113,8 @@ def isolate_and_empty(kernel: Kernel, pfn: int, nr_pages: int) -> None:
         raise
 
 
-def ask_to_go_offline(kernel: Kernel, pfn: int, nr_pages: int) -> None:
-    """Call the notifier chain; a veto is a reason to print."""
-    try:
-        memory_notify(kernel, "MEM_GOING_OFFLINE", pfn, nr_pages)
-    except KernelError:
-        fail_offline(kernel, pfn, nr_pages, "notifier failure")
-        raise
-
-
 def fail_offline(kernel: Kernel, pfn: int, nr_pages: int, reason: str) -> None:
-    """Print why offlining failed, as the kernel does with byte addresses.
+    """Print why offlining failed, as the kernel does with byte addresses, when all is as it was before.
 
     With ``pr_debug()``: a real log has the line only where dynamic debug is on for mm/memory_hotplug.c.
     """
@@ -131,7 +136,6 @@ def empty_range(kernel: Kernel, pfn: int, nr_pages: int) -> None:
     while True:
         while True:
             if kernel.signal_pending():
-                fail_offline(kernel, pfn, nr_pages, "signal backoff")
                 message = f"a signal arrived while {hex_range(pfn, nr_pages)} was being emptied"
                 raise KernelError("EINTR", "offline_pages", message)
             movable = scan_movable_pages(kernel, pfn, nr_pages)
@@ -164,7 +168,6 @@ def scan_movable_pages(kernel: Kernel, pfn: int, nr_pages: int) -> int | None:
             index = int((movable | held).argmax())
             if movable[index]:
                 return at_pfn + index
-            fail_offline(kernel, pfn, nr_pages, "unmovable page")
             message = f"page {at_pfn + index:#x} is Offline and still has a reference"
             raise KernelError("EBUSY", "scan_movable_pages", message)
         at_pfn += at.stop - at.start

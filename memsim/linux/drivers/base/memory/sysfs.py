@@ -13,19 +13,19 @@ if TYPE_CHECKING:
     from memsim.state.kernel import Kernel
 
 
-def state_store(kernel: Kernel, block: MemoryBlock, word: str) -> bool:
-    """Write a word to /sys/devices/system/memory/memoryN/state; False: the block is in that state already.
-
-    (The kernel answers EINVAL then.)
+def state_store(kernel: Kernel, block: MemoryBlock, word: str) -> None:
+    """Write a word to /sys/devices/system/memory/memoryN/state.
 
     Raises
     ------
     KernelError
-        EINVAL: no word of :data:`ONLINE_TYPES`. Else what onlining or offlining the block fails with.
+        EINVAL: no word of :data:`ONLINE_TYPES`, or the block is in that state already. Else what onlining or
+        offlining the block fails with.
     """
     if word not in ONLINE_TYPES:
         rule = f"{word!r} must be one of {', '.join(ONLINE_TYPES)}"
         raise KernelError("EINVAL", "state_store", rule)
-    if word == "offline":
-        return device_offline(kernel, block)
-    return device_online(kernel, block, word)
+    done = device_offline(kernel, block) if word == "offline" else device_online(kernel, block, word)
+    if not done:
+        rule = f"memory block {block.block_id} is {block.state} already"
+        raise KernelError("EINVAL", "state_store", rule)

@@ -130,7 +130,7 @@ def virtio_mem_bbm_offline_remove_and_unplug_bb(vm: VirtioMem, bb_id: int) -> No
     try:
         for section in range(pfn, pfn + bbm.bb_pages, PAGES_PER_SECTION):
             if kernel.memmap.section(section).online:
-                virtio_mem_fake_offline(kernel, section, PAGES_PER_SECTION)
+                virtio_mem_fake_offline(vm, section, PAGES_PER_SECTION)
                 taken.append(section)
         virtio_mem_offline_and_remove_memory(vm, pfn, bbm.bb_pages)
     except KernelError:

@@ -33,6 +33,17 @@ def virtio_mem_remove_memory(vm: VirtioMem, start_pfn: int, nr_pages: int) -> No
 
 @kernel_function("drivers/virtio/virtio_mem.c")
 def virtio_mem_offline_and_remove_memory(vm: VirtioMem, start_pfn: int, nr_pages: int) -> None:
-    """Take memory offline and remove it, or leave everything as it was."""
-    offline_and_remove_memory(vm.kernel, start_pfn, nr_pages)
+    """Take memory offline and remove it, or leave everything as it was.
+
+    Raises
+    ------
+    KernelError
+        What offlining fails with. 6.12 makes EBUSY of any error but ENOMEM, so that it is tried again later.
+    """
+    try:
+        offline_and_remove_memory(vm.kernel, start_pfn, nr_pages)
+    except KernelError as error:
+        if error.name == "ENOMEM" or not vm.kernel.release.retries_removing_blocks:
+            raise
+        raise KernelError("EBUSY", "virtio_mem_offline_and_remove_memory", str(error)) from error
     vm.offline_pages -= nr_pages

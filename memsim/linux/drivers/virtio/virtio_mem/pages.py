@@ -24,6 +24,7 @@ from memsim.patch import Hunk
 from memsim.state.trace import kernel_function
 
 if TYPE_CHECKING:
+    from memsim.linux.drivers.virtio.virtio_mem.state import VirtioMem
     from memsim.state.kernel import Kernel
 
 FAKE_OFFLINE_TRIES = 5
@@ -75,16 +76,21 @@ def virtio_mem_fake_online(kernel: Kernel, pfn: int, nr_pages: int) -> None:
 
 
 @kernel_function("drivers/virtio/virtio_mem.c")
-def virtio_mem_fake_offline(kernel: Kernel, pfn: int, nr_pages: int) -> None:
+def virtio_mem_fake_offline(vm: VirtioMem, pfn: int, nr_pages: int) -> None:
     """Take pages of an online block from the buddy, moving away what is in them.
 
     Raises
     ------
     KernelError
-        EBUSY: not after five tries in ZONE_MOVABLE, or one elsewhere. ENOMEM: at once.
+        EBUSY: not after five tries in ZONE_MOVABLE, or one elsewhere. ENOMEM: at once. EAGAIN (6.12): the
+        host has changed the configuration; it is asked before each try.
     """
+    kernel = vm.kernel
     movable = kernel.memmap.zone_of(pfn) == ZoneType.MOVABLE
     for _ in range(FAKE_OFFLINE_TRIES if movable else 1):
+        if kernel.release.fake_offline_asks_config and vm.host.config_changed:
+            message = f"the configuration changed before pages {hex_range(pfn, nr_pages)} were taken"
+            raise KernelError("EAGAIN", "virtio_mem_fake_offline", message)
         try:
             alloc_contig_range(kernel, pfn, nr_pages)
         except KernelError as error:

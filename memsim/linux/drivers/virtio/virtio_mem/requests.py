@@ -53,23 +53,31 @@ def virtio_mem_send_unplug_all_request(vm: VirtioMem) -> None:
     Raises
     ------
     KernelError
-        EAGAIN: the configuration changed. ETXTBSY: BUSY. ENOMEM: any other refusal.
+        ETXTBSY: BUSY. ENOMEM: any other refusal.
     """
     region = (vm.host.start_pfn, vm.host.region_pages)
-    virtio_mem_send_request(vm, "virtio_mem_send_unplug_all_request", *region, _UNPLUG_ALL_ERRNO)
+    stage = "virtio_mem_send_unplug_all_request"
+    virtio_mem_send_request(vm, stage, *region, _UNPLUG_ALL_ERRNO, asks_config=False)
     vm.host.set_plugged(*region, plugged=False)
     vm.unplug_all_required = False
+    vm.host.config_changed = True  # the usable region may have shrunk
 
 
 def virtio_mem_send_request(
-    vm: VirtioMem, stage: str, start_pfn: int, nr_pages: int, errnos: dict[str, str]
+    vm: VirtioMem,
+    stage: str,
+    start_pfn: int,
+    nr_pages: int,
+    errnos: dict[str, str],
+    *,
+    asks_config: bool = True,
 ) -> None:
     """Send a request for ``stage`` and turn any answer but ACK into an error.
 
-    A driver that learns of a new configuration drops the request, whatever was asked for.
+    A driver that learns of a new configuration drops requests to plug or unplug a range.
     """
     answer, where = vm.host.respond(), hex_range(start_pfn, nr_pages)
-    if vm.host.config_changed:
+    if asks_config and vm.host.config_changed:
         raise KernelError("EAGAIN", stage, f"the configuration changed before {where} was asked for")
     if answer != "ACK":
         raise KernelError(errnos[answer], stage, f"the host answers {answer} for {where}")

@@ -218,7 +218,7 @@ def unplug_unless_busy(vm: VirtioMem, mb_id: int, sb_id: int, count: int) -> boo
 def virtio_mem_sbm_unplug_sb_online(vm: VirtioMem, mb_id: int, sb_id: int, count: int) -> None:
     """Take sub-blocks from the buddy and give them to the host; EBUSY if they are in use."""
     pfn, nr_pages = vm.sbm.pfn(mb_id, sb_id), count * vm.sbm.sb_pages
-    virtio_mem_fake_offline(vm.kernel, pfn, nr_pages)
+    virtio_mem_fake_offline(vm, pfn, nr_pages)
     try:
         virtio_mem_sbm_unplug_sb(vm, mb_id, sb_id, count)
     except KernelError:
