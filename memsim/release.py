@@ -1,6 +1,10 @@
 """The kernel releases that are modelled, and what differs between them for reasons other than the patch.
 
-A kernel is a :class:`Release` and a set of hunks (:mod:`memsim.patch`).
+A kernel is a :class:`Release` and a set of hunks (:mod:`memsim.patch`). 6.1, 6.12 and 7.3 are held against
+recordings. 6.11 differs from 6.12 in its page types only, as far as the model goes.
+
+Left out of 7.3, for the model has neither nodes nor the balloon of virtio: the node notifier chain (6.17),
+the balloon core ``mm/balloon.c`` (7.0), the counter NR_BALLOON_PAGES, and movability by page type (6.17).
 """
 
 from __future__ import annotations
@@ -12,7 +16,9 @@ from memsim.linux.include.page_flags import PageTypeEncoding
 
 
 class Release(NamedTuple):
-    """What differs between the two recorded kernels for reasons other than the series.
+    """What differs between the recorded kernels for reasons other than the series.
+
+    A rule that came after 6.12 is off unless a release has it, and names the version that brought it.
 
     ``git grep release.<attribute>`` shows every place where one acts.
     """
@@ -44,6 +50,29 @@ class Release(NamedTuple):
     """6.12 takes over a whole pageblock or leaves the rest of a stolen block where it was; 6.1 moves it."""
     counts_poison_by_block: bool
     """6.12 refuses to online a block in which pages were poisoned; 6.1 forgets that they were."""
+
+    isolation_is_a_bit: bool = False
+    """6.17: an isolated pageblock keeps its type beside a bit; before, MIGRATE_ISOLATE overwrites it."""
+    freeing_forgives_type_of_head: bool = False
+    """6.17: free_pages_prepare() resets any type of the first page before it checks that page."""
+    tail_private_is_bad: bool = False
+    """7.3: a tail page with page->private set is bad, where pages are checked."""
+    contig_free_in_chunks: bool = False
+    """7.2: free_contig_range() frees aligned blocks; before, single pages."""
+    reserved_free_accounts_first: bool = False
+    """7.3: free_reserved_page() counts a page as managed before it frees it; before, afterwards."""
+    adjusting_managed_updates_lowmem_reserve: bool = False
+    """6.14: adjust_managed_page_count() computes lowmem_reserve[] anew."""
+    hv_falls_back: bool = False
+    """6.14: the Hyper-V balloon gives memory of no region of its own to the buddy; before, to nobody."""
+    fs_dax_starts_frozen: bool = False
+    """6.15 to 6.17: pages of FS DAX start with refcount 0; before, with 1."""
+    hides_nopage: bool = False
+    """6.15 to 6.17: /proc/kpageflags shows 0 where no page is online; before, KPF_NOPAGE."""
+    kernel_owned_is_unrecoverable: bool = False
+    """7.3: an error in a reserved page can panic (vm.panic_on_unrecoverable_memory_failure)."""
+    range_search_asks_unmovable: bool = False
+    """7.0: alloc_contig_pages() passes over ranges with unmovable pages; before, with reserved ones."""
 
     def __str__(self) -> str:
         """Show the name."""
@@ -84,10 +113,26 @@ RELEASES = {
         counts_poison_by_block=True,
     ),
 }
+# 6.11, the kernel that the series went into: the types of its own, and in all else what 6.12 does.
+RELEASES["6.11"] = RELEASES["6.12"]._replace(name="6.11", encoding=PageTypeEncoding("inverted-high-bits"))
+RELEASES["7.3"] = RELEASES["6.12"]._replace(
+    name="7.3",
+    isolation_is_a_bit=True,
+    freeing_forgives_type_of_head=True,
+    tail_private_is_bad=True,
+    contig_free_in_chunks=True,
+    reserved_free_accounts_first=True,
+    adjusting_managed_updates_lowmem_reserve=True,
+    hv_falls_back=True,
+    fs_dax_starts_frozen=True,
+    hides_nopage=True,
+    kernel_owned_is_unrecoverable=True,
+    range_search_asks_unmovable=True,
+)
 
 
 def release_named(name: str) -> Release:
-    """Return the release ``"6.1"`` or ``"6.12"``; MemsimError for any other."""
+    """Return a release of :data:`RELEASES` by its name; MemsimError for any other."""
     if name not in RELEASES:
         msg = f"release {name!r} is not modelled; known are {', '.join(RELEASES)}"
         raise MemsimError(msg)

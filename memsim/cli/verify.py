@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from memsim.cli.options import NOT_OK, OK
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from memsim.cli.options import Commands
     from memsim.recordings.observation import Observation
     from memsim.recordings.verify import Verification
+
+_COUNTED = ("recordings", "pages", "differ", "probes")
 
 
 def add_to(commands: Commands) -> None:
@@ -38,7 +41,8 @@ def add_to(commands: Commands) -> None:
 
 def command_verify(arguments: argparse.Namespace) -> int:
     """``memsim verify``."""
-    recordings, total, agrees = [], [0, 0, 0], True
+    recordings, agrees = [], True
+    totals: dict[str, Counter[str]] = {}
     for each in arguments.files or bundled_names():
         observation = observation_of(each)
         verified = verify(observation)
@@ -46,15 +50,32 @@ def command_verify(arguments: argparse.Namespace) -> int:
             recordings.append(recording_document(observation, verified))
         else:
             print_one(observation, verified, quiet=arguments.quiet)
-        counts = (verified.pages, verified.differ, verified.probes)
-        total = [a + b for a, b in zip(total, counts, strict=True)]
+        counts = (1, verified.pages, verified.differ, verified.probes)
+        totals.setdefault(observation.release, Counter()).update(dict(zip(_COUNTED, counts, strict=True)))
         agrees = agrees and verified.agrees
     if arguments.json:
-        names = dict(zip(("pages", "differ", "probes"), total, strict=True))
-        show_json({"agrees": agrees, **names, "recordings": recordings})
+        total = sum(totals.values(), Counter())
+        names = {name: total[name] for name in _COUNTED[1:]}
+        by_release = {
+            release: {name: counts[name] for name in _COUNTED} for release, counts in totals.items()
+        }
+        show_json({"agrees": agrees, **names, "releases": by_release, "recordings": recordings})
     else:
-        print(f"{total[0]} pages compared, {total[1]} differ, {total[2]} probes")
+        print_totals(totals)
     return OK if agrees else NOT_OK
+
+
+def print_totals(totals: dict[str, Counter[str]]) -> None:
+    """Print how much was compared and how much differs, by release and in all."""
+    if len(totals) > 1:
+        for release, total in totals.items():
+            print(f"Linux {release}: {total['recordings']} recordings, {summary_of(total)}")
+    print(summary_of(sum(totals.values(), Counter())))
+
+
+def summary_of(total: Counter[str]) -> str:
+    """Return how much was compared, and how much differs."""
+    return f"{total['pages']} pages compared, {total['differ']} differ, {total['probes']} probes"
 
 
 def print_one(observation: Observation, verified: Verification, *, quiet: bool) -> None:

@@ -14,7 +14,7 @@ from memsim.linux.drivers.virtio.virtio_mem.probe import (
     virtio_mem_probe,
     virtio_mem_remove,
 )
-from memsim.linux.drivers.virtio.virtio_mem.state import DEFAULT_OFFLINE_THRESHOLD, VirtioMem
+from memsim.linux.drivers.virtio.virtio_mem.state import DEFAULT_OFFLINE_THRESHOLD, SubBlocks, VirtioMem
 from memsim.linux.drivers.virtio.virtio_mem.work import virtio_mem_run_wq, virtio_mem_timer_expired
 from memsim.linux.include.layout import MAX_PHYSMEM_PFN, pageblock_nr_pages
 
@@ -60,7 +60,7 @@ class VirtioMemDevice(VirtioMem):
         if plugged_pages:
             host.leave_plugged(plugged_pages)
         mode = virtio_mem_init_hotplug(kernel, host)
-        largest = mode.bb_pages if isinstance(mode, BigBlocks) else kernel.block_pages
+        largest = kernel.block_pages if isinstance(mode, SubBlocks) else mode.bb_pages
         threshold = max(DEFAULT_OFFLINE_THRESHOLD, 2 * largest)
         super().__init__(kernel, name, host, mode, threshold, unplug_all_required=plugged_pages > 0)
         virtio_mem_probe(self)

@@ -95,7 +95,7 @@ def __free_pages(kernel: Kernel, pfn: int, order: int = 0) -> Any:  # noqa: ANN4
     if (
         refcounts[index] != 1
         or (pages.maybe_flagged and any_flag(pages, index, order))
-        or (kernel.check_pages and not is_untyped(pages, index, order))
+        or (looks_at_types(kernel) and not is_untyped(pages, index, order))
     ):
         return NotImplemented
     refcounts[index] = 0
@@ -132,6 +132,11 @@ def __free_pages(kernel: Kernel, pfn: int, order: int = 0) -> Any:  # noqa: ANN4
         if types[higher] == buddy_code and orders[higher] == order + 1:
             blocks.move_to_end(pfn, False)  # noqa: FBT003 (a keyword takes half as long again)
     return None
+
+
+def looks_at_types(kernel: Kernel) -> bool:
+    """Return whether freeing looks at types: to check pages, or (since 6.17) to reset that of the first."""
+    return kernel.check_pages or kernel.release.freeing_forgives_type_of_head
 
 
 def is_untyped(pages: Pages, index: int, order: int) -> bool:

@@ -170,7 +170,7 @@ def free_one_by_one(kernel: Kernel, pfn: int, nr_pages: int) -> None:
 @shortcut(contig.free_contig_range, frees_plainly)
 def free_contig_range(kernel: Kernel, pfn: int, nr_pages: int) -> Any:  # noqa: ANN401 (None, or NotImplemented)
     """Free single pages: see :func:`memsim.linux.mm.page_alloc.contig.free_contig_range`."""
-    if nr_pages >> SMALL_ORDER == 0:
+    if nr_pages >> SMALL_ORDER == 0 or kernel.release.contig_free_in_chunks:
         return NotImplemented
     free_range(kernel, pfn, nr_pages)
     return None

@@ -6,6 +6,7 @@ range, the zone counters and the memory blocks. :mod:`memsim.recordings.replay` 
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from importlib import resources
 from typing import TYPE_CHECKING, Any
@@ -106,7 +107,8 @@ class Observation:
     def release(self) -> str:
         """The modelled release that stands for the recorded kernel."""
         recorded = str(self.kernel.get("release", ""))
-        return "6.12" if recorded.startswith("6.12") else release_named(recorded[:3]).name
+        version = re.match(r"\d+\.\d+", recorded)
+        return release_named(version[0] if version else recorded).name
 
     @property
     def patch(self) -> Patch:

@@ -101,6 +101,8 @@ class Kernel:
         """Section number -> pfn of the 2 MiB that hold its struct pages, when taken from the buddy."""
         self.vmemmap_base_pages: dict[int, list[int]] = {}
         """Section number -> a page table and the single pages that hold its struct pages."""
+        self.stored_migratetypes: dict[int, int] = {}
+        """Where isolation is a bit: first pfn of an isolated pageblock -> the type it keeps."""
         self.owners: dict[int, list[int]] = {}
         """Movable page -> its owner's list of pages, in which migration writes the new pfn."""
         self.default_online_type = "offline"
@@ -109,6 +111,8 @@ class Kernel:
         self.pagemaps: dict[int, int] = {}
         """Device memory: first pfn -> pages."""
         self.num_poisoned_pages = 0
+        self.panic_on_unrecoverable_memory_failure = False
+        """The sysctl of this name in /proc/sys/vm (7.3)."""
         self.warned: set[str] = set()
         self.bad_pages = 0
         self.signal_pending: Callable[[], bool] = no_signal

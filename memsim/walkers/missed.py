@@ -8,7 +8,7 @@ vmemmap in general must hold for them too.
 from __future__ import annotations
 
 from memsim.walkers import subject as q
-from memsim.walkers.walker import Finding, Step, Walker
+from memsim.walkers.walker import SINCE_6_12, Finding, Step, Walker
 
 CONSISTENT = (
     "Not listed. In general: vmemmap taken from the buddy never was PG_reserved, so all readers know it."
@@ -23,7 +23,7 @@ HWPOISON_MAPPINGS = Walker(
     steps=(
         Step(q.NO_PAGE, "leave"),
         Step(q.RESERVED, "leave"),
-        Step(q.OFFLINE, "leave", ("6.12",)),
+        Step(q.OFFLINE, "leave", SINCE_6_12),
         Step(q.NOT_LRU, "leave"),
     ),
     otherwise=("unmap", "it is on the LRU and not PG_reserved"),
@@ -54,7 +54,7 @@ UNPOISON = Walker(
         Step(q.NOT_HWPOISON, "EBUSY"),
         Step(q.MORE_REFERENCES, "EBUSY"),
         Step(q.RESERVED, "EBUSY"),
-        Step(q.OFFLINE, "EBUSY", ("6.12",)),
+        Step(q.OFFLINE, "EBUSY", SINCE_6_12),
         Step(q.NO_REFERENCE, "clear the mark"),
     ),
     otherwise=("free", "it has one reference, which is dropped together with the mark"),

@@ -103,7 +103,14 @@ CONTIG_VALID = Walker(
     file="mm/page_alloc.c",
     function="pfn_range_valid_contig()",
     group="review",
-    steps=(Step(q.NOT_ONLINE, "reject"), Step(q.RESERVED, "reject")),
+    steps=(
+        Step(q.NOT_ONLINE, "reject"),
+        Step(q.RESERVED, "reject"),
+        Step(q.MOVABLE_ZONE, "scan", ("7.3",)),
+        Step(q.NO_REFERENCE, "scan", ("7.3",)),
+        Step(q.LRU, "scan", ("7.3",)),
+        Step(q.NOT_LRU, "reject", ("7.3",)),  # page_is_unmovable(), 7.0
+    ),
     otherwise=("scan", "nothing about it rules the range out"),
     claim="Ranges with such pages are now looked at and fail later.",
     finding=Finding(

@@ -10,7 +10,9 @@ from memsim.walkers.subject import ANY, Question, Subject
 if TYPE_CHECKING:
     from memsim.state.kernel import Kernel
 
-BOTH = ("6.1", "6.12")
+ALL = ("6.1", "6.11", "6.12", "7.3")
+SINCE_6_12 = ("6.11", "6.12", "7.3")
+"""Releases after 6.1; 6.11 is modelled like 6.12 but for its page types."""
 Group = Literal["review", "missed", "other"]
 Result = Literal["confirmed", "refined", "contradicted"]
 
@@ -29,7 +31,7 @@ class Step(NamedTuple):
 
     question: Question
     action: str
-    releases: tuple[str, ...] = BOTH
+    releases: tuple[str, ...] = ALL
 
 
 class Finding(NamedTuple):
@@ -56,7 +58,7 @@ class Walker:
     finding: Finding
     meets: Question = ANY
     """Which pages come before it at all."""
-    releases: tuple[str, ...] = BOTH
+    releases: tuple[str, ...] = ALL
 
     def decide(self, kernel: Kernel, pfn: int) -> Verdict:
         """Return what this walker does with a page, why, and whether it ever meets such a page."""

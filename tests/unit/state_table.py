@@ -18,6 +18,19 @@ DRIVERS = {"virtio-mem": "V", "hv-balloon": "Y", "xen-balloon": "X"}
 
 
 def rows(kind=None):
+    """Return {(row, version): values} of the rows of a driver, or those of none, as of 6.1 and 6.12."""
+    return {key: values for key, values in all_rows(kind).items() if key[1] != "7.3"}
+
+
+def rows_of_7_3(kind=None):
+    """Return {row: values} as of 7.3: the rows of its own, and else those after the patch."""
+    known = all_rows(kind)
+    return {
+        row: known.get((row, "7.3"), values) for (row, version), values in known.items() if version == "after"
+    }
+
+
+def all_rows(kind):
     """Return {(row, version): values} of the rows of a driver, or those of none."""
     wanted = {
         (row["id"], row["version"]): tuple(row[column] for column in _COLUMNS)

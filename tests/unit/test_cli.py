@@ -125,7 +125,9 @@ def test_verify_without_files_takes_the_bundled_recordings(capsys, monkeypatch):
 
     status, out, _ = said(capsys, "verify", "--quiet")
 
-    *recordings, total = out.splitlines()
+    *recordings, older, newer, total = out.splitlines()
+    assert older.startswith("Linux 6.1: 1 recordings, ")
+    assert newer.startswith("Linux 6.12: 1 recordings, ")
     pages, differ, probes = map(int, re.findall(r"\d+", total))
     assert [Path(line.partition(":")[0]).stem for line in recordings] == names
     assert (status, differ) == (0, 0)

@@ -68,7 +68,9 @@ def test_a_page_of_a_user_is_taken_from_the_lru_and_from_its_owner():
 def test_a_page_of_the_kernel_stays_in_use_though_marked_and_counted():
     machine = onlined()
     pages = machine.allocate(2, "unmovable", block=32)
-    with pytest.raises(KernelError, match="is used by the kernel: ignored, but marked"):
+    with pytest.raises(
+        KernelError, match="is used by the kernel, marked and left in use: get hwpoison page: Ignored"
+    ):
         machine.poison(pages[0])
     assert poisoned(machine) == [pages[0]]
     assert machine.page(pages[0]).refcount == 1

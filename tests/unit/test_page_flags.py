@@ -73,7 +73,7 @@ def test_a_6_12_page_that_becomes_buddy_is_no_longer_offline():
 
 
 def test_an_unknown_encoding_is_refused():
-    with pytest.raises(ValueError, match="must be 'byte' or 'inverted-bits'"):
+    with pytest.raises(ValueError, match="must be 'byte', 'inverted-bits' or"):
         PageTypeEncoding("bits")
 
 

@@ -9,7 +9,7 @@ Left out: bits that only other configurations than Debian's for x86-64 have.
 
 from __future__ import annotations
 
-RELEASE_NAMES = ("6.12", "6.1")
+RELEASE_NAMES = ("7.3", "6.12", "6.11", "6.1")
 
 PAGE_FLAG_NAMES: dict[str, tuple[str, ...]] = {
     "6.1": (
@@ -23,6 +23,12 @@ PAGE_FLAG_NAMES: dict[str, tuple[str, ...]] = {
         *("reclaim", "swapbacked", "unevictable", "mlocked", "hwpoison"),
     ),
 }
+PAGE_FLAG_NAMES["6.11"] = (
+    *("locked", "writeback", "referenced", "uptodate", "dirty", "lru", "head", "waiters"),
+    *("active", "workingset", "error", "owner_priv_1", "arch_1", "reserved", "private", "private_2"),
+    *("mappedtodisk", "reclaim", "swapbacked", "unevictable", "mlocked", "uncached", "hwpoison"),
+)
+PAGE_FLAG_NAMES["7.3"] = (*PAGE_FLAG_NAMES["6.12"][:19], "dropbehind", *PAGE_FLAG_NAMES["6.12"][19:])
 """Names of the bits of ``page->flags`` from bit 0 on, without ``PG_``."""
 
 ZONES_PGSHIFT, ZONES_WIDTH = 51, 3
@@ -52,6 +58,7 @@ PAGE_FLAG_MEANINGS = {
     "reclaim": "to be reclaimed soon; on movable pages off the LRU the same bit is PG_isolated",
     "swapbacked": "goes to swap, not to a file",
     "unevictable": "not to be reclaimed",
+    "dropbehind": "to be dropped from the page cache once it is written",
     "mlocked": "locked into memory by mlock()",
     "uncached": "mapped without the cache",
     "hwpoison": "broken memory: never to be used again",

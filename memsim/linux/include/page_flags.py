@@ -114,6 +114,17 @@ FLAG_BITS: dict[str, dict[PageFlag, int]] = {
         PageFlag.HWPOISON: 20,
     },
 }
+# 6.12 took PG_error out, made PG_owner_2 of PG_mappedtodisk, and removed PG_uncached.
+FLAG_BITS["6.11"] = FLAG_BITS["6.12"] | {
+    PageFlag.OWNER_PRIV_1: 11,
+    PageFlag.ISOLATED: 17,
+    PageFlag.SWAPBACKED: 18,
+    PageFlag.UNEVICTABLE: 19,
+    PageFlag.MLOCKED: 20,
+    PageFlag.HWPOISON: 22,
+}
+# 6.14 put PG_dropbehind at 19 and moved what follows.
+FLAG_BITS["7.3"] = FLAG_BITS["6.12"] | {PageFlag.MLOCKED: 20, PageFlag.HWPOISON: 21}
 """Bit number of each flag in ``page->flags`` (Debian's x86-64 configurations). 6.12 has no PG_slab."""
 
 _ZONES_PGSHIFT = 51
@@ -154,6 +165,12 @@ _INVERTED_BIT = {
     PageType.TABLE: 0x04,
     PageType.GUARD: 0x08,
 }
+_INVERTED_HIGH_BIT = {
+    PageType.BUDDY: 0x40,
+    PageType.OFFLINE: 0x20,
+    PageType.TABLE: 0x10,
+    PageType.GUARD: 0x08,
+}
 _BYTE_CODE = {
     PageType.BUDDY: 0xF0,
     PageType.OFFLINE: 0xF1,
@@ -173,38 +190,43 @@ class PageTypeEncoding:
     '0xf1000000'
     >>> hex(bits.page_type(bits.set(NO_TYPE, PageType.OFFLINE)))
     '0xfffffeff'
+    >>> linux_6_11 = PageTypeEncoding("inverted-high-bits")
+    >>> hex(linux_6_11.page_type(linux_6_11.set(NO_TYPE, PageType.OFFLINE)))
+    '0xdfffffff'
     >>> both = bits.set(bits.set(NO_TYPE, PageType.OFFLINE), PageType.BUDDY)
     >>> hex(bits.page_type(both)), sorted(t.value for t in bits.types(both))
     ('0xfffffe7f', ['buddy', 'offline'])
     """
 
     def __init__(self, name: str) -> None:
-        """Take ``name``: ``"byte"`` (6.12) or ``"inverted-bits"`` (6.1)."""
-        if name not in {"byte", "inverted-bits"}:
-            msg = f"page type encoding {name!r}: must be 'byte' or 'inverted-bits'"
+        """Take ``name``: ``"byte"`` (6.12), ``"inverted-bits"`` (6.1) or ``"inverted-high-bits"`` (6.11)."""
+        if name not in {"byte", "inverted-bits", "inverted-high-bits"}:
+            msg = f"page type encoding {name!r}: must be 'byte', 'inverted-bits' or 'inverted-high-bits'"
             raise ValueError(msg)
         self.name = name
-        self.inverted = name == "inverted-bits"
+        self.inverted = name != "byte"
+        self._high = name == "inverted-high-bits"
+        self._bit = _INVERTED_HIGH_BIT if self._high else _INVERTED_BIT
 
     def code(self, page_type: PageType) -> int:
         """Return the stored u8 of a page that has only ``page_type``."""
         if page_type is PageType.NONE:
             return NO_TYPE
-        return NO_TYPE & ~_INVERTED_BIT[page_type] if self.inverted else _BYTE_CODE[page_type]
+        return NO_TYPE & ~self._bit[page_type] if self.inverted else _BYTE_CODE[page_type]
 
     def has(self, stored: int, page_type: PageType) -> bool:
         """Return whether the stored u8 has ``page_type``."""
         if page_type is PageType.NONE:
             return stored == NO_TYPE
         if self.inverted:
-            return stored & _INVERTED_BIT[page_type] == 0
+            return stored & self._bit[page_type] == 0
         return stored == _BYTE_CODE[page_type]
 
     def where(self, stored: npt.NDArray[np.uint8], page_type: PageType) -> npt.NDArray[np.bool_]:
         """Return which elements of an array of stored u8 have ``page_type``."""
         bits = self.inverted and page_type is not PageType.NONE
         masked, wanted = (
-            (stored & np.uint8(_INVERTED_BIT[page_type]), 0) if bits else (stored, self.code(page_type))
+            (stored & np.uint8(self._bit[page_type]), 0) if bits else (stored, self.code(page_type))
         )
         found: npt.NDArray[np.bool_] = masked == wanted
         return found
@@ -215,14 +237,16 @@ class PageTypeEncoding:
 
     def set(self, stored: int, page_type: PageType) -> int:
         """Return what ``__SetPageX`` leaves behind."""
-        return stored & ~_INVERTED_BIT[page_type] if self.inverted else _BYTE_CODE[page_type]
+        return stored & ~self._bit[page_type] if self.inverted else _BYTE_CODE[page_type]
 
     def clear(self, stored: int, page_type: PageType) -> int:
         """Return what ``__ClearPageX`` leaves behind."""
-        return stored | _INVERTED_BIT[page_type] if self.inverted else NO_TYPE
+        return stored | self._bit[page_type] if self.inverted else NO_TYPE
 
     def page_type(self, stored: int) -> int:
         """Return the 32-bit ``page_type`` word of the kernel."""
+        if self._high:
+            return stored << 24 | 0xFFFFFF
         if self.inverted:
             return 0xFFFFFFFF & ~((~stored & 0xFF) << 7)
         return 0xFFFFFFFF if stored == NO_TYPE else stored << 24

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from memsim.errors import KernelError
+from memsim.errors import KernelBug, KernelError
 from memsim.linux.drivers.base.memory.blocks import memblk_nr_poison_inc
 from memsim.linux.include.page_flags import PageFlag
 from memsim.linux.mm.memory_hotplug.online_page import pfn_to_online_page
@@ -48,8 +48,29 @@ def memory_failure(kernel: Kernel, pfn: int) -> None:
         memmap.clear_flags(pfn, 1, PageFlag.LRU)
         kernel.lost(pfn)
     else:
-        message = f"pfn {pfn:#x} is used by the kernel: ignored, but marked"
-        raise KernelError("EBUSY", stage, message)
+        ignore_kernel_page(kernel, pfn, reserved=bool(flags & PageFlag.RESERVED))
+
+
+def ignore_kernel_page(kernel: Kernel, pfn: int, *, reserved: bool) -> None:
+    """Leave a page that the kernel itself uses in use, though marked.
+
+    7.3 knows that an error in a reserved page cannot be recovered from, and can stop the machine for it. A
+    page that is withheld is Offline since the patch, so it does not count.
+
+    Raises
+    ------
+    KernelBug
+        The sysctl vm.panic_on_unrecoverable_memory_failure is on, and the page is reserved (7.3).
+    KernelError
+        EBUSY.
+    """
+    unrecoverable = reserved and kernel.release.kernel_owned_is_unrecoverable
+    if unrecoverable and kernel.panic_on_unrecoverable_memory_failure:
+        msg = f"Kernel panic - not syncing: Memory failure: {pfn:#x}: unrecoverable page"
+        raise KernelBug(msg)
+    page = "reserved kernel page" if unrecoverable else "get hwpoison page"
+    message = f"pfn {pfn:#x} is used by the kernel, marked and left in use: {page}: Ignored"
+    raise KernelError("EBUSY", "memory_failure", message)
 
 
 def num_poisoned_pages_inc(kernel: Kernel, pfn: int) -> None:

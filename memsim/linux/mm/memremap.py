@@ -40,7 +40,8 @@ def memremap_pages(
 ) -> None:
     """Give a range of device memory struct pages.
 
-    Pages of kind ``private`` and ``coherent`` start with refcount 0, the others with 1. With ``altmap`` the
+    Pages of kind ``private`` and ``coherent`` start with refcount 0, and since 6.17 those of ``fs_dax``; the
+    others with 1. With ``altmap`` the
     first pages of the range hold the struct pages.
 
     Raises
@@ -59,7 +60,8 @@ def memremap_pages(
     reserved = vmemmap_pages(nr_pages) if altmap else 0
     zone = kernel.zone(ZoneType.DEVICE)
     move_pfn_range_to_zone(kernel, zone, pfn, nr_pages, MigrateType.MOVABLE, reserved)
-    refcount = 0 if kind in {"private", "coherent"} else 1
+    frozen = {"private", "coherent"} | ({"fs_dax"} if kernel.release.fs_dax_starts_frozen else set())
+    refcount = 0 if kind in frozen else 1
     memmap_init_zone_device(kernel, pfn + reserved, nr_pages - reserved, refcount)
     kernel.pagemaps[pfn] = nr_pages
 

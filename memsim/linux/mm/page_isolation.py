@@ -75,12 +75,14 @@ def set_migratetype_isolate(kernel: Kernel, pfn: int, *, memory_offline: bool, r
         message = f"page {unmovable:#x} in pageblock {pfn:#x} is unmovable"
         raise KernelError("EBUSY", stage, message)
     zone = kernel.page_zone(pfn)
+    if kernel.release.isolation_is_a_bit:
+        kernel.stored_migratetypes[pfn] = kernel.memmap.migratetype(pfn)
     move_freepages_block_isolate(kernel, zone, pfn, MigrateType.ISOLATE)
     zone.add("nr_isolate_pageblock", 1)
 
 
 def unset_migratetype_isolate(kernel: Kernel, pfn: int, migratetype: int) -> None:
-    """Give one isolated pageblock back to ``migratetype``.
+    """Give one isolated pageblock back to ``migratetype``, or where isolation is a bit to its own type.
 
     A free pageblock whose partner is free and no longer isolated is taken out and put back at the tail,
     so that the two merge; everything else just moves.
@@ -90,6 +92,7 @@ def unset_migratetype_isolate(kernel: Kernel, pfn: int, migratetype: int) -> Non
         return
     zone = kernel.page_zone(pfn)
     order = memmap.buddy_order(pfn)
+    migratetype = kernel.stored_migratetypes.pop(pfn, migratetype)
     if partner_is_free(kernel, zone, pfn, order):
         del_page_from_free_list(kernel, zone, pfn, order)
         memmap.set_migratetype(pfn, pageblock_nr_pages, migratetype)
@@ -137,7 +140,8 @@ def start_isolate_page_range(
     Raises
     ------
     KernelError
-        EBUSY, after everything isolated so far is given back as MOVABLE.
+        EBUSY, after everything isolated so far is given back: as MOVABLE, or where isolation is a bit as
+        what it was.
     """
     start, end = pageblock_start_pfn(start_pfn), pageblock_start_pfn(start_pfn + nr_pages - 1)
     ways = {"memory_offline": memory_offline, "report_failure": report_failure}
@@ -161,11 +165,20 @@ def start_isolate_page_range(
 
 @kernel_function("mm/page_isolation.c")
 def undo_isolate_page_range(kernel: Kernel, pfn: int, nr_pages: int, migratetype: int) -> None:
-    """Give every isolated pageblock of a range to ``migratetype``, whatever type it had before."""
+    """Give every isolated pageblock of a range to ``migratetype``, whatever type it had before.
+
+    Where isolation is a bit (since 6.17), a pageblock has the type again that it had before.
+    """
     pfn, end = pageblock_start_pfn(pfn), pfn + nr_pages
     while pfn < end:
         unset_migratetype_isolate(kernel, pfn, migratetype)
         pfn += pageblock_nr_pages
+
+
+def forget_stored_migratetypes(kernel: Kernel, pfn: int, nr_pages: int) -> None:
+    """Forget what pageblocks were that are isolated for good: onlining makes them anew."""
+    for block in range(pfn, pfn + nr_pages, pageblock_nr_pages):
+        kernel.stored_migratetypes.pop(block, None)
 
 
 @kernel_function("mm/page_isolation.c")

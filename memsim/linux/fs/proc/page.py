@@ -66,18 +66,19 @@ def stable_page_flags(kernel: Kernel, section: Section) -> Words:
 
 
 def kpageflags(kernel: Kernel, pfn: int, nr_pages: int) -> Words:
-    """Return the words of /proc/kpageflags for a range; KPF_NOPAGE alone where no page is online.
+    """Return the words of /proc/kpageflags for a range; KPF_NOPAGE alone (7.3: 0) where no page is online.
 
     >>> from memsim import Machine
     >>> machine = Machine(ram=[(0, 32768)])
     >>> [hex(word) for word in kpageflags(machine.kernel, 32767, 2)]
     ['0x400', '0x100000']
     """
-    words, end = np.full(nr_pages, NOPAGE, np.uint64), pfn + nr_pages
+    nopage = 0 if kernel.release.hides_nopage else NOPAGE
+    words, end = np.full(nr_pages, nopage, np.uint64), pfn + nr_pages
     for nr in range(pfn_to_section_nr(pfn), pfn_to_section_nr(end - 1) + 1):
         online, start = online_pages_of(kernel, nr), section_nr_to_pfn(nr)
         if online.any():
-            section = np.where(online, stable_page_flags(kernel, kernel.memmap.sections[nr]), NOPAGE)
+            section = np.where(online, stable_page_flags(kernel, kernel.memmap.sections[nr]), nopage)
             low, high = max(pfn, start), min(end, start + PAGES_PER_SECTION)
             words[low - pfn : high - pfn] = section[low - start : high - start]
     return words

@@ -36,6 +36,7 @@ from memsim.linux.mm.page_alloc.buddy import (
 from memsim.linux.mm.page_alloc.isolation import __offline_isolated_pages
 from memsim.linux.mm.page_alloc.watermarks import init_per_zone_wmark_min
 from memsim.linux.mm.page_isolation import (
+    forget_stored_migratetypes,
     start_isolate_page_range,
     test_pages_isolated,
     undo_isolate_page_range,
@@ -80,6 +81,7 @@ def offline_pages(kernel: Kernel, pfn: int, nr_pages: int, zone: Zone) -> None:
         fail_offline(kernel, pfn, nr_pages, _REASONS[error.stage])
         raise
     managed = __offline_isolated_pages(kernel, pfn, nr_pages)
+    forget_stored_migratetypes(kernel, pfn, nr_pages)
     if not kernel.has(Hunk.OFFLINE_CORE):
         managed = nr_pages
     zone.add("nr_isolate_pageblock", -(nr_pages // pageblock_nr_pages))

@@ -139,12 +139,17 @@ def free_unref_page(kernel: Kernel, pfn: int, order: int = 0) -> None:
     A 6.1 without CONFIG_DEBUG_VM checks what goes to a per-cpu list only when it leaves the list
     (``bulkfree_pcp_prepare()``; here at once), and by then has cleared its flags.
     """
-    zone, on_list = kernel.page_zone(pfn), pcp_allowed_order(order)
     # 6.3, "mm, page_alloc: reduce page alloc/free sanity checks": one check, before the page is freed.
-    checks_late = on_list and kernel.release.always_checks_freed_pages and not kernel.debug_vm
-    if not free_pages_prepare(kernel, pfn, order, check_free=not checks_late):
-        return
-    if not on_list or not pcp_enabled(kernel, zone):
+    checks_late = kernel.release.always_checks_freed_pages and not kernel.debug_vm
+    checks_late = checks_late and pcp_allowed_order(order)
+    if free_pages_prepare(kernel, pfn, order, check_free=not checks_late):
+        free_prepared(kernel, pfn, order)
+
+
+def free_prepared(kernel: Kernel, pfn: int, order: int) -> None:
+    """Free a block that is checked and clean: to a per-cpu list, or to the buddy."""
+    zone = kernel.page_zone(pfn)
+    if not pcp_allowed_order(order) or not pcp_enabled(kernel, zone):
         free_one_page(kernel, pfn, order)
         return
     migratetype = kernel.memmap.migratetype(pfn)
@@ -172,9 +177,15 @@ def __free_pages(kernel: Kernel, pfn: int, order: int = 0) -> None:
 def free_reserved_page(kernel: Kernel, pfn: int) -> None:
     """Give a page that was never in the buddy to it, and count it as managed.
 
-    Works on pages that are not PG_reserved, too: clearing the flag is then a no-op.
+    Works on pages that are not PG_reserved, too: clearing the flag is then a no-op. 7.3 counts the page first
+    and frees it without a reference (``free_reserved_pages()``).
     """
     kernel.memmap.clear_flags(pfn, 1, PageFlag.RESERVED)
+    if kernel.release.reserved_free_accounts_first:
+        kernel.memmap.set_refcount(pfn, 1, 0)
+        adjust_managed_page_count(kernel, pfn, 1)
+        free_unref_page(kernel, pfn)
+        return
     kernel.memmap.set_refcount(pfn, 1, 1)
     __free_pages(kernel, pfn)
     adjust_managed_page_count(kernel, pfn, 1)

@@ -54,6 +54,8 @@ def adjust_managed_page_count(kernel: Kernel, pfn: int, nr_pages: int, sign: int
     """
     kernel.page_zone(pfn).add("managed_pages", sign * nr_pages)
     kernel.state.totalram_pages_add(sign * nr_pages)
+    if kernel.release.adjusting_managed_updates_lowmem_reserve:
+        kernel.managed_at_setup = [zone.managed_pages for zone in kernel.zones]
     mark_managed(kernel, pfn, nr_pages, managed=sign > 0)
 
 
@@ -114,6 +116,14 @@ def find_bad_pages(kernel: Kernel, pfn: int, nr_pages: int, flags: int) -> list[
     return found
 
 
+def tails_with_private(kernel: Kernel, pfn: int, nr_pages: int) -> list[int]:
+    """Return the pages behind the first of a block in which ``page->private`` is set."""
+    if nr_pages == 1:
+        return []
+    (section, at), *_ = kernel.memmap.spans(pfn, nr_pages)  # a block lies in one section
+    return (np.flatnonzero(section.pages.order[at][1:]) + pfn + 1).tolist()
+
+
 def is_check_pages_enabled(kernel: Kernel) -> bool:
     """Return whether pages are checked when they are freed and allocated.
 
@@ -133,9 +143,13 @@ def free_pages_prepare(kernel: Kernel, pfn: int, order: int, *, check_free: bool
     nr_pages = 1 << order
     if order == 0 and kernel.memmap.flags(pfn) & PG_HWPOISON:
         return False
+    if kernel.release.freeing_forgives_type_of_head:
+        kernel.memmap.reset_type(pfn)
     bad: list[int] = []
     if is_check_pages_enabled(kernel):
         bad = find_bad_pages(kernel, pfn, nr_pages, PAGE_FLAGS_CHECK_AT_FREE)
+        if kernel.release.tail_private_is_bad:
+            bad = sorted({*bad, *tails_with_private(kernel, pfn, nr_pages)})
     if bad[:1] == [pfn] and not check_free and not find_bad_pages(kernel, pfn, 1, 0):
         del bad[0]
     if not bad:

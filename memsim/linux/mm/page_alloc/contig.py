@@ -9,11 +9,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from memsim.errors import KernelError
-from memsim.linux.include.layout import hex_range
+from memsim.linux.include.layout import hex_range, naturally_aligned_order
 from memsim.linux.include.mmzone import MigrateType
 from memsim.linux.mm.compaction import isolate_freepages_range
 from memsim.linux.mm.migrate import lru_pages, migrate_pages
-from memsim.linux.mm.page_alloc.api import __free_pages, drain_all_pages
+from memsim.linux.mm.page_alloc.api import __free_pages, drain_all_pages, free_prepared
+from memsim.linux.mm.page_alloc.buddy import free_pages_prepare
 from memsim.linux.mm.page_alloc.isolation import find_large_buddy
 from memsim.linux.mm.page_isolation import (
     start_isolate_page_range,
@@ -72,6 +73,32 @@ def __alloc_contig_migrate_range(kernel: Kernel, pfn: int, nr_pages: int) -> Non
 
 @kernel_function("mm/page_alloc.c")
 def free_contig_range(kernel: Kernel, pfn: int, nr_pages: int) -> None:
-    """Free single pages one by one; the managed counter does not move."""
+    """Free single pages one by one, or since 7.2 in aligned blocks; the managed counter does not move."""
+    if kernel.release.contig_free_in_chunks:
+        free_in_chunks(kernel, pfn, nr_pages)
+        return
     for each in range(pfn, pfn + nr_pages):
         __free_pages(kernel, each)
+
+
+def free_in_chunks(kernel: Kernel, pfn: int, nr_pages: int) -> None:
+    """Drop a reference of each page, then free what has none left in blocks as large as alignment allows.
+
+    Pages that somebody else holds are left out. Each page is prepared by itself, so its type is forgiven.
+    """
+    ready = [put_and_prepare(kernel, each) for each in range(pfn, pfn + nr_pages)]
+    at = 0
+    while at < nr_pages:
+        end = ready.index(False, at) if False in ready[at:] else nr_pages
+        while at < end:
+            order = min(naturally_aligned_order(pfn + at), (end - at).bit_length() - 1)
+            free_prepared(kernel, pfn + at, order)
+            at += 1 << order
+        at += 1
+
+
+def put_and_prepare(kernel: Kernel, pfn: int) -> bool:
+    """Drop a reference of a single page; return whether it can be freed."""
+    refcount = kernel.memmap.refcount(pfn) - 1
+    kernel.memmap.set_refcount(pfn, 1, refcount)
+    return refcount == 0 and free_pages_prepare(kernel, pfn, 0)

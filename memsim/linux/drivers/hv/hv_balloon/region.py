@@ -168,10 +168,12 @@ def hv_online_page(kernel: Kernel, pfn: int, order: int) -> None:
     """Online a chunk as its region says: the driver's online page callback.
 
     A chunk outside every region, a DIMM for example, is not onlined at all: its pages stay as they were born,
-    reserved before the patch and Offline after it.
+    reserved before the patch and Offline after it. Since 6.14 such a chunk goes to the buddy.
     """
     dm: HvDynmemDevice = kernel.driver_data[DRIVER]
     for has in dm.ha_region_list:
         if has.start_pfn <= pfn and pfn + (1 << order) <= has.end_pfn:
             hv_bring_pgs_online(kernel, dm, has, pfn, 1 << order)
             return
+    if kernel.release.hv_falls_back:
+        generic_online_page(kernel, pfn, order)
