@@ -155,8 +155,9 @@ def is_clean(pages: Pages, index: int, order: int) -> bool:
 
 
 def are_plain(pages: Pages, index: int, end: int) -> bool:
-    """Return whether pages have no type and no reference."""
-    return not pages.refcount[index:end].any() and bool((pages.type[index:end] == NO_TYPE).all())
+    """Return whether pages have no type, no reference, and nothing in ``page->private``."""
+    untyped = bool((pages.type[index:end] == NO_TYPE).all())
+    return untyped and not pages.refcount[index:end].any() and not pages.order[index:end].any()
 
 
 def any_flag(pages: Pages, index: int, order: int) -> bool:
