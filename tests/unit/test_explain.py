@@ -13,6 +13,8 @@ import time
 from itertools import pairwise
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import memsim
 from memsim.cli import main
@@ -24,6 +26,7 @@ from memsim.explain.lines import clean
 from memsim.explain.reading import CONCLUDED, PRINTED, WORD
 from memsim.explain.tables import TYPE_ENCODINGS, encoding_for, flag_tables, table_for
 from memsim.linux.include.page_flag_names import BYTE_TYPES, INVERTED_TYPE_BITS, PAGE_FLAG_NAMES
+from memsim.view.decode.reading import read_word
 
 WORDS = """
 0x6ffff8000002000 reserved|node=1|zone=2|lastcpupid=0x1ffff
@@ -109,6 +112,63 @@ def test_a_word_alone_never_gets_a_wrong_name_without_a_warning(word, printed):
     if found.reading.names is None or set(found.reading.names) != names:
         assert "depends on the version" in told or "mean nothing" in told
         assert found.reading.names is None
+
+
+@st.composite
+def printed_words(draw):
+    """Draw a word and what a kernel of some version, architecture and configuration prints for it."""
+    architecture = draw(st.sampled_from(["x86-64", "arm64"]))
+    table = draw(st.sampled_from([t for t in flag_tables(architecture) if t.first >= (4, 20)]))
+    widths = {
+        "node": draw(st.sampled_from([0, 2, 4, 6, 10])),
+        "zone": draw(st.sampled_from([2, 3])),
+        "lastcpupid": draw(st.sampled_from([0, 11, 14, 17, 21])),
+        "kasantag": draw(st.sampled_from([0, 8])),
+    }
+    end, word, numbers = 64, 0, {}
+    for name, width in widths.items():
+        if not width or end - width < len(table.names):
+            continue
+        end -= width
+        untouched = (1 << width) - 1
+        few = untouched if name == "lastcpupid" else min(untouched, 3)
+        numbers[name] = draw(st.integers(0, few)) if name != "lastcpupid" else few
+        word |= numbers[name] << end
+    names = draw(st.sets(st.sampled_from(table.names)))
+    word |= sum(1 << table.names.index(name) for name in names)
+    shown = [
+        *names,
+        *(f"{n}={v:#x}" if n in {"lastcpupid", "kasantag"} else f"{n}={v}" for n, v in numbers.items()),
+    ]
+    return word, names, numbers, "|".join(shown)
+
+
+@given(printed_words())
+def test_any_configuration_is_read_as_it_was_printed(case):
+    word, names, numbers, shown = case
+    found = page(f"flags: {word:#x}({shown})")
+    assert set(found.reading.names) == names
+    assert found.reading.numbers == numbers
+    assert found.reading.table is not None
+    assert set(found.reading.table.set_names(word & (1 << len(found.reading.table.names)) - 1)) == names
+    assert found.reading.layouts
+    assert not found.reading.problems
+    decoded = read_word(f"flags: {word:#x}({shown})")
+    assert {name.removeprefix("PG_") for name in decoded.names() if name.startswith("PG_")} == names
+    for name, value in numbers.items():
+        assert decoded.number(decoded.part(name)) == value
+
+
+@given(printed_words())
+def test_any_word_alone_has_no_zone_that_cannot_be(case):
+    word, names, _, _ = case
+    reading = page(f"flags: {word:#018x}").reading
+    assert reading.zone is None or reading.zone <= MAX_ZONE
+    told = " ".join(fact.text for fact in page(f"flags: {word:#018x}").facts)
+    if reading.names is not None and set(reading.names) != names:
+        assert "mean nothing" in told
+    if reading.zone is not None:
+        assert "depends on the configuration" in told
 
 
 def test_the_layout_of_a_word_is_solved_from_its_numbers():
