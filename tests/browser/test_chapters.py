@@ -50,7 +50,7 @@ def chapters():
         yield pytest.param(path, id=path.stem, marks=marks)
 
 
-@pytest.mark.parametrize("path", chapters())
+@pytest.mark.parametrize("path", list(chapters()))
 def test_a_chapter(path, open_notebook):
     """Shows what is stored, then runs without an error, shows its widgets, and answers each prediction."""
     notebook = open_notebook(path)
