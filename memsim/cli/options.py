@@ -11,7 +11,8 @@ from memsim.patch import AFTER, BEFORE, Hunk, Patch
 from memsim.recordings.observation import FORMAT as OBSERVATION_FORMAT
 from memsim.recordings.observation import Observation, bundled, bundled_names
 from memsim.release import RELEASES
-from memsim.scenario.scenario import Scenario, read_json
+from memsim.scenario.json_check import read_json
+from memsim.scenario.scenario import Scenario
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 (its type has no other name)

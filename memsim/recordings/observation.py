@@ -16,9 +16,10 @@ import numpy as np
 from memsim.errors import BadObservation, BadScenario, MemsimError
 from memsim.linux.include.page_flags import PageFlag, PageType
 from memsim.patch import AFTER, BEFORE, Patch
-from memsim.recordings.schema import check_hunks, check_probe, check_states, is_number, runs_of
+from memsim.recordings.schema import CHECK, check_hunks, check_probe, check_states, runs_of
 from memsim.release import release_named
-from memsim.scenario.scenario import Scenario, read_json
+from memsim.scenario.json_check import is_number, is_text, read_json
+from memsim.scenario.scenario import Scenario
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -74,9 +75,8 @@ class Observation:
             msg = f"{where}: is not a {FORMAT} object"
             raise BadObservation(msg)
         for key, kind in (("kernel", dict), ("scenario", dict), ("states", dict), ("probes", list)):
-            if not isinstance(document.get(key), kind):
-                msg = f"{where}: {key!r} is missing or not a JSON {kind.__name__}"
-                raise BadObservation(msg)
+            fits = isinstance(document.get(key), kind)
+            CHECK.must(fits, where, key, f"is missing or not a JSON {kind.__name__}")
         try:
             scenario = Scenario.parse(document["scenario"], f"{where}: scenario")
         except BadScenario as problem:
@@ -86,9 +86,9 @@ class Observation:
             key: kernel.get(key, document.get(key))
             for key in ("series", "missing", "only", "debug_vm", "check_pages")
         }
-        if not isinstance(series["series"], str):
-            msg = f"{where}: kernel 'series' is {series['series']!r}, must be a string"
-            raise BadObservation(msg)
+        side = series["series"]
+        if not is_text(side):
+            CHECK.fail(f"{where}: kernel 'series'", f"is {side!r}, must be a string")
         check_hunks(series, where)
         check_states(document["states"], where)
         check_probes(document, len(scenario.steps), where)

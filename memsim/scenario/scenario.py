@@ -7,7 +7,6 @@ the number of the step and the rule.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +23,7 @@ from memsim.machine.arguments import (
 )
 from memsim.machine.machine import Machine
 from memsim.patch import AFTER, Patch
+from memsim.scenario.json_check import Checker, is_bool, is_list_of, is_number, is_pair, is_text, read_json
 from memsim.scenario.numbers import COMMENT, plain
 from memsim.scenario.steps import STEPS, tell_step
 
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from memsim.state.tape import Tape
 
 FORMAT = "memsim-scenario/1"
+CHECK = Checker(BadScenario)
 _TOP = {"format", "title", "machine", "steps"}
 _SWITCHES = ("memmap_on_memory", "debug_vm", "check_pages")
 _MACHINE = {"ram", "reserved", "block_pages", "default_online_type", "devices", *_SWITCHES}
@@ -87,26 +88,22 @@ class Scenario:
     @classmethod
     def parse(cls, document: object, where: str = "scenario") -> Scenario:
         """Check a parsed JSON document, or raise BadScenario; ``where`` is what messages call it."""
-        top = {key: part for key, part in _mapping(document, where).items() if key != COMMENT}
-        _only_keys(top, _TOP, where)
-        if top.get("format") != FORMAT:
-            msg = f"{where}: 'format' is {top.get('format')!r}, must be {FORMAT!r}"
-            raise BadScenario(msg)
-        machine = _mapping(top.get("machine"), f"{where}: machine")
+        top = {key: part for key, part in CHECK.mapping(document, where).items() if key != COMMENT}
+        CHECK.only_keys(top, _TOP, where)
+        found = top.get("format")
+        CHECK.must(found == FORMAT, where, "format", f"is {found!r}, must be {FORMAT!r}")
+        machine = CHECK.mapping(top.get("machine"), f"{where}: machine")
         machine = _check_machine(plain(machine, f"{where}: machine"), where)
         steps = top.get("steps")
         if not isinstance(steps, list):
-            msg = f"{where}: 'steps' must be a list"
-            raise BadScenario(msg)
+            CHECK.fail(f"{where}: 'steps'", "must be a list")
         steps = [plain(step, f"{where}: step {number}") for number, step in enumerate(steps)]
         devices = {device["name"]: device["kind"] for device in machine.get("devices", [])}
         for number, step in enumerate(steps):
             _check_step(step, f"{where}: step {number}")
             _check_step_device(step, devices, f"{where}: step {number}")
         title = top.get("title", "")
-        if not isinstance(title, str):
-            msg = f"{where}: 'title' must be a string"
-            raise BadScenario(msg)
+        CHECK.must(is_text(title), where, "title", "must be a string")
         return cls(title, machine, tuple(steps))
 
     def boot(
@@ -143,74 +140,25 @@ ScenarioSource = Scenario | str | Path | dict[str, Any]
 """A scenario, the path of a scenario file, or the dict that such a file holds."""
 
 
-def read_json(path: str | Path, error: type[MemsimError]) -> object:
-    """Read a JSON file; what cannot be read raises ``error`` with one clear line."""
-    try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as problem:
-        msg = f"{path}: cannot be read: {problem.strerror}"
-        raise error(msg) from None
-    except UnicodeDecodeError:
-        msg = f"{path}: is not UTF-8 text"
-        raise error(msg) from None
-    except json.JSONDecodeError as problem:
-        msg = f"{path}: is not JSON: {problem.msg} in line {problem.lineno}"
-        raise error(msg) from None
-    except ValueError as problem:  # such as a number with too many digits
-        msg = f"{path}: is not JSON that can be read: {problem}"
-        raise error(msg) from None
-    except RecursionError:
-        msg = f"{path}: is not JSON that can be read: nested too deeply"
-        raise error(msg) from None
-
-
-def _mapping(value: object, where: str) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        msg = f"{where} must be a JSON object"
-        raise BadScenario(msg)
-    return value
-
-
-def _only_keys(mapping: dict[str, Any], allowed: set[str], where: str) -> None:
-    unknown = sorted(set(mapping) - allowed)
-    if unknown:
-        msg = f"{where}: unknown key {unknown[0]!r}; known are {', '.join(sorted(allowed))}"
-        raise BadScenario(msg)
-
-
-def _is(value: object, kind: type) -> bool:
-    return isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
-
-
 def _is_argument(value: Any, kind: type) -> bool:  # noqa: ANN401 (any JSON)
     if kind is list:
         return isinstance(value, list) and all(map(is_whole, value))
     return is_whole(value) if kind is int else isinstance(value, kind)
 
 
-def _is_ranges(value: object) -> bool:
-    return isinstance(value, list) and all(
-        isinstance(part, list) and len(part) == 2 and all(_is(number, int) for number in part)  # noqa: PLR2004 (a pair)
-        for part in value
-    )
+_is_ranges = is_list_of(lambda part: is_pair(part) and all(map(is_number, part)))
 
 
 def _check_machine(machine: dict[str, Any], where: str) -> dict[str, Any]:
     where = f"{where}: machine"
-    _only_keys(machine, _MACHINE, where)
+    CHECK.only_keys(machine, _MACHINE, where)
     ram, reserved = machine.get("ram", ()), machine.get("reserved", [])
     for key, ranges in (("ram", ram), ("reserved", reserved)):
-        if not _is_ranges(ranges):
-            msg = f"{where}: {key!r} must be a list of [start_pfn, nr_pages]"
-            raise BadScenario(msg)
+        CHECK.must(_is_ranges(ranges), where, key, "must be a list of [start_pfn, nr_pages]")
     for key in _SWITCHES:
-        if not isinstance(machine.get(key, False), bool):
-            msg = f"{where}: {key!r} must be true or false"
-            raise BadScenario(msg)
+        CHECK.must(is_bool(machine.get(key, False)), where, key, "must be true or false")
     devices = machine.get("devices", [])
-    if not isinstance(devices, list):
-        msg = f"{where}: 'devices' must be a list"
-        raise BadScenario(msg)
+    CHECK.must(isinstance(devices, list), where, "devices", "must be a list")
     try:
         check_memory(sorted(map(tuple, ram)), map(tuple, reserved), check_devices(devices))
         check_block_pages(machine.get("block_pages", 1 << 15))
@@ -222,12 +170,12 @@ def _check_machine(machine: dict[str, Any], where: str) -> dict[str, Any]:
 
 
 def _check_step(step: object, where: str) -> None:
-    step = _mapping(step, where)
+    step = CHECK.mapping(step, where)
     kind = STEPS.get(str(step.get("do")))
     if kind is None:
         msg = f"{where}: 'do' is {step.get('do')!r}; known are {', '.join(STEPS)}"
         raise BadScenario(msg)
-    _only_keys(step, {"do", "errno", *(a.name for a in kind.arguments)}, where)
+    CHECK.only_keys(step, {"do", "errno", *(a.name for a in kind.arguments)}, where)
     for argument in kind.arguments:
         if argument.name not in step:
             if argument.optional:

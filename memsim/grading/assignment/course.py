@@ -11,7 +11,7 @@ import re
 from typing import TYPE_CHECKING, Any, cast
 
 from memsim.grading.assignment.assignment import AssignmentError
-from memsim.scenario.scenario import read_json
+from memsim.scenario.json_check import read_json
 
 if TYPE_CHECKING:
     from pathlib import Path
