@@ -31,12 +31,12 @@ NOT_COPIED = shutil.ignore_patterns(
 )
 # The tests of a file, by how its path begins, and then what else `make test` runs, the quick parts first.
 NEAREST = {
-    "memsim/linux/mm/page_alloc": "page_alloc or page_isolation or mm_init",
+    "memsim/linux/mm/page_alloc": "page_alloc or page_isolation or mm_init or offline or half_patch",
     "memsim/linux/mm/page_isolation": "page_isolation or offline",
     "memsim/linux/mm/memory_hotplug": "hotplug or offline or memory or notifier",
     "memsim/linux/mm/vmstat": "proc",
     "memsim/linux/mm/show_mem": "proc or hv_balloon or xen_balloon",
-    "memsim/linux/mm": "mm_init or memory or mmzone",
+    "memsim/linux/mm": "mm_init or memory or mmzone or offline",
     "memsim/linux/fs": "proc",
     "memsim/linux/drivers/base": "memory or notifier or errnos",
     "memsim/linux/drivers/virtio": "virtio_mem",
