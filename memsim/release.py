@@ -43,7 +43,7 @@ class Release(NamedTuple):
     hot_adds_memory_blocks: bool
     """6.12's Hyper-V balloon adds memory block by memory block; 6.1's adds 128 MiB at a time."""
     retries_removing_blocks: bool
-    """6.12's virtio-mem retries a removal that failed with any error; 6.1 only one that was busy."""
+    """6.12's virtio-mem retries a failed removal; 6.1 only one of a big block, after EBUSY or ENOMEM."""
     fake_offline_asks_config: bool
     """6.12's virtio-mem asks before it takes pages whether the host has changed the configuration."""
     claims_before_stealing: bool

@@ -76,17 +76,17 @@ def ignore_kernel_page(kernel: Kernel, pfn: int, *, reserved: bool) -> None:
 def num_poisoned_pages_inc(kernel: Kernel, pfn: int) -> None:
     """Count a poisoned page, on 6.12 in its memory block too."""
     kernel.num_poisoned_pages += 1
-    # 6.2, 5033091de814, "mm/hwpoison: introduce per-memory_block hwpoison counter".
+    # 6.1 has no memblk_nr_poison_inc().
     if kernel.release.counts_poison_by_block:
         memblk_nr_poison_inc(kernel, pfn)
 
 
 def clear_hwpoisoned_pages(kernel: Kernel, pfn: int, nr_pages: int, counted: int) -> None:
-    """Count the poisoned pages of a block that goes away no longer; 6.12 has ``counted`` them.
+    """Subtract the poisoned pages of a removed block from the count; 6.12 has ``counted`` them.
 
-    6.1 goes by the marks in its memmap, and does not find those that were lost when it came online again.
+    6.1 counts the marks in the memmap, and misses those that were lost when the block came online again.
     """
-    # 6.2, as above: the count leaves with the block, whatever its memmap says.
+    # 6.12 subtracts the block's own count in drivers/base/memory.c, whatever its memmap says.
     if kernel.release.counts_poison_by_block:
         kernel.num_poisoned_pages -= counted
         return

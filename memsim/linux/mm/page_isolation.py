@@ -122,9 +122,9 @@ def isolate_single_pageblock(
 
 
 def split_at_boundary(kernel: Kernel, block: int, boundary_pfn: int) -> None:
-    """6.1: split a free block that extends beyond the range; 6.12 did so as it isolated the pageblock."""
+    """Split a free block that extends beyond the range on 6.1; 6.12 split it with the isolation."""
     beside = boundary_pfn - 1 if block == boundary_pfn else boundary_pfn
-    # Until 6.10, "mm: page_isolation: prepare for hygienic freelists".
+    # 6.1 only: move_freepages_block_isolate() of 6.12 has split the block already.
     if not kernel.release.isolation_splits and kernel.memmap.pfn_to_online_page(beside) is not None:
         split_free_page(kernel, kernel.page_zone(block), boundary_pfn)
 

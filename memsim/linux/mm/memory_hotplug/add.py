@@ -108,7 +108,7 @@ def check_hotplug_memory_range(kernel: Kernel, start_pfn: int, nr_pages: int, st
 def can_self_host(kernel: Kernel, start_pfn: int, nr_pages: int) -> bool:
     """Return whether a range will hold its own memmap; EINVAL on 6.1 when it was asked to and cannot."""
     supported = mhp_supports_memmap_on_memory(kernel, nr_pages)
-    # 6.8, "mm/memory_hotplug: split memmap_on_memory requests across memblocks".
+    # 6b8f0798b85a, "mm/memory_hotplug: split memmap_on_memory requests across memblocks": in 6.12, not in 6.1.
     if not supported and not kernel.release.self_hosts_each_block:
         message = f"{hex_range(start_pfn, nr_pages)} cannot hold its own memmap: it is not one memory block"
         raise KernelError("EINVAL", "add_memory_resource", message)

@@ -136,10 +136,10 @@ def rmqueue_pcplist(kernel: Kernel, zone: Zone, order: int, migratetype: int) ->
 def free_unref_page(kernel: Kernel, pfn: int, order: int = 0) -> None:
     """Free a block without references: to a per-cpu list, or to the buddy if its pageblock is isolated.
 
-    A 6.1 without CONFIG_DEBUG_VM checks what goes to a per-cpu list only when it leaves the list
-    (``bulkfree_pcp_prepare()``; here at once), and by then has cleared its flags.
+    Without CONFIG_DEBUG_VM, 6.1 checks a page of a per-cpu list only when the page leaves the list
+    (``bulkfree_pcp_prepare()``; here at once). By then its flags are cleared.
     """
-    # 6.3, "mm, page_alloc: reduce page alloc/free sanity checks": one check, before the page is freed.
+    # 6.12 has no bulkfree_pcp_prepare(): it checks in free_pages_prepare() or not at all.
     checks_late = kernel.release.always_checks_freed_pages and not kernel.debug_vm
     checks_late = checks_late and pcp_allowed_order(order)
     if free_pages_prepare(kernel, pfn, order, check_free=not checks_late):

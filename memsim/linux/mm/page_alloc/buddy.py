@@ -81,7 +81,7 @@ def bad_page(kernel: Kernel, pfn: int, reason: str) -> None:
         kernel.state.printk(f"BUG: Bad page state  pfn:{pfn:05x}  page dumped because: {reason}")
     elif kernel.bad_pages == BAD_PAGE_BURST + 1:
         kernel.state.printk("BUG: Bad page state: further reports are suppressed for a minute")
-    # 6.11, "mm/page_alloc: clear PageBuddy using __ClearPageBuddy() for bad pages": other types stay.
+    # 6.1 calls page_mapcount_reset(), 6.12 __ClearPageBuddy(): other types stay.
     if kernel.release.bad_page_resets_type:
         kernel.memmap.reset_type(pfn)
     elif kernel.memmap.has_type(pfn, PageType.BUDDY):
@@ -256,7 +256,7 @@ def __free_one_page(
         if not may_merge(kernel, buddy_pfn, order, migratetype):
             break
         buddy_type = del_page_from_free_list(kernel, zone, buddy_pfn, order)
-        # 6.10, "mm: page_alloc: fix up block types when merging compatible blocks".
+        # 6.1 leaves the types of the pageblocks as they are.
         if buddy_type != migratetype and kernel.release.retypes_on_merge:
             kernel.memmap.set_migratetype(buddy_pfn, 1 << order, migratetype)
         pfn &= buddy_pfn
@@ -279,7 +279,7 @@ def split_large_buddy(kernel: Kernel, zone: Zone, pfn: int, order: int, *, to_ta
 def free_one_page(kernel: Kernel, pfn: int, order: int, *, to_tail: bool = False) -> None:
     """Free a block that is checked and clean. 6.1 gives it the type of its first pageblock."""
     zone = kernel.page_zone(pfn)
-    # 6.12, "mm/contig_alloc: support __GFP_COMP": a block may span pageblocks of several types.
+    # 6.12 calls split_large_buddy() here, for a block may span pageblocks of several types.
     if kernel.release.frees_by_pageblock:
         split_large_buddy(kernel, zone, pfn, order, to_tail=to_tail)
     else:

@@ -205,8 +205,8 @@ def rmqueue_buddy(
     kernel: Kernel, zone: Zone, order: int, migratetype: int, within: range | None = None
 ) -> int | None:
     """Take a block from a zone: own lists, then those of other types; bad pages are leaked."""
-    # 6.10, "mm: page_alloc: fix freelist movement during block conversion"; the two steps are 90abee6d7895 of
-    # 6.15, which 6.12.y has too.
+    # 6.1 and its __rmqueue_fallback(); Debian's 6.12 has "mm: page_alloc: speed up fallbacks in
+    # rmqueue_bulk()", which names the two steps claim and steal.
     fallbacks = (
         (__rmqueue_claim, __rmqueue_steal) if kernel.release.claims_before_stealing else (__rmqueue_fallback,)
     )

@@ -39,13 +39,13 @@ def find_large_buddy(kernel: Kernel, pfn: int, zone: Zone) -> tuple[int, int] | 
 
 
 def move_freepages_block_isolate(kernel: Kernel, zone: Zone, pfn: int, migratetype: int) -> None:
-    """Change the type of a pageblock and take its free pages along.
+    """Change the type of a pageblock and move its free pages to the lists of that type.
 
-    6.12 splits a larger free block that the pageblock is part of; 6.1 moves the blocks whose *head* is
-    in the pageblock, all of them.
+    6.12 splits a larger free block that contains the pageblock; 6.1 moves each block whose *head* is
+    in the pageblock, whole.
     """
     memmap = kernel.memmap
-    # 6.10, "mm: page_isolation: prepare for hygienic freelists".
+    # 6.1 has no find_large_buddy().
     larger = find_large_buddy(kernel, pfn, zone) if kernel.release.isolation_splits else None
     if larger is not None and larger[1] > pageblock_order:
         head, order = larger

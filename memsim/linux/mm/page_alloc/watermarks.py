@@ -62,7 +62,7 @@ def setup_per_zone_lowmem_reserve(kernel: Kernel) -> None:
 
 def setup_per_zone_wmarks(kernel: Kernel, pages_min: int) -> None:
     """Share ``pages_min`` out among the zones and set their watermarks."""
-    # After 6.1: min_free_kbytes is for allocations of the kernel, and ZONE_MOVABLE serves none.
+    # 6.1 sums up all zones but ZONE_HIGHMEM; 6.12 leaves out ZONE_MOVABLE too, and caps its share.
     apart = kernel.zones[ZoneType.MOVABLE] if kernel.release.movable_has_own_watermark else None
     lowmem_pages = sum([zone.managed_pages for zone in kernel.zones if zone is not apart]) or 1
     for zone in kernel.zones:

@@ -39,8 +39,8 @@ class HotAddResponse:
 
 
 def ha_pages_in_chunk(kernel: Kernel) -> int:
-    """Return the unit of hot-add: a memory block, but 128 MiB in 6.1 (which larger blocks refuse)."""
-    # 6.10, "hv_balloon: Enable hot-add for memblock sizes > 128 MiB".
+    """Return the unit of hot-add: a memory block, or 128 MiB in 6.1 (which larger memory blocks refuse)."""
+    # HA_CHUNK is a constant in 6.1; 6.12 has the variable ha_pages_in_chunk.
     return kernel.block_pages if kernel.release.hot_adds_memory_blocks else HA_CHUNK
 
 

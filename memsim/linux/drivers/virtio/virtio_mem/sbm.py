@@ -230,7 +230,7 @@ def virtio_mem_sbm_unplug_sb_online(vm: VirtioMem, mb_id: int, sb_id: int, count
 
 @kernel_function("drivers/virtio/virtio_mem.c")
 def virtio_mem_sbm_try_remove_unplugged_mb(vm: VirtioMem, mb_id: int) -> None:
-    """Take a block offline and away if nothing is plugged in it any more; a failure is not fatal."""
+    """Offline and remove a block if nothing in it is plugged; a failure is not fatal."""
     sbm = vm.sbm
     if sbm.plugged[mb_id].any():
         return
@@ -238,7 +238,7 @@ def virtio_mem_sbm_try_remove_unplugged_mb(vm: VirtioMem, mb_id: int) -> None:
         virtio_mem_offline_and_remove_memory(vm, sbm.pfn(mb_id), sbm.mb_pages)
     except KernelError as error:
         vm.kernel.state.printk(f"virtio_mem {vm.name}: memory{mb_id} stays: {error}")
-        # After 6.1, "virtio-mem: keep retrying on offline_and_remove_memory() errors in Sub Block Mode".
+        # 6.1 ignores the error and schedules no retry: it has no have_unplugged_mb.
         sbm.have_unplugged_mb = vm.kernel.release.retries_removing_blocks
         return
     sbm.state[mb_id] = MbState.UNUSED
