@@ -64,7 +64,7 @@ class Release(NamedTuple):
     adjusting_managed_updates_lowmem_reserve: bool = False
     """6.14: adjust_managed_page_count() computes lowmem_reserve[] anew."""
     hv_falls_back: bool = False
-    """6.14: the Hyper-V balloon gives memory of no region of its own to the buddy; before, to nobody."""
+    """6.14: the Hyper-V balloon gives memory outside its regions to the buddy; before, it stayed withheld."""
     fs_dax_starts_frozen: bool = False
     """6.15 to 6.17: pages of FS DAX start with refcount 0; before, with 1."""
     hides_nopage: bool = False

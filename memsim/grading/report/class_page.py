@@ -237,7 +237,7 @@ def _similar(similar: Mapping[str, Any]) -> list[str]:
         parts.append(f"<p>The same file, byte for byte:</p><ul>{groups}</ul>")
     if pairs:
         parts.append(_table("Alike beyond the starter", ["One", "Other", "Share"], pairs))
-    return parts if groups or pairs else [parts[0], "<p>Nobody, beyond the starter.</p>"]
+    return parts if groups or pairs else [parts[0], "<p>None, beyond the starter.</p>"]
 
 
 def _not_graded(course: Class) -> list[str]:

@@ -1,9 +1,9 @@
-"""Grade a question that is a test cell of somebody else's notebook.
+"""Grade a question that is a test cell of another author's notebook.
 
 The cell is executed in a worker of its own, which never sees the student's code. What it asks of the
 student's functions goes through the grader to the student's worker, and comes back as values; see
-:mod:`memsim.grading.sandbox.guest.peer`. A test that needs more than values is not judged, and the teacher is
-told why.
+:mod:`memsim.grading.sandbox.guest.peer`. A test that needs more than values is not judged, and the
+report gives the teacher the reason.
 """
 
 from __future__ import annotations
@@ -175,7 +175,7 @@ class _Exchange:
 
 
 def _names(question: CellQuestion) -> list[str]:
-    """Return what the test may need of the student: names of the solutions, and what nobody else defines."""
+    """Return what the test may need of the student: names of the solutions, and undefined ones."""
     used, bound = set[str](), set[str]()
     for code in (*question.before, question.code):
         try:

@@ -69,7 +69,7 @@ def add_memory(
     if merge_resource:
         merge_system_ram_resource(kernel, start_pfn)
     if kernel.default_online_type != "offline":
-        with suppress(KernelError):  # the walk ends at the first block that fails, and nobody is told
+        with suppress(KernelError):  # the walk ends at the first block that fails; the error is dropped
             for block in blocks:
                 online_memory_block(kernel, block, kernel.default_online_type)
 
@@ -108,7 +108,7 @@ def check_hotplug_memory_range(kernel: Kernel, start_pfn: int, nr_pages: int, st
 def can_self_host(kernel: Kernel, start_pfn: int, nr_pages: int) -> bool:
     """Return whether a range will hold its own memmap; EINVAL on 6.1 when it was asked to and cannot."""
     supported = mhp_supports_memmap_on_memory(kernel, nr_pages)
-    # 6b8f0798b85a, "mm/memory_hotplug: split memmap_on_memory requests across memblocks": in 6.12, not in 6.1.
+    # 6b8f0798b85a, "mm/memory_hotplug: split memmap_on_memory requests across memblocks": in 6.12, not 6.1.
     if not supported and not kernel.release.self_hosts_each_block:
         message = f"{hex_range(start_pfn, nr_pages)} cannot hold its own memmap: it is not one memory block"
         raise KernelError("EINVAL", "add_memory_resource", message)

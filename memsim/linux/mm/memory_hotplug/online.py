@@ -175,7 +175,7 @@ def mhp_supports_memmap_on_memory(kernel: Kernel, nr_pages: int) -> bool:
     pageblocks, so that what is left can be onlined.
     """
     vmemmap = vmemmap_pages(kernel.block_pages)
-    # 6b8f0798b85a, "mm/memory_hotplug: split memmap_on_memory requests across memblocks": in 6.12, not in 6.1.
+    # 6b8f0798b85a, "mm/memory_hotplug: split memmap_on_memory requests across memblocks": in 6.12, not 6.1.
     fits = nr_pages == kernel.block_pages or kernel.release.self_hosts_each_block
     return fits and is_aligned(vmemmap, pageblock_nr_pages)
 

@@ -84,7 +84,7 @@ def free_contig_range(kernel: Kernel, pfn: int, nr_pages: int) -> None:
 def free_in_chunks(kernel: Kernel, pfn: int, nr_pages: int) -> None:
     """Drop a reference of each page, then free what has none left in blocks as large as alignment allows.
 
-    Pages that somebody else holds are left out. Each page is prepared by itself, so its type is forgiven.
+    Pages with further references are left out. Each page is prepared alone, so its type is forgiven.
     """
     ready = [put_and_prepare(kernel, each) for each in range(pfn, pfn + nr_pages)]
     at = 0
