@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from memsim.errors import MemsimError
-from memsim.grading.roster.labels import label
+from memsim.grading.roster.labels import Label, label
 from memsim.grading.roster.names import key, words
 from memsim.grading.roster.people import Person, Roster
 from memsim.grading.run.notebook import UnreadableError, read
@@ -27,7 +27,6 @@ from memsim.grading.run.notebook import UnreadableError, read
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from memsim.grading.roster.labels import Label
 
 _LONGEST_NAME = 150
 _SAFE = "@+,= ()'!"
@@ -157,6 +156,24 @@ def find(
     return made
 
 
+def find_one(folder: Path, student: str, assignment: str, questions: Sequence[str]) -> Handed:
+    """Return what a student has handed in whose files alone lie in a folder.
+
+    Raises
+    ------
+    CollectionError
+        It holds nothing that may answer the assignment.
+    """
+    collecting = _Collecting(assignment, questions, None, {})
+    collecting.take_folder_of(student, folder)
+    made = collecting.made()
+    if not made.handed:
+        told = "; ".join(f"{name}: {why}" for name, why in made.left_out.items())
+        msg = f"nothing was handed in for {assignment}{f' ({told})' if told else ''}"
+        raise CollectionError(msg)
+    return made.handed[0]
+
+
 class _Collecting:
     """The files found so far, by the names that stand on them."""
 
@@ -181,6 +198,11 @@ class _Collecting:
             self.found.append(_Found(who, path, mark, path.name, named=True))
             return
         self._entries(path)
+
+    def take_folder_of(self, student: str, folder: Path) -> None:
+        """Take a folder whose files are all of one student."""
+        self._top = folder
+        self._folder(folder, Label("", student))
 
     def _entries(self, folder: Path) -> None:
         """Take what lies in a folder of submissions."""

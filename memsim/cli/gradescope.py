@@ -1,0 +1,46 @@
+"""``memsim gradescope``: an autograder for Gradescope."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from memsim.cli.grade import find_grading, grading_text
+from memsim.cli.options import OK
+
+if TYPE_CHECKING:
+    import argparse
+
+    from memsim.cli.options import Commands
+
+
+def add_to(commands: Commands) -> None:
+    """Add ``gradescope``."""
+    gradescope = commands.add_parser(
+        "gradescope",
+        help="write an autograder for Gradescope",
+        description="Write the archive that Gradescope takes as an autograder: setup.sh, run_autograder, the "
+        "grader with its lock, the grading file, and a key of its own. It grades behind the strongest fence "
+        "that holds in Gradescope's container, and refuses where none does.",
+    )
+    gradescope.add_argument(
+        "assignment",
+        metavar="A",
+        help="a grading file, its assignment's name when exercises/grading/ is in this folder, or a source "
+        "notebook of nbgrader's",
+    )
+    gradescope.add_argument(
+        "--out", type=Path, default=Path("autograder.zip"), metavar="ZIP", help="(default: %(default)s)"
+    )
+    gradescope.set_defaults(command=command_gradescope)
+
+
+def command_gradescope(arguments: argparse.Namespace) -> int:
+    """``memsim gradescope``."""
+    archive = import_module("memsim.grading.report.gradescope")
+    grading = find_grading(arguments.assignment)
+    name = archive.write_archive(arguments.out, grading_text(grading))
+    print(f"{arguments.out}: the autograder of {name}; upload it under Configure Autograder")
+    print("it holds the hidden tests and their key: nobody else should have it")
+    return OK

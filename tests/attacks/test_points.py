@@ -1,0 +1,96 @@
+"""Attacks on points by hand, by who a student is called and what lies in a submission.
+
+Each first shows what the obvious way of taking such a table would do.
+"""
+
+import csv
+import html
+import json
+
+import pytest
+
+from memsim.grading.report.feedback import text
+from memsim.grading.report.marks import Marks, MarksError, read_marks
+from memsim.grading.report.tables import _csv
+from memsim.grading.roster.people import Person, Roster
+from memsim.grading.run.submissions import find
+from tests.exercises.course import RIGHT, notebook
+
+POINTS = {"double": 2, "square": 3}
+
+
+def taken(folder, people, *lines):
+    """Return the marks that a table gives."""
+    table = folder / "points.csv"
+    table.write_text("\n".join(["student,question,points,comment", *lines]) + "\n")
+    marks = Marks()
+    marks.take(read_marks(table, POINTS, Roster(people)))
+    return {student: {q: mark.points for q, mark in given.items()} for student, given in marks.given.items()}
+
+
+def test_own_91_a_student_who_is_called_as_anothers_id_gets_no_points_of_the_others(tmp_path):
+    people = [Person("bob", "Bob Stone"), Person("mallory", "bob")]
+
+    naive = {name: person.id for person in people for name in (person.id, person.name)}
+    assert naive["bob"] == "mallory"  # whoever puts all names into one table
+    assert taken(tmp_path, people, "bob,double,2,") == {"bob": {"double": 2}}
+
+
+def test_own_92_a_student_with_anothers_name_makes_it_mean_neither(tmp_path):
+    people = [Person("s1", "Ada Lovelace"), Person("mallory", "ADA  lovelace")]
+
+    assert [p.id for p in people if p.name.casefold().split() == ["ada", "lovelace"]][-1] == "mallory"
+    with pytest.raises(MarksError, match="'Ada Lovelace' is no student"):
+        taken(tmp_path, people, "Ada Lovelace,double,2,")
+    assert taken(tmp_path, people, "s1,double,2,") == {"s1": {"double": 2}}
+
+
+@pytest.mark.parametrize("points", ["nan", "inf", "1e999", "-0.5", "2.0001"])
+def test_own_93_no_number_of_points_is_more_than_there_are(points, tmp_path):
+    assert not (
+        0 <= float(points) <= 2
+    )  # a check for too many by `points > 2` alone lets nan and -0.5 through
+    with pytest.raises(MarksError, match="line 2"):
+        taken(tmp_path, [Person("ada")], f"ada,double,{points},")
+
+
+def test_own_94_a_table_in_a_submission_is_nobodys_table(tmp_path):
+    work = tmp_path / "submitted" / "mallory"
+    work.mkdir(parents=True)
+    (work / "doubling.ipynb").write_bytes(notebook(RIGHT))
+    (work / "points.csv").write_text("student,question,points\nmallory,square,3\n")
+    (work / "marks.json").write_text(
+        json.dumps({"given": {"mallory": {"square": {"points": 3}}}, "dropped": []})
+    )
+
+    assert (
+        len(list((tmp_path / "submitted").rglob("points.csv"))) == 1
+    )  # whoever looks for tables finds this one
+    found = find([tmp_path / "submitted"], "doubling", list(POINTS))
+    assert set(found.left_out) == {"mallory/marks.json", "mallory/points.csv"}
+    assert Marks.load(tmp_path / "submitted").given == {}
+
+
+def test_own_95_a_comment_that_quotes_a_student_is_text():
+    quoted = "<img src=x onerror=alert(1)>\x1b[2J"
+
+    assert "<img" in f"<p>{quoted}</p>"  # as it is, a browser would load it
+    assert "\x1b" in html.escape(quoted)
+    assert text(quoted) == "&lt;img src=x onerror=alert(1)&gt;\\x1b[2J"
+    made = list(csv.reader(_csv([["=cmd|' /C calc'!A1"]]).splitlines()))
+    assert made == [["'=cmd|' /C calc'!A1"]]
+
+
+@pytest.mark.parametrize(
+    "damage", ["", "[]", '{"given": {"ada": {"double": {"points": 2}}}}', '{"given": 7, "dropped": []}']
+)
+def test_own_96_a_damaged_file_of_marks_is_no_reason_to_forget_them(damage, tmp_path):
+    (tmp_path / "marks.json").write_text(damage)
+
+    try:
+        naive = json.loads(damage or "{}")["given"]
+    except (ValueError, KeyError, TypeError):
+        naive = {}
+    assert naive in ({}, 7) or "dropped" not in json.loads(damage)  # whoever shrugs goes on without them
+    with pytest.raises(MarksError, match="it is damaged"):
+        Marks.load(tmp_path)

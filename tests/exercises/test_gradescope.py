@@ -1,0 +1,223 @@
+"""The autograder for Gradescope, in a container of its layout that lets nobody make namespaces.
+
+What Gradescope's documentation says: the archive is unpacked into /autograder/source; setup.sh runs once as
+root; the submission is in /autograder/submission; run_autograder writes /autograder/results/results.json.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from memsim.cli import main
+from tests.exercises.course import GRADING, RIGHT, WRONG, answered, notebook
+
+PROJECT = Path(__file__).parents[2]
+METADATA = {
+    "id": 123456,
+    "created_at": "2026-11-30T14:22:32.365935-07:00",
+    "users": [{"email": "ada@example.edu", "id": 4711, "name": "Ada Lovelace", "sid": "S1"}],
+}
+# What a container of Docker's has by default, and so no right to make namespaces.
+RIGHTS = ("CHOWN", "DAC_OVERRIDE", "FOWNER", "KILL", "SETGID", "SETUID")
+NEEDED = ("setup.sh", "run_autograder", "requirements.txt", "grading.txt", "key", "memsim/__init__.py")
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory):
+    """Write the archive once."""
+    path = tmp_path_factory.mktemp("archive") / "autograder.zip"
+    assert main(["gradescope", str(GRADING), "--out", str(path)]) == 0
+    return path
+
+
+@pytest.fixture
+def container(archive, tmp_path):
+    """Lay out /autograder, with a Python where setup.sh would have put one."""
+    base = tmp_path / "autograder"
+    for name in ("source", "submission", "results"):
+        (base / name).mkdir(parents=True)
+    with zipfile.ZipFile(archive) as packed:
+        packed.extractall(base / "source")
+        for entry in packed.infolist():
+            (base / "source" / entry.filename).chmod(entry.external_attr >> 16)
+    (base / "submission_metadata.json").write_text(json.dumps(METADATA))
+    python = tmp_path / "opt" / "memsim" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    return base
+
+
+def run(base, *executed, rights=RIGHTS):
+    """Execute run_autograder, or something else, as root of a container."""
+    seen = [
+        path
+        for path in sorted(Path("/").iterdir())
+        if path.name not in ("autograder", "opt", "proc", "dev", "tmp")
+    ]
+    command = ["bwrap", "--unshare-pid", "--unshare-ipc", "--tmpfs", "/"]
+    for path in seen:
+        command += (
+            ["--symlink", str(path.readlink()), str(path)]
+            if path.is_symlink()
+            else ["--ro-bind", str(path), str(path)]
+        )
+    command += ["--bind", str(base), "/autograder", "--ro-bind", str(base.parent / "opt"), "/opt"]
+    command += ["--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp", "--cap-drop", "ALL"]  # noqa: S108 (its own)
+    if os.geteuid():
+        command += ["--unshare-user", "--uid", "0", "--gid", "0"]
+    command += [part for right in rights for part in ("--cap-add", f"CAP_{right}")]
+    ran = subprocess.run(  # noqa: S603 (ours)
+        [*command, *(executed or ["/autograder/source/run_autograder"])],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    results = base / "results" / "results.json"
+    return ran, json.loads(results.read_text()) if results.exists() else None
+
+
+def test_the_archive_has_what_gradescope_looks_for_and_the_grader_with_its_lock(archive):
+    with zipfile.ZipFile(archive) as packed:
+        modes = {entry.filename: entry.external_attr >> 16 for entry in packed.infolist()}
+        lock = packed.read("requirements.txt").decode()
+        setup = packed.read("setup.sh").decode()
+
+    assert set(NEEDED) <= set(modes)
+    assert modes["setup.sh"] == modes["run_autograder"] == 0o755
+    assert not any("__pycache__" in name or name.startswith("memsim/book") for name in modes)
+    assert lock.startswith("numpy==")
+    assert "--hash=sha256:" in lock
+    assert archive.stat().st_mode & 0o077 == 0  # it holds the hidden tests
+    assert archive.stat().st_size < 100 << 20
+    shell = shutil.which("bash")
+    assert subprocess.run([shell, "-n"], input=setup, text=True, check=False).returncode == 0  # noqa: S603 (ours)
+
+
+def test_the_package_in_the_archive_is_whole(archive, tmp_path):
+    with zipfile.ZipFile(archive) as packed:
+        packed.extractall(tmp_path)
+    look = "import memsim, memsim.grading.run.gradescope; print(memsim.__file__)"
+    ran = subprocess.run(  # noqa: S603 (ours)
+        [sys.executable, "-c", look],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert ran.stdout.strip() == str(tmp_path / "memsim" / "__init__.py")
+
+
+def test_two_archives_have_two_keys(archive, tmp_path):
+    main(["gradescope", str(GRADING), "--out", str(tmp_path / "again.zip")])
+    with zipfile.ZipFile(archive) as one, zipfile.ZipFile(tmp_path / "again.zip") as other:
+        assert one.read("key") != other.read("key")
+
+
+def graded_or_refused(ran, results):
+    """Return the results; without root of the machine nothing holds, and nothing may be graded."""
+    if os.geteuid():
+        assert results is None
+        assert "no fence holds" in ran.stderr
+        pytest.xfail("only root can lay out Gradescope's container")
+    assert results is not None, ran.stderr
+    return results
+
+
+@pytest.mark.parametrize("typed", ["S1", "ada@example.edu", "Ada Lovelace", "ada"])
+def test_a_submission_is_graded_and_the_fence_is_told(typed, container):
+    (container / "submission" / "my work.ipynb").write_bytes(answered(typed))
+    results = graded_or_refused(*run(container))
+
+    assert results["score"] == 5
+    assert sum(test["max_score"] for test in results["tests"]) == 5
+    assert "Landlock for files and seccomp against the network" in results["output"]
+    assert "Graded with Python" in results["output"]
+    # What Gradescope's documentation allows.
+    assert {test["status"] for test in results["tests"]} <= {"passed", "failed"}
+    assert results["output_format"] in ("text", "html", "simple_format", "md", "ansi")
+
+
+def test_a_wrong_one_two_and_none(container):
+    (container / "submission" / "doubling.ipynb").write_bytes(notebook(WRONG))
+    (container / "submission" / "doubling (1).ipynb").write_bytes(notebook(RIGHT))
+    results = graded_or_refused(*run(container))
+    assert results["score"] == 2
+    assert "also handed in: doubling.ipynb" in results["output"]
+
+    shutil.rmtree(container / "submission")
+    (container / "submission").mkdir()
+    _, results = run(container)
+    assert results["score"] == 0
+    assert "nothing was handed in" in results["output"]
+
+
+def test_a_group_may_say_the_name_of_any_of_it(container):
+    users = [*METADATA["users"], {"email": "bob@example.edu", "id": 4712, "name": "Bob Stone"}]
+    (container / "submission_metadata.json").write_text(json.dumps({**METADATA, "users": users}))
+    (container / "submission" / "doubling.ipynb").write_bytes(answered("bob@example.edu"))
+
+    assert graded_or_refused(*run(container))["score"] == 5
+
+
+@pytest.mark.parametrize("metadata", ["{", "{}", '{"users": []}', '{"users": [{}]}', '{"users": 7}'])
+def test_without_a_student_nothing_is_graded_and_the_instructor_is_told(metadata, container):
+    (container / "submission_metadata.json").write_text(metadata)
+    (container / "submission" / "doubling.ipynb").write_bytes(answered("S1"))
+    ran, results = run(container)
+
+    assert results is None
+    assert ran.returncode == 1
+    if not os.geteuid():
+        assert "submission_metadata.json" in ran.stderr
+
+
+def test_where_nothing_holds_nothing_is_graded(container):
+    (container / "submission" / "doubling.ipynb").write_bytes(answered("S1"))
+    ran, results = run(container, rights=())  # the user cannot be changed
+
+    assert results is None
+    assert ran.returncode == 1
+    assert "no fence holds in this container" in ran.stderr
+
+
+HARM = {
+    "own-83-the-score-is-written": "open('/autograder/results/results.json', 'w').write('{\"score\": 1000}')",
+    "own-84-the-tests-are-read": "print(open('/autograder/source/grading.txt').read()[:40])",
+    "own-85-the-key-is-read": "print(open('/autograder/source/key').read())",
+    "own-86-the-metadata-are-changed": "open('/autograder/submission_metadata.json', 'w').write('{}')",
+    "own-87-the-container-is-signalled": "os.kill(1, 0)",
+    "own-88-something-is-sent": "socket.create_connection(('127.0.0.1', 9), 1)",
+    "own-89-a-datagram-is-sent": "socket.socket(type=socket.SOCK_DGRAM).sendto(b'x', ('127.0.0.1', 9))",
+    "own-90-something-is-left-in-tmp": "open('/tmp/left', 'w').write('x')",
+}
+TRIES = """
+import os, socket
+def double(number):
+    try:
+        {0}
+    except OSError as problem:
+        return 2 * number if problem.errno in (1, 13, 30) else -problem.errno
+    return -1
+"""
+
+
+@pytest.mark.parametrize("name", HARM)
+def test_student_code_harms_nothing_in_the_container(name, container):
+    """The right answer is given only where the kernel has refused with EPERM, EACCES or EROFS."""
+    (container / "submission" / "doubling.ipynb").write_bytes(notebook(TRIES.format(HARM[name])))
+    before = (container / "submission_metadata.json").read_bytes()
+    results = graded_or_refused(*run(container))
+
+    assert results["score"] == 2
+    assert (container / "submission_metadata.json").read_bytes() == before
+    naive, _ = run(container, sys.executable, "-c", f"import os, socket\n{HARM[name]}")
+    assert naive.returncode == 0 or "Connection refused" in naive.stderr  # nobody listens, but it was asked
