@@ -95,6 +95,8 @@ class Users:
         """The pfns of each ``allocate`` step; migration keeps them true."""
         self.lent: list[int] = []
         """The pfns that a Xen balloon lent."""
+        self.pinned: list[tuple[int, int]] = []
+        """(block, pfn) of each page that a ``pin`` step pinned."""
 
 
 class Machine:
@@ -413,6 +415,26 @@ class Machine:
     def memblock_free_late(self, start_pfn: int, nr_pages: int) -> None:
         """Free memory that boot code kept (``reserved``), as late boot code does."""
         memblock_free_late(self.kernel, start_pfn, nr_pages)
+
+    def pin(self, block: int | str) -> int:
+        """Allocate a movable page of a block and pin it; return its pfn.
+
+        Whoever pins a page (O_DIRECT, RDMA, a guest's passed-through device) holds a reference for as long as
+        it likes. Such a page cannot be migrated, and its block does not go offline before :meth:`unpin`.
+
+        Raises
+        ------
+        KernelError
+            ENOMEM: no page of the block is free. ENOENT: there is no such block.
+        """
+        (pfn,) = self.allocate(1, "movable", block=block)
+        self.kernel.memmap.set_refcount(pfn, 1, 2)
+        return pfn
+
+    def unpin(self, pfn: int) -> None:
+        """Drop the reference of a pinned page, and free the page."""
+        self.kernel.memmap.set_refcount(check_pfn(pfn), 1, 1)
+        self.free([pfn])
 
     def free(self, pfns: list[int], *, order: int = 0) -> None:
         """Free what :meth:`allocate` returned (with the same order); the list is empty afterwards.

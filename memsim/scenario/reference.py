@@ -70,6 +70,8 @@ STEP_MEANINGS = {
         "Free pages that earlier `allocate` steps took, the newest first; without `nr_pages` all of them."
     ),
     "wait": "Let simulated time pass: timers fire, threads wake.",
+    "pin": "Allocate a movable page of a block and hold a reference to it: it cannot be migrated.",
+    "unpin": "Let go of the pages that `pin` steps hold; of one block, or of all.",
     "poison": "Declare pages broken: `memory_failure()`.",
     "memremap_pages": "Map device memory, as a driver of persistent memory does.",
     "virtio_mem_request": "The host asks a virtio-mem device for another size.",

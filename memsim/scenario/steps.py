@@ -66,6 +66,20 @@ def _poison(machine: Machine, step: dict[str, Any]) -> None:
         machine.poison(pfn)
 
 
+def _pin(machine: Machine, step: dict[str, Any]) -> None:
+    machine.users.pinned.append((step["block"], machine.pin(step["block"])))
+
+
+def _unpin(machine: Machine, step: dict[str, Any]) -> None:
+    """Unpin the pages that ``pin`` steps pinned, those of one block if the step names it."""
+    pinned, machine.users.pinned = machine.users.pinned, []
+    for block, pfn in pinned:
+        if step.get("block") in {None, block}:
+            machine.unpin(pfn)
+        else:
+            machine.users.pinned.append((block, pfn))
+
+
 STEPS: dict[str, StepKind] = {
     "add_memory": StepKind(
         (Argument("start_pfn", int), Argument("nr_pages", int)),
@@ -100,6 +114,8 @@ STEPS: dict[str, StepKind] = {
         "free {nr_pages} pages in block {block}",
     ),
     "wait": StepKind((Argument("seconds", int),), lambda m, s: m.wait(s["seconds"]), "wait {seconds} s"),
+    "pin": StepKind((Argument("block", int),), _pin, "pin a page of block {block}"),
+    "unpin": StepKind((Argument("block", int, optional=True),), _unpin, "unpin pages of block {block}"),
     "poison": StepKind((Argument("pfns", list),), _poison, "poison pages {pfns}"),
     "memremap_pages": StepKind(
         (Argument("start_pfn", int), Argument("nr_pages", int)),

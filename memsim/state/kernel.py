@@ -110,6 +110,8 @@ class Kernel:
         """What drivers keep, by the name of the driver."""
         self.pagemaps: dict[int, int] = {}
         """Device memory: first pfn -> pages."""
+        self.migration_failures = 0
+        """How many pages were printed that could not be migrated."""
         self.num_poisoned_pages = 0
         self.panic_on_unrecoverable_memory_failure = False
         """The sysctl of this name in /proc/sys/vm (7.3)."""

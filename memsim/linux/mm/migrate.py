@@ -19,22 +19,26 @@ if TYPE_CHECKING:
     from memsim.state.kernel import Kernel
 
 
-def migrate_pages(kernel: Kernel, pfns: list[int]) -> None:
-    """Migrate pages, one after the other; pinned ones stay.
+def migrate_pages(kernel: Kernel, pfns: list[int]) -> list[int]:
+    """Migrate pages, one after the other; return those that stay: pinned, or huge without a place.
 
     Raises
     ------
     KernelError
         ENOMEM: there is no free page for a single page. The others are not tried then.
     """
+    failed = []
     for pfn in pfns:
         if kernel.memmap.refcount(pfn) != 1:
+            failed.append(pfn)
             continue
         try:
             migrate_page(kernel, pfn)
         except KernelError:
             if compound_order(kernel, pfn) == 0:
                 raise
+            failed.append(pfn)
+    return failed
 
 
 def migrate_page(kernel: Kernel, pfn: int) -> None:

@@ -11,7 +11,6 @@ place, the per-cpu LRU batches that ``lru_cache_disable()`` empties, node states
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,6 +25,7 @@ from memsim.linux.include.layout import (
 from memsim.linux.include.mmzone import MigrateType, Zone
 from memsim.linux.include.page_flags import PageFlag, PageType
 from memsim.linux.kernel.resource import walk_system_ram_range
+from memsim.linux.mm.debug import dump_page
 from memsim.linux.mm.memory_hotplug.online import adjust_present_page_count, check_online_range
 from memsim.linux.mm.memory_hotplug.zones import remove_pfn_range_from_zone
 from memsim.linux.mm.migrate import lru_pages, migrate_pages
@@ -48,6 +48,8 @@ if TYPE_CHECKING:
     from memsim.state.kernel import Kernel
 
 
+MIGRATE_BURST = 10
+"""Of pages that cannot be migrated the kernel prints 10 in five seconds; here 10 in all."""
 _REASONS = {
     "set_migratetype_isolate": "failure to isolate range",
     "memory_notify": "notifier failure",
@@ -178,6 +180,25 @@ def scan_movable_pages(kernel: Kernel, pfn: int, nr_pages: int) -> int | None:
 
 @kernel_function("mm/memory_hotplug.c")
 def do_migrate_range(kernel: Kernel, pfn: int, nr_pages: int) -> None:
-    """Try to migrate every movable page of a range; what fails is tried again by the caller."""
-    with suppress(KernelError):
-        migrate_pages(kernel, lru_pages(kernel, pfn, nr_pages))
+    """Try to migrate every movable page of a range; what fails is printed, and tried again by the caller."""
+    pfns = lru_pages(kernel, pfn, nr_pages)
+    try:
+        failed = migrate_pages(kernel, pfns)
+    except KernelError as error:
+        failed, ret = [each for each in pfns if kernel.memmap.flags(each) & PageFlag.LRU], -error.errno
+    else:
+        ret = len(failed)
+    for each in failed[: MIGRATE_BURST - kernel.migration_failures]:
+        kernel.migration_failures += 1
+        kernel.state.printk(f"migrating pfn {each:x} failed ret:{ret}")
+        dump_isolated_page(kernel, each)
+
+
+def dump_isolated_page(kernel: Kernel, pfn: int) -> None:
+    """Print a page that could not be migrated: off the LRU, and with a reference of who tried."""
+    refcount = kernel.memmap.refcount(pfn)
+    kernel.memmap.clear_flags(pfn, 1, PageFlag.LRU)
+    kernel.memmap.set_refcount(pfn, 1, refcount + 1)
+    dump_page(kernel, pfn, "migration failure")
+    kernel.memmap.set_refcount(pfn, 1, refcount)
+    kernel.memmap.set_flags(pfn, 1, PageFlag.LRU)  # putback_movable_pages()
