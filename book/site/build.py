@@ -3,7 +3,7 @@
     python -m book.site.build FOLDER
 
 Sphinx and MyST-NB make the pages. What they get are copies of the notebooks (:mod:`book.site.pages`), and
-beside each explorer's stored output the tape of a player (:mod:`book.site.players`).
+around each explorer's stored output an element that the live one replaces (:mod:`book.site.players`).
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from book.site.live import live_cells, make_live
 from book.site.live import script as live_script
 from book.site.live import style as live_style
 from book.site.pages import FIRST, contents, page_of, runs_at, targets
-from book.site.players import PLAYER, explorers, placeholder, tape_script
+from book.site.players import PLAYER, data_script, explorers, placeholder
 from memsim.lesson.live import WIDGET_VIEW
 from memsim.view.charts.chart import PLOTLY
-from memsim.view.explorer.panels import STYLE
+from memsim.view.explorer import bundle
 
 HERE = Path(__file__).parent
 BOOK = HERE.parent
@@ -46,24 +46,24 @@ def main(arguments: list[str]) -> int:
 
 
 def prepare(folder: Path) -> None:
-    """Write what Sphinx reads: a copy of each notebook, its pictures, and the tapes of the players."""
+    """Write what Sphinx reads: a copy of each notebook, its pictures, and the data of the explorers."""
     notebooks = {path: json.loads(path.read_text(encoding="utf-8")) for path in sorted(BOOK.glob("*.ipynb"))}
     for notebook in notebooks.values():
         without_views(notebook)
     for extra in EXTRAS:
         shutil.copytree(BOOK / extra, folder / extra)
-    tapes = folder / "static" / "tapes"
-    tapes.mkdir(parents=True)
-    style = STYLE.removeprefix("<style>\n").removesuffix("</style>")
-    (folder / "static" / "explorer.css").write_text(style, encoding="utf-8")
+    data = folder / "static" / "explorers"
+    data.mkdir(parents=True)
+    (folder / "static" / "explorer.css").write_text(bundle.read("explorer.css"), encoding="utf-8")
+    (folder / "static" / "explorer.js").write_text(bundle.page(), encoding="utf-8")
     (folder / "static" / "widgets.js").write_text(live_script(), encoding="utf-8")
     (folder / "static" / "widgets.css").write_text(live_style(), encoding="utf-8")
     linked = targets({path.name: notebook for path, notebook in notebooks.items()})
     for path, notebook in notebooks.items():
         for cell, explorer in explorers(notebook, path):
-            tape = f"{path.stem}--{cell['id']}"
-            (tapes / f"{tape}.js").write_text(tape_script(tape, explorer), encoding="utf-8")
-            placeholder(cell, tape, explorer)
+            name = f"{path.stem}--{cell['id']}"
+            (data / f"{name}.js").write_text(data_script(name, explorer), encoding="utf-8")
+            placeholder(cell, name, explorer)
         for cell, widget, question in live_cells(notebook, path):
             make_live(cell, widget, question)
         page = page_of(notebook, path.name, linked)
@@ -72,7 +72,7 @@ def prepare(folder: Path) -> None:
             page["cells"].append(contents([each.name for each in notebooks], reference.write(folder)))
         target = folder / ("index.ipynb" if path.name == FIRST else path.name)
         target.write_text(json.dumps(page, ensure_ascii=False), encoding="utf-8")
-    assert any(tapes.iterdir()), f"{BOOK} has no {PLAYER}"  # noqa: S101 (a site without players is broken)
+    assert any(data.iterdir()), f"{BOOK} has no {PLAYER}"  # noqa: S101 (a site without them is broken)
 
 
 def without_views(notebook: dict[str, Any]) -> None:

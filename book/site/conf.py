@@ -34,7 +34,7 @@ html_title = "memsim"
 html_copy_source = False
 html_show_sourcelink = False
 html_css_files = ["explorer.css", "widgets.css", "site.css"]
-html_js_files = [(name, {"defer": "defer"}) for name in ("player.js", "widgets.js", "live.js")]
+html_js_files = [(name, {"defer": "defer"}) for name in ("explorer.js", "site.js", "widgets.js", "live.js")]
 html_favicon = "static/favicon.svg"
 html_baseurl = os.environ.get("MEMSIM_SITE", "")
 """Where the site will be, such as https://example.org/memsim/: shared links need the whole address."""

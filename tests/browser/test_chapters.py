@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from memsim import Scenario, compare
+from memsim.view.explorer.inputs import recordings_of
 from memsim.view.explorer.timeline import Walk
-from memsim.view.model.tables import counters_text
 
 from .notebook import SHOWN_WIDGET, STATIC, code_cells, stored, widget_cells, write_notebook
 
@@ -27,10 +27,7 @@ ONE_OF_EACH = (
     "13-the-patch",
 )
 
-EXPLORER = ".memsim-explorer"
-HANDLE = f"{EXPLORER} .widget-slider .noUi-handle >> nth=0"
-TWIN = f"{EXPLORER} pre.memsim-twin"
-NUMBERS = f"{EXPLORER} .memsim-tables"
+EXPLORER = ".memsim-explore"
 SIDES = ("before", "after")
 CONTROLS = (
     ("input[type=checkbox]", "Space"),
@@ -119,30 +116,21 @@ class Explorer:
         self.notebook = notebook
         self.page = page
         comparison = compare(Scenario.load(BOOK / "scenarios" / "one-block.json"))
-        self.walk = Walk(comparison, block=32)
-
-    def image(self, side):
-        return self.page.locator(f"{EXPLORER} img[alt^='Page map {side} the patch']").get_attribute("src")
+        self.walk = Walk(comparison, 32, recordings_of(comparison))
 
     def shown(self):
-        """Return all that changes, each by itself."""
-        images = {side: self.image(side) for side in SIDES}
-        return images | {
-            "numbers": self.page.locator(NUMBERS).text_content(),
-            "twin": self.page.locator(TWIN).text_content(),
-        }
+        """Return all that changes, each by itself: the pixels of both maps, and the text."""
+        maps = self.page.locator(f"{EXPLORER} .pages").evaluate_all("all => all.map(one => one.toDataURL())")
+        text = self.page.locator(f"{EXPLORER} .tab-text pre").text_content()
+        return dict(zip(SIDES, maps, strict=True)) | {"twin": text}
 
     def press(self, key, moment):
-        """Press a key, wait until the text tells of a moment, and return what is shown then."""
+        """Press a key, which leads to a moment, and return what is shown then."""
+        self.page.locator(EXPLORER).focus()
         self.notebook.press(key)
-        wanted = self.walk.look(moment).heading
-        self.notebook.wait_until(
-            lambda: self.page.locator(TWIN).text_content(),
-            lambda text: text.startswith(wanted),
-            f"{key} does not lead to: {wanted}",
-        )
-        assert self.page.locator(HANDLE).get_attribute("aria-valuenow") == f"{moment}.0"
-        return self.shown()
+        shown = self.shown()
+        assert shown["twin"].startswith(self.walk.look(moment).heading)
+        return shown
 
 
 def test_the_explorer_of_chapter_1(open_notebook, page, screenshots):
@@ -151,10 +139,12 @@ def test_the_explorer_of_chapter_1(open_notebook, page, screenshots):
     page.screenshot(path=screenshots / "explorer-not-run.png")
     notebook.run_all()
     notebook.wait_for_widgets(notebook.widgets())
-    notebook.focus(page.locator(HANDLE))
+    box = page.locator(EXPLORER)
+    notebook.wait_until(box.count, lambda found: found == 1, "there is no explorer")
+    box.scroll_into_view_if_needed()
+    box.locator("[data-tab=text]").click()
     explorer = Explorer(notebook, page)
     walks_through_the_moments(explorer)
-    page.locator(EXPLORER).evaluate("explorer => explorer.scrollIntoView()")
     page.screenshot(path=screenshots / "explorer.png")
     goes_back_and_to_both_ends(explorer)
 
@@ -168,27 +158,26 @@ def stands_there_without_a_kernel(page):
         image.scroll_into_view_if_needed()
         assert image.evaluate("image => image.decode().then(() => image.naturalWidth)") > 0
     twin = figure.locator("pre")
-    twin.wait_for()
+    twin.wait_for(state="attached")
     assert "BEFORE the patch. Block 32" in twin.text_content()
 
 
 def walks_through_the_moments(explorer):
-    """Map, numbers and text twin change where the simulator's state does, and the maps only there."""
+    """Maps and text change where the simulator's state does, and the maps only there."""
     walk = explorer.walk
     # Past the end of memmap_init_range(), which marks the pages, and two chunks, which are counted and freed.
     last = walk.find(1, "enter:generic_online_page#3")
     before = explorer.press("Home", 0)
     changed = dict.fromkeys(before, 0)
     for moment in range(1, last + 1):
-        now = explorer.press("ArrowRight", moment)
+        now = explorer.press("Shift+ArrowRight", moment)
         old, new = walk.look(moment - 1), walk.look(moment)
         for was, side in zip(old.sides, new.sides, strict=True):
-            assert (now[side.name] != before[side.name]) is maps_differ(was, side), f"moment {moment}"
-            assert side.sentence in now["twin"]
-        if new.numbers != old.numbers:
-            assert now["numbers"] != before["numbers"], f"moment {moment}"
-        assert counters_text(new.numbers, old.numbers) in now["twin"]
-        assert now["twin"] != before["twin"]
+            if maps_differ(was, side):
+                assert now[side.name] != before[side.name], f"moment {moment}"
+            elif was.sentence == side.sentence:  # pageblocks that are isolated are drawn, too
+                assert now[side.name] == before[side.name], f"moment {moment}"
+        assert now["twin"] == new.twin(walk.zone_of_block())
         changed = {what: changed[what] + (now[what] != before[what]) for what in changed}
         before = now
     # The mark, the first chunk, the second: no picture can do with fewer.
@@ -205,9 +194,9 @@ def maps_differ(one, other):
 def goes_back_and_to_both_ends(explorer):
     last = len(explorer.walk.moments) - 1
     first = explorer.press("Home", 0)
-    second = explorer.press("ArrowRight", 1)
-    assert explorer.press("ArrowLeft", 0) == first
-    assert explorer.press("ArrowUp", 1) == second
+    second = explorer.press("Shift+ArrowRight", 1)
+    assert explorer.press("Shift+ArrowLeft", 0) == first
+    assert explorer.press("Shift+ArrowRight", 1) == second
     explorer.press("End", last)
     explorer.press("ArrowRight", last)
 

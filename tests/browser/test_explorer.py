@@ -1,18 +1,27 @@
-"""Every control of the explorer from the keyboard alone, and what one press costs."""
+"""The explorer in JupyterLab, from the keyboard alone: what it shows, how high it is, what it sends."""
 
 from __future__ import annotations
 
-import statistics
+import json
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 
 from memsim import Scenario, compare
+from memsim.view.explorer.export import export
+from memsim.view.explorer.inputs import default_block, recordings_of
 from memsim.view.explorer.timeline import Walk
+from tests.frontend.digests import digests
 
 from .notebook import write_notebook
+from .test_export import violations
 
 pytestmark = pytest.mark.browser
 
+ROOT = Path(__file__).parents[2]
 SCENARIO = {
     "format": "memsim-scenario/1",
     "machine": {"ram": [[0, 131072]], "block_pages": 32768},
@@ -23,20 +32,17 @@ SCENARIO = {
 }
 CELL = (
     "from memsim.view.explorer.explorer import explore\n"
-    f"explore({SCENARIO!r}, start=(1, 'enter:online_pages_range'))"
+    f"explorer = explore({SCENARIO!r}, start=(1, 'enter:online_pages_range'))\n"
+    "explorer"
 )
 WRONG = (
     "from memsim.view.explorer.explorer import explore\n"
     "explore({'format': 'memsim-scenario/1', 'machine': {'ram': [[0, 65536]]}, 'steps': [{'do': 'fly'}]})"
 )
-ROOT = ".memsim-explorer"
-HANDLE = f"{ROOT} .widget-slider .noUi-handle >> nth=0"
-TWIN = f"{ROOT} pre.memsim-twin"
-NAME = """e => e.getAttribute('aria-label') || e.labels?.[0]?.textContent || e.textContent.trim()
-  || e.title || e.className"""
-MOST_KIB = 100
-MOST_MS = 300
-"""Of the processor's time in the page; ``benchmarks/slider_latency.py`` measures how long one waits."""
+BOX = ".memsim-explore"
+MOST_HIGH = 620
+CELL_WIDTH = 934
+"""Of a cell in JupyterLab in a window of 1366 x 768 with its side bar open."""
 
 
 class Keyboard:
@@ -44,205 +50,174 @@ class Keyboard:
 
     def __init__(self, notebook, page):
         self.notebook, self.page = notebook, page
-        self.walk = Walk(compare(Scenario.parse(SCENARIO)), block=32)
+        comparison = compare(Scenario.parse(SCENARIO))
+        self.walk = Walk(comparison, 32, recordings_of(comparison))
+        self.box = page.locator(BOX)
 
-    def text(self):
-        return self.page.locator(TWIN).text_content()
+    def of(self, expression):
+        """Return what an expression about the explorer ``e`` is."""
+        return self.box.evaluate(f"box => {{ const e = box.explorer; return {expression}; }}")
 
-    def picture(self, alt):
-        return self.page.locator(f"{ROOT} img[alt^='{alt}']").first.get_attribute("src")
+    def press(self, *keys):
+        """Press keys with the focus on the explorer, and return the moment that is shown then."""
+        self.box.focus()
+        self.notebook.press(*keys)
+        return self.of("e.c.i")
 
-    def wait(self, wanted):
-        self.notebook.wait_until(self.text, lambda text: wanted in text, f"the twin does not say: {wanted}")
+    def text(self, selector):
+        return self.page.locator(f"{BOX} {selector}").inner_text()
 
-    def wait_any(self, headings):
-        """Wait for one of these: what plays is not waited for by who looks."""
-        said = f"the twin does not say: {' or '.join(headings)}"
-        self.notebook.wait_until(self.text, lambda text: any(one in text for one in headings), said)
-
-    def text_and_two_seconds_later(self):
-        before = self.text()
-        self.page.wait_for_timeout(2000)
-        return before, self.text()
-
-    def frame(self, name):
-        return self.page.locator(f"{ROOT} .memsim-frame[aria-label='{name}']").get_attribute("style")
-
-    def stops(self):
-        """Return the names of all that can have the focus, in the order of the page."""
-        stops = self.page.locator(f"{ROOT} :is(button, input, select, [tabindex='0']) >> visible=true")
-        return [stop.evaluate(NAME) for stop in stops.all()]
-
-    def tab_to(self, name):
-        """Press Tab until the control with this name has the focus; the focus can be seen."""
-        for _ in range(40):
-            self.notebook.press("Tab")
-            focused = self.page.locator(":focus")
-            if name in f"{focused.text_content()} {focused.evaluate(NAME)}":
-                style = focused.evaluate("e => getComputedStyle(e).outlineStyle")
-                assert style != "none", f"the focus on {name} cannot be seen"
-                return
-        pytest.fail(f"Tab does not lead to {name}")
-
-    def heading(self, index):
-        return self.walk.look(index).heading
+    def wait(self, selector, wanted):
+        self.notebook.wait_until(
+            lambda: self.text(selector), lambda text: wanted in text, f"{selector} does not say: {wanted}"
+        )
 
 
 @pytest.fixture
 def keyboard(open_notebook, page, tmp_path):
+    page.set_viewport_size({"width": 1366, "height": 768})
     notebook = open_notebook(write_notebook(tmp_path / "explorer" / "explorer.ipynb", CELL))
     notebook.run_all()
     assert notebook.errors() == []
-    notebook.wait_for_widgets(1)
-    notebook.focus(page.locator(f"{ROOT} button").first)
+    page.wait_for_function(f"document.querySelector('{BOX}')?.explorer")
     return Keyboard(notebook, page)
 
 
-def test_moving_by_keyboard(keyboard):
-    """What each control does is seen in the twin and in the pictures."""
-    walk, notebook = keyboard.walk, keyboard.notebook
+def test_it_is_one_screen_and_its_height_never_changes(keyboard):
+    heights = keyboard.of("e.c.moments.map(m => { e.go(m.i); return box.offsetHeight; })")
+    assert set(heights) == {heights[0]}
+    assert heights[0] <= MOST_HIGH
+    assert CELL_WIDTH * 0.8 < keyboard.of("box.clientWidth") <= 1366
+    assert keyboard.of("box.dataset.form") == "cell"
+    for tab in ("page", "counters", "writes", "text", "help"):
+        keyboard.of(f"e.open('{tab}')")
+        assert keyboard.of("box.offsetHeight") == heights[0]
+
+
+def test_it_starts_where_it_is_told_and_moves_by_arrow_keys(keyboard):
+    walk = keyboard.walk
     start = walk.find(1, "enter:online_pages_range")
-    keyboard.wait(keyboard.heading(start))
-    notebook.press("Space")  # Previous
-    keyboard.wait(keyboard.heading(start - 1))
-    keyboard.tab_to("Next")
-    notebook.press("Enter")
-    keyboard.wait(keyboard.heading(start))
-    notebook.press("Enter")
-    keyboard.wait(keyboard.heading(start + 1))
-    old = keyboard.picture("Page map before")
-    keyboard.tab_to("Step over")
-    notebook.press("Space")
-    keyboard.wait(keyboard.heading(walk.steps.over(start + 1)))
-    notebook.wait_until(
-        lambda: keyboard.picture("Page map before"), lambda now: now != old, "the map does not change"
-    )
-    keyboard.tab_to("Step out")
-    notebook.press("Space")
-    keyboard.wait(keyboard.heading(walk.find(1, "return:online_pages_range")))
-    keyboard.tab_to("Next difference")
-    notebook.press("Space")
-    keyboard.page.get_by_text("No other difference follows").wait_for()
-    keyboard.tab_to("Moment")
-    notebook.press("Home")
-    keyboard.wait(keyboard.heading(0))
-    notebook.press("Shift+Tab", "Shift+Tab", "Shift+Tab", "Space")  # back over Play to Next difference
-    keyboard.wait(keyboard.heading(walk.next_difference(0)))
-    keyboard.tab_to("Moment")
-    notebook.press("Tab", "Control+a", "7", "Enter")  # the number beside the slider
-    keyboard.wait(keyboard.heading(7))
-    keyboard.tab_to("Jump to")
-    notebook.press("s")  # the first moment whose name begins with "step"
-    keyboard.wait("step 0 of 1")
-    keyboard.tab_to("Free lists of zone")
-    assert "Free lists of zone DMA32" not in keyboard.text()
-    notebook.press("ArrowUp")
-    keyboard.wait("Free lists of zone DMA32")
-    keyboard.page.locator(f"{ROOT} .memsim-tables").get_by_text("Free lists of zone DMA32").wait_for()
+    assert keyboard.of("e.c.i") == start
+    assert keyboard.press("Shift+ArrowRight") == start + 1
+    assert keyboard.press("Shift+ArrowLeft", "Shift+ArrowLeft") == start - 1
+    # What is skipped has nothing to see: no other pages, no other counter of the zone, no other state.
+    stops = keyboard.of("(e.go(0), e.c.moments.filter(m => m.i === e.c.next(m.i - 1, 1)).map(m => m.i))")
+    skipped = sorted({*range(1, len(walk.moments))} - {*stops})
+    assert len(skipped) > len(walk.moments) / 3
+    for index in skipped:
+        assert to_see(walk, index) == to_see(walk, index - 1)
+    assert keyboard.press("Home", "ArrowRight", "ArrowRight") == [at for at in stops if at][1]
+    assert keyboard.press("End") == len(walk.moments) - 1
+    assert keyboard.text(".where").startswith(f"Moment {len(walk.moments) - 1} of {len(walk.moments) - 1}")
 
 
-def test_blocks_and_pages_are_chosen_by_keyboard(keyboard):
-    """By number, and on each of the four maps."""
-    notebook = keyboard.notebook
-    keyboard.tab_to("Memory block")
-    notebook.press("ArrowUp")
-    keyboard.wait("Block 33")
-    keyboard.tab_to("Page (pfn)")
-    notebook.press("Control+a")
-    keyboard.page.keyboard.type("0x108003")
-    notebook.press("Enter")
-    keyboard.wait("Page 0x108003")
-    for side, key, first in (("before", "Home", 0), ("after", "End", 33 * 32768)):
-        old = keyboard.picture(f"Page map {side}")
-        keyboard.tab_to(f"Memory block, {side} the patch")
-        notebook.press(key)
-        keyboard.wait(f"Page {first:#x}\n")
-        notebook.wait_until(
-            lambda side=side: keyboard.picture(f"Page map {side}"),
-            lambda now, old=old: now != old,
-            "the map does not change",
-        )
-        keyboard.tab_to(f"Page, {side} the patch")
-        old = keyboard.frame(f"Page, {side} the patch")
-        notebook.press("ArrowRight", "ArrowDown")  # one page, and one row of 32
-        keyboard.wait(f"Page {first + 33:#x}\n")
-        assert keyboard.frame(f"Page, {side} the patch") != old
+def to_see(walk, index):
+    """Return what a reader can see at a moment besides calls."""
+    sight = walk.look(index)
+    counters = {key: value for key, value in sight.numbers.counters.items() if key[0] in {"Movable", "all"}}
+    ignored = {("Movable", "start_pfn"), ("Movable", "spanned")}
+    return [side.sentence for side in sight.sides], {k: v for k, v in counters.items() if k not in ignored}
 
 
-def test_the_story_of_a_page_is_scrolled_by_keyboard(keyboard):
-    keyboard.tab_to("The story of one page")
-    keyboard.notebook.press("ArrowDown")
-    keyboard.notebook.wait_until(
-        lambda: keyboard.page.locator(":focus").evaluate("pane => pane.scrollTop"),
-        lambda top: top > 0,
-        "the story does not move",
-    )
+def test_the_next_difference_shows_the_code_that_made_it(keyboard):
+    walk = keyboard.walk
+    assert keyboard.press("Home", "d") == walk.find(1, "return:memmap_init_range")
+    assert keyboard.text(".tab-code .head").startswith("memmap_init_range()")
+    assert "MM_INIT" in keyboard.text(".tab-code .doc")
+    assert "reserved before the patch, Offline after it" in keyboard.text(".says")
+    assert keyboard.press("d") == walk.find(1, "return:__free_pages_core")
+    lit = keyboard.page.locator(f"{BOX} .codeline.lit code").all_inner_texts()
+    assert any("clear_type(pfn, nr_pages, PageType.OFFLINE)" in line for line in lit)
+    assert any("clear_flags(pfn, nr_pages, PageFlag.RESERVED)" in line for line in lit)
+    assert keyboard.press("Shift+D") == walk.find(1, "return:memmap_init_range")
 
 
-def test_tab_comes_to_all_there_is_in_its_order(keyboard):
-    keyboard.wait(keyboard.heading(keyboard.walk.find(1, "enter:online_pages_range")))
-    for name in keyboard.stops()[1:]:
-        keyboard.notebook.press("Tab")
-        if keyboard.page.locator(":focus").get_attribute("contenteditable"):
-            keyboard.notebook.press("Tab")  # the number beside the slider
-        assert keyboard.page.locator(":focus").evaluate(NAME) == name
+def test_step_over_and_step_out(keyboard):
+    walk = keyboard.walk
+    keyboard.of(f"e.go({walk.find(1, 'enter:generic_online_page#5')})")
+    assert keyboard.press("o") == walk.find(1, "return:generic_online_page#5")
+    assert keyboard.press("u") == walk.find(1, "return:online_pages_range")
+
+
+def test_a_page_is_found_by_keyboard_and_its_life_is_told(keyboard):
+    keyboard.of(f"e.go({keyboard.walk.find(1, 'return:__free_pages_core#3')})")
+    keyboard.page.locator(f"{BOX} .cursor").last.focus()
+    keyboard.notebook.press("ArrowRight", "ArrowDown", "ArrowRight", "Enter")
+    assert keyboard.of("e.page") == 17  # the first press shows the frame; a row has 16 pages
+    assert keyboard.of("e.tab") == "page"
+    told = keyboard.text(".tab-page")
+    assert "Page 0x100011" in told
+    assert "you are here" in told
+    assert "memmap.clear_type(0x100000, 0x400, OFFLINE)" in told
+    assert keyboard.of("e.c.i") == keyboard.walk.find(1, "return:__free_pages_core#3")
+
+
+def test_another_block_is_chosen_by_keyboard(keyboard):
+    keyboard.page.locator(f"{BOX} .machine").first.focus()
+    keyboard.notebook.press("ArrowRight")
+    assert keyboard.of("e.c.block") == 33
+    keyboard.notebook.press("Home")
+    assert keyboard.of("e.c.block") == 0
+
+
+def test_the_text_is_the_simulator_s(keyboard):
+    walk = keyboard.walk
+    for index in (0, walk.find(1, "return:memmap_init_range"), len(walk.moments) - 1):
+        keyboard.of(f"(e.go({index}), e.open('text'))")
+        shown = keyboard.page.locator(f"{BOX} .tab-text pre").text_content()
+        assert shown == walk.look(index).twin(walk.zone_of_block())
+
+
+def test_nothing_is_sent_while_one_moves(keyboard):
+    session = keyboard.page.context.new_cdp_session(keyboard.page)
+    sent = []
+    session.send("Network.enable")
+    session.on("Network.webSocketFrameSent", lambda event: sent.append(event["response"]["payloadData"]))
+    keyboard.press("Home", *["ArrowRight"] * 20, "d", "d", "c", "End")
+    keyboard.page.wait_for_timeout(500)
+    assert [message for message in sent if "comm_msg" in message] == []
+
+
+def test_keys_are_taken_only_with_the_focus_inside(keyboard):
+    moment = keyboard.of("e.c.i")
+    keyboard.page.locator(".jp-Notebook .jp-InputPrompt").first.click()
+    keyboard.notebook.press("ArrowRight", "Home")
+    assert keyboard.of("e.c.i") == moment
+    keyboard.press("Home")
+    cells = keyboard.page.locator(".jp-Cell").count()
+    keyboard.press("d", "d", "b", "a")  # in JupyterLab's command mode: delete a cell, insert two
+    assert keyboard.page.locator(".jp-Cell").count() == cells
 
 
 def test_it_plays_and_pauses(keyboard):
-    walk, notebook = keyboard.walk, keyboard.notebook
-    start = walk.find(1, "enter:online_pages_range")
-    keyboard.wait(keyboard.heading(start))
-    keyboard.page.locator(f"{ROOT} .jupyter-widgets.widget-play button").first.focus()
-    notebook.press("Space")
-    later = [keyboard.heading(index) for index in range(start + 2, len(walk.moments))]
-    keyboard.wait_any(later)
-    notebook.press("Space")
-    notebook.wait_until(
-        keyboard.text_and_two_seconds_later, lambda both: both[0] == both[1], "it does not pause"
+    keyboard.press("Home", "Space")
+    keyboard.notebook.wait_until(lambda: keyboard.of("e.c.i"), lambda now: now > 3, "it does not play")
+    keyboard.press("Space")
+    moment = keyboard.of("e.c.i")
+    keyboard.page.wait_for_timeout(400)
+    assert keyboard.of("e.c.i") == moment
+
+
+def test_python_can_lead_the_way(open_notebook, page, tmp_path):
+    path = write_notebook(tmp_path / "lead" / "lead.ipynb", CELL, "explorer.go(7)", "explorer.look_at(33)")
+    open_notebook(path).run_all()
+    page.wait_for_function(f"document.querySelector('{BOX}')?.explorer?.c.block === 33")
+    assert page.locator(BOX).evaluate("box => box.explorer.c.i") == 7
+
+
+@pytest.mark.parametrize("theme", ["JupyterLab Light", "JupyterLab Dark"])
+def test_it_keeps_nobody_out_in_either_theme_at_a_difference(keyboard, theme):
+    keyboard.page.evaluate(
+        "theme => window.jupyterapp.commands.execute('apputils:change-theme', { theme })", theme
     )
-    assert later[-1] not in keyboard.text()
-    keyboard.tab_to("Stop, and back to the beginning")
-    notebook.press("Space")
-    keyboard.wait(keyboard.heading(0))
-
-
-def test_a_click_on_a_map_chooses_the_page(keyboard):
-    image = keyboard.page.locator(f"{ROOT} img[alt^='Page map after']")
-    box = image.bounding_box()
-    # The first page of pageblock 9, which is the second tile of the second row; 8 x 8 tiles.
-    image.click(position={"x": box["width"] / 8 * 1.02, "y": box["height"] / 8 * 1.04})
-    keyboard.wait(f"Page {0x100000 + 9 * 512:#x}\n")
-
-
-def test_what_a_press_costs(keyboard):
-    sizes, times, received = [], [], []
-    page, notebook = keyboard.page, keyboard.notebook
-    session = page.context.new_cdp_session(page)
-    session.send("Network.enable")
-    session.send("Performance.enable", {"timeDomain": "threadTicks"})
-    session.on(
-        "Network.webSocketFrameReceived",
-        lambda event: received.append(len(event["response"]["payloadData"])),
+    dark = str(theme.endswith("Dark")).lower()
+    keyboard.notebook.wait_until(
+        lambda: keyboard.of("box.dataset.dark"), lambda now: now == dark, "it does not follow the theme"
     )
-    notebook.focus(page.locator(HANDLE))
-    at = keyboard.walk.find(1, "enter:online_pages_range")
-    for step in range(1, 31):
-        received.clear()
-        begun = busy(session)
-        notebook.press("ArrowRight")
-        keyboard.wait(keyboard.heading(at + step))
-        times.append((busy(session) - begun) * 1000)
-        notebook.wait_for_kernel()
-        page.wait_for_timeout(50)
-        sizes.append(sum(received) / 1024)
-    assert 1 < max(sizes) < MOST_KIB
-    assert 0 < statistics.median(times) < MOST_MS
-
-
-def busy(session):
-    """Return how long a page's thread has run, in seconds of the processor's time."""
-    metrics = session.send("Performance.getMetrics")["metrics"]
-    return next(metric["value"] for metric in metrics if metric["name"] == "TaskDuration")
+    keyboard.press("Home", "d", "d")
+    for tab in ("code", "page", "counters", "writes", "text"):
+        keyboard.of(f"(e.choose(5), e.open('{tab}'))")
+        assert violations(keyboard.page, f"{{ include: [['{BOX}']] }}") == []
 
 
 def test_a_wrong_scenario_is_answered_in_the_widget(open_notebook, page, tmp_path):
@@ -252,3 +227,39 @@ def test_a_wrong_scenario_is_answered_in_the_widget(open_notebook, page, tmp_pat
     answer = page.locator(".memsim-refusal [role=alert]")
     answer.wait_for()
     assert "scenario: step 0: 'do' is 'fly'; known are add_memory" in answer.text_content()
+
+
+# ---- the replay in a real browser ------------------------------------------------------------------
+
+
+class _Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def modules():
+    """The address at which a browser finds the modules as they stand in the repository."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=ROOT))
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+REPLAY = """async ({ data, expected }) => {
+  const { Tape } = await import("/memsim/view/explorer/static/tape.js");
+  const { forwards, momentsOf } = await import("/tests/frontend/digest.js");
+  const found = forwards(data.tapes.map(tape => new Tape(tape, data)), momentsOf(data));
+  return found.flatMap((side, s) => side.flatMap((number, i) => number === expected[s][i] ? [] : [[s, i]]));
+}"""
+
+
+def test_every_state_in_the_browser_is_the_simulator_s(page, modules):
+    comparison = compare(Scenario.load(ROOT / "book" / "scenarios" / "one-block.json"))
+    walk = Walk(comparison, default_block(comparison))
+    page.goto(f"{modules}/tests/frontend/digest.js")
+    wrong = page.evaluate(REPLAY, {"data": json.loads(json.dumps(export(walk))), "expected": digests(walk)})
+    assert wrong == []

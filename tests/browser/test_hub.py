@@ -19,8 +19,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.hub, pytest.mark.slow]
 
 EXERCISES = Path("exercises").resolve()
 GRADING = EXERCISES / "grading" / "one_block.py"
-HANDLE = ".memsim-explorer .widget-slider .noUi-handle >> nth=0"
-TWIN = ".memsim-explorer pre.memsim-twin"
+EXPLORER = ".memsim-explore"
 # The proxy in Python does not pass on the browser's choice of a protocol; JupyterLab asks again without.
 RETRIED = "Sent non-empty 'Sec-WebSocket-Protocol' header but no response was received"
 RELEASE = f"""
@@ -103,9 +102,9 @@ def moves_a_slider(student, screenshots):
     notebook.run_all()
     assert notebook.errors() == []
     notebook.wait_for_widgets(notebook.widgets())
-    text = student.page.locator(TWIN).text_content
+    text = student.page.locator(f"{EXPLORER} .where").text_content
     before = text()
-    notebook.focus(student.page.locator(HANDLE))
+    notebook.focus(student.page.locator(EXPLORER))
     notebook.press("ArrowRight")
     notebook.wait_until(text, lambda now: now != before, "the explorer does not move")
     student.page.screenshot(path=screenshots / "hub-chapter-1.png")

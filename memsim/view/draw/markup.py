@@ -16,13 +16,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from memsim.linux.include.layout import pageblock_nr_pages
-from memsim.view.draw.machine_map import (
-    NOT_ONLINE,
-    NOT_ONLINE_LABEL,
-    NOT_ONLINE_LETTER,
-    NOT_ONLINE_MEANING,
-    machine_png,
-)
 from memsim.view.draw.page_map import block_png
 from memsim.view.draw.png import data_uri
 from memsim.view.model.page_class import CLASSES, PageClass, class_counts
@@ -77,22 +70,11 @@ def classes_in(maps: Iterable[Classes]) -> list[PageClass]:
     return sorted(found)
 
 
-def legend_html(kinds: Iterable[PageClass] = CLASSES, *, blocks: bool = False) -> str:
-    """Return a list of classes: a sample of each, its letter, its name and what it means.
-
-    With ``blocks`` also what only the map of a machine has.
-    """
+def legend_html(kinds: Iterable[PageClass] = CLASSES) -> str:
+    """Return a list of classes: a sample of each, its letter, its name and what it means."""
     items = "".join(
         _legend_item(kind.pattern, _swatch(kind), kind.letter, kind.label, kind.meaning) for kind in kinds
     )
-    if blocks:
-        source = data_uri(machine_png(bytes([NOT_ONLINE])))
-        items += _legend_item(
-            "short dashes", source, NOT_ONLINE_LETTER, f"block {NOT_ONLINE_LABEL}", NOT_ONLINE_MEANING
-        )
-        items += (
-            '<li style="display: inline-block"><b>+</b> others, too (in large machines: a dark corner)</li>'
-        )
     return f'<ul style="list-style: none; padding: 0; margin: 4px 0; {SMALL}">{items}</ul>'
 
 

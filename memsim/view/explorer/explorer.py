@@ -1,274 +1,108 @@
-"""The explorer: a slider over the moments of a comparison, and all that there is to see at each.
+"""The explorer: two kernels side by side, on one screen, to move through moment by moment.
 
-Maps are not plotly figures but small widgets of our own around an ``<img>``
-(:mod:`memsim.view.widgets.picture`): a
-map takes 1 ms to draw and 10 KiB to send this way, it can have an alternative text and a frame that arrow
-keys move, and only what has changed is sent.
+Python sends the comparison once (:mod:`memsim.view.explorer.export`); the modules in ``static/`` replay it in
+the browser, and no message goes to the kernel while somebody moves. The same modules with the same data are
+the explorers of the web site.
 
 Left out: moments that only one of the kernels passes.
 """
 
 from __future__ import annotations
 
-from functools import lru_cache
-from html import escape
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-import ipywidgets
+import anywidget
+import traitlets
 
-from memsim.errors import BadScenario, MemsimError
-from memsim.view.draw.machine_map import kind_label, machine_png, machine_sentence
-from memsim.view.draw.markup import classes_in, legend_html, map_source, static_html
-from memsim.view.draw.png import data_uri
-from memsim.view.explorer.code_pane import code_html
-from memsim.view.explorer.controls import ELSEWHERE, Controls, SideView
+from memsim.errors import BadScenario
+from memsim.view.explorer import bundle
+from memsim.view.explorer.export import export, packed
 from memsim.view.explorer.inputs import comparison_of, default_block, recordings_of
-from memsim.view.explorer.panels import (
-    STYLE,
-    happening_html,
-    map_alt,
-    recorded_html,
-    says_html,
-    story_html,
-    tables_html,
-)
-from memsim.view.explorer.story import Storyteller, story_text
+from memsim.view.explorer.still import stored_html
 from memsim.view.explorer.timeline import Walk
-from memsim.view.model.moments import BOOT, DONE, SIDES, moment_name, shortened
-from memsim.view.model.page_class import CLASSES, PageClass
-from memsim.view.widgets.lab import Stored
-from memsim.view.widgets.picture import Pane
+from memsim.view.model.moments import BOOT, DONE, SIDES, shortened
 from memsim.view.widgets.refusal import Refusal
-from memsim.view.widgets.text_twin import TextTwin
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from memsim.recordings.observation import Observation
     from memsim.view.explorer.inputs import Given
-    from memsim.view.explorer.snapshot import Sight
 
-MOST_SAMPLES = 60
-"""The legend has the classes that occur at the moments with names, unless there are more of these."""
+_NOTE = "Run this notebook to move through the moments."
 
 
-class Explorer(Stored):
-    """A comparison to move through: controls, maps, code, tables, the story of a page, text twin.
+class Explorer(anywidget.AnyWidget):
+    """A comparison to move through: timeline, maps, the code that acted, counters, the life of a page, text.
 
     Attributes
     ----------
     walk
         The moments (``walk.moments``), and ``walk.find(step, point)`` for the index of one.
-    controls
-        The controls by name, such as ``controls.over``.
+    packed
+        What the browser is sent.
+    fragment
+        Where to go, as in an address: ``moment=22&block=32&page=0x100233``. The browser does not answer.
     """
+
+    _esm = bundle.widget()
+    _css = bundle.read("explorer.css")
+    packed = traitlets.Bytes().tag(sync=True)
+    fragment = traitlets.Unicode().tag(sync=True)
 
     def __init__(self, walk: Walk, *, title: str = "", start: int = 0) -> None:
         """Show the moment ``start`` first; it is also what a notebook without a kernel shows."""
         self.walk = walk
         self.title = title or default_title(walk)
-        self.shortened = shortened(walk.comparison)
+        self.note = shortened(walk.comparison)
         self.start = start
-        self.controls = Controls(walk, start)
-        self.storyteller = Storyteller(walk)
-        self.happening, self.tables, self.recorded, self.differs = (ipywidgets.HTML() for _ in range(4))
-        self.sides = {side.name: SideView(walk, side.title) for side in walk.look(start).sides}
-        self.code = Pane(label="Source of the function that is being executed")
-        self.story = Pane(label="The story of one page")
-        self.twin = TextTwin()
-        self._keep()
-        super().__init__(self._parts())
-        self.add_class("memsim-explorer")
-        self._connect()
-        self._show()
-
-    def _parts(self) -> list[ipywidgets.Widget]:
-        sides = ipywidgets.HBox(
-            [view.box for view in self.sides.values()],
-            layout={"flex_flow": "row wrap", "grid_gap": "16px", "overflow": "visible"},
-        )
-        return [
-            ipywidgets.HTML(f"{STYLE}<h3>{escape(self.title)}</h3>{escape(self.shortened)}"),
-            *self.controls.rows,
-            self.happening,
-            sides,
-            ipywidgets.HTML(legend_html(self._classes(), blocks=True)),
-            self.differs,
-            self.code,
-            self.tables,
-            self.recorded,
-            self.story,
-            self.twin,
-        ]
-
-    def _connect(self) -> None:
-        controls = self.controls
-        controls.slider.observe(self._show, "value")
-        controls.zone.observe(self._show, "value")
-        controls.jump.observe(self._jumped, "value")
-        controls.block.observe(self._block_typed, "value")
-        controls.page.observe(self._show_page, "value")
-        ipywidgets.link((controls.play, "value"), (controls.slider, "value"))
-        controls.back.on_click(lambda _: self.go(self.index - 1))
-        controls.forth.on_click(lambda _: self.go(self.index + 1))
-        controls.over.on_click(lambda _: self.go(self.walk.steps.over(self.index)))
-        controls.out.on_click(lambda _: self.go(self.walk.steps.out(self.index)))
-        controls.difference.on_click(self._next_difference)
-        for view in self.sides.values():
-            view.pages.observe(self._page_chosen, "at")
-            view.machine.observe(self._block_chosen, "at")
-
-    # ---- moving ------------------------------------------------------------------------------
-
-    @property
-    def index(self) -> int:
-        """The moment that is shown."""
-        value: int = self.controls.slider.value
-        return value
+        super().__init__(packed=packed(export(walk, title=self.title, note=self.note, start=start)))
 
     def go(self, index: int) -> None:
         """Show a moment by its index; beyond the ends the first or the last one."""
-        self.controls.slider.value = min(max(index, 0), len(self.walk.moments) - 1)
-
-    def _jumped(self, change: dict[str, Any]) -> None:
-        if change["new"] != ELSEWHERE:
-            self.go(change["new"])
-
-    def _next_difference(self, _button: object) -> None:
-        found = self.walk.next_difference(self.index)
-        if found is None:
-            self._say("No other difference follows among the next moments.")
-        else:
-            self.go(found)
-
-    def _say(self, words: str) -> None:
-        self.differs.value = f'<p role="status" style="margin: 4px 0"><b>{escape(words)}</b></p>'
-
-    # ---- choosing a block and a page ---------------------------------------------------------
+        self.fragment = f"moment={min(max(index, 0), len(self.walk.moments) - 1)}"
 
     def look_at(self, block: int) -> None:
         """Show the pages of another memory block; MemsimError if there never is such a block."""
         self.walk.check_block(block)
-        self.walk.block = block
-        self.controls.block.value = block
-        self.controls.page.value = f"{block * self.walk.block_pages:#x}"
-        self._show()
+        at = self.fragment or f"moment={self.start}"
+        self.fragment = f"{at.partition('&')[0]}&block={block}"
 
-    def _block_typed(self, change: dict[str, Any]) -> None:
-        if change["new"] == self.walk.block:
-            return
-        try:
-            self.look_at(change["new"])
-        except MemsimError as problem:
-            self._say(str(problem))
-
-    def _block_chosen(self, change: dict[str, Any]) -> None:
-        block = self.walk.blocks[min(change["new"], len(self.walk.blocks) - 1)]
-        if block != self.walk.block:
-            self.look_at(block)
-
-    def _page_chosen(self, change: dict[str, Any]) -> None:
-        self.controls.page.value = f"{self.walk.block * self.walk.block_pages + change['new']:#x}"
-
-    def _page(self) -> int | None:
-        """Return the pfn whose story is told, or None if what was typed is none."""
-        try:
-            return self.storyteller.pfn(self.controls.page.value)
-        except MemsimError:
-            return None
-
-    # ---- showing -----------------------------------------------------------------------------
-
-    def _show(self, _change: object = None) -> None:
-        sight, zone = self.walk.look(self.index), self.controls.zone.value
-        self._show_where(sight)
-        for side in sight.sides:
-            view = self.sides[side.name]
-            view.pages.source = map_source(side.page_map.classes, side.page_map.heads)
-            view.pages.alt = map_alt(side)
-            view.machine.source = machine_source(side.kinds.tobytes())
-            view.machine.alt = f"Map of the machine: {machine_sentence(sight.blocks, side.kinds)}"
-            view.says.value = says_html(side)
-        self.happening.value = happening_html(sight)
-        self.code.html = code_html(sight)
-        self.tables.value = tables_html(sight, zone)
-        self.recorded.value = recorded_html(sight)
-        self._say(sight.differs)
-        self._show_page()
-
-    def _show_where(self, sight: Sight) -> None:
-        """Make the controls say which moment is shown."""
-        controls = self.controls
-        named = self.index in dict(controls.jump.options).values()
-        controls.jump.value = self.index if named else ELSEWHERE
-        controls.back.disabled = self.index == 0
-        last = self.index == len(self.walk.moments) - 1
-        for control in (controls.forth, controls.over, controls.out, controls.difference):
-            control.disabled = last
-        self.twin.moment = f"{self.index}, {moment_name(self.walk.moments[sight.index])}"
-
-    def _show_page(self, _change: object = None) -> None:
-        """Tell the story of the chosen page, and put the frames on the maps where it is."""
-        sight, text = self.walk.look(self.index), self.controls.page.value
-        try:
-            pfn = self.storyteller.pfn(text)
-            stories = self.storyteller.tell(pfn, self.index)
-        except MemsimError as problem:
-            self.story.html = f'<p role="status"><b>{escape(str(problem))}</b></p>'
-            self.twin.text = sight.twin(self.controls.zone.value, str(problem))
-            return
-        self._frame(sight, pfn)
-        self.story.html = story_html(pfn, stories)
-        self.twin.text = sight.twin(self.controls.zone.value, story_text(pfn, stories))
-
-    def _frame(self, sight: Sight, pfn: int) -> None:
-        """Put the frames of all maps where a page is, or at the first of what is shown."""
-        block = self.walk.block
-        at = pfn - block * self.walk.block_pages
-        at = at if 0 <= at < self.walk.block_pages else 0
-        place = sight.blocks.index(block)
-        for side in sight.sides:
-            view = self.sides[side.name]
-            kind = PageClass(int(side.page_map.classes[at]))
-            view.pages.at, view.machine.at = at, place
-            view.pages.told = f"pfn {block * self.walk.block_pages + at:#x}, {kind.label} ({kind.letter})"
-            view.machine.told = f"block {block}, {kind_label(int(side.kinds[place]))}"
-
-    def _classes(self) -> list[PageClass]:
-        """Return the classes that occur at any moment with a name."""
-        named = self.walk.named()
-        if len(named) > MOST_SAMPLES:
-            return list(CLASSES)
-        sides = [side for _, index in named for side in self.walk.look(index).sides]
-        maps = [side.page_map.classes for side in sides]
-        maps += [r.page_map.classes for side in sides if (r := side.recorded) and r.page_map]
-        return classes_in(maps)
+    def text(self, index: int) -> str:
+        """Return a moment as text."""
+        return self.walk.look(index).twin(self.walk.zone_of_block())
 
     # ---- without a kernel --------------------------------------------------------------------
 
-    def _keep(self) -> None:
-        """Make the first moment the stored output: the same whoever runs it, whatever is moved later."""
-        sight = self.walk.look(self.start)
-        maps = {
-            side.title: (side.page_map.classes, side.page_map.heads, map_alt(side)) for side in sight.sides
-        }
-        twin = sight.twin(self.walk.zone_of_block())
-        note = f"{self.shortened} Run this notebook to move through the moments.".lstrip()
-        self.stored_text = "\n".join(filter(None, (self.title, self.shortened, twin)))
-        self.stored_html = static_html(maps, twin, self.title, note=note)
+    @cached_property
+    def stored_text(self) -> str:
+        """The first moment as text."""
+        return "\n".join(filter(None, (self.title, self.note, self.text(self.start))))
 
+    @cached_property
+    def stored_html(self) -> str:
+        """The first moment as HTML: the same whoever runs it, whatever is moved later."""
+        note = f"{self.note} {_NOTE}".lstrip()
+        return stored_html(self.walk.look(self.start), self.title, note, self.text(self.start))
 
-@lru_cache(maxsize=64)
-def machine_source(kinds: bytes) -> str:
-    """Return the address of a machine's map; from one moment to the next most stay the same."""
-    return data_uri(machine_png(kinds))
+    def __repr__(self) -> str:
+        """Return the stored text."""
+        return self.stored_text
+
+    def _repr_mimebundle_(  # IPython's protocol
+        self,
+        **kwargs: Any,  # noqa: ANN401
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        data, metadata = super()._repr_mimebundle_(**kwargs) or ({}, {})
+        return {**data, "text/plain": self.stored_text, "text/html": self.stored_html}, metadata
 
 
 def default_title(walk: Walk) -> str:
     """Return a title that says what is compared."""
     names = tuple(walk.runs)
     if names == SIDES:
-        return f"Memory block {walk.block}, before and after the patch"
+        return f"Memory block {walk.block}"
     return f"Memory block {walk.block}, two kernels: {', '.join(names)}"
 
 

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from memsim.view.draw.machine_map import machine_sentence
+from memsim.patch import Hunk
 from memsim.view.model.differences import differences, told
+from memsim.view.model.machine import machine_sentence
 from memsim.view.model.source import listings
 from memsim.view.model.tables import Numbers, counters_text, free_lists_text
 
 if TYPE_CHECKING:
-    from memsim.patch import Hunk
     from memsim.view.model.side import Side
 
 
@@ -34,6 +34,8 @@ class Sight:
     previous: Numbers
     blocks: tuple[int, ...]
     """Every memory block that there ever is."""
+    acted: tuple[str, ...] = ()
+    """The functions that wrote since the moment before."""
 
     @cached_property
     def differences(self) -> dict[tuple[str, ...], str]:
@@ -46,23 +48,20 @@ class Sight:
         return told(self.differences)
 
     @property
-    def function(self) -> str:
-        """The kernel function that is being executed, or nothing."""
-        frames = self.sides[-1].frames
-        return frames[0].function if frames else ""
-
-    @property
     def code(self) -> str:
-        """Which function is being executed, who called it, and which hunks it asks for, in words."""
-        if not self.function:
+        """Which functions acted, or else which one is being executed, and the branches of the patch there."""
+        if self.acted:
+            asked = {hunk for name in self.acted for listing in listings(name) for hunk in listing.hunks}
+            branches = "; ".join(self.hunk(hunk) for hunk in Hunk if hunk in asked)
+            acted = ", ".join(f"{name}()" for name in self.acted)
+            patch = f"Branches of the patch there: {branches}." if asked else "The patch has no branch there."
+            return f"Code: written by {acted}. {patch}"
+        frames = self.sides[-1].frames
+        if not frames:
             return "Code: no kernel function is being executed."
-        shown = listings(self.function)
-        where = f" ({shown[0].file})" if shown else ""
-        callers = ", ".join(f"{frame.function}()" for frame in self.sides[-1].frames[1:])
-        asked = [self.hunk(hunk) for listing in shown for hunk in listing.hunks]
-        branches = f"Branches of the patch in it: {'; '.join(asked)}." if asked else "The patch is not in it."
+        callers = ", ".join(f"{frame.function}()" for frame in frames[1:])
         by = f", called by {callers}" if callers else ""
-        return f"Code: {self.function}(){where}{by}. {branches}"
+        return f"Code: {frames[0].function}(){by}; nothing was written since the moment before."
 
     def hunk(self, hunk: Hunk) -> str:
         """Return which of the kernels have a hunk, in words."""

@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Any
 from memsim.errors import MemsimError
 from memsim.linux.include.layout import id_ranges
 from memsim.recordings.compare import Comparable, compare_probe
-from memsim.view.draw.machine_map import BlockWatch
 from memsim.view.explorer.inputs import blocks_of
 from memsim.view.explorer.snapshot import Sight
-from memsim.view.model.calls import Calls, Steps
-from memsim.view.model.differences import LONGEST_SEARCH
+from memsim.view.model.calls import Calls
+from memsim.view.model.machine import BlockWatch
 from memsim.view.model.moments import (
     DONE,
     all_moments,
@@ -74,7 +73,6 @@ class Walk:
         self.check_block(block)
         self.recordings = {self._side_of(recording): recording for recording in recordings}
         self.probes = {side: self._probes_of(recording) for side, recording in self.recordings.items()}
-        self.steps = Steps(comparison, self.moments)
         self.tapes = dict(zip(self.runs, tapes(comparison), strict=True))
         self.watches = {
             side: BlockWatch(tape, self.blocks, self.block_pages) for side, tape in self.tapes.items()
@@ -167,6 +165,7 @@ class Walk:
             numbers,
             previous,
             self.blocks,
+            self.acted(index),
         )
 
     def _side(self, index: int, side: str, state: State, block: int) -> Side:
@@ -184,7 +183,7 @@ class Walk:
             self.calls[side].at(place, self.moments[index].point),
             self.written(index, side),
             tuple(log_tail(state)),
-            self._recorded(index, side, state, block),
+            self._recorded(index, side, state, block) if side in self.recordings else None,
         )
 
     def place(self, index: int, side: str) -> int:
@@ -192,12 +191,17 @@ class Walk:
         moment = self.moments[index]
         return moment.before if side == next(iter(self.runs)) else moment.after
 
-    def written(self, index: int, side: str, longest: int = 8, since: int | None = None) -> tuple[str, ...]:
-        """Return what one side wrote since the moment before, or since another, and in which function."""
-        events = self._events(index, side, index - 1 if since is None else since)
+    def written(self, index: int, side: str, longest: int = 8) -> tuple[str, ...]:
+        """Return what one side wrote since the moment before, and in which function."""
+        events = self._events(index, side, index - 1)
         lines = [f"{e.function or OUTSIDE}: {write_text(e)}" for e in events if e.primitive]
         more = [f"and {len(lines) - longest} more"] if len(lines) > longest else []
         return tuple(lines[:longest] + more)
+
+    def acted(self, index: int) -> tuple[str, ...]:
+        """Return the functions that wrote on either side since the moment before, each once."""
+        events = [event for side in self.runs for event in self._events(index, side, index - 1)]
+        return tuple(dict.fromkeys(e.function for e in events if e.primitive and e.function and index))
 
     def _events(self, index: int, side: str, since: int) -> list[Event]:
         """Return what came on one side after a moment, up to another."""
@@ -210,25 +214,17 @@ class Walk:
         told = ", ".join(f"{gap} ({side})" for side, gap in gaps.items() if gap)
         return f"; left out up to here: {told}" if told else ""
 
-    def next_difference(self, index: int) -> int | None:
-        """Return the next moment at which the two kernels differ in a way that they did not just before.
-
-        None: there is none, or none among the next moments (see ``LONGEST_SEARCH``).
-        """
-        known = set(self.look(index).differences)
-        for at in range(index + 1, min(len(self.moments), index + 1 + LONGEST_SEARCH)):
-            if any(self.written(at, side, 0) for side in self.runs):
-                found = set(self.look(at).differences)
-                if found - known:
-                    return at
-                known = found
-        return None
-
-    def _recorded(self, index: int, side: str, state: State, block: int) -> Recorded | None:
-        if side not in self.recordings:
-            return None
+    def kernel_of(self, side: str) -> str:
+        """Return the release of a side's recorded kernel."""
         recording = self.recordings[side]
-        kernel = str(recording.kernel.get("release", recording.name))
+        return str(recording.kernel.get("release", recording.name))
+
+    def recorded(self, index: int, side: str) -> Recorded:
+        """Return what a side's recording says about a moment; KeyError if there is no recording."""
+        return self._recorded(index, side, self.states(index)[side], self.block)
+
+    def _recorded(self, index: int, side: str, state: State, block: int) -> Recorded:
+        recording, kernel = self.recordings[side], self.kernel_of(side)
         probe = self.probes[side].get(index)
         if probe is None:
             return Recorded(kernel, f"no recording at this moment{self._last_recorded(index, side)}")
@@ -237,7 +233,7 @@ class Walk:
         problems = result.problems + self._other_end(index, side, probe)
         page_map = _recorded_map(recording, probe, block)
         says = "; ".join(problems) if problems else f"agrees, {_compared(result.pages, page_map)}"
-        return Recorded(kernel, says, not problems, page_map)
+        return Recorded(kernel, says, not problems, page_map, result.pages)
 
     def _other_end(self, index: int, side: str, probe: dict[str, Any]) -> list[str]:
         """Return what is to be said when the recorded step ended otherwise."""

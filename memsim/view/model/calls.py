@@ -1,6 +1,6 @@
-"""Where a moment is in the code: which functions are being executed, and how to step through them.
+"""Where a moment is in the code: which functions are being executed.
 
-Left out: single lines; a step goes from one probe point to the next.
+Left out: single lines; a walk goes from one probe point to the next.
 """
 
 from __future__ import annotations
@@ -9,17 +9,11 @@ from array import array
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from memsim.view.model.moments import DONE, tapes
+from memsim.view.model.moments import DONE
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from memsim.scenario.comparison import Comparison, Moment
     from memsim.state.event import Event
     from memsim.state.tape import Tape
-
-OUTSIDE = -1
-"""Depth of a moment at which no kernel function is being executed: the end of a step."""
 
 
 @dataclass(frozen=True)
@@ -61,24 +55,3 @@ class Calls:
 def entered_function(event: Event) -> str:
     """Return the name of the function that an event enters."""
     return event.point.removeprefix("enter:").rpartition("#")[0]
-
-
-class Steps:
-    """Where step over and step out lead from each moment."""
-
-    def __init__(self, comparison: Comparison, moments: Sequence[Moment]) -> None:
-        """Note the depth of each moment, on the kernel after the patch."""
-        events = tapes(comparison)[1].events
-        self.depths = [OUTSIDE if m.point == DONE else events[m.after].depth for m in moments]
-
-    def over(self, index: int) -> int:
-        """Return the next moment of the same or a lower depth: all that is called in between is skipped."""
-        return self._next(index, self.depths[index])
-
-    def out(self, index: int) -> int:
-        """Return the next moment of a lower depth: where the calling function goes on, or the step ends."""
-        return self._next(index, max(self.depths[index] - 1, OUTSIDE))
-
-    def _next(self, index: int, depth: int) -> int:
-        last = len(self.depths) - 1
-        return next((at for at in range(index + 1, last) if self.depths[at] <= depth), last)

@@ -1,4 +1,4 @@
-"""In what two kernels differ at a moment, and where they begin to differ in another way.
+"""In what two kernels differ at a moment.
 
 Left out: flags and refcounts within a class of pages; ``memsim compare`` counts every struct page.
 """
@@ -17,9 +17,6 @@ if TYPE_CHECKING:
 
     from memsim.view.model.side import Side
     from memsim.view.model.tables import Numbers
-
-LONGEST_SEARCH = 3000
-"""So many moments are looked at in search of the next difference."""
 
 
 def differences(sides: tuple[Side, ...], numbers: Numbers) -> dict[tuple[str, ...], str]:

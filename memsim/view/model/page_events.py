@@ -5,11 +5,7 @@ Left out: reads; a tape holds writes and probe points only.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from memsim.linux.include.mmzone import ZoneType
 from memsim.linux.include.page_flags import MANAGED, PRESENT, PageFlag
@@ -22,7 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from memsim.state.event import Event
-    from memsim.state.tape import Tape
 
 EVERY_PAGE = (0, 1 << 52)
 """Where a tape left out events, they may have touched any page."""
@@ -42,37 +37,6 @@ def touched(event: Event, block_pages: int) -> tuple[int, int]:
 
 OUTSIDE = "outside any function with a probe point"
 """What stands for the function where none is being executed."""
-
-
-@dataclass(frozen=True)
-class Touch:
-    """One event that touched a page: its place on the tape, the step, the function, and what it did."""
-
-    index: int
-    step: int
-    function: str
-    what: str
-
-
-class Stories:
-    """The stories of the pages of one tape."""
-
-    def __init__(self, tape: Tape, block_pages: int) -> None:
-        """Look at every event once; this is done when the first story is asked for."""
-        self._tape = tape
-        writes = [(i, *touched(event, block_pages)) for i, event in enumerate(tape.events) if event.primitive]
-        self._places, self._starts, sizes = np.array(writes, np.int64).reshape(-1, 3).T
-        self._ends = self._starts + sizes
-        self.of = lru_cache(maxsize=64)(self._of)
-
-    def _of(self, pfn: int) -> tuple[Touch, ...]:
-        """Return every event that touched a page, the first one first."""
-        found = self._places[(self._starts <= pfn) & (pfn < self._ends)].tolist()
-        return tuple(_touch(index, self._tape.events[index]) for index in found)
-
-
-def _touch(index: int, event: Event) -> Touch:
-    return Touch(index, event.step, event.function, write_text(event))
 
 
 def write_text(event: Event) -> str:

@@ -10,9 +10,9 @@ from memsim.view.model.text import map_sentence
 
 if TYPE_CHECKING:
     from memsim.patch import Patch
-    from memsim.view.draw.machine_map import Kinds
     from memsim.view.draw.page_map import Heads
     from memsim.view.model.calls import Frame
+    from memsim.view.model.machine import Kinds
     from memsim.view.model.page_class import Classes
 
 
@@ -37,6 +37,20 @@ class Recorded:
     says: str
     agrees: bool | None = None
     page_map: PageMap | None = None
+    pages: int = 0
+    """How many struct pages were compared."""
+
+
+def side_title(name: str) -> str:
+    """Return which kernel a side is, in words: the patch whole, not at all, or some of its hunks.
+
+    >>> side_title("before"), side_title("without MM_INIT")
+    ('Before the patch', 'Without MM_INIT')
+    """
+    known = {"before": "Before the patch", "after": "After the patch"}
+    if name.startswith("without "):
+        return f"Without {name.removeprefix('without ')}"
+    return known.get(name, f"With {name} only")
 
 
 @dataclass(frozen=True)
@@ -48,7 +62,7 @@ class Side:
     page_map: PageMap
     sentence: str
     kinds: Kinds
-    """What each block of the machine is: see :mod:`memsim.view.draw.machine_map`."""
+    """What each block of the machine is: see :mod:`memsim.view.model.machine`."""
     frames: tuple[Frame, ...]
     """The functions that are being executed, the innermost first."""
     written: tuple[str, ...]
@@ -58,8 +72,5 @@ class Side:
 
     @property
     def title(self) -> str:
-        """Which kernel this is, in words: the patch whole, not at all, or some of its hunks."""
-        known = {"before": "Before the patch", "after": "After the patch"}
-        if self.name.startswith("without "):
-            return f"Without {self.name.removeprefix('without ')}"
-        return known.get(self.name, f"With {self.name} only")
+        """Which kernel this is, in words."""
+        return side_title(self.name)

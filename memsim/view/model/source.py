@@ -96,6 +96,9 @@ def _listing(function: FunctionType) -> Listing:
 def _branches(tree: ast.Module) -> Iterator[Branch]:
     """Yield what asks for hunks, and what runs with them or without."""
     for node in ast.walk(tree):
+        for block in (getattr(node, "body", None), getattr(node, "orelse", None)):
+            if isinstance(block, list):
+                yield from _rests(block)
         if isinstance(node, ast.If):
             yield from _branches_of_if(node)
         elif isinstance(node, ast.Return | ast.Assign | ast.Expr):
@@ -109,6 +112,14 @@ def _branches_of_if(node: ast.If) -> Iterator[Branch]:
         for kind, body in (("with", node.body), ("without", node.orelse)):
             if body:
                 yield Branch(hunk, kind if wanted else _OTHER[kind], *_extent(body))
+
+
+def _rests(block: list[Any]) -> Iterator[Branch]:
+    """Yield what follows a branch that returns: it runs where the branch does not."""
+    for at, node in enumerate(block[:-1]):
+        if isinstance(node, ast.If) and not node.orelse and isinstance(node.body[-1], ast.Return | ast.Raise):
+            for hunk, wanted in _hunks(node.test):
+                yield Branch(hunk, _OTHER["with" if wanted else "without"], *_extent(block[at + 1 :]))
 
 
 _OTHER = {"with": "without", "without": "with"}

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets
 
 from memsim.view.draw.markup import SMALL
-from memsim.view.explorer.panels import STYLE
+from memsim.view.widgets.style import STYLE
 from memsim.view.widgets.text_twin import TextTwin
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""The map of a whole machine, by memory block."""
+"""What each memory block of a machine is."""
 
 from __future__ import annotations
 
@@ -6,16 +6,14 @@ import numpy as np
 import pytest
 
 from memsim import Scenario, compare
-from memsim.view.draw.machine_map import (
+from memsim.view.explorer.inputs import blocks_of
+from memsim.view.model.machine import (
     MIXED,
     NOT_ONLINE,
     BlockWatch,
     kind_letters,
-    machine_geometry,
-    machine_image,
     machine_sentence,
 )
-from memsim.view.explorer.inputs import blocks_of
 from memsim.view.model.page_class import PageClass
 
 PAGES = 32768
@@ -78,31 +76,3 @@ def test_the_sentence_tells_of_holes_and_is_cut():
     kinds = np.array([3, 3, 3 | MIXED, NOT_ONLINE, NOT_ONLINE], np.uint8)
     assert machine_sentence([0, 1, 2, 3, 32], kinds) == "blocks 0-1 B, 2 B+, 3 N, 32 N"
     assert machine_sentence([0, 1, 2, 3, 32], kinds, longest=2) == "blocks 0-1 B, 2 B+, and 2 more runs"
-
-
-@pytest.mark.parametrize("count", [1, 5, 128, 129, 512, 2048, 8192, 8194, 20000])
-def test_every_block_has_a_cell_where_the_geometry_says(count):
-    """Each block alone is made another kind, and the pixels that change are those of its cell."""
-    where = machine_geometry(count)
-    plain = machine_image(np.full(count, PageClass.FREE, np.uint8))
-    for block in {0, count // 2, count - 1}:
-        kinds = np.full(count, PageClass.FREE, np.uint8)
-        kinds[block] = PageClass.ALLOCATED
-        rows, columns = np.nonzero(machine_image(kinds) != plain)
-        size = where.tile_rows * where.tile_columns
-        tile, inside = divmod(block, size)
-        left = (tile % where.columns) * (where.tile_columns * where.cell + where.gap) + where.gap
-        left += inside % where.tile_columns * where.cell
-        top = (tile // where.columns) * (where.tile_rows * where.cell + where.gap) + where.gap
-        top += inside // where.tile_columns * where.cell
-        at_corner = (
-            (rows >= top) & (rows < top + where.cell) & (columns >= left) & (columns < left + where.cell)
-        )
-        assert at_corner.any()
-        # All else that may change is the letters in the middle of the tile.
-        assert (rows >= top - inside // where.tile_columns * where.cell).all()
-
-
-def test_a_machine_of_a_tebibyte_fits_beside_another():
-    height, width = machine_image(np.zeros(8192, np.uint8)).shape
-    assert (height, width) == (404, 788)

@@ -1,0 +1,31 @@
+// What the pages of the book do besides showing text: the data of explorers is fetched, and what scrolls can be reached.
+
+"use strict";
+
+const ROOT = new URL("explorers/", document.currentScript.src);
+
+// What scrolls sideways can be reached by Tab; what does not is no stop.
+function reach() {
+  for (const box of document.querySelectorAll("article .output pre, article .highlight pre, .table-wrapper, .memsim-tables > div")) {
+    if (box.closest(".memsim-explore")) continue;
+    if (box.scrollWidth > box.clientWidth || box.scrollHeight > box.clientHeight) box.tabIndex = 0;
+    else box.removeAttribute("tabindex");
+  }
+}
+
+// Who comes from a hit of the search is led to the first highlight of the page, not to its top.
+const searched = localStorage.getItem("sphinx_highlight_terms") && !location.hash;
+function showHighlight() {
+  if (searched) setTimeout(() => document.querySelector("article span.highlighted")?.scrollIntoView({ block: "center" }), 50);
+}
+
+addEventListener("resize", reach);
+document.addEventListener("DOMContentLoaded", () => {
+  reach();
+  for (const box of document.querySelectorAll("[data-explorer]")) {
+    const script = document.createElement("script");
+    script.src = new URL(`${box.dataset.explorer}.js`, ROOT);
+    document.head.append(script);
+  }
+});
+addEventListener("load", showHighlight);

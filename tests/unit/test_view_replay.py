@@ -1,0 +1,96 @@
+"""What the browser makes of a comparison, in node: states, text, differences and who made them."""
+
+from __future__ import annotations
+
+import pytest
+
+from memsim.state.recording import SPANS
+from memsim.view.explorer.inputs import comparison_of, default_block, recordings_of
+from memsim.view.explorer.timeline import Walk
+from tests.book.reading import BOOK
+from tests.frontend.replay import replay
+
+SCENARIOS = sorted(path.stem for path in (BOOK / "scenarios").glob("*.json"))
+MOST_TWINS = 40
+
+
+def walk_of(name):
+    comparison = comparison_of(BOOK / "scenarios" / f"{name}.json")
+    return Walk(comparison, default_block(comparison), recordings_of(comparison))
+
+
+@pytest.fixture(scope="module", params=SCENARIOS)
+def found(request, tmp_path_factory):
+    """What the browser found in a scenario of the book."""
+    walk, name = walk_of(request.param), request.param
+    zone = walk.zone_of_block()
+    named = [index for _, index in walk.named()][:MOST_TWINS]
+    twins = {index: walk.look(index).twin(zone) for index in named}
+    result = replay(
+        walk, tmp_path_factory.mktemp("replay"), twins=twins, mutate=name == "one-block", jumps=20
+    )
+    return {"name": name, "walk": walk, "twins wanted": twins, **result}
+
+
+def test_every_state_is_the_simulator_s_at_every_moment_forwards_and_in_jumps(found):
+    assert found["wrong"] == []
+    assert found["jumps"] == []
+
+
+def test_the_text_twin_in_the_browser_is_the_simulator_s(found):
+    assert len(found["twins wanted"]) > 10
+    differing = dict(found["twins"])
+    assert differing == {index: found["twins wanted"][index] for index in differing}
+
+
+def test_a_wrong_primitive_is_noticed(found):
+    if found["name"] != "one-block":
+        assert found["mutants"] == {}
+        return
+    assert len(found["mutants"]) == 5
+    assert all(found["mutants"].values())  # a number of wrong states, or an error
+
+
+def test_the_browser_knows_every_primitive(found):
+    assert found["primitives"] == sorted(SPANS)
+
+
+def test_how_many_pages_differ_is_what_the_comparison_counts(found):
+    walk = found["walk"]
+    for index in {0, len(walk.moments) // 3, len(walk.moments) // 2, len(walk.moments) - 1}:
+        states = walk.states(index).values()
+        counted = 0
+        for nr in set.intersection(*(set(state.memmap.sections) for state in states)):
+            counted += walk.comparison.differing_pages(walk.moments[index], nr * 32768, 32768)
+        assert found["differ"][index] == counted
+
+
+def test_the_next_difference_shows_the_hunk_that_made_it_or_says_where_it_acted(found):
+    assert found["news"]
+    for stop in found["news"]:
+        for cause in stop["causes"]:
+            assert cause["hunks"], stop
+            assert 0 <= cause["moment"] <= stop["moment"]
+        here = [cause["fn"] for cause in stop["causes"] if cause["moment"] == stop["moment"]]
+        assert not here or stop["shows"] in here
+    acting = [any(c["moment"] == stop["moment"] for c in stop["causes"]) for stop in found["news"]]
+    assert any(acting)
+    if found["name"] in {"one-block", "boot", "offline"}:
+        assert all(acting)
+
+
+def test_chapter_one_s_differences_are_the_story_of_its_patch(found):
+    if found["name"] != "one-block":
+        return
+    told = [
+        (stop["point"], {hunk for cause in stop["causes"] for hunk in cause["hunks"]})
+        for stop in found["news"]
+    ]
+    # MM_INIT marks the pages, MEMINIT_CONTEXT moves MemTotal from one function to another, and
+    # PAGE_ALLOC takes the mark away: mm/mm_init.c, mm/memory_hotplug.c, mm/page_alloc.c of v6.11.
+    assert told == [
+        ("return:memmap_init_range#1", {"MM_INIT"}),
+        ("return:__free_pages_core#1", {"MEMINIT_CONTEXT"}),
+        ("return:__free_pages_core#32", {"PAGE_ALLOC"}),
+        ("return:generic_online_page#32", {"MEMINIT_CONTEXT"}),
+    ]
