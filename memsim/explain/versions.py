@@ -23,6 +23,8 @@ _ARCHITECTURES = (
     ("riscv64", ("riscv64", "epc : ")),
 )
 """What only logs of one architecture hold: registers, machine names, suffixes of releases."""
+_ARCHITECTURE_OF = {word: name for name, words in _ARCHITECTURES for word in words}
+_ARCHITECTURE = re.compile("|".join(map(re.escape, _ARCHITECTURE_OF)))
 
 
 def parse_version(text: str) -> Version | None:
@@ -46,7 +48,5 @@ def architecture_of(line: str) -> str | None:
     >>> architecture_of("RIP: 0010:bad_page+0x1"), architecture_of("Krnl PSW : 0704"), architecture_of("ok")
     ('x86-64', 's390', None)
     """
-    for name, words in _ARCHITECTURES:
-        if any(word in line for word in words):
-            return name
-    return None
+    found = _ARCHITECTURE.search(line)
+    return _ARCHITECTURE_OF[found[0]] if found else None

@@ -375,6 +375,22 @@ def test_what_is_typed_wrong_is_answered_and_changes_nothing():
     assert decoder.word.names() == ["PG_dirty"]
 
 
+def test_what_a_kernel_printed_can_be_pasted_into_the_widget():
+    decoder = decode_page(0x2000, "flags", "6.12")
+    decoder.field.value = "page_type: f1(offline)"
+    assert decoder.word.names() == ["Offline"]
+    names = "locked|dirty|arch_1|swapbacked|hwpoison|node=0|zone=2|lastcpupid=0xfffff"
+    decoder.field.value = f"flags: 0x5ffffe00482011({names})"
+    assert decoder.word.names()[-1] == "zone 2 (Normal)"
+    assert "PG_hwpoison" in [part["name"] for part in decoder.bits.spec["parts"]]
+    assert "as Linux 6.6 reads them" in decoder.twin.text
+    decoder.field.value = "page_type: 0xbfffffff(buddy)"
+    assert decoder.word.names() == ["Buddy"]
+    assert decoder.word.release == "6.11"
+    decoder.kind.value = "counts"
+    assert "Refcount 0" in decoder.twin.text
+
+
 def test_controls_have_names_and_tooltips_and_are_reached_by_tab():
     for word in (1, -1, "kpf_nopage"):
         decoder = decode_page(word)

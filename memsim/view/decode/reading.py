@@ -116,7 +116,7 @@ def read_word(what: SupportsIndex | str, kind: str | None = None, release: str |
             raise MemsimError(msg)
         label = _LABEL.match(what)
         if label is not None and label[1] in {"flags", "page_type"}:
-            kind = kind or label[1]
+            kind = label[1]
         what = what[label.end() :] if label is not None else what
         if label is not None and label[1] in {"raw", "RAW", "head"} and len(what.split()) > 1:
             msg = f"{label[1]}: has several words; give one of them, or the whole dump to memsim explain"
@@ -250,7 +250,7 @@ def _printed_flags(reading: Reading, names: str, release: str | None) -> Word:
     word = Word("flags", release or USUAL, reading.flags or 0, layout=None)
     notes = [f"The kernel printed: {names}."]
     if table is not None and reading.names:
-        other = release is None and not table.has((6, 12))
+        other = not table.has(version_of(word.release))
         first = max(table.first, (3, 10))
         word = replace(
             word, flag_names=table.names, release=f"{first[0]}.{first[1]}" if other else word.release
@@ -271,8 +271,10 @@ def _printed_type(value: int, names: list[str], release: str | None) -> Word:
         value <<= 24
         notes.append("Linux 6.12 and later print the top byte of page_type only.")
     encoding = encoding_of_word(value)
-    release = release or (_RELEASE_OF_ENCODING[encoding.first] if encoding is not None else USUAL)
-    word = Word("page_type", release, value)
+    likely = _RELEASE_OF_ENCODING[encoding.first] if encoding is not None else USUAL
+    word = Word("page_type", release or likely, value)
+    if names and {name.lower() for name in word.names()} != set(names):
+        word = replace(word, release=likely)  # the printed name decides
     mine = {name.lower() for name in word.names()}
     if "large_kmalloc" in names or value >> 24 == LAST_TYPE:
         word = replace(word, release="6.14")

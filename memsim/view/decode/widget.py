@@ -5,6 +5,7 @@ Left out: what the word means is in :mod:`memsim.view.decode.words`; this is onl
 
 from __future__ import annotations
 
+from dataclasses import replace
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -127,7 +128,7 @@ class Decoder(Board):
         self._try(lambda: Word(kind, release, self.word.value) if fits else empty_word(kind, release))
 
     def _pressed(self, change: dict[str, Any]) -> None:
-        word = Word(self.word.kind, self.word.release, int(change["new"]["value"], 16))
+        word = replace(self.word, value=int(change["new"]["value"], 16), notes=())
         self._try(lambda: word)
 
     def _try(self, change: Any) -> None:  # noqa: ANN401 (a function without arguments)
