@@ -124,7 +124,11 @@ def changed(statement: ast.stmt) -> set[str]:
 
 def make_live(cell: dict[str, Any], widget: str, shown: Shown) -> None:
     """Wrap a stored output in the element that the widget replaces; ValueError if it is out of date."""
-    (output,) = (each for each in cell["outputs"] if "text/html" in each.get("data", {}))
+    found = [each for each in cell["outputs"] if "text/html" in each.get("data", {})]
+    if len(found) != 1:
+        msg = f"{cell['id']}: the cell has no stored output that a page could show; `make book` renews it"
+        raise ValueError(msg)
+    (output,) = found
     stored = "".join(output["data"]["text/html"])
     if stored != shown.html():
         msg = f"{cell['id']}: the stored output is not what the cell shows; `make book` renews it"

@@ -312,8 +312,7 @@ HOSTS = {
 def test_driver_lab(kind, lab, screenshots):
     shown = lab("from memsim.view.driver_lab.widget import driver_lab", f"driver_lab({kind!r})")
     add, *others = HOSTS[kind]
-    before, after = tell_the_host(shown, *add)
-    assert before[2] != after[2]
+    tell_the_host(shown, *add)
     reaches_everything(shown, screenshots / f"driver-{kind}.png")
     shown.set("Pages", "8")
     shown.pick("Migratetype")

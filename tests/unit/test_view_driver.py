@@ -320,3 +320,19 @@ def test_the_stored_output_is_that_of_the_given_steps(kind):
         assert "Block 32" in first[form]
     assert driver_lab(kind, [FIRST[kind]])._repr_mimebundle_()["text/html"] == first["text/html"]
     assert not re.search(r"https?:", first["text/html"])
+
+
+def test_what_the_driver_says_stands_below_what_the_kernel_believes():
+    """virtio-mem plugs the first quarter of the block: 16 of 64 sub-blocks, in one row of cells."""
+    lab = driver_lab("virtio-mem", [{"do": "virtio_mem_request", "device": "vm0", "requested_pages": 8192}])
+    rows = re.findall(r"<tr><th scope=\"row\"[^>]*>([^<]*)</th>(.*?)</tr>", lab.stored_html)
+    cells = [
+        (head, re.findall(r">([^<]+)</td>", row))
+        for head, row in rows
+        if "kernel" in head or head == "driver"
+    ]
+    first, second = cells[:2]
+    assert (first[0], second[0]) == ("0x100000 kernel", "driver")
+    assert len(first[1]) == len(second[1]) == 16
+    assert second[1] == ["P"] * 16
+    assert cells[3][1] == ["·"] * 16

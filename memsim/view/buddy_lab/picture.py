@@ -57,12 +57,12 @@ def blocks_chart(script: BuddyScript) -> Ranges:
 class BuddyPicture(anywidget.AnyWidget):
     """The picture in the browser.
 
+    What a reader does comes as a message: ``line`` is a line of a script, ``undo`` or ``restart``.
+
     Attributes
     ----------
     blocks
         All blocks; see ``Block``.
-    act
-        What the reader did: ``line`` is a line of a script, ``undo`` or ``restart``.
     """
 
     _esm = STATIC / "picture.js"
@@ -73,7 +73,6 @@ class BuddyPicture(anywidget.AnyWidget):
     pages = traitlets.Int().tag(sync=True)
     orders = traitlets.Int(MAX_PAGE_ORDER).tag(sync=True)
     undoable = traitlets.Bool().tag(sync=True)
-    act = traitlets.Dict().tag(sync=True)
 
     def show(self, script: BuddyScript) -> None:
         """Draw what there is now."""

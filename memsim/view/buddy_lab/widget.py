@@ -137,7 +137,7 @@ class BuddyLab(Board):
         self.undo.on_click(lambda _: self._act(self.script.undo))
         self.restart.on_click(lambda _: self._act(self.script.restart))
         self.more.observe(self._show_more, "value")
-        self.picture.observe(self._pressed, "act")
+        self.picture.on_msg(self._pressed)
         self.line.observe(self._typed, "value")
         self.size.observe(lambda change: self._anew(size_mib=change["new"]), "value")
         self.release.observe(lambda change: self._anew(release=change["new"]), "value")
@@ -155,8 +155,8 @@ class BuddyLab(Board):
     def _show_more(self, change: dict[str, Any]) -> None:
         self.rest.layout.display = "" if change["new"] else "none"
 
-    def _pressed(self, change: dict[str, Any]) -> None:
-        line = str(change["new"]["line"])
+    def _pressed(self, _picture: object, message: dict[str, Any], _buffers: object) -> None:
+        line = str(message["line"])
         whole = {"undo": self.script.undo, "restart": self.script.restart}
         self._act(whole.get(line, partial(self.script.do, line)))
 

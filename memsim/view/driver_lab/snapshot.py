@@ -19,12 +19,17 @@ from memsim.view.draw.markup import (
     SIGNS,
     classes_in,
     counters_html,
-    legend_html,
-    map_image,
     totals_html,
 )
 from memsim.view.driver_lab.driver_state import BACKED, BALLOON, PLUGGED, block_state, block_words, book_lines
-from memsim.view.model.page_class import class_counts, free_heads, page_classes
+from memsim.view.model.page_class import (
+    CLASSES,
+    PageClass,
+    class_counts,
+    free_heads,
+    page_classes,
+    pageblock_letters,
+)
 from memsim.view.model.side import PageMap
 from memsim.view.model.tables import Numbers, counters_text, migratetype_name
 from memsim.view.model.text import (
@@ -65,6 +70,7 @@ class Run:
 class Block:
     """One memory block on one machine."""
 
+    start_pfn: int
     sentence: str
     state: str
     words: tuple[str, ...]
@@ -151,7 +157,9 @@ def _block(kind: str, machine: Machine, block: int) -> Block:
         runs.append(Run(at, end, word, words))
         at = end + 1
     sentence = block_sentence(state, block, pages)
-    return Block(sentence, block_state(kind, machine, block), tuple(driver), tuple(runs), page_map)
+    return Block(
+        block * pages, sentence, block_state(kind, machine, block), tuple(driver), tuple(runs), page_map
+    )
 
 
 def kernel_words(state: State, pfn: int, classes: Classes) -> str:
@@ -225,14 +233,12 @@ def _indented(lines: tuple[str, ...]) -> list[str]:
 # ---- HTML ------------------------------------------------------------------------------------------
 
 
-def sight_html(sight: DriverSight, *, reproducible: bool = False) -> str:
+def sight_html(sight: DriverSight) -> str:
     """Return both machines side by side, their counters, and the steps as a scenario."""
-    sides = "".join(_side_html(side, sight.unit, reproducible=reproducible) for side in sight.sides)
-    maps = [side.block.page_map.classes for side in sight.sides if side.block is not None]
-    legend = legend_html(classes_in(maps)) if maps else ""
+    sides = "".join(_side_html(side, sight.unit) for side in sight.sides)
     return (
         f'<p style="margin: 4px 0"><b>{escape(sight.heading)}</b></p>'
-        f'<div style="display: flex; flex-wrap: wrap; gap: 16px">{sides}</div>{legend}'
+        f'<div style="display: flex; flex-wrap: wrap; gap: 16px">{sides}</div>'
         '<div style="display: flex; flex-wrap: wrap; gap: 0 32px">'
         f"<div>{counters_html(sight.numbers, sight.previous)}</div>"
         f"<div>{totals_html(sight.numbers, sight.previous)}</div></div>{SIGNS}"
@@ -240,10 +246,10 @@ def sight_html(sight: DriverSight, *, reproducible: bool = False) -> str:
     )
 
 
-def _side_html(side: Side, unit: str, *, reproducible: bool) -> str:
+def _side_html(side: Side, unit: str) -> str:
     block = f'<p style="margin: 4px 0">{NO_BLOCK}</p>'
     if side.block is not None:
-        block = _block_html(side, side.block, unit, reproducible=reproducible)
+        block = _block_html(side, side.block, unit)
     checks = "; ".join(side.violations) or "all hold"
     return (
         f'<div role="group" aria-label="{escape(side.title)}" style="flex: 1 1 380px; min-width: 0">'
@@ -253,48 +259,67 @@ def _side_html(side: Side, unit: str, *, reproducible: bool) -> str:
     )
 
 
-def _block_html(side: Side, block: Block, unit: str, *, reproducible: bool) -> str:
-    alt = f"Page map {side.title[0].lower()}{side.title[1:]}: {block.page_map.sentence}"
-    image = map_image(block.page_map.classes, block.page_map.heads, alt, reproducible=reproducible)
+def _block_html(side: Side, block: Block, unit: str) -> str:
     state = f" In the driver's book: {block.state}." if block.state else ""
     return (
-        '<div style="display: flex; flex-wrap: wrap; gap: 12px">'
-        f'<div style="flex: 1 1 300px; min-width: 0"><b>What the kernel believes</b>{image}</div>'
-        f"{_book_html(block, unit)}</div>"
+        f"{_aligned_html(side.title, block, unit)}"
         f'<p style="margin: 4px 0">{escape(block.sentence)}{escape(state)}</p>{_runs_html(block, unit)}'
     )
 
 
-_CELL = "border: 1px solid var(--jp-border-color1, #8a8a8a); width: 1.6em; text-align: center; padding: 0"
+_COLUMNS = 16
+_CELL = (
+    "border: 1px solid var(--jp-border-color2, #8a8a8a); width: 22px; min-width: 0; padding: 0; "
+    "text-align: center; font: 600 11px/17px var(--jp-code-font-family, monospace)"
+)
+_HEAD = (
+    "padding: 0 6px; text-align: right; white-space: nowrap; font: 11px var(--jp-code-font-family, monospace)"
+)
 _STRIPES = "repeating-linear-gradient(45deg, #66CDAE 0 5px, #8ADBC4 5px 10px)"
-_YES = f"background: {_STRIPES}; color: #000; font-weight: bold"
 _LETTERS = {PLUGGED: "P", BACKED: "K", BALLOON: "L"}
 """Letters of the driver's own that are not those of page classes."""
+_BY_LETTER = {kind.letter: kind for kind in CLASSES}
 
 
-def _book_html(block: Block, unit: str) -> str:
-    """Return a cell for each pageblock, eight to a row as in the page map: what the driver has of it."""
+def _aligned_html(title: str, block: Block, unit: str) -> str:
+    """Return what the kernel believes of pageblocks, and in a row below it what the driver says."""
+    kernel = pageblock_letters(block.page_map.classes)
+    driver = [_letter(word) for word in block.words]
     rows = ""
-    for start in range(0, len(block.words), 8):
-        rows += f"<tr>{''.join(map(_cell, block.words[start : start + 8]))}</tr>"
-    said = sorted({(_letter(word), word if not word[0].isdigit() else "in part") for word in block.words})
-    legend = ", ".join(f"<b>{letter}</b> {escape(word)}" for letter, word in said)
+    for start in range(0, len(kernel), _COLUMNS):
+        at = slice(start, start + _COLUMNS)
+        pfn = block.start_pfn + start * pageblock_nr_pages
+        believed = "".join(map(_believed, kernel[at]))
+        rows += f'<tr><th scope="row" style="{_HEAD}">{pfn:#x} kernel</th>{believed}</tr>'
+        rows += (
+            f'<tr><th scope="row" style="{_HEAD}">driver</th>{"".join(map(_said, driver[at]))}</tr>'
+            f'<tr style="height: 5px"><td colspan="{_COLUMNS + 1}" style="padding: 0; border: 0"></td></tr>'
+        )
+    words = sorted({(_letter(word), word if not word[0].isdigit() else "in part") for word in block.words})
+    told = [f"<b>{letter}</b> {escape(word)}" for letter, word in words]
+    seen = [f"<b>{kind.letter}</b> {kind.label}" for kind in classes_in([block.page_map.classes])]
     return (
-        f'<div><table style="border-collapse: collapse">'
-        f'<caption style="text-align: left; white-space: nowrap"><b>The driver\'s {unit}</b></caption>'
-        f'<tbody style="font-family: monospace">{rows}</tbody></table>'
-        f'<span style="font-size: 0.85em">{legend}</span></div>'
+        f'<table style="border-collapse: collapse; margin: 2px 0"><caption style="text-align: left">'
+        f"<b>What the kernel believes, above the driver's {unit}</b><br>"
+        f'<span style="font-size: 0.85em">kernel: {", ".join(seen)}; driver: {", ".join(told)}</span>'
+        "</caption>"
+        f'<tbody aria-label="{escape(title)}">{rows}</tbody></table>'
     )
+
+
+def _believed(letters: str) -> str:
+    kind = _BY_LETTER[letters[0]]
+    ink = "#fff" if kind in {PageClass.ALLOCATED, PageClass.FREE_OFFLINE} else "#000"
+    return f'<td style="{_CELL}; background: {kind.colour}; color: {ink}">{letters}</td>'
+
+
+def _said(letter: str) -> str:
+    style = _CELL if letter == "·" else f"{_CELL}; background: {_STRIPES}; color: #000"
+    return f'<td style="{style}">{letter}</td>'
 
 
 def _letter(word: str) -> str:
     return "+" if word[0].isdigit() else _LETTERS.get(word, "·")
-
-
-def _cell(word: str) -> str:
-    letter = _letter(word)
-    style = _CELL if letter == "·" else f"{_CELL}; {_YES}"
-    return f'<td style="{style}">{letter}</td>'
 
 
 def _runs_html(block: Block, unit: str) -> str:

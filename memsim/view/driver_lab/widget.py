@@ -89,7 +89,7 @@ class DriverLab(Board):
         super().__init__(f"Driver lab: {script.kind}", self._rows())
         self._connect()
         self._show(numbers_of(script))
-        self.keep(sight_html(look(script, self.block.value), reproducible=True))
+        self.keep(sight_html(look(script, self.block.value)))
 
     # ---- controls ----------------------------------------------------------------------------
 

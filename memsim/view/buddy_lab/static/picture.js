@@ -34,7 +34,6 @@ function bits(pfn, order) {
 class Picture {
   constructor(el, model) {
     this.model = model;
-    this.count = 0;
     this.at = null;
     this.kind = make("select", { "aria-label": "Kind of memory" },
       ...["movable", "unmovable", "reclaimable"].map((kind) => make("option", {}, kind)));
@@ -60,8 +59,8 @@ class Picture {
   }
 
   act(line) {
-    this.model.set("act", { line, number: (this.count += 1) });
-    this.model.save_changes();
+    // A message, not a state: of states that change quickly only the last one arrives.
+    this.model.send({ line });
   }
 
   allocate(order) {
