@@ -14,7 +14,7 @@ review's claim about it, and what comes of the claim when it is executed; all of
 >>> WALKERS["isolate_contig"].decide(before, 0x100000)[:2]
 ('unmovable', 'pfn 0x100000: PG_reserved is set')
 >>> [str(walker) for walker in disagreeing(before, after, 0x100000, met=True)]
-['contig_valid', 'isolate_contig', 'kpageflags', 'ioremap']
+['contig_valid', 'isolate_contig', 'kpageflags', 'ioremap', 'bad_page']
 
 Left out: readers in drivers and on other architectures, movable_ops and huge pages, the zero page, kexec
 (it sets PG_reserved on its own control pages, and asks nobody's), and the balloons' own use of Offline.

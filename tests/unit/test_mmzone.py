@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from memsim.linux.include.mmzone import FALLBACKS, MigrateType, Zone, ZoneType, migratetype_is_mergeable
 from memsim.linux.mm.page_alloc.free_lists import get_page_from_free_area
+from memsim.release import RELEASES
+from memsim.state.memmap import Memmap
+from memsim.state.sharing import share
+from memsim.state.state import State
 
 UNMOVABLE, MOVABLE, RECLAIMABLE = MigrateType.UNMOVABLE, MigrateType.MOVABLE, MigrateType.RECLAIMABLE
 
@@ -75,8 +79,9 @@ def test_a_zone_that_shares_its_free_lists_and_its_twin_never_see_each_other_s_w
     zone = Zone(ZoneType.NORMAL)
     for pfn in (0, 1024, 2048):
         zone.add_to_free_list_tail(pfn, 10, 1)
-    twin = zone.share()
-    third = twin.share()
+    state = State(Memmap(RELEASES["6.12"].encoding), [zone])
+    shared = share(state)
+    (twin,), (third,) = shared.zones, share(shared).zones
     fourth = twin.copy()
     zone.add_to_free_list(4096, 10, 1)
     twin.del_from_free_list(1024, 10, 1)
