@@ -304,7 +304,7 @@ def why(reading: Reading) -> list[Fact]:
     )
     if freed_twice:
         text = (
-            "The page is free, and somebody freed it again or freed a block of the wrong order; "
+            "The page is free and was freed again, or a block of the wrong order was freed; "
             "'nonzero mapcount' is the wording for any page type."
         )
         facts.append(Fact(text, CONCLUDED))
@@ -320,7 +320,10 @@ def why(reading: Reading) -> list[Fact]:
 
 _REASONS = (
     ("unmovable page", "The page cannot be migrated, so its memory block stays online."),
-    ("migration failure", "Offlining tried to move the page and could not: somebody holds a reference."),
+    (
+        "migration failure",
+        "Offlining tried to move the page and could not: something holds a reference to it.",
+    ),
     ("PAGE_FLAGS_CHECK_AT_FREE", "The page was freed with a flag that only pages in use have."),
     (
         "PAGE_FLAGS_CHECK_AT_PREP",
@@ -333,7 +336,7 @@ _REASONS = (
     ("corrupted mapping in tail page", "A tail page that is freed must have TAIL_MAPPING in mapping."),
     ("page still charged to cgroup", "The page was freed while a memory cgroup was still charged for it."),
     ("nonzero _count", "The page was freed while a reference was held, or one too many was dropped."),
-    ("nonzero _refcount", "The page was freed while somebody still held a reference."),
+    ("nonzero _refcount", "The page was freed while a reference to it was still held."),
     ("non-NULL mapping", "The page was freed while it still belonged to a file or to anonymous memory."),
 )
 

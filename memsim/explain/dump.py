@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from memsim.explain.versions import Version
 
 MOST_PAGES = 500
-"""Different pages that are kept; of more only the number is told."""
+"""Different pages that are kept; of more only the number is given."""
 _FAR = 200
 """Lines after which a line of context no longer belongs to a page."""
 

@@ -363,7 +363,7 @@ def test_a_page_freed_twice():
     assert reading.layouts
     assert "Memory block 0" in told
     assert "block of order 2 (type Buddy, refcount 0, private 2)" in told
-    assert "freed it again" in told
+    assert "was freed again" in told
     assert "'nonzero mapcount' is the wording for any page type" in told
     assert "No flag is set." in told
     assert reading.dump.context.release == "7.0.0-0.rc4.x86_64"

@@ -165,7 +165,7 @@ def test_words_of_a_machine_say_what_its_pages_are(release):
         ),
         (-251658240, "page_type", "6.12", "Type Offline."),
         (-268435456, "page_type", "6.12", "Type Buddy."),
-        (-1, "page_type", "6.12", "-1: no type, and mapped by nobody."),
+        (-1, "page_type", "6.12", "-1: no type, and not mapped."),
         (1 << 23, "kpageflags", "6.12", "Set: KPF_OFFLINE."),
         (1 << 52 | 1 << 13, "flags", "6.12", "Set: PG_reserved, zone 2 (Normal)."),
         # Pages of Debian's kernels, from public reports: LAST_CPUPID is all ones, zone DMA is 0.

@@ -280,7 +280,7 @@ def _printed_type(value: int, names: list[str], release: str | None) -> Word:
         word = replace(word, release="6.14")
     elif names and names != ["unknown"] and mine != set(names):
         notes.append(
-            f"The kernel printed {', '.join(names)}, which is not what {word.hex} means in {release}."
+            f"The kernel printed {', '.join(names)}, which is not what {word.hex} means in {word.release}."
         )
     return replace(word, notes=tuple(notes))
 

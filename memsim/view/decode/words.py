@@ -214,7 +214,7 @@ class Word:
     def _type_sentence(self) -> str:
         types = self._types()
         if self.type_word == 0xFFFFFFFF:  # noqa: PLR2004 (-1)
-            return "-1: no type, and mapped by nobody."
+            return "-1: no type, and not mapped."
         if len(types) > 1:
             return f"Types {' and '.join(types)} at once: nothing in this encoding prevents it."
         if types:
