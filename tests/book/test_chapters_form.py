@@ -5,6 +5,7 @@ The welcome page is no chapter and has a shorter form. Each rule is tried on a b
 
 from __future__ import annotations
 
+import ast
 import copy
 import json
 import math
@@ -36,6 +37,7 @@ from .reading import (
 BUDGET_MINUTES = 45
 WORDS_PER_MINUTE = 200
 MINUTES_PER_INTERACTION = 2
+HELPERS = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef, ast.Assign, ast.AnnAssign)
 INTERACTIONS = {"predict", "quiz", "explore", "half_patch", "buddy_lab", "driver_lab", "decode_page"}
 LEAST_CLAIMS = 11  # fourteen chapters, and at least 150 claims over the book
 RECALLED = 3
@@ -116,6 +118,16 @@ def folds_its_answers(notebook):
             yield f"the answer shows above its question: hide the source of\n{source(cell)}"
 
 
+def folds_what_is_no_reading(notebook):
+    """Imports, helpers and the evidence of claims are one click away, and do not stand in the way."""
+    for cell in cells(notebook, "code"):
+        folded = cell["metadata"].get("jupyter", {}).get("source_hidden") and "hide-input" in tags(cell)
+        body = ast.parse(source(cell)).body
+        helps = all(isinstance(each, HELPERS) for each in body) and not cell["outputs"]
+        if (helps or called(source(cell))["claim"]) and not folded:
+            yield f"hide the source of\n{source(cell)[:300]}"
+
+
 def makes_one_predict_twice(notebook):
     if calls(notebook)["predict"] < 2:
         yield "at least two predict() must be in it"
@@ -176,6 +188,7 @@ RULES = (
     keeps_to_its_time,
     asks_to_recall,
     folds_its_answers,
+    folds_what_is_no_reading,
     makes_one_predict_twice,
     shows_a_real_kernel,
     makes_claims,
@@ -265,7 +278,7 @@ GOOD: dict[str, Any] = book_of(
     markdown("## On a real kernel"),
     code("on_a_real_kernel('See it.', 'cat /proc/zoneinfo')", 3),
     markdown("## Claims"),
-    code("\n".join([CLAIM] * LEAST_CLAIMS), 4),
+    folded("\n".join([CLAIM] * LEAST_CLAIMS), 4),
     markdown("## Summary\n- this\n- that\n## Exercises\n1. one\n2. two\n3. three"),
     markdown("## Further reading\n- `online_pages()`, mm/memory_hotplug.c, 6.12"),
 )
@@ -340,6 +353,7 @@ BREAKS = {
         folds_its_answers,
         put({"jupyter": {"source_hidden": True}}, "cells", RECALL, "metadata"),
     ),
+    "a claim's code in the way": (folds_what_is_no_reading, put({}, "cells", CLAIMS, "metadata")),
     "one prediction": (makes_one_predict_twice, put(PREDICT, "cells", WHY + 1, "source")),
     "nothing to see": (shows_a_real_kernel, in_cell(REAL, "print('a kernel')")),
     "ten claims": (makes_claims, in_cell(CLAIMS, "\n".join([CLAIM] * (LEAST_CLAIMS - 1)))),

@@ -27,7 +27,7 @@ STYLE = """<style>
 .highlight .c1, .highlight .sd { color: #2f5f5f; }
 </style>
 </head>"""
-FOLDED = "Show the code, which gives the answer away"
+FOLDED = "Show the code"
 TEMPLATE = f"""
 {{%- extends 'index.html.j2' -%}}
 {{% block input %}}
