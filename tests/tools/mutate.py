@@ -57,7 +57,16 @@ NEAREST = {
 WIDER = (
     ("-n", "logical", "tests/unit", "memsim"),
     ("-n", "logical", "tests/fidelity", "tests/property"),
-    ("-n", "auto", "book", "exercises", "tests/book", "tests/exercises", "tests/attacks", "tests/binder"),
+    (
+        "-n",
+        "auto",
+        "book",
+        "exercises/instructor-guide.ipynb",
+        "tests/book",
+        "tests/exercises",
+        "tests/attacks",
+        "tests/binder",
+    ),
     ("-n", "logical", "tests/browser"),
 )
 FAILED = re.compile(r"^(?:FAILED|ERROR) (\S.*?)(?: - .*)?$", re.MULTILINE)
