@@ -67,6 +67,6 @@ def test_a_fence_that_lets_something_through_is_refused(tmp_path, monkeypatch):
     tmp_path.chmod(0o755)
     if bubblewrap_works():
         assert f"{secret} can be read" in open_ways(BUBBLEWRAP, [secret])
-    monkeypatch.setattr("memsim.grading.run.batch.open_ways", lambda *_: ["the answer can be read"])
+    monkeypatch.setattr("memsim.grading.sandbox.holds.open_ways", lambda *_: ["the answer can be read"])
     with pytest.raises(FenceError, match="the answer can be read"):
         fence_that_holds([secret], unfenced=False)

@@ -245,7 +245,7 @@ def test_a_wrong_option_is_answered_in_one_line(course, capsys, monkeypatch, cha
 
 
 def test_nothing_is_graded_where_no_fence_holds_unless_asked_for(course, capsys, monkeypatch):
-    monkeypatch.setattr("memsim.grading.run.batch.available", lambda: [NONE])
+    monkeypatch.setattr("memsim.grading.sandbox.holds.available", lambda: [NONE])
 
     assert main(grade_command(course, course / "out")) == 2
     assert "no fence holds on this machine" in capsys.readouterr().err

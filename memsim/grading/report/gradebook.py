@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import warnings
 from datetime import UTC
@@ -79,6 +80,16 @@ def _record_question(gradebook: Any, question: QuestionResult, place: tuple[str,
     if question.by_hand is not None:
         grade.manual_score, grade.auto_score = question.by_hand, question.graded
     if question.comment:
-        gradebook.find_comment(*place).manual_comment = question.comment
+        _record_comment(gradebook, question, place)
     grade.needs_manual_grade = any(test.needs_teacher for test in question.tests)
     gradebook.db.commit()
+
+
+def _record_comment(gradebook: Any, question: QuestionResult, place: tuple[str, ...]) -> None:
+    """Write a comment where nbgrader keeps those: at the cell with the answer, or at a test that has one."""
+    missing = importlib.import_module("nbgrader.api").MissingEntry
+    for name in (f"{question.name}-answer", question.name):
+        with contextlib.suppress(missing):
+            gradebook.find_comment(name, *place[1:]).manual_comment = question.comment
+            gradebook.db.commit()
+            return

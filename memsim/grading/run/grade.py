@@ -76,10 +76,10 @@ class Grader:
         typed = found.typed_id
         if typed is None or key(typed) in {key(student), *names}:
             return typed or student, ""
-        says = (
-            f"STUDENT is {typed!r} in the notebook" if typed.strip() else "STUDENT is empty in the notebook"
-        )
-        return student, f"{says}, which is no name known of {student}: own numbers were those of {student!r}"
+        own = f"own numbers were those of {student!r}"
+        if not typed.strip():
+            return student, f"STUDENT is empty in the notebook: {own}"
+        return student, f"STUDENT is {typed!r} in the notebook, which is no name known of {student}: {own}"
 
     def unreadable(
         self, student: str, file: str, reason: str, data: bytes = b"", names: Sequence[str] = ()

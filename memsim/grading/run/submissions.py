@@ -423,7 +423,7 @@ class _Collecting:
         for person in self.roster or ():
             made.people.setdefault(person.id, person)
             if person.id not in of_student:
-                made.absent.setdefault(person.id, "the roster has this student")
+                made.absent.setdefault(person.id, "the roster has this student, and no file was found")
         for student in made.absent:
             made.unknown.pop(student, None)
 
