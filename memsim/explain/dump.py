@@ -105,7 +105,7 @@ class Text:
 
 _HEX = r"(?:0x)?[0-9a-fA-F]+"
 _PAGE = re.compile(r"\bpage:(?P<pointer>\S*)\s+(?P<old>ref)?count:(?P<count>-?\d+)(?P<rest>.*)")
-_REST = re.compile(r"(\w+):\s?([^\s:]+)")
+_REST = re.compile(r"(\w+):\s?([^\s:\",]+)")
 _FLAGS = re.compile(
     rf"(?:(?:\b(?P<kind>anon|ksm|page|file)\s+)?\bflags:\s*|^)(?P<word>{_HEX})(?:\((?P<names>[^)]*)(?P<end>\))?)?"
 )

@@ -150,6 +150,9 @@ def plausible(
 
 
 def _fits(layout: Layout, word: int, nr_flags: int, pfn: int | None, architecture: str | None) -> bool:
+    elsewhere = [name for name in ("x86-64", "arm64") if name in layout.name and name != architecture]
+    if architecture is not None and elsewhere:
+        return False
     found = layout.read(word)
     untouched = (1 << layout.lastcpupid) - 1
     between = word >> nr_flags & (1 << layout.end - nr_flags) - 1

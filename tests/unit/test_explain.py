@@ -649,6 +649,18 @@ def test_encodings_of_mail_are_undone():
     assert page(FREED_TWICE.replace("\n", "#012")).reading.types == ["buddy"]
 
 
+def test_lines_of_a_journal_in_json():
+    lines = [json.dumps({"MESSAGE": line, "PRIORITY": "4"}) for line in FREED_TWICE.splitlines()]
+    reading = page("\n".join(lines)).reading
+    assert (reading.dump.pfn, reading.types, reading.zone) == (0x9A0, ["buddy"], 0)
+
+
+def test_a_known_layout_is_taken_on_its_own_architecture_only():
+    word = "flags: 0x17ffffc0000000"
+    assert page(word).reading.zone == 2
+    assert page(f"{word}\nKrnl PSW : 0704c00180000000").reading.zone is None
+
+
 @pytest.mark.parametrize(
     ("line", "wrapped"),
     [
