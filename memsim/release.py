@@ -1,4 +1,4 @@
-"""The kernel releases that are modelled, and what differs between them for reasons other than the patch.
+"""The modelled kernel releases, and how they differ apart from the patch.
 
 A kernel is a :class:`Release` and a set of hunks (:mod:`memsim.patch`). 6.1, 6.12 and 7.3 are held against
 recordings. 6.11 differs from 6.12 in its page types only, as far as the model goes.

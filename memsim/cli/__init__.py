@@ -1,8 +1,8 @@
 """The command line: ``python -m memsim COMMAND``; ``--help`` lists the commands.
 
-Every command stands in a module beside this one, whose ``add_to()`` says what it is called and what it takes.
-Exit status: 0 all is as it should be, 1 something is not (a page differs, a step ended otherwise than the
-scenario says, an invariant is broken), 2 the command or a file is wrong.
+Every command stands in a module beside this one, whose ``add_to()`` defines its name and its arguments.
+Exit status: 0 success, 1 a check failed (a page differs, a step ended differently from what
+the scenario says, an invariant is broken), 2 the command line or a file is wrong.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ _INTERRUPTED = 130
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status."""
     if isinstance(sys.stdout, io.TextIOWrapper):
-        # What the terminal's encoding lacks (a middle dot in ASCII) is told by its number, and is no error.
+        # What the terminal's encoding lacks (a middle dot in ASCII) is printed as its number.
         sys.stdout.reconfigure(errors="backslashreplace")
     arguments = parser().parse_args(argv)
     try:

@@ -42,7 +42,7 @@ def add_release(to: argparse.ArgumentParser, default: str | None = DEFAULT_RELEA
         "--debug-vm",
         action="store_true",
         default=None,
-        help="a kernel with CONFIG_DEBUG_VM; distributions ship kernels without it",
+        help="a kernel with CONFIG_DEBUG_VM; Debian ships kernels without it",
     )
     to.add_argument(
         "--check-pages",

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _PAGES_IN_GIB = 1 << 30 - PAGE_SHIFT
 _SHOWN_OF_A_LINE = 80
 _SECONDS_BETWEEN = {True: 0.2, False: 5.0}
-"""Between two reports of progress: on a terminal, which keeps the last one only, and in a file."""
+"""Seconds between two progress reports: on a terminal, which keeps only the last one, and in a file."""
 
 
 def add_to(commands: Commands) -> None:
@@ -70,7 +70,7 @@ def command_replay(arguments: argparse.Namespace) -> int:
 
 
 def progress(size: int, *, quiet: bool) -> Callable[[Counts], None]:
-    """Return what tells now and then on standard error how far a replay is; ``size`` 0: nobody knows."""
+    """Return a function that reports progress on standard error at intervals; ``size`` 0: size unknown."""
     terminal = sys.stderr.isatty()
     started = told = time.perf_counter()
 
@@ -91,7 +91,7 @@ def progress(size: int, *, quiet: bool) -> Callable[[Counts], None]:
 
 
 def summary(replay: Replay, seconds: float) -> list[str]:
-    """Return what came of a replay, one line for each thing that there is."""
+    """Return the result of a replay, a line for each count that is not 0."""
     counts = replay.counts
     rows = [
         (counts.allocated, "blocks allocated"),
@@ -101,7 +101,7 @@ def summary(replay: Replay, seconds: float) -> list[str]:
         (counts.failed, "allocations that failed in the trace"),
         (counts.no_memory, "allocations that this machine has no memory for (--memory)"),
         (counts.unknown, "frees of pages that the trace did not allocate"),
-        (counts.echoes, "batched frees that were told already"),
+        (counts.echoes, "batched frees that were reported already"),
         (counts.repeated, "pages allocated again without a free"),
         (counts.split, "blocks taken apart to free a part of them"),
         (counts.reordered, "frees of more than was allocated"),

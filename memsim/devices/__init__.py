@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 
 class Device(Protocol):
-    """What all devices can do."""
+    """The methods that all devices have."""
 
     def host_will(self, answer: str, times: int) -> None:
-        """Let the host give ``answer`` to the next ``times`` requests."""
+        """Make the host give ``answer`` to the next ``times`` requests."""
 
     def plugged_pages(self) -> int:
         """Return how many pages the host gives to the machine through this device."""
@@ -26,11 +26,11 @@ class Device(Protocol):
         """Let simulated time pass."""
 
     def run(self) -> None:
-        """Let the driver's own thread work until it has nothing to do; most drivers have none."""
+        """Run the driver's own thread until it has nothing to do; most drivers have none."""
 
 
 class DeviceKind(NamedTuple):
-    """A kind of device: the whole numbers that a scenario must and may give, and its module."""
+    """A kind of device: its required and optional whole numbers, and its module."""
 
     required: tuple[str, ...]
     optional: tuple[str, ...]

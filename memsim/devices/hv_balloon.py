@@ -1,4 +1,4 @@
-"""The Hyper-V balloon of a machine: driver and host."""
+"""The Hyper-V balloon of a machine, driver and host."""
 
 from __future__ import annotations
 
@@ -46,9 +46,9 @@ class HvBalloon(HvDynmemDevice):
         self.kernel = kernel
         self.name = name
         self.responses: list[HotAddResponse] = []
-        """The answers to all hot-add requests so far."""
+        """The responses to all hot-add requests so far."""
         self.held: list[Range] = []
-        """What the host has in its balloon, in the order in which it heard of it."""
+        """The ranges in the host's balloon, in the order in which they were reported."""
         self._answers: list[str] = []
         self._repeats = 0
         kernel.driver_data[DRIVER] = self
@@ -65,13 +65,13 @@ class HvBalloon(HvDynmemDevice):
         return f"HvBalloon({self.name}: {counters}, ballooned {self.num_pages_ballooned})"
 
     def memory_notifier(self, action: str, start_pfn: int, nr_pages: int) -> int:
-        """Listen to the memory notifier chain."""
+        """Register with the memory notifier chain."""
         return hv_memory_notifier(self.kernel, self, action, start_pfn, nr_pages)
 
     def hot_add(self, start_pfn: int, nr_pages: int) -> HotAddResponse:
         """Let the host back a range of pages and ask the driver to add them.
 
-        That nothing can be added is no error; the response says so. Blocks come online as the machine's
+        Adding nothing is no error; the response says so. Blocks come online as the machine's
         ``default_online_type`` says.
 
         Returns
@@ -96,15 +96,15 @@ class HvBalloon(HvDynmemDevice):
         return self.responses[first]
 
     def inflate(self, nr_pages: int) -> int:
-        """Let the host ask for pages; return how many it got."""
+        """Make the host ask for pages; return how many it got."""
         before = self.held_pages()
         balloon_up(self.kernel, self, nr_pages, self._send_ranges)
         return self.held_pages() - before
 
     def deflate(self, nr_pages: int | None = None) -> int:
-        """Let the host give pages back, the oldest first; None: all. Return how many it gave.
+        """Make the host give pages back, the oldest first; None: all. Return how many it gave.
 
-        A host that has fewer gives what it has.
+        A host that has fewer gives all it has.
         """
         held = self.held_pages()
         left = held if nr_pages is None else min(nr_pages, held)
@@ -124,7 +124,7 @@ class HvBalloon(HvDynmemDevice):
         return sum(size for _, size in self.held)
 
     def host_will(self, answer: str, times: int) -> None:
-        """Let the host misbehave.
+        """Make the host misbehave.
 
         ``BUSY``: the channel is full when the driver wants to answer. It sends a balloon response again
         until it gets through; any other response it sends once, and the host never hears of it. ``ERROR``:
@@ -159,7 +159,7 @@ class HvBalloon(HvDynmemDevice):
         return self._answers.pop(0) if self._answers else "OK"
 
     def _send_ranges(self, ranges: list[Range]) -> bool:
-        """Send a balloon response, again and again while the channel is full; False: it is refused."""
+        """Send a balloon response, and repeat it while the channel is full; False: the channel refuses it."""
         answer = self._send()
         while answer == "BUSY":
             answer = self._send()

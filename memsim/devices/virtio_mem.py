@@ -1,4 +1,4 @@
-"""A virtio-mem device: its driver's state and what the host does with it.
+"""A virtio-mem device: the state of its driver, and its host.
 
 Time is simulated: see :meth:`VirtioMemDevice.wait`.
 """
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class VirtioMemDevice(VirtioMem):
-    """One device, both sides of it. All sizes are in pages.
+    """One device, both sides. All sizes are in pages.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ class VirtioMemDevice(VirtioMem):
         return f"VirtioMem({self.name}: {sizes})"
 
     def request(self, requested_pages: int) -> None:
-        """Let the host request a size; the driver works towards it at once.
+        """Make the host request a size; the driver works towards it at once.
 
         A size that cannot be reached now is no error: the driver waits, or tries again later.
 
@@ -90,7 +90,7 @@ class VirtioMemDevice(VirtioMem):
         virtio_mem_run_wq(self)
 
     def host_will(self, answer: str, times: int) -> None:
-        """Let the host answer the next requests with NACK, BUSY or ERROR, or change its mind."""
+        """Make the host answer the next requests with NACK, BUSY or ERROR, or change the requested size."""
         self.host.will(answer, times)
 
     def run(self) -> None:

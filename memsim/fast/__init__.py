@@ -1,4 +1,4 @@
-"""Shortcuts: faster ways to the state that the models of kernel functions leave.
+"""Shortcuts: faster ways to the results of the models of kernel functions.
 
 The models in :mod:`memsim.linux` do one thing after the other, as the kernel does, and are the text to read.
 While nothing watches them, only the state that they leave counts, and numpy or one long function can often
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 CORE = ("memsim.fast.page_alloc", "memsim.fast.page_alloc_bulk", "memsim.fast.memory_hotplug")
 DRIVERS = {"hv-balloon": "memsim.fast.hv_balloon", "xen-balloon": "memsim.fast.xen_balloon"}
-"""Kind of device -> the shortcuts of its driver, which only machines with such a device load."""
+"""Kind of device -> the module with its driver's shortcuts; only machines with such a device load it."""
 
 
 def register_shortcuts(device_kinds: Iterable[str] = ()) -> None:

@@ -1,4 +1,4 @@
-"""Pages that are alike together, up to a pageblock, between the Hyper-V balloon and the buddy.
+"""Shortcuts of the Hyper-V balloon: pages that are alike go to the buddy together, up to a pageblock.
 
 The driver decides page by page. Neighbours with the same flags, type and reference count that the host backs,
 or does not, all meet the same decision; and single pages that are freed in ascending order merge into the
@@ -60,7 +60,7 @@ def online_backed(kernel: Kernel, dm: HvDynmemDevice, pfn: int, order: int) -> N
 
 
 def comes_out_clean(kernel: Kernel, pfn: int) -> bool:
-    """Return whether ``__free_pages_core()`` takes off the mark that a page has."""
+    """Return whether ``__free_pages_core()`` clears the mark that a page has."""
     if kernel.has(Hunk.PAGE_ALLOC):
         return not kernel.memmap.flags(pfn) & PageFlag.RESERVED
     return not kernel.memmap.has_type(pfn, PageType.OFFLINE)

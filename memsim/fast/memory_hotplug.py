@@ -2,8 +2,8 @@
 
 The models free a section in 32 chunks; ``online_pages()`` puts these on the ISOLATE list and then moves them,
 pageblock by pageblock, to the MOVABLE list; ``offline_pages()`` goes the same way back. A section whose pages
-are as they were initialised is 32 free blocks of order 10 at the end, and one whose blocks were never
-allocated is none.
+are as they were initialised ends as 32 free blocks of order 10, and a free section whose blocks were never
+allocated ends without any.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def free_section(kernel: Kernel, pfn: int) -> None:
 
 
 def takes_off_what_it_puts_on(kernel: Kernel) -> bool:
-    """Return whether ``__free_pages_core()`` takes off the mark that hotplugged pages are born with."""
+    """Return whether ``__free_pages_core()`` clears the mark that hotplugged pages start with."""
     return kernel.has(Hunk.MM_INIT) == kernel.has(Hunk.PAGE_ALLOC)
 
 
@@ -97,7 +97,7 @@ def takes_off_what_it_puts_on(kernel: Kernel) -> bool:
 def online_pages(kernel: Kernel, pfn: int, nr_pages: int, zone: Zone) -> Any:  # noqa: ANN401 (None, or NotImplemented)
     """Bring memory online: see :func:`memsim.linux.mm.memory_hotplug.online.online_pages`.
 
-    Left to the model where somebody may touch the pages in between: a driver's callback or a listener.
+    The model runs instead where other code may touch the pages in between: a driver's callback or a listener.
     """
     if kernel.online_page_callback is not None or kernel.memory_chain:
         return NotImplemented

@@ -1,10 +1,9 @@
-"""Allocating and freeing a block in one function each, for callers that do it a million times.
+"""Shortcuts that allocate and free a single block.
 
-These two leave the state that the models in :mod:`memsim.linux.mm.page_alloc.api` leave, which call a
-function for each idea of the kernel's. Here the same steps follow each other on the arrays of one section: a
+These two leave the same state as the models in :mod:`memsim.linux.mm.page_alloc.api`, which call a
+function for each idea of the kernel. Here the same steps follow each other on the arrays of one section: a
 block and its buddies lie in one section and in one zone, since both begin at multiples of the largest block.
-What is unusual is left to the models: a request that must fall back on another type, a page with flags that
-is freed.
+The models handle the unusual cases: a request that falls back on another type, a freed page with flags.
 """
 
 from __future__ import annotations
@@ -148,7 +147,7 @@ def is_untyped(pages: Pages, index: int, order: int) -> bool:
 
 
 def is_clean(pages: Pages, index: int, order: int) -> bool:
-    """Return whether ``check_new_pages()`` finds nothing wrong with what it gets of a free block."""
+    """Return whether ``check_new_pages()`` finds nothing wrong with the pages taken from a free block."""
     if pages.maybe_flagged and any_flag(pages, index, order):
         return False
     return pages.refcount_at[index] == 0 and (order == 0 or are_plain(pages, index + 1, index + (1 << order)))

@@ -1,4 +1,4 @@
-"""Allocating and freeing many single pages with numpy, when the result is identical.
+"""Shortcuts that allocate and free many single pages with numpy, when the result is identical.
 
 Single pages that are allocated one after the other come from the head of the smallest list, in ascending
 order, until that block is used up: so the whole block can be taken. Pages that are freed one after the other,
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     """(first pfn, pages)."""
 
 SMALL_ORDER = 3
-"""Below, numpy costs more than it saves."""
+"""Below this number of pages, numpy costs more than it saves."""
 
 
 # ---- allocating ------------------------------------------------------------------------------------
@@ -71,7 +71,7 @@ def take_single_pages(kernel: Kernel, nr_pages: int, migratetype: int) -> Pfns:
 
 
 def take_from_head(kernel: Kernel, wanted: int, migratetype: int) -> Range | None:
-    """Take single pages from what comes next, at most ``wanted``; None: there is no memory."""
+    """Take at most ``wanted`` single pages from the next free block; None: there is no memory."""
     for zone in kernel.zonelists.get(migratetype, ()):
         if zone.nr_free_pages == 0:
             continue
@@ -102,7 +102,7 @@ def head_is_clean(kernel: Kernel, zone: Zone, order: int, migratetype: int) -> b
 
 
 def take_section(kernel: Kernel, zone: Zone, migratetype: int) -> Range | None:
-    """Take a whole section if that is what comes next and nothing in it was ever allocated, else nothing."""
+    """Take a whole section if it comes next and nothing in it was ever allocated, else nothing."""
     blocks = zone.free_area[MAX_PAGE_ORDER][migratetype]
     pfn = next(reversed(blocks))
     section = kernel.memmap.section(pfn)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def frees_plainly(kernel: Kernel) -> bool:
-    """Return whether freed pages go to the buddy at once, and a page has no more than one type."""
+    """Return whether freed pages go to the buddy at once, and a page has at most one type."""
     return not (kernel.release.encoding.inverted or kernel.per_cpu_lists or kernel.watermarks)
 
 
@@ -27,7 +27,7 @@ def every_kernel(_: Kernel) -> bool:
 def shortcut(model: Callable[..., Any], suits: Callable[[Kernel], bool] = every_kernel) -> Callable[[F], F]:
     """Register a function as the shortcut of a kernel function, given by its model.
 
-    ``suits`` says for a kernel whether it may take the shortcut, whatever the arguments are.
+    ``suits`` says whether a kernel may take the shortcut, whatever the arguments.
     """
 
     def register(function: F) -> F:

@@ -1,4 +1,4 @@
-"""Many pages at once between the Xen balloon and the buddy.
+"""Shortcuts of the Xen balloon: many pages at once go to the buddy or come from it.
 
 ``increase_reservation()`` and ``decrease_reservation()`` do everything to one page, then to the next. What is
 done to one page depends on another only where the two merge in the buddy. So each step can be done to all

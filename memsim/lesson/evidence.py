@@ -1,8 +1,8 @@
 """Evidence that could not fail: what a claim's two checks look at, found in their code.
 
 A check that names nothing but constants says the same in every world, and a check and its own copy cannot
-disagree. Whether evidence is *good* nobody can tell from its code: ``tests/book`` breaks the simulator on
-purpose and looks which claims notice.
+disagree. Code does not show whether evidence is *good*: ``tests/book`` breaks the simulator on
+purpose and checks which claims notice.
 """
 
 from __future__ import annotations

@@ -48,7 +48,7 @@ class Prediction(Question):
 
     def spec_without_a_kernel(self) -> dict[str, Any]:
         """Return what a page without a kernel needs: the simulator is run now."""
-        return self.spec() | {"outcome": self.told()}
+        return self.spec() | {"outcome": self.answered()}
 
     @cached_property
     def widget(self) -> LiveQuestion:
@@ -70,8 +70,8 @@ class Prediction(Question):
         """
         return self.field.parse(self.answer() if callable(self.answer) else self.answer)
 
-    def told(self) -> dict[str, str]:
-        """Return what happens, or why there is no answer, as the browser is told it."""
+    def answered(self) -> dict[str, str]:
+        """Return what happens, or why there is no answer, in the form that the browser gets."""
         try:
             outcome = self.outcome()
         except MemsimError as error:
@@ -83,7 +83,7 @@ class Prediction(Question):
         predicted = self.field.parse(commitment["value"])
         store.remember(self.question, self.field.options, predicted)
         widget.earlier = inline(tell(predicted))
-        widget.outcome = self.told() | {"of": commitment["value"], "number": commitment.get("number", 0)}
+        widget.outcome = self.answered() | {"of": commitment["value"], "number": commitment.get("number", 0)}
 
 
 def predict(

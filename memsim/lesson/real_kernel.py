@@ -46,7 +46,7 @@ def on_a_real_kernel(text: str, command: str, recorded: str | None = None) -> On
     Parameters
     ----------
     text
-        What there is to see, and what it needs (root, drgn).
+        What the command shows, and what it needs (root, drgn).
     command
         The line to type: /proc, sysfs or drgn.
     recorded

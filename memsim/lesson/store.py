@@ -32,7 +32,7 @@ def remember(question: str, options: tuple[str, ...], predicted: Value) -> None:
     _memory[question, *options] = predicted
     path = path_of_store()
     if path is None or (path.exists() and _read(path) is None):
-        return  # switched off, or a file of somebody else
+        return  # switched off, or another program's file
     records = [
         {"question": key[0], "options": key[1:], "predicted": value}
         for key, value in (_load() | _memory).items()

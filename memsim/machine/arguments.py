@@ -1,4 +1,4 @@
-"""What a machine may be made of and asked for; everything else is answered with the rule."""
+"""Argument checks for Machine; each error names the rule that was broken."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def block_id_of(block: int | str) -> int:
 
 
 def zone_type_of(zone: object) -> ZoneType:
-    """Return the zone that a name means: as in /proc/zoneinfo, in any case, or as the kernel's constant.
+    """Return the zone of a name: as in /proc/zoneinfo, in upper or lower case, or as the kernel's constant.
 
     >>> zone_type_of("Movable") is zone_type_of("ZONE_MOVABLE") is zone_type_of("movable")
     True
@@ -94,7 +94,7 @@ def ranges_of(name: str, ranges: Any) -> list[tuple[int, int]]:  # noqa: ANN401 
 def check_memory(
     ram: list[tuple[int, int]], reserved: Iterable[tuple[int, int]], devices: Iterable[Mapping[str, Any]] = ()
 ) -> list[tuple[int, int]]:
-    """Return what is reserved, for boot code and devices, of the boot memory ``ram`` (ascending).
+    """Return the reserved ranges, of boot code and devices, of the boot memory ``ram`` (ascending).
 
     Refused are no RAM at all, empty or negative ranges, overlapping RAM, and reserved pages outside of the
     sections of RAM. All ranges are (start_pfn, nr_pages); reserved ones may be empty, and may overlap.
@@ -157,14 +157,14 @@ def _check_device(device: object, names: Container[str], where: str) -> str:
 
 
 def check_order(order: int) -> None:
-    """Refuse an order that no free list has."""
+    """Refuse an order without a free list."""
     if not 0 <= order <= MAX_PAGE_ORDER:
         msg = f"order {order}: blocks have the orders 0 (1 page) to {MAX_PAGE_ORDER}"
         raise MemsimError(msg)
 
 
 def check_online_type(online_type: str) -> str:
-    """Return ``online_type`` if sysfs knows the word."""
+    """Return ``online_type`` if sysfs accepts the word."""
     if online_type not in ONLINE_TYPES:
         msg = f"online type {online_type!r} must be one of {', '.join(ONLINE_TYPES)}"
         raise MemsimError(msg)

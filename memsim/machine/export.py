@@ -1,4 +1,4 @@
-"""A simulated machine as a tree of files that unmodified programs read: /proc and /sys below a directory.
+"""Export a simulated machine as /proc and /sys below a directory, for unmodified programs.
 
 ``lsmem --sysroot DIR`` lists its memory blocks, psutil with ``PROCFS_PATH = "DIR/proc"`` reads its meminfo,
 the kernel's own ``page-types -F DIR/proc/kpageflags`` counts its pages.
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 FORMAT = "memsim-export/1"
 MARKER = ".memsim-export"
-"""Says that a directory was written by :func:`export` and may be written anew."""
+"""Marks a directory that :func:`export` wrote and may overwrite."""
 
 MEMINFO = """
     MemTotal MemFree MemAvailable Buffers Cached SwapCached Active Inactive Active(anon) Inactive(anon)
@@ -76,7 +76,7 @@ def meminfo(kernel: Kernel) -> str:
 
 
 def valid_zones(kernel: Kernel, block: MemoryBlock) -> str:
-    """Return the zone that a block is in (``none``: several), or those that it may go to, default first."""
+    """Return the zone of a block (``none``: several), or the zones that it may go to, default first."""
     if block.state == "online":
         return block.zone.name if block.zone else "none"
     ways = ("online", "online_kernel", "online_movable")
@@ -132,7 +132,7 @@ def export(kernel: Kernel, directory: str | os.PathLike[str], auto_online_blocks
 
 
 def prepare(root: Path) -> None:
-    """Make an empty export of a directory, or refuse it."""
+    """Turn a directory into an empty export, or refuse it."""
     trees = (root / "proc", root / "sys")
     check_replaceable(root, trees)
     for tree in trees:
@@ -143,14 +143,14 @@ def prepare(root: Path) -> None:
 
 
 def check_replaceable(root: Path, trees: Iterable[Path]) -> None:
-    """Refuse what is no directory, neither empty nor an earlier export, or leads elsewhere by a link."""
+    """Refuse a file, a directory that is neither empty nor an earlier export, and links to elsewhere."""
     problem = None
     if root.exists() and not root.is_dir():
         problem = "is not a directory"
     elif root.exists() and any(root.iterdir()) and not is_export(root / MARKER):
         problem = f"is not empty and no earlier export (no {MARKER} in it says {FORMAT})"
     elif any(tree.is_symlink() for tree in trees):
-        problem = "has a symbolic link in the place of proc or sys, which no export makes"
+        problem = "has a symbolic link instead of proc or sys, which no export makes"
     if problem is not None:
         msg = f"{root} {problem}: nothing was written"
         raise MemsimError(msg)

@@ -1,7 +1,7 @@
-"""Rules that hold whenever no operation is in flight, and the first page that breaks each.
+"""Rules that hold while no operation is in progress, and the first page that breaks each.
 
-:func:`check` compares page states, free lists and counters with each other. It knows nothing of how a
-state came about, so it also judges kernels with half a patch.
+:func:`check` compares page states, free lists and counters with each other. The history of a state
+does not matter, so it also judges kernels with half a patch.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Violation(NamedTuple):
 
 
 def check(kernel: Kernel) -> list[Violation]:
-    """Return every invariant that does not hold, the first page that breaks it, and how many do."""
+    """Return every invariant that does not hold, the first page that breaks it, and how many break it."""
     free = free_masks(kernel)
     found = [*check_pages(kernel, free), *check_free_lists(kernel)]
     for zone in kernel.state.zones:
@@ -131,7 +131,7 @@ def orphans(
     in_free: npt.NDArray[np.bool_],
     offline: npt.NDArray[np.bool_],
 ) -> npt.NDArray[np.bool_]:
-    """Return which pages have no reference and no place: neither free nor Offline.
+    """Return which pages without a reference are neither free nor Offline.
 
     The tail pages of a larger allocated block have refcount 0, too: of a compound page, and of a block
     that holds a memmap.

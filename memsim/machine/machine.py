@@ -1,4 +1,4 @@
-"""A booted machine: what a user, an administrator or a test does to a kernel.
+"""A booted machine: the operations of a user, an administrator or a test on a kernel.
 
 >>> machine = Machine(ram=[(0, 131072)])
 >>> machine.add_memory(0x100000, 32768)
@@ -68,7 +68,7 @@ R = TypeVar("R")
 def _then_devices_run(
     operation: Callable[Concatenate[Machine, P], R],
 ) -> Callable[Concatenate[Machine, P], R]:
-    """Let the threads of drivers (the Xen balloon has one) do their work after an operation."""
+    """Run the threads of drivers (the Xen balloon has one) after an operation."""
 
     @functools.wraps(operation)
     def call(machine: Machine, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -87,12 +87,12 @@ DEFAULT_PATIENCE = 50
 
 
 class Users:
-    """What the steps of a scenario hold, so that later steps can give it back."""
+    """The pages that steps of a scenario hold, so that later steps can give them back."""
 
     def __init__(self) -> None:
         """Hold nothing."""
         self.allocated: list[list[int]] = []
-        """The pfns of each ``allocate`` step; migration keeps them true."""
+        """The pfns of each ``allocate`` step; migration updates them."""
         self.lent: list[int] = []
         """The pfns that a Xen balloon lent."""
         self.pinned: list[tuple[int, int]] = []
@@ -107,10 +107,10 @@ class Machine:
     ram
         (start_pfn, nr_pages) of each range of boot memory.
     patch
-        Which hunks of the series the kernel has: a :class:`~memsim.patch.Patch`, or what one is made of,
+        The hunks of the series that the kernel has: a :class:`~memsim.patch.Patch`, or its arguments,
         such as ``"before"`` or ``"MM_INIT, PAGE_ALLOC"``; ``AFTER`` by default.
     release
-        ``"6.12"`` or ``"6.1"``: everything that differs for other reasons.
+        ``"6.12"``, ``"6.1"``, ``"6.11"`` or ``"7.3"``: everything that differs for other reasons.
     reserved
         (start_pfn, nr_pages) of memory that boot code keeps (kernel image, initrd).
     block_pages
@@ -123,10 +123,10 @@ class Machine:
         Devices as a scenario gives them: ``{"kind": "virtio-mem", "name": "vm0", ...}``; in
         ``machine.devices`` by name. See :mod:`memsim.linux.drivers`.
     per_cpu_lists, watermarks
-        Whether freed pages stay on per-cpu lists, and whether allocations leave the watermarks alone. Off
-        unless asked for: see :mod:`memsim.linux.mm.page_alloc.api`.
+        Whether freed pages stay on per-cpu lists, and whether allocations respect the watermarks. Off by
+        default: see :mod:`memsim.linux.mm.page_alloc.api`.
     debug_vm
-        Whether CONFIG_DEBUG_VM checks are compiled in; distributions ship kernels without them.
+        Whether CONFIG_DEBUG_VM checks are compiled in; Debian ships kernels without them.
     check_pages
         Whether the kernel checks the state of each page that is freed or allocated. On by default, as in
         the kernels that Debian ships: CONFIG_INIT_ON_ALLOC_DEFAULT_ON turns the checks on in 6.12. Off is
@@ -192,9 +192,9 @@ class Machine:
         return f"Machine({self.kernel.describe()}, {mebibytes} MiB, blocks {blocks})"
 
     def copy(self) -> Machine:
-        """Return an independent machine in the same state, to break while this one is kept.
+        """Return an independent machine in the same state, to experiment on.
 
-        It has no tape. Listeners that are plain functions hear of both machines.
+        It has no tape. Listeners that are plain functions receive the events of both machines.
         """
         return deepcopy(self)
 
@@ -224,7 +224,7 @@ class Machine:
 
     @property
     def log(self) -> list[str]:
-        """What the kernel printed."""
+        """The kernel log."""
         return self.kernel.state.log
 
     @property
@@ -265,7 +265,7 @@ class Machine:
         return self.tape
 
     def stop_recording(self) -> None:
-        """Stop whatever trace is running."""
+        """Stop the running trace."""
         if self.tape is not None:
             self.tape.fill_gap()
         self.kernel.put_trace(None)
@@ -319,8 +319,8 @@ class Machine:
     def offline(self, block_id: int | str, *, patience: int = DEFAULT_PATIENCE) -> bool:
         """Write ``offline`` to a block's state; return True.
 
-        ``patience`` is after how many rounds of scanning and migrating the user presses Ctrl-C; the
-        kernel itself would try for ever.
+        After ``patience`` rounds of scanning and migrating the user presses Ctrl-C; the kernel itself
+        would try forever.
 
         Raises
         ------
@@ -336,7 +336,7 @@ class Machine:
     def offline_and_remove_memory(
         self, start_pfn: int, nr_pages: int, *, patience: int = DEFAULT_PATIENCE
     ) -> None:
-        """Take a DIMM offline and unplug it, or leave it as it was."""
+        """Set a DIMM offline and unplug it, or leave it as it was."""
         with self._losing_patience_after(patience):
             offline_and_remove_memory(self.kernel, start_pfn, nr_pages)
 
@@ -356,7 +356,7 @@ class Machine:
         memremap_pages(self.kernel, start_pfn, nr_pages, kind, altmap=altmap)
 
     def poison(self, pfn: int) -> None:
-        """Declare a page broken: see :func:`memsim.linux.mm.memory_failure.memory_failure`."""
+        """Report a memory error in a page: see :func:`memsim.linux.mm.memory_failure.memory_failure`."""
         memory_failure(self.kernel, pfn)
 
     def register_memory_notifier(self, listener: Listener, priority: int = 0) -> None:
@@ -378,7 +378,7 @@ class Machine:
         order: int = 0,
         block: int | str | None = None,
     ) -> list[int]:
-        """Allocate pages and return their pfns, in a list that migration keeps true.
+        """Allocate pages and return their pfns, in a list that migration updates.
 
         Movable pages are user pages on the LRU; of order 9 they are huge pages, given by their head.
         ``block`` confines the allocation to a memory block: no kernel interface can, but a scenario
@@ -409,7 +409,7 @@ class Machine:
         return pfns
 
     def free_reserved_page(self, pfn: int) -> None:
-        """Give a page that boot code kept to the buddy, as the kernel does with its own init code."""
+        """Free a page that boot code kept, as the kernel does with its own init code."""
         free_reserved_page(self.kernel, pfn)
 
     def memblock_free_late(self, start_pfn: int, nr_pages: int) -> None:

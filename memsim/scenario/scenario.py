@@ -250,7 +250,7 @@ class Run:
 
     @property
     def recording(self) -> Tape:
-        """The tape of a run that was told to record.
+        """The tape of a run with ``record=True``.
 
         Raises
         ------

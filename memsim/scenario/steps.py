@@ -1,4 +1,4 @@
-"""What the steps of a scenario are: their keys, how each is done to a machine, and how it is told."""
+"""The steps of a scenario: the keys of each, its effect on a machine, and its description."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Argument:
 
 @dataclass(frozen=True)
 class StepKind:
-    """What a step ``do`` means: its keys, how it is done, and how it is told."""
+    """The kind of a step (``do``): its keys, its effect, and its description."""
 
     arguments: tuple[Argument, ...]
     do: Callable[[Machine, dict[str, Any]], object]

@@ -1,1 +1,1 @@
-"""What a kernel keeps, and how it is watched."""
+"""The state of a kernel, and how a trace watches it."""

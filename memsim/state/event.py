@@ -1,4 +1,4 @@
-"""What a tape consists of."""
+"""The events of a tape."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 LEFT_OUT = "left_out"
-"""In place of a primitive: here a tape left out as many events as the first argument says, or more if the
-second is true."""
+"""Replaces a primitive where a tape left out events: as many as the first argument, or more if the second
+is true."""
 
 
 @dataclass(frozen=True)

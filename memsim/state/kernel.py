@@ -1,4 +1,4 @@
-"""What a running kernel keeps in global variables.
+"""The global variables of a running kernel.
 
 :class:`~memsim.state.state.State` is everything that an event of the tape can change; :class:`Kernel` adds
 what stays (release, patch) and what calls back (notifiers, the online page callback). Models of kernel
@@ -28,14 +28,14 @@ if TYPE_CHECKING:
 
 
 class Resources(dict[int, tuple[int, str]]):
-    """System RAM resources: start pfn -> (pages, name). They do not overlap, and are found by bisection."""
+    """System RAM resources: start pfn -> (pages, name). They do not overlap; bisection finds them."""
 
     def __init__(self) -> None:
         """Start with none."""
         super().__init__()
         self._starts: list[int] = []
         self.mergeable: set[int] = set()
-        """Where resources start that may be joined with neighbours (IORESOURCE_SYSRAM_MERGEABLE)."""
+        """Starts of resources that may be merged with neighbours (IORESOURCE_SYSRAM_MERGEABLE)."""
 
     def __setitem__(self, start: int, resource: tuple[int, str]) -> None:
         """Add or change a resource."""
@@ -44,7 +44,7 @@ class Resources(dict[int, tuple[int, str]]):
         super().__setitem__(start, resource)
 
     def __delitem__(self, start: int) -> None:
-        """Take a resource away."""
+        """Remove a resource."""
         super().__delitem__(start)
         self.mergeable.discard(start)
         del self._starts[bisect_left(self._starts, start)]
@@ -62,12 +62,12 @@ class Resources(dict[int, tuple[int, str]]):
 
 
 def no_signal() -> bool:
-    """Return False: no signal is pending for the task that works."""
+    """Return False: no signal is pending for the current task."""
     return False
 
 
 class Kernel:
-    """A kernel: release, patch, configuration, state, and who is called back."""
+    """A kernel: release, patch, configuration, state, and callbacks."""
 
     def __init__(
         self, release: Release, patch: Patch, *, debug_vm: bool = False, check_pages: bool = True
@@ -88,9 +88,9 @@ class Kernel:
         self._per_cpu_lists = self._watermarks = False
         self._choose_shortcuts()
         self.managed_at_setup = [0 for _ in self.zones]
-        """``managed_pages`` of each zone when watermarks and reserves were computed last."""
+        """``managed_pages`` of each zone when watermarks and reserves were last computed."""
         self.pcp_disabled: set[Zone] = set()
-        """Zones whose per-cpu lists are switched off while they lose memory."""
+        """Zones whose per-cpu lists are disabled while they lose memory."""
         self.online_page_callback: Callable[[Kernel, int, int], None] | None = None
         """None: generic_online_page()."""
         self.memory_chain: list[tuple[int, Callable[[str, int, int], int | None]]] = []
@@ -107,7 +107,7 @@ class Kernel:
         """Movable page -> its owner's list of pages, in which migration writes the new pfn."""
         self.default_online_type = "offline"
         self.driver_data: dict[str, Any] = {}
-        """What drivers keep, by the name of the driver."""
+        """The state of each driver, by the driver's name."""
         self.pagemaps: dict[int, int] = {}
         """Device memory: first pfn -> pages."""
         self.migration_failures = 0
@@ -142,7 +142,7 @@ class Kernel:
 
     @property
     def watermarks(self) -> bool:
-        """Whether allocations leave the watermarks alone."""
+        """Whether allocations respect the watermarks."""
         return self._watermarks
 
     @watermarks.setter
@@ -184,20 +184,20 @@ class Kernel:
         return self.zones[self.memmap.zone_of(pfn)]
 
     def moved(self, pfn: int, target: int) -> None:
-        """Tell the owner of a page (reverse mapping) that its contents are now at ``target``."""
+        """Write the new pfn ``target`` of a page into its owner's list (reverse mapping)."""
         owner = self.owners.pop(pfn, None)
         if owner is not None:
             owner[owner.index(pfn)] = target
             self.owners[target] = owner
 
     def lost(self, pfn: int) -> None:
-        """Take a page from its owner: its contents are gone."""
+        """Remove a page from its owner's list: its contents are lost."""
         owner = self.owners.pop(pfn, None)
         if owner is not None:
             owner.remove(pfn)
 
     def put_trace(self, trace: Trace | None) -> None:
-        """Report events to ``trace`` from now on, or with None to nothing."""
+        """Report events to ``trace`` from now on; None: report nothing."""
         self.trace = trace
         watch(self.state, trace)
         self._choose_shortcuts()

@@ -49,7 +49,7 @@ class Memmap(MemmapReads):
     """The memmap of a machine: present sections by number."""
 
     name = "memmap"
-    """The target of events that write to it."""
+    """The target in events that write to it."""
 
     def __init__(self, encoding: PageTypeEncoding, *, debug_vm: bool = False) -> None:
         """Make a memmap without sections for a kernel with this page type encoding."""
@@ -77,7 +77,7 @@ class Memmap(MemmapReads):
         self.sections[nr] = Section(nr, pages_of(POISON), early=early)
 
     def remove_section(self, nr: int) -> None:
-        """Take section ``nr`` and its memmap away."""
+        """Remove section ``nr`` and its memmap."""
         del self.sections[nr]
 
     def set_online(self, nr: int, online: bool) -> None:  # noqa: FBT001 (positional in an event)
@@ -191,7 +191,7 @@ class Memmap(MemmapReads):
             section.private_pages().refcount[at] = refcount
 
     def set_order(self, pfn: int, order: int) -> None:
-        """Set the order that a page keeps: of a compound page in its head, 0 when it is dissolved."""
+        """Set the order stored in a page: that of a compound page in its head, 0 when it is split up."""
         self.section(pfn).private_pages().order_at[pfn & _INDEX] = order
 
     def set_buddy_order(self, pfn: int, order: int) -> None:

@@ -1,7 +1,7 @@
-"""Reading ``struct page``s: what :class:`~memsim.state.memmap.Memmap` can be asked.
+"""The reading methods of :class:`~memsim.state.memmap.Memmap`.
 
 A page of a section that is not online has no meaning: :meth:`MemmapReads.page` refuses to read it.
-:meth:`MemmapReads.raw` shows the bytes that happen to be there, as a debugger would.
+:meth:`MemmapReads.raw` decodes whatever the bytes hold, as a debugger would.
 
 Models ``pfn_valid()`` and ``pfn_to_online_page()`` of ``include/linux/mmzone.h`` and
 ``mm/memory_hotplug.c``, and the tests of ``include/linux/page-flags.h``.
@@ -27,7 +27,7 @@ _INDEX = PAGES_PER_SECTION - 1
 
 
 class MemmapReads:
-    """Present sections by number, and what their pages say; nothing here writes."""
+    """The present sections by number, and reads of their pages; nothing here writes."""
 
     encoding: PageTypeEncoding
     sections: dict[int, Section]
@@ -45,10 +45,10 @@ class MemmapReads:
         return pfn >> PFN_SECTION_SHIFT in self.sections
 
     def pfn_to_online_page(self, pfn: int) -> Page | None:
-        """Return the page if its section is online, else None; looks at no flag and no type.
+        """Return the page if its section is online, else None; flags and type do not matter.
 
-        Whoever must not meet holes in boot memory asks
-        :func:`memsim.linux.kernel.resource.pfn_section_valid`, too.
+        A reader that must not meet holes in boot memory also calls
+        :func:`memsim.linux.kernel.resource.pfn_section_valid`.
         """
         section = self.sections.get(pfn >> PFN_SECTION_SHIFT)
         return self.raw(pfn) if section is not None and section.online else None
@@ -70,7 +70,7 @@ class MemmapReads:
         return self.raw(pfn)
 
     def raw(self, pfn: int) -> Page:
-        """Return what the bytes of the struct page say, meaningful or not."""
+        """Return the struct page decoded, meaningful or not."""
         section, index = self.section(pfn), pfn & _INDEX
         flags = section.pages.flags_at[index]
         zone = flags >> ZONE_SHIFT
@@ -95,7 +95,7 @@ class MemmapReads:
         return self.section(pfn).pages.refcount_at[pfn & _INDEX]
 
     def stored_type(self, pfn: int) -> int:
-        """Return the type u8 of a page as it is stored."""
+        """Return the stored type (u8) of a page."""
         return self.section(pfn).pages.type_at[pfn & _INDEX]
 
     def has_type(self, pfn: int, page_type: PageType) -> bool:

@@ -23,7 +23,7 @@ MOST_KEYFRAMES = 64
 
 
 class Playback:
-    """States of a tape: some that are kept, and one that moves."""
+    """The states of a tape: some are kept, and one moves."""
 
     def __init__(self, start: State) -> None:
         """Begin with a copy of the state before the first event."""

@@ -1,6 +1,6 @@
-"""The primitives, through which all state is written, and twins of the state objects that report each write.
+"""The primitives that write all state, and twins of the state objects that report each write.
 
-:data:`PRIMITIVES` lists the writing methods of memmap, zones and state with the pages that each is about.
+:data:`PRIMITIVES` lists the writing methods of memmap, zones and state with the pages that each concerns.
 Tapes replay them by name, a page's history asks which of them touched it, and a test holds the list against
 the classes: a write that is not in it cannot be recorded, so there must be none.
 
@@ -99,10 +99,10 @@ PRIMITIVES: dict[type, dict[str, Span]] = {
         "printk": _no_page,
     },
 }
-"""Class -> its primitives, each with the pages that it is about."""
+"""Class -> its primitives, each with the pages that it concerns."""
 
 SPANS = {name: span for primitives in PRIMITIVES.values() for name, span in primitives.items()}
-"""Primitive -> the pages that it is about."""
+"""Primitive -> the pages that it concerns."""
 PARAMETERS = {
     name: method.__code__.co_varnames[1 : method.__code__.co_argcount]
     for plain, primitives in PRIMITIVES.items()
@@ -147,7 +147,7 @@ def is_recorded(kind: type) -> bool:
 
 
 def watch(state: State, trace: Trace | None) -> None:
-    """Report every write to a state, its memmap and its zones to ``trace``; with None to nothing any more."""
+    """Report every write to a state, its memmap and its zones to ``trace``; None: stop reporting."""
     for part in (state, state.memmap, *state.zones):
         _watch(part, trace)
 

@@ -1,4 +1,4 @@
-"""The arrays of one section, shared with every section that looks the same.
+"""The arrays of one section, shared by all sections with the same contents.
 
 Struct of arrays, 8 bytes a page: flags u32, type u8, order (``page->private``) u8, refcount i16; and one
 migratetype for each pageblock. Models ``struct mem_section`` (``include/linux/mmzone.h``) with the memmap it
@@ -32,7 +32,7 @@ POISON_REFCOUNT = -1
 
 
 class Pattern(NamedTuple):
-    """What the pages of a section are when they are all alike, or all free blocks of order 10."""
+    """The state of a section whose pages are all alike, or all in free blocks of order 10."""
 
     flags: int
     stored_type: int
@@ -148,7 +148,7 @@ _FLAG_NAMES = {flag.name.lower(): flag for flag in PageFlag if flag.name}
 
 
 class Page(NamedTuple):
-    """What one ``struct page`` says, decoded; ``managed`` and ``present`` are ghost state."""
+    """One ``struct page``, decoded; ``managed`` and ``present`` are ghost state."""
 
     pfn: int
     zone: ZoneType
@@ -161,7 +161,7 @@ class Page(NamedTuple):
     present: bool
 
     def __repr__(self) -> str:
-        """Show the page as people who read dumps expect it: pfn in hexadecimal, names for numbers."""
+        """Show the pfn in hexadecimal, and names for numbers, as in a dump."""
         flags = "|".join(name for name, flag in _FLAG_NAMES.items() if self.flags & flag) or "none"
         types = "|".join(sorted(kind.value for kind in self.types)) or "none"
         return (

@@ -1,8 +1,8 @@
 """Copies of a state that cost nothing until one of them is written: the moments of a tape.
 
-:func:`share` returns a second state on the same sections and free lists. From then on memmap and zones of
-both are of classes whose primitives first replace what they are about to write by a private copy. Whatever
-writes past the primitives would write to both states, so no shortcut of :mod:`memsim.fast` may get one.
+:func:`share` returns a second state on the same sections and free lists. From then on the primitives of
+both first make a private copy of what they are about to write. A write that bypasses the primitives would
+change both states, so no shortcut of :mod:`memsim.fast` may get one.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def share(state: State) -> State:
 
 
 def _begin_sharing(part: Any) -> None:  # noqa: ANN401 (a memmap or a zone)
-    """Let a memmap or a zone copy what it writes from now on, all of which others use, too."""
+    """Make a memmap or a zone copy what it shares with others before it writes it."""
     kind = type(part)
     if is_recorded(kind):
         msg = f"a {kind.__name__} cannot be shared: share a copy() of its state"

@@ -1,7 +1,7 @@
 """Which events of a long step a tape keeps.
 
-Of a step it keeps the beginning, and then what happens for the first time. A very long step is not even
-watched to its end, so that the kernel may take its shortcuts; and after a few long steps the tape ends.
+A tape keeps the beginning of a step, and then only what happens for the first time. It stops watching a
+very long step, so that the kernel may take its shortcuts, and ends after a few long steps.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ MOST_LONG_STEPS = 20
 
 
 class Shortening:
-    """Decides for each event of a tape whether it is kept, and whether the tape watches at all."""
+    """Decides whether a tape keeps an event, and whether it watches at all."""
 
     def __init__(self, most_of_step: int | None, watch: Callable[[bool], None]) -> None:
         """Keep ``most_of_step`` events of a step, or all.
@@ -28,7 +28,7 @@ class Shortening:
         """
         self.most_of_step = most_of_step or sys.maxsize
         self.full = self.most_of_step
-        """At this number of events the beginning of the step is over."""
+        """Number of events on the tape at which the beginning of the step is over."""
         self.has_ended = False
         """Whether this step and all after it are left out."""
         self.left_out = 0
@@ -55,7 +55,7 @@ class Shortening:
         return False
 
     def gap(self) -> tuple[int, bool] | None:
-        """Return how many events were left out up to here, and whether there may be more; None: none were."""
+        """Return how many events were left out up to here, and whether there may be more; None: none."""
         left_out, self.left_out = self.left_out, 0
         return (left_out, self.is_away) if (left_out or self.is_away) and not self.has_ended else None
 

@@ -19,7 +19,7 @@ class State:
     """
 
     name = "state"
-    """The target of events that write to it."""
+    """The target in events that write to it."""
 
     def __init__(self, memmap: Memmap, zones: list[Zone]) -> None:
         """Take a memmap and one zone for each ZoneType."""
@@ -29,11 +29,11 @@ class State:
         self.blocks: dict[int, str] = {}
         """Memory block id -> what its sysfs file ``state`` shows."""
         self.log: list[str] = []
-        """What the kernel printed, like dmesg."""
+        """The kernel log, like dmesg."""
         self._targets: dict[str, Any] = {"state": self, "memmap": memmap} | {z.name: z for z in zones}
 
     def __repr__(self) -> str:
-        """Show what sums up the state: MemTotal, populated zones, blocks by number."""
+        """Summarise the state: MemTotal, populated zones, blocks by number."""
         zones = ", ".join(zone.name for zone in self.zones if zone.populated) or "none"
         blocks = id_ranges(self.blocks) or "none"
         return f"State(totalram_pages={self.totalram_pages}, zones {zones}, blocks {blocks})"

@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 
 @functools.cache
 def _lines_of(function: str) -> list[int]:
-    """Return the line of the source that each instruction of a kernel function belongs to."""
+    """Return the source line of each instruction of a kernel function."""
     return [line or 0 for line, *_ in FUNCTIONS[function].__code__.co_positions()]
 
 
 class Tape(Points):
-    """Records every event of a machine from the moment it is put in."""
+    """Records every event of a machine from the moment it is installed."""
 
     def __init__(
         self,
@@ -49,9 +49,9 @@ class Tape(Points):
         self._playback = Playback(state)
         self._shortening = Shortening(most_of_step, lambda on: put_trace(self if on else None))
         self._rows: list[tuple[Any, ...]] = []
-        """What is recorded: the fields of an event, with the instruction in place of the line."""
+        """The recorded fields of each event, with the instruction instead of the line."""
         self._events: list[Event] = []
-        """The events made of them so far, which happens when they are read, not while recording."""
+        """The events made of them so far: on reading, not while recording."""
         self.labels: list[str] = []
         """The labels of the steps that are on the tape."""
         self._step = -1
@@ -90,7 +90,7 @@ class Tape(Points):
         return self._shortening.most_of_step
 
     def fill_gap(self) -> None:
-        """Put the state as it is now in place of the events that were left out up to here, if any were."""
+        """Record the present state instead of the events that were left out up to here, if any."""
         gap = self._shortening.gap()
         if gap is not None:
             function = self._stack[-1][0] if self._stack else ""

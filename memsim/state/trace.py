@@ -1,4 +1,4 @@
-"""Probe points: where a trace hears of a kernel function, and where a shortcut may run in its place.
+"""Probe points: where a kernel function reports to a trace, and where a shortcut may replace it.
 
 Models of kernel functions carry :func:`kernel_function`. While a trace runs, it calls the trace at the *probe
 points* ``enter:<function>`` and ``return:<function>``; ``notifier:<ACTION>`` comes from the notifier chain.
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
     K = TypeVar("K", bound="Traced")
 
 FUNCTIONS: dict[str, FunctionType] = {}
-"""The models of kernel functions by name, as they are written: without what :func:`kernel_function` adds."""
+"""The models of kernel functions by name, without the wrapper that :func:`kernel_function` adds."""
 KERNEL_FILES: dict[str, str] = {}
-"""The file of the kernel that defines each of them, as a path in the kernel's source."""
+"""The kernel file that defines each of them, as a path in the kernel's source."""
 
 
 class Traced(Protocol):
-    """The first argument of a model: the kernel, or a driver's device, whose trace is its kernel's."""
+    """The first argument of a model: the kernel, or a driver's device, which has its kernel's trace."""
 
     @property
     def trace(self) -> Trace | None:
@@ -56,8 +56,8 @@ def kernel_function(
     """Mark the model of a function of the kernel's ``file``: its entry and return are probe points.
 
     The model stands below ``memsim/linux/`` under the path of that file (tests/unit/test_kernel_files.py).
-    Without ``probe`` no trace hears of it: it is called for nearly every page. On a kernel that nothing
-    watches, its shortcut runs in its place if the kernel may take that.
+    Without ``probe`` it reports to no trace: it is called for nearly every page. On a kernel that nothing
+    watches, its shortcut replaces it if the kernel may take that.
     """
 
     def mark(function: Callable[Concatenate[K, P], R]) -> Callable[Concatenate[K, P], R]:
@@ -101,7 +101,7 @@ class Points:
 
 
 def matches(point: str, wanted: str) -> bool:
-    """Return whether a numbered point is meant by ``wanted`` (with or without ``#n``).
+    """Return whether ``wanted`` (with or without ``#n``) names a numbered point.
 
     >>> matches("enter:online_pages#1", "enter:online_pages")
     True
@@ -112,7 +112,7 @@ def matches(point: str, wanted: str) -> bool:
 
 
 class Probe(Points):
-    """A trace that calls ``at(point)`` while the kernel stands still at each probe point."""
+    """A trace that calls ``at(point)`` at each probe point, while the kernel waits."""
 
     def __init__(self, at: Callable[[str], None]) -> None:
         """Call ``at`` with names like ``enter:online_pages#1``."""

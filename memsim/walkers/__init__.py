@@ -1,9 +1,9 @@
 """Readers of the memmap: "what would you do with this page, before and after the patch, and why?".
 
-The patch takes PG_reserved off pages that nobody gave to the buddy and gives them the type Offline, and it
-takes PG_reserved off self-hosted vmemmap. Whether that is harmless depends on everybody who *reads* these
-marks. Each such reader is a :class:`~memsim.walkers.walker.Walker`: its questions in the kernel's order, the
-review's claim about it, and what comes of the claim when it is executed; all of it data.
+The patch replaces PG_reserved by the type Offline on pages that were not given to the buddy, and clears
+PG_reserved on self-hosted vmemmap. Whether that is harmless depends on every reader of these marks. Each
+reader is a :class:`~memsim.walkers.walker.Walker`: its questions in the kernel's order, the review's claim
+about it, and whether the claim holds when it is executed; all of it data.
 
 >>> from memsim import AFTER, BEFORE, Machine
 >>> machines = [Machine(patch=patch, memmap_on_memory=True) for patch in (BEFORE, AFTER)]
@@ -17,7 +17,7 @@ review's claim about it, and what comes of the claim when it is executed; all of
 ['contig_valid', 'isolate_contig', 'kpageflags', 'ioremap', 'bad_page']
 
 Left out: readers in drivers and on other architectures, movable_ops and huge pages, the zero page, kexec
-(it sets PG_reserved on its own control pages, and asks nobody's), and the balloons' own use of Offline.
+(it sets PG_reserved on its own control pages, and reads it nowhere), and the balloons' own use of Offline.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ WALKERS: dict[str, Walker] = {
 
 
 def verdicts(kernel: Kernel, pfn: int) -> dict[str, Verdict]:
-    """Return what every walker of this kernel's release does with a page."""
+    """Return what each walker of this kernel's release does with a page."""
     subject, release = Subject(kernel, pfn), kernel.release.name
     return {name: w.judge(subject) for name, w in WALKERS.items() if release in w.releases}
 

@@ -1,4 +1,4 @@
-"""What a walker can find out about a pfn, and the questions that walkers ask.
+"""What a walker can learn about a pfn, and the questions that walkers ask.
 
 A :class:`Subject` answers from the kernel's state alone. A :class:`Question` is one question about a subject
 together with its words for yes; the ``why`` of a verdict is the words of the question that decided.
@@ -100,7 +100,7 @@ class Subject:
 
     @property
     def stale(self) -> bool:
-        """There is a struct page, but nobody keeps it up to date."""
+        """There is a struct page, but it is not kept up to date."""
         return self.page is not None and not self.online and not self.device
 
     @property
@@ -180,7 +180,7 @@ NOT_ONLINE = Question("its section is not online", lambda s: not s.online, reads
 DEVICE = Question("it is device memory", lambda s: s.device, reads_page=False)
 NOT_RAM = Question("it is not System RAM", lambda s: not s.ram, reads_page=False)
 UNINITIALISED = Question("its struct page was never initialised", lambda s: s.uninitialised, reads_page=False)
-NO_PAGE = Question("nobody uses a page here", lambda s: not (s.online or s.device), reads_page=False)
+NO_PAGE = Question("no page is in use here", lambda s: not (s.online or s.device), reads_page=False)
 MOVABLE_ZONE = Question(
     "it is in ZONE_MOVABLE and not PG_reserved, which counts as movable without a further look",
     lambda s: s.page is not None and s.page.zone == ZoneType.MOVABLE,
@@ -278,4 +278,4 @@ OFFLINED_LAST = Question(
     lambda s: OFFLINED.holds(s) and (not NOT_FREE.holds(s) or HWPOISON.holds(s) or OFFLINE_RELEASED.holds(s)),
 )
 BOOT_PAGES = Question("boot memory, once, while booting", lambda s: s.early)
-REFERENCED = Question("pages whose last reference somebody drops", lambda s: s.online and s.refcount > 0)
+REFERENCED = Question("pages whose last reference is dropped", lambda s: s.online and s.refcount > 0)

@@ -759,7 +759,7 @@ MEETS = {
         f"reserved free interior lru poisoned withheld withheld_movable balloon released {IN_USE}",
     "pages that test_pages_isolated() let through": "free interior poisoned released",
     "boot memory, once, while booting": "hole reserved",
-    "pages whose last reference somebody drops":
+    "pages whose last reference is dropped":
         f"hole reserved lru poisoned withheld withheld_movable balloon {IN_USE} {SELF_HOSTED}",
     "any pfn": " ".join(KINDS),
 }  # fmt: skip

@@ -30,7 +30,7 @@ def with_a_block() -> Machine:
     return machine
 
 
-def told(blocks: list[tuple[int, int]]) -> tuple[str, ...]:
+def blocks_as_text(blocks: list[tuple[int, int]]) -> tuple[str, ...]:
     """Return free blocks as the answer lists them."""
     return tuple(f"+{pfn - START} order {order}" for pfn, order in blocks)
 
@@ -45,7 +45,7 @@ def merge(draw: Draw) -> Task:
         for offset in freed:
             free_pages(kernel, taken[offset])
         blocks = free_blocks(machine, START, _WINDOW)
-        return {"free blocks among the 16 pages": told(blocks), "how many": len(blocks)}
+        return {"free blocks among the 16 pages": blocks_as_text(blocks), "how many": len(blocks)}
 
     listed = ", ".join(f"+{offset}" for offset in freed)
     return Task(
@@ -68,7 +68,7 @@ def split(draw: Draw) -> Task:
         pfns = [alloc_pages(machine.kernel, order, MigrateType.MOVABLE) for order in orders]
         return {
             "offsets of the allocated blocks": tuple(f"+{pfn - START}" for pfn in pfns),
-            "free blocks among the 1024 pages": told(free_blocks(machine, START, _CHUNK)),
+            "free blocks among the 1024 pages": blocks_as_text(free_blocks(machine, START, _CHUNK)),
         }
 
     listed = ", then ".join(map(str, orders))

@@ -41,6 +41,6 @@ class Draw:
         return options[self.below(len(options))]
 
     def sample(self, options: Sequence[T], size: int) -> list[T]:
-        """Return so many different options, in any order."""
+        """Return ``size`` different options, in any order."""
         left = list(options)
         return [left.pop(self.below(len(left))) for _ in range(size)]

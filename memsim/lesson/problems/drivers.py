@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from memsim.lesson.problems.draw import Draw
 
 _MOST_OF_THE_LAST = 1500
-"""So many pages of the last block at most: the Xen balloon gives them out one by one."""
+"""At most this many pages of the last block: the Xen balloon hands them out one by one."""
 _YES = {True: "yes", False: "no"}
 
 

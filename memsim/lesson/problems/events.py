@@ -1,4 +1,4 @@
-"""Problems on what a machine tells about hotplug: notifiers, and how offlining ends."""
+"""Problems on the notifiers of memory hotplug, and on how offlining ends."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _NO = {
 
 
 class Listener:
-    """Somebody on the memory notifier chain who keeps what it hears, and may refuse."""
+    """A listener on the memory notifier chain; it records the actions it receives, and may refuse one."""
 
     def __init__(self, refusal: int = NOTIFY_OK) -> None:
         """Answer ``refusal`` to what is about to happen."""
@@ -34,7 +34,7 @@ class Listener:
         self.heard: list[str] = []
 
     def __call__(self, action: str, _start_pfn: int, _nr_pages: int) -> int:
-        """Hear of an action."""
+        """Record an action, and answer it."""
         self.heard.append(action)
         return self.refusal if action.startswith("MEM_GOING") else NOTIFY_OK
 
@@ -49,7 +49,7 @@ def ends(operation: Callable[[], object]) -> str:
 
 
 def notifiers(draw: Draw) -> Task:
-    """Ask what each listener hears, and how it ends."""
+    """Ask which actions each listener receives, and how the operation ends."""
     operation = draw.choice(["online", "offline"])
     refuses = draw.choice([None, "first", "second", "second"])
     word = draw.choice(list(_NO))
@@ -112,7 +112,7 @@ def of_the_kernel(patch: Patch) -> Machine:
 
 
 def in_a_hyper_v_guest(patch: Patch) -> Machine:
-    """Return a Hyper-V guest with a DIMM of which the balloon driver knows nothing."""
+    """Return a Hyper-V guest with a DIMM that the balloon driver does not know."""
     machine = Machine(patch=patch, devices=[{"kind": "hv-balloon", "name": "hv0"}])
     machine.add_memory(START, PAGES_PER_SECTION)
     machine.online(BLOCK, "online_movable")
@@ -133,7 +133,7 @@ BLOCKS: dict[str, Callable[[Patch], Machine]] = {
 
 
 def offline(draw: Draw) -> Task:
-    """Ask how offlining ends, and who hears of it."""
+    """Ask how offlining ends, and which actions a listener receives."""
     what = draw.choice(list(BLOCKS))
     side = draw.choice(sorted(SIDES))
 
@@ -145,8 +145,8 @@ def offline(draw: Draw) -> Task:
         return {"offline_pages() returns": ended, "a listener hears": tuple(listener.heard)}
 
     return Task(
-        f"A memory block is online, and somebody sets it offline, {side} the patch. {what}. What happens? "
-        "(Leave out MEM_FINISH_OFFLINE.)",
+        f"A memory block is online, and an administrator sets it offline, {side} the patch. {what}. What "
+        "happens? (Leave out MEM_FINISH_OFFLINE.)",
         ("offline_pages() returns", "a listener hears"),
         {"what": what, "side": side},
         solve,

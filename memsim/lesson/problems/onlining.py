@@ -106,8 +106,8 @@ def side(draw: Draw) -> Task:
         return {"before or after the patch": found, "pages of the block that are withheld": offline}
 
     return Task(
-        "virtio-mem gives a part of a memory block of 32,768 pages, the only one in zone Movable. Somebody "
-        f"sets it offline, which {how}. Managed pages of the zone, in this order:",
+        "virtio-mem gives a part of a memory block of 32,768 pages, the only one in zone Movable. An "
+        f"administrator sets it offline, which {how}. Managed pages of the zone, in this order:",
         ("before or after the patch", "pages of the block that are withheld"),
         {"trace": trace, "refused": refused},
         solve,

@@ -29,9 +29,9 @@ class Task:
     question
         What is given.
     wanted
-        What is asked for, a line each.
+        What is asked for, one line each.
     facts
-        What was drawn, for whoever wants to find the answer in another way.
+        What was drawn, for finding the answer in another way.
     solve
         Runs the simulator and returns the answer to each line.
     rule
@@ -100,10 +100,10 @@ class Problem:
 
     def spec_without_a_kernel(self) -> dict[str, Any]:
         """Return what a page without a kernel needs, the answers included."""
-        return self.spec() | {"outcome": self.told()}
+        return self.spec() | {"outcome": self.answered()}
 
-    def told(self) -> dict[str, Any]:
-        """Return the answers, or why there are none, as the browser is told them."""
+    def answered(self) -> dict[str, Any]:
+        """Return the answers, or why there are none, in the form that the browser gets."""
         try:
             answers = [
                 list(value) if isinstance(value, tuple) else str(value) for value in self.answers().values()
@@ -159,7 +159,7 @@ class Asked:
             self.now = self.now.draw(int(commitment["another"]))
             widget.spec = self.now.spec()
         else:
-            widget.outcome = self.now.told() | {"number": commitment.get("number", 0)}
+            widget.outcome = self.now.answered() | {"number": commitment.get("number", 0)}
 
 
 def _wrapped(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Figures: page maps and counters, for plotly and for notebooks that nobody runs.
+"""Figures: page maps and counters, for plotly and for notebooks that are not executed.
 
 A page map is a picture with a palette, never a list of 32,768 numbers. Every figure carries its text twin
 in ``layout.meta["alt"]``.
@@ -91,8 +91,8 @@ _DASHES = {"before": "dot", "after": "solid"}
 def counters_figure(comparison: Comparison, zone: str) -> go.Figure:
     """Return managed, present and free pages of a zone over the moments, before and after the patch.
 
-    The side is told by the dash (before: dotted with open markers) and by the name on the line, the
-    counter by marker and name.
+    The dash shows the side (before: dotted with open markers), as does the name on the line; marker and
+    name show the counter.
     """
     taken = [
         Numbers.of(dict(zip(SIDES, comparison.states(moment), strict=True)))

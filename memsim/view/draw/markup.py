@@ -1,7 +1,7 @@
 """The HTML of page maps, legends and tables, all of it self-contained.
 
-Pictures are ``data:`` addresses with an alternative text; tables have row and column headers; what changed
-is told by a sign. Styles are attributes: JupyterLab removes style sheets from notebooks that are not
+Pictures are ``data:`` addresses with an alternative text; tables have row and column headers; a sign
+marks what changed. Styles are attributes: JupyterLab removes style sheets from notebooks that are not
 trusted. Colours come from JupyterLab's theme where there is one.
 
 Left out: controls; they are in :mod:`memsim.view.explorer.explorer`.

@@ -1,6 +1,6 @@
 """The book's opening picture: a memory block comes online on two kernels, as an animated SVG.
 
-It moves by CSS alone, so it plays wherever a picture is shown, also in a notebook that nobody trusts, and
+It moves by CSS alone, so it plays wherever a picture is shown, also in an untrusted notebook, and
 needs neither a script nor a kernel. Where a reader asks for less motion, and where CSS is not heeded, it
 stands still in the middle of the story.
 
@@ -32,7 +32,7 @@ COLUMNS, WIDE, HIGH = 8, 44, 36
 LEFT, TOP, BETWEEN = 24, 98, 36
 SIDE = COLUMNS * WIDE
 STILL = 12
-"""So many chunks are free where the picture stands still."""
+"""This many chunks are free where the picture stands still."""
 
 
 @dataclass(frozen=True)
@@ -182,10 +182,10 @@ def _sentences(story: Story, times: Sequence[float]) -> list[str]:
     before, after = story.marks
     mib = story.pages // 256
     says = (
-        f"{mib} MiB are plugged in. Nobody has written their struct pages yet.",
+        f"{mib} MiB are plugged in. Their struct pages are not written yet.",
         f"Every page is born {before.label} on the left, {after.label} on the right.",
         f"Chunk by chunk, {MAX_ORDER_NR_PAGES:,} pages at a time, the buddy allocator gets them.",
-        "All are free. Nobody can tell the two kernels apart any more.",
+        "All are free. The two kernels cannot be told apart any more.",
     )
     still = next(n for n, (first, last) in enumerate(_spans(len(times) - 1)) if first <= STILL + 1 <= last)
     return [

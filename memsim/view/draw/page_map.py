@@ -1,7 +1,7 @@
 """The page map of a memory block: every page a small square, as a picture.
 
 Each pageblock (2 MiB) is a compact tile of 32 x 16 pages; tiles stand in the order of their pfns, eight
-to a row in a block of 128 MiB. A class is told by colour, by pattern, and by the letter on the tile; a
+to a row in a block of 128 MiB. Colour, pattern and the letter on the tile show the class; a
 tile of several classes has the letters of the two most frequent ones, and ``+`` for more.
 
 Left out: what a letter covers (the text twin counts every page), and ranges that are not whole pageblocks.

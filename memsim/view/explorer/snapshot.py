@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from memsim.patch import Hunk
-from memsim.view.model.differences import differences, told
+from memsim.view.model.differences import differences, sentence
 from memsim.view.model.machine import machine_sentence
 from memsim.view.model.source import listings
 from memsim.view.model.tables import Numbers, counters_text, free_lists_text
@@ -45,7 +45,7 @@ class Sight:
     @property
     def differs(self) -> str:
         """In what the two kernels differ, in a sentence."""
-        return told(self.differences)
+        return sentence(self.differences)
 
     @property
     def code(self) -> str:

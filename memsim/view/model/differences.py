@@ -1,4 +1,4 @@
-"""In what two kernels differ at a moment.
+"""How two kernels differ at a moment.
 
 Left out: flags and refcounts within a class of pages; ``memsim compare`` counts every struct page.
 """
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def differences(sides: tuple[Side, ...], numbers: Numbers) -> dict[tuple[str, ...], str]:
-    """Return in what two sides differ: each kind of difference, and how it is told."""
+    """Return how two sides differ: each kind of difference, and a sentence about it."""
     found: dict[tuple[str, ...], str] = {}
     found.update(_pages(sides[0], sides[1]))
     found.update(_numbers(numbers))
@@ -37,11 +37,11 @@ def _pages(one: Side, other: Side) -> Iterator[tuple[tuple[str, ...], str]]:
         if first != second:
             yield (
                 ("pages", first.name, second.name),
-                f"{counts[pair]} pages {_told(first, one)}, {_told(second, other)}",
+                f"{counts[pair]} pages {_seen_as(first, one)}, {_seen_as(second, other)}",
             )
 
 
-def _told(kind: PageClass, side: Side) -> str:
+def _seen_as(kind: PageClass, side: Side) -> str:
     return f"{kind.label} ({kind.letter}) {side.name}"
 
 
@@ -60,10 +60,10 @@ def _versus(values: tuple[int, ...]) -> str:
     return " and ".join(map(str, values))
 
 
-def told(found: dict[tuple[str, ...], str], longest: int = 8) -> str:
-    """Return differences as one sentence, cut after some.
+def sentence(found: dict[tuple[str, ...], str], longest: int = 8) -> str:
+    """Return the differences as one sentence, cut off after a few.
 
-    >>> told({})
+    >>> sentence({})
     'Nothing that is shown here differs between the two kernels.'
     """
     if not found:

@@ -91,7 +91,7 @@ class Look:
 
 LOOKS = {
     PageClass.ABSENT: Look(
-        "·", "not there", "#FFFFFF", "few specks", "no struct page, or one that nobody has set up"
+        "·", "not there", "#FFFFFF", "few specks", "no struct page, or one that is not set up"
     ),
     PageClass.RESERVED: Look(
         "R", "reserved", "#E69F00", "rising stripes", "PG_reserved: withheld from the buddy"

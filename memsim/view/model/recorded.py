@@ -51,7 +51,7 @@ def recorded_heads(
 def recorded_pages(
     observation: Observation, probe: dict[str, Any], block_id: int
 ) -> tuple[npt.NDArray[np.uint32], Mask, npt.NDArray[np.int8], Classes] | None:
-    """Return a recording's run-length list as arrays: flags, Offline, order at heads, what is not told."""
+    """Return a recording's run-length list as arrays: flags, Offline, order at heads, and what is unknown."""
     seen = probe.get("blocks", {}).get(str(block_id), {})
     if "pages" not in seen:
         return None

@@ -1,8 +1,7 @@
 """The source of the model of a kernel function, with the branches of the patch in it.
 
-A function of the model may leave the question which hunk there is to a helper beside it: such helpers are
-shown, too. The source is what is installed, be it a wheel or a working copy; where there is none (an
-interpreter without files), only the name is told.
+A function of the model may ask for a hunk in a helper beside it: such helpers are shown, too. The source is
+that of the installed package, a wheel or a working copy; an interpreter without files shows only the name.
 
 Left out: the kernel's own source; docstrings say where it stands.
 """

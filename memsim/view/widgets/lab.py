@@ -1,7 +1,7 @@
-"""What every widget here has in common: a title, controls, something to see, and the same in text.
+"""Base classes of the widgets: a title, controls, a view, and the same in text.
 
-A board also stands in notebooks that nobody runs: its stored output is the text twin and a static figure of
-what it showed first, the same whoever made it and whatever was moved since.
+A board also stands in notebooks that are not executed: its stored output is the text twin and a static
+figure of its first view, the same for every user and after every interaction.
 
 Left out: what is shown; each widget has a module for its logic, which needs no ipywidgets.
 """
@@ -56,7 +56,7 @@ class Stored(ipywidgets.VBox):
 
 
 class Board(Stored):
-    """A lab: heading, controls, an answer to the last action, what there is to see, and its text twin.
+    """A lab: heading, controls, an answer to the last action, the view, and its text twin.
 
     Subclasses fill ``answer``, ``sight`` and ``twin`` in a method of their own, and call :meth:`keep` when
     what is shown shall be the stored output.
@@ -75,13 +75,13 @@ class Board(Stored):
         self.add_class("memsim-board")
 
     def put(self, answer: str, sight: str, text: str) -> None:
-        """Show the answer to the last action, what there is to see (HTML), and the twin."""
+        """Show the answer to the last action, the view (HTML), and the twin."""
         self.answer.value = f'<p class="memsim-answer">{escape(answer)}</p>' if answer else ""
         self.sight.value = sight
         self.twin.text = f"{answer}\n\n{text}" if answer else text
 
     def keep(self, sight: str | None = None) -> None:
-        """Make what is shown now the stored output; ``sight`` takes the place of what there is to see."""
+        """Make the present view the stored output; ``sight`` replaces the view."""
         self.stored_text = f"{self.title}\n{self.twin.text}"
         self.stored_html = (
             f'<figure class="memsim-static" style="margin: 0"><figcaption><b>{escape(self.title)}</b>'
