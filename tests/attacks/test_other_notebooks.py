@@ -197,6 +197,16 @@ def test_a_cell_with_partial_credit_is_for_the_teacher(fence):
     assert "0.5 of 2 points" in message
 
 
+def test_copies_of_cells_cost_nothing(fence):
+    tests = {"doubles": TESTS["doubles"]}
+    cells = json.loads(handed(SOLVED, tests))["cells"]
+    document = {"cells": [cells[-1], *cells, cells[1]], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
+    text = source(tests)
+    grader = Grader(assignment_of(text), text.encode(), fence, "a key")
+
+    assert grader.grade("ada", "other.ipynb", json.dumps(document).encode()).score == 2
+
+
 def test_the_state_is_that_of_the_tests_place_in_the_notebook(fence):
     text = source({"doubles": TESTS["doubles"]})
     cells = json.loads(handed(SOLVED, {"doubles": TESTS["doubles"]}))

@@ -330,6 +330,7 @@ def test_brightspaces_folders_are_its_students_and_the_later_one_counts(course):
         ("1-2 - Li Wu - 3 March, 2026 905 AM - a.ipynb", "Brightspace", "Li Wu", "a.ipynb"),
         ("HW 1_ada_attempt_2026-11-30-23-59-00_a.ipynb", "Blackboard", "ada", "a.ipynb"),
         ("HW 1_ada_attempt_2026-11-30-23-59-00.txt", "Blackboard", "ada", ""),
+        ("Lovelace_Ada_ada_1234567", "ILIAS", "ada", ""),
     ],
 )
 def test_the_names_that_systems_give_are_read(name, system, who, file):
@@ -495,6 +496,14 @@ def test_of_two_downloads_the_later_counts_and_the_teacher_is_told(course):
     chosen = course.grade("--choose", "ada=doubling.ipynb")
     assert chosen.scores() == {"ada": "0"}
     assert "ada: 2 -> 0" in chosen.said
+
+
+def test_a_notebook_that_was_renamed_in_the_folder_of_its_assignment_is_graded(course):
+    course.put("ada/doubling/my work q3.ipynb", answered("ada"))
+    course.put("ada/doubling/desktop.ini", b"[.ShellClassInfo]")
+    course.put("ada/boot/boot.ipynb", notebook("def kernel():\n    return 1\n"))
+
+    assert course.grade().scores() == {"ada": "5"}
 
 
 def test_two_copies_of_one_file_are_nothing_to_tell(course):

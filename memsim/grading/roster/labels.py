@@ -5,6 +5,7 @@ Canvas      ``lovelaceada_LATE_4711_998877_one-block.ipynb``: sortable name, num
 Moodle      ``Ada Lovelace_1234567_assignsubmission_file``, a folder or the beginning of a file's name
 Brightspace ``5501-7701 - Ada Lovelace - Nov 30, 2026 1159 PM``, a folder or the beginning of a file's name
 Blackboard  ``one-block_ada_attempt_2026-11-30-23-59-00_one-block.ipynb``
+ILIAS       ``Lovelace_Ada_ada_1234567``, a folder: last name, first name, login, number
 ========== =========================================================================
 """
 
@@ -32,6 +33,7 @@ _BRIGHTSPACE = re.compile(
 _BLACKBOARD = re.compile(
     r".+_(?P<who>[^_]+)_attempt_(?P<date>\d{4}(?:-\d\d){5})(?:_(?P<file>.+)|(?P<own>\.txt))?"
 )
+_ILIAS = re.compile(r"[^_\d]+_[^_\d]+_(?P<who>[^_]+)_\d{5,}")
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 
 
@@ -64,6 +66,9 @@ file='one-block-2.ipynb', late=True, aside='')
         found = pattern.fullmatch(name)
         if found:
             return read(found)
+    found = _ILIAS.fullmatch(name)
+    if found:
+        return Label("ILIAS", found["who"])
     found = _CANVAS.fullmatch(name)
     return _canvas(found) if found else None
 

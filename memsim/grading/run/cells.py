@@ -104,7 +104,8 @@ def _before(question: CellQuestion, found: Sources) -> list[str]:
     if len(found.grade_ids) != len(found.code):
         return found.code
     cells = list(zip(found.code, found.grade_ids, strict=True))
-    place = next((at for at, (_, name) in enumerate(cells) if name == question.name), len(cells))
+    # The last copy of the test: students copy cells, and nbgrader's own test stands below the answer.
+    place = max((at for at, (_, name) in enumerate(cells) if name == question.name), default=len(cells))
     return [code for code, name in cells[:place] if name not in question.tested]
 
 
