@@ -263,7 +263,7 @@ def test_an_explorer_moves_by_keyboard(name, page, visit):
     for key in ("Home", "d", "End"):
         page.keyboard.press(key)
         pictures.append(page.locator(f"{BOX} .pages").last.evaluate("canvas => canvas.toDataURL()"))
-    assert len(set(pictures)) == len(pictures)
+    assert pictures[1] not in {pictures[0], pictures[2]}
     slider = page.get_by_role("slider", name="Moment")
     slider.focus()
     page.keyboard.press("Home")
@@ -322,10 +322,10 @@ def test_on_a_phone_the_kernels_flip_in_place(page, visit):
     explorer_of(page)
     before, after = page.locator(f"{BOX} .side.side0"), page.locator(f"{BOX} .side.side1")
     assert (before.is_visible(), after.is_visible()) == (True, False)
-    where = before.bounding_box()
+    where = before.evaluate("side => side.offsetTop")
     page.get_by_role("radio", name="After the patch").press("Space")
     assert (before.is_visible(), after.is_visible()) == (False, True)
-    assert after.bounding_box()["y"] == where["y"]
+    assert after.evaluate("side => side.offsetTop") == where
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

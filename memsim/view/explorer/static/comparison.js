@@ -87,9 +87,9 @@ export class Comparison {
         }
         state.dirty.clear();
         const before = this.moments[m.i - 1]?.sides[s];
-        const { counters, shown } = !state.moved && before ? before : { counters: countersOf(state, before?.counters), shown: shownOf(state, before?.shown) };
+        const counters = !state.moved && before ? before.counters : countersOf(state, before?.counters), shown = !state.registered && before ? before.shown : shownOf(state, before?.shown);
         if (before && state.log.length !== before.log || !m.i) logged = true;
-        state.moved = false;
+        state.moved = state.registered = false;
         return { moved, retyped, changed, counters, log: state.log.length, shown };
       });
       const [one, other] = this.tapes.map(tape => tape.state);

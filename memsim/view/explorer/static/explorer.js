@@ -26,6 +26,13 @@ export class Explorer {
     this.#pace();
     this.#listen();
     this.layout();
+    this.#think([...this.c.news]);
+  }
+  /** Find out who made each difference while nothing else is to be done. */
+  #think([next, ...others]) {
+    if (next === undefined) return;
+    const later = globalThis.requestIdleCallback ?? setTimeout;
+    this.thinking = later(() => { this.c.causes(next); this.#think(others); });
   }
   $(selector) { return this.box.querySelector(selector); }
   $$(selector) { return [...this.box.querySelectorAll(selector)]; }
@@ -280,7 +287,7 @@ export class Explorer {
     this.scheme.addEventListener("change", anew);
   }
   /** Take everything away that outlives the box. */
-  close() { this.stop(); clearTimeout(this.timer); this.observers.forEach(each => each.disconnect()); this.scheme.removeEventListener("change", this.anew); }
+  close() { this.stop(); clearTimeout(this.timer); (globalThis.cancelIdleCallback ?? clearTimeout)(this.thinking); this.observers.forEach(each => each.disconnect()); this.scheme.removeEventListener("change", this.anew); }
 
   #keyOf(target, name, e) {                   // keys that mean something else in a part of the picture
     const at = Math.max(0, this.page), row = this.maps[0].zoomed >= 0 ? 32 : 16, far = e.shiftKey ? 8 : 1;

@@ -213,7 +213,11 @@ export class Machine {
   draw(kinds, block, look) {
     const { g, cell } = this;
     g.clearRect(0, 0, this.width, HEIGHT); g.textAlign = "center"; g.textBaseline = "middle";
+    const shown = this.data.blocks.indexOf(block);
+    let last = -1;                            // of a large machine one block for each pixel
     kinds.forEach((kind, k) => {
+      if (cell < 1 && k !== shown && Math.floor(this.places[k]) === last) return;
+      last = Math.floor(this.places[k]);
       const x = this.places[k], plain = kind & ~MIXED, w = Math.max(1, cell - (cell > 4 ? 1 : 0)), letters = kindLetters(this.data, kind);
       g.fillStyle = colour(this.data, plain, look); g.fillRect(x, 1, w, CELL);
       if (!look.calm && cell > 8 && (g.fillStyle = this.patterns.of(letters[0]))) g.fillRect(x, 1, w, CELL);

@@ -55,7 +55,7 @@ export function chunksOf([lengths, flags, types, orders, refcounts]) {
 }
 
 class Section {
-  constructor(chunks, pageblocks, online) { Object.assign(this, { chunks, pageblocks, online, age: now }); }
+  constructor(chunks, pageblocks, online) { Object.assign(this, { chunks, pageblocks, online, age: now, counts: null }); }
   copy() { return new Section(this.chunks.slice(), this.pageblocks.slice(), this.online); }
 }
 
@@ -96,13 +96,13 @@ const slot = (order, migratetype) => order * 16 + migratetype;
 export const orderOf = key => key >> 4;
 export const migratetypeOf = key => key & 15;
 
-const ABOUT_SECTIONS = new Set(["add_section", "remove_section", "set_online"]);
+const ABOUT_BLOCKS = new Set(["add_section", "remove_section", "set_online", "set_block_state"]);
 /** What each primitive does: (state, arguments, target). The table is filled below. */
 export const PRIMITIVES = {};
 
 /** Everything that a write can change. */
 export class State {
-  constructor() { Object.assign(this, { sections: new Map(), zones: new Map(), totalram: 0, blocks: new Map(), log: [], encoding: null, names: null, dirty: null, moved: true, age: now }); }
+  constructor() { Object.assign(this, { sections: new Map(), zones: new Map(), totalram: 0, blocks: new Map(), log: [], encoding: null, names: null, dirty: null, moved: true, registered: true, age: now }); }
 
   static from(stored, contents, data, column) {
     const state = new State(), s = stored.sections, [nr, content, online, pageblocks] = [s.nr, s.content, s.online, s.pageblocks].map(column);
@@ -135,6 +135,7 @@ export class State {
     let section = this.sections.get(nr);
     if (!section) throw new Error(`section ${nr} is not present`);
     if (section.age < now) this.sections.set(nr, section = section.copy());
+    section.counts = null;
     return section;
   }
   /** Put the right values into a range: `whole(chunk)` gives a uniform chunk's successor, `part` writes between two indices. */
@@ -170,7 +171,7 @@ export class State {
   write(target, primitive, args) {
     const todo = PRIMITIVES[primitive];
     if (!todo) throw new Error(`a primitive that this page does not know: ${target}.${primitive}`);
-    if (target !== "memmap" || ABOUT_SECTIONS.has(primitive)) this.moved = true;
+    if (ABOUT_BLOCKS.has(primitive)) this.registered = true; else if (target !== "memmap") this.moved = true;
     todo(this, args, target);
   }
 

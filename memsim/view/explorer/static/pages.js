@@ -1,6 +1,6 @@
 // The few kinds of page that a reader tells apart at a glance: the same classes as memsim/view/model/page_class.py.
 
-import { CHUNK, LIVE, NO_TYPE, POISON_FLAGS } from "./memory.js";
+import { CHUNK, LIVE, NO_TYPE, POISON_FLAGS, SECTION } from "./memory.js";
 
 export const [ABSENT, RESERVED, OFFLINE, FREE, ALLOCATED, SELF_HOSTED, POISONED, RESERVED_OFFLINE, FREE_OFFLINE] = [0, 1, 2, 3, 4, 5, 6, 7, 8];
 const PG_RESERVED = 1 << 10, PG_SELF_HOSTED = 1 << 9, PG_HWPOISON = 1 << 17;
@@ -85,11 +85,19 @@ export const MIXED = 0x80;
 export function kindsOf(state, blocks, blockPages, types) {
   return blocks.map(block => {
     const counts = [];
-    for (let k = 0; k < blockPages / CHUNK; k++) look(state.chunk(block * blockPages + k * CHUNK), types).counts.forEach((n, kind) => { counts[kind] = (counts[kind] ?? 0) + n; });
+    for (let nr = block * blockPages / SECTION; nr < (block + 1) * blockPages / SECTION; nr++) countsOf(state.sections.get(nr), types)?.forEach((n, kind) => { counts[kind] = (counts[kind] ?? 0) + n; });
     counts[ABSENT] = 0;
     let most = -1;
     counts.forEach((n, kind) => { if (n && (most < 0 || n > counts[most])) most = kind; });
     if (most < 0) return state.blocks.has(block) ? NOT_ONLINE : ABSENT;
     return most | (counts[most] < blockPages ? MIXED : 0);
   });
+}
+/** How many pages of a section have each class: counted once, until something is written to it. */
+function countsOf(section, types) {
+  if (section && !section.counts) {
+    section.counts = [];
+    for (const chunk of section.chunks) look(chunk, types).counts.forEach((n, kind) => { section.counts[kind] = (section.counts[kind] ?? 0) + n; });
+  }
+  return section?.counts;
 }

@@ -64,6 +64,7 @@ function counters(c, m, before) {
   });
 }
 function blockStates(c, i) {
+  if (c.moments[i - 1].sides[1].shown === c.moments[i].sides[1].shown) return [];
   const was = new Map(c.moments[i - 1].sides[1].shown.split("|")[0].split(";").filter(Boolean).map(text => text.split(",")));
   const now = new Map(c.moments[i].sides[1].shown.split("|")[0].split(";").filter(Boolean).map(text => text.split(",")));
   const found = [];
