@@ -33,6 +33,8 @@ QUESTIONS = {
 """Function that a cell ends with -> the widget that shows what it returns."""
 _FILES = {"question": LESSON / "question", "matrix": HALF_PATCH / "matrix", "bits": DECODE / "bits"}
 """Widget -> its script and its style sheet, without their endings."""
+SHOWN_ONLY = {"claim", "display", "on_a_real_kernel", "print"}
+"""Functions that change nothing that a question could depend on."""
 MORE = 5
 """So many problems of a kind can be had on a page."""
 
@@ -85,7 +87,11 @@ def needed(statements: list[ast.stmt]) -> set[ast.stmt]:
     found: set[ast.stmt] = set()
     while True:
         # Again and again: a function may name what stands below it.
-        new = {each for each in statements if (bound(each) | changed(each)) & wanted} - found
+        new = {
+            each
+            for each in statements
+            if (bound(each) | changed(each)) & wanted and called(each) not in SHOWN_ONLY
+        } - found
         if not new:
             return found
         found |= new

@@ -43,7 +43,8 @@ class Lab:
 
     def names(self):
         """Return the names of all controls that are enabled."""
-        names = [control.evaluate(NAME) for control in self.board.locator(ENABLED).all()]
+        every = [control.evaluate(NAME) for control in self.board.locator(ENABLED).all()]
+        names = [name for name in every if not DRAWN.match(name)]
         self.seen.update(names)
         return names
 
@@ -80,7 +81,8 @@ class Lab:
 
     def shown(self):
         """Return the text twin, and all else that is shown."""
-        return self.twin.text_content(), self.board.locator(".widget-html").all_inner_texts(), self.pictures()
+        beside = self.board.locator(".widget-html, .memsim-bits").all_inner_texts()
+        return self.twin.text_content(), beside, self.pictures()
 
     def pictures(self):
         return [image.get_attribute("src") for image in self.board.locator("img").all()]
@@ -170,12 +172,12 @@ def test_decode_page(lab, screenshots):
         assert shown.page.locator(":focus").get_attribute("data-bit") == "13"
     assert bits.count() == 64
     shown.use("Word", "Enter", text="dirty,zone=3", says="Set: PG_dirty, zone 3 (Movable).")
-    assert shown.board.locator("[data-bit='4']").get_attribute("aria-pressed") == "true"
+    shown.board.locator("[data-bit='4'][aria-pressed=true]").wait_for()
     shown.use("Word", "Enter", text="dirtz", says="'dirtz' is no part of page->flags")
     shown.use("Kernel", "ArrowDown", says="as Linux 6.11 reads them")
     shown.use("Word", "Enter", text="0", says="No flag, zone 0")
     shown.use("It is a word of", "p", says="0x00000000: 32 bits of page_type")
-    assert bits.count() == 32
+    shown.notebook.wait_until(bits.count, lambda now: now == 32, "a page_type has 32 bits")
 
 
 def test_buddy_lab(lab, screenshots):
