@@ -12,7 +12,7 @@ from pathlib import Path
 from memsim.grading.assignment.assignment import Assignment, Limits
 from memsim.grading.run.judge import Examiner
 from memsim.grading.sandbox.conversation import Conversation, Failure
-from memsim.grading.sandbox.fences import NONE, _own_uid
+from memsim.grading.sandbox.fences import _WORKERS, NONE, _own_uid
 from memsim.grading.sandbox.worker import Submitted, Worker, WorkerError
 
 MATERIAL = Path(__file__).parents[1] / "material"
@@ -128,7 +128,7 @@ def examine(fence, cells, student="mallory", key="a key", assignment=ASSIGNMENT)
 def left_behind():
     """Return the processes that still run as a worker's user, when those that were killed are gone.
 
-    As root that user is this process's own, so that another suite on this machine is not seen here. For
+    As root those users are this process's own, so that another suite on this machine is not seen here. For
     others it is bubblewrap that ends what is in its namespace.
     """
     return waited_for(_processes_of_workers, lambda found: not found)
@@ -144,10 +144,11 @@ def waited_for(look, fine):
 
 def _processes_of_workers():
     found = []
-    user = _own_uid() if os.geteuid() == 0 else None
+    first = _own_uid() if os.geteuid() == 0 else None
+    users = () if first is None else range(first, first + _WORKERS)
     for path in Path("/proc").iterdir():
         try:
-            if path.name.isdigit() and path.stat().st_uid == user:
+            if path.name.isdigit() and path.stat().st_uid in users:
                 found.append(int(path.name))
         except OSError:
             continue

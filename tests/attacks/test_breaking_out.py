@@ -103,6 +103,14 @@ def test_nothing_stays_open_when_the_worker_is_killed():
         assert set(Path("/proc/self/fd").iterdir()) <= before
 
 
+def test_a_worker_that_is_told_to_stop_goes_on(fence):
+    source = "import os\ndef double(number):\n    os.kill(os.getppid(), 19)\n    return 2 * number"
+    with Worker(fence, Submitted("mallory", [source])) as worker:
+        for number in (3, 4):
+            with Conversation(worker, "double", Limits()) as conversation:
+                assert conversation.call([number], int) == 2 * number
+
+
 # ---- what uses up the machine ------------------------------------------------------------------------
 
 GREEDY = attacks("greed")

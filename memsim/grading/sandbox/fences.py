@@ -31,7 +31,7 @@ FIRST_FREE_UID = 1_900_000_000
 _FEW_UIDS = 65_536
 _WORKERS = 64
 _workers = count()
-"""Without namespaces, workers are told apart by their users: each may kill what is its own."""
+"""Each worker has a user of its own: keyrings and limits belong to users, and no namespace divides them."""
 _NOBODY = 65_534
 _PIDS = 4_194_304
 
@@ -75,9 +75,9 @@ class Fence:
 
     def _setting(self, *, memsim: bool) -> dict[str, object]:
         """Return what the worker has to do to itself before it reads anything of a student."""
-        setting: dict[str, object] = {"alone": self.alone}
+        setting: dict[str, object] = {"alone": self.alone, "fenced": self.name != "none"}
         if os.name == "posix" and os.geteuid() == 0 and self.name != "none":
-            setting["uid"] = _own_uid() + (next(_workers) % _WORKERS if self.name == "container" else 0)
+            setting["uid"] = _own_uid() + next(_workers) % _WORKERS
         if self.name == "container":
             setting["namespaces"] = False
         if self.name in ("user", "container"):
@@ -143,11 +143,14 @@ def _bubblewrap(*, memsim: bool) -> list[str]:
         "--unshare-ipc",
         "--unshare-uts",
         "--unshare-cgroup-try",
+        "--as-pid-1",
     ]
     if os.geteuid() == 0:
+        # No user namespace: whoever is another user inside would still be root for the files outside.
         command += ["--cap-drop", "ALL", "--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]
     else:
-        command += ["--unshare-user", "--uid", str(_NOBODY), "--gid", str(_NOBODY)]
+        command += ["--unshare-user", "--disable-userns", "--cap-drop", "ALL"]
+        command += ["--uid", str(_NOBODY), "--gid", str(_NOBODY)]
     for folder in _folders_above([*_system(), Path(_PLACE, "site", "numpy")]):
         command += ["--perms", "0755", "--dir", str(folder)]
     for path in _system():
@@ -155,7 +158,8 @@ def _bubblewrap(*, memsim: bool) -> list[str]:
     command += ["--ro-bind", str(GUEST), f"{_PLACE}/guest"]
     for path in _packages(memsim=memsim):
         command += ["--ro-bind", str(path), f"{_PLACE}/site/{path.name}"]
-    command += ["--proc", "/proc", "--dev", "/dev", "--remount-ro", "/dev", "--remount-ro", "/"]
+    command += ["--perms", "0555", "--dir", "/proc", "--dev", "/dev"]
+    command += ["--remount-ro", "/dev", "--remount-ro", "/"]
     command += ["--clearenv", "--chdir", "/", "--hostname", "grading", "--die-with-parent", "--new-session"]
     return [*command, *(part for name, value in ENVIRONMENT.items() for part in ("--setenv", name, value))]
 

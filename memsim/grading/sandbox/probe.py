@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from memsim.grading.sandbox.fences import Fence
 
 _PROBE = """
-import os, socket
+import ctypes, fcntl, os, resource, socket
 
-def open_ways(secrets, port, grader):
+def open_ways(secrets, port, grader, shared):
     found = []
     def attempt(what, action):
         try:
@@ -45,8 +45,91 @@ def open_ways(secrets, port, grader):
     if grader > 100:  # a smaller number may be a process behind the fence as well
         attempt("the grader can be signalled", lambda: os.kill(grader, 0))
     attempt("it can become root", lambda: os.setuid(0))
+    return found + kernel_objects(shared) + reach_of_the_worker()
+
+# What namespaces leave open, by kind: objects of the kernel that carry notes, and the worker itself.
+# Numbers of system calls that the C library has no name for: x86-64, arm64.
+NUMBERS = {"add_key": (248, 217), "io_uring_setup": (425, 425), "bpf": (321, 280), "pidfd_open": (434, 434),
+           "perf_event_open": (298, 241), "userfaultfd": (323, 282), "fsopen": (430, 430)}
+
+def call(name, *arguments):
+    column = 0 if os.uname().machine == "x86_64" else 1
+    if ctypes.CDLL(None).syscall(NUMBERS[name][column], *arguments) < 0:
+        raise OSError(name)
+
+def function(name, *arguments):
+    if getattr(ctypes.CDLL(None), name)(*arguments) < 0:
+        raise OSError(name)
+
+def unshare():
+    child = os.fork()
+    if not child:
+        os._exit(ctypes.CDLL(None).unshare(0x10000000) == 0)
+    if os.waitpid(child, 0)[1] == 0:
+        raise OSError
+
+def tried(attempts):
+    found = []
+    for what, action in attempts:
+        try:
+            action()
+        except (OSError, AttributeError):
+            continue
+        found.append(what)
     return found
+
+def kernel_objects(shared):
+    file = open(shared, "rb")
+    room = ctypes.create_string_buffer(256)
+    families = {1: "unix", 2: "internet", 16: "netlink", 38: "crypto", 40: "virtual machine"}
+    attempts = [(f"a socket of the {name} family can be made", lambda number=number: made(number))
+                for number, name in families.items()]
+    return tried([*attempts,
+        ("a note can be left in a keyring", lambda: call("add_key", b"user", b"memsim-probe", b"-", 1, -4)),
+        ("System V memory can be made", lambda: function("shmget", 0, 4096, 0o1600)),
+        ("System V queues can be made", lambda: function("msgget", 0, 0o1600)),
+        ("POSIX queues can be made", lambda: function("mq_open", b"/memsim-probe", 0o102, 0o600, None)),
+        ("files that others read can be locked", lambda: fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)),
+        ("records of files that others read can be locked",
+            lambda: fcntl.lockf(file, fcntl.LOCK_SH | fcntl.LOCK_NB, 1)),
+        ("files that others read can be watched", lambda: function("inotify_init1", 0)),
+        ("user namespaces can be made", unshare),
+        ("io_uring can be used", lambda: call("io_uring_setup", 1, room)),
+        ("userfaultfd can be used", lambda: call("userfaultfd", 1)),
+        ("file systems can be opened", lambda: call("fsopen", b"tmpfs", 0)),
+    ])
+
+def made(family):
+    for kind in (1, 2, 3, 5):
+        try:
+            return socket.socket(family, kind).close()
+        except OSError as error:
+            reason = error
+    raise reason
+
+def reach_of_the_worker():
+    worker = os.getppid()
+    def stop():
+        if worker == 1:  # the first process of its namespace: such signals never arrive
+            raise OSError
+        os.kill(worker, 0)
+    return tried([
+        ("the worker's limits can be changed", lambda: resource.prlimit(worker, resource.RLIMIT_CORE)),
+        ("the worker can be traced", lambda: function("ptrace", 0x4206, worker, None, None)),
+        ("the worker's memory can be opened", lambda: open(f"/proc/{worker}/mem", "rb").close()),
+        ("the worker can be held by a descriptor", lambda: call("pidfd_open", worker, 0)),
+        ("the worker's priority can be changed",
+            lambda: os.setpriority(os.PRIO_PROCESS, worker, os.getpriority(os.PRIO_PROCESS, worker))),
+        ("the worker can be stopped", stop),
+    ])
 """
+_LIMITS = Limits(processes=2)
+
+
+SHARED = "/dev/null"
+"""A file that every worker can open."""
+_STOPS_ITSELF = "the worker can be stopped"
+"""In a container that holds one submission, it costs only that submission's own points."""
 
 
 def open_ways(fence: Fence, secrets: Sequence[Path]) -> list[str]:
@@ -59,10 +142,13 @@ def open_ways(fence: Fence, secrets: Sequence[Path]) -> list[str]:
         try:
             with (
                 Worker(fence, Submitted("", [_PROBE])) as worker,
-                Conversation(worker, "open_ways", Limits()) as conversation,
+                Conversation(worker, "open_ways", _LIMITS) as conversation,
             ):
-                asked = [[str(path.resolve()) for path in secrets], port, os.getpid()]
+                asked = [[str(path.resolve()) for path in secrets], port, os.getpid(), SHARED]
                 answer = conversation.call(asked, list[str])
         except WorkerError as error:
             return [f"it cannot be used here: {error}"]
-    return [f"it could not be tried: {answer.told}"] if isinstance(answer, Failure) else answer
+    if isinstance(answer, Failure):
+        return [f"it could not be tried: {answer.told}"]
+    allowed = (_STOPS_ITSELF,) if fence.name == "container" else ()
+    return [way for way in answer if way not in allowed]

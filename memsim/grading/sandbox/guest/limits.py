@@ -6,10 +6,12 @@ import contextlib
 import os
 import resource
 import signal
+import sys
 from typing import NamedTuple
 
 _MIB = 1 << 20
 _OPEN_FILES = 64
+_PENDING_SIGNALS = 64
 
 
 class Limited(NamedTuple):
@@ -29,8 +31,12 @@ def limit(to: Limited) -> None:
         resource.RLIMIT_FSIZE: (to.file_mib * _MIB,) * 2,
         resource.RLIMIT_NOFILE: (_OPEN_FILES,) * 2,
         resource.RLIMIT_CORE: (0, 0),
+        resource.RLIMIT_MEMLOCK: (0, 0),
         resource.RLIMIT_NPROC: (_own_processes() + to.processes,) * 2,
     }
+    if sys.platform == "linux":
+        limits[resource.RLIMIT_MSGQUEUE] = (0, 0)
+        limits[resource.RLIMIT_SIGPENDING] = (_PENDING_SIGNALS,) * 2
     for name, value in limits.items():
         with contextlib.suppress(ValueError, OSError):  # a lower limit is in force already
             resource.setrlimit(name, value)

@@ -1,4 +1,4 @@
-# The student is told: File too large
+# The student is told: Read-only file system
 import os
 def double(number):
     os.ftruncate(os.memfd_create('disk'), 10**9)
