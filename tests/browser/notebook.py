@@ -19,7 +19,7 @@ PATIENCE_MS = 180_000
 """How long a busy machine may take for anything; only a test that fails waits so long."""
 STATIC = "memsim-static"
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
-SHOWN_WIDGET = ".jp-OutputArea-output > .jupyter-widgets >> visible=true"
+SHOWN_WIDGET = ".jp-OutputArea-output.lm-Panel > .lm-Widget >> visible=true"
 
 # What the browser may complain about: a pattern and the reason.
 ALLOWED: tuple[tuple[str, str], ...] = ()

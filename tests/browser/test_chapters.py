@@ -7,10 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from memsim import Scenario, compare
-from memsim.view.explorer.inputs import recordings_of
-from memsim.view.explorer.timeline import Walk
-
 from .notebook import SHOWN_WIDGET, STATIC, code_cells, stored, widget_cells, write_notebook
 
 pytestmark = pytest.mark.browser
@@ -27,9 +23,9 @@ ONE_OF_EACH = (
     "13-the-patch",
 )
 
-EXPLORER = ".memsim-explore"
-SIDES = ("before", "after")
 CONTROLS = (
+    (".memsim-explore", "Home"),
+    ("input[type=radio]", "Space"),
     ("input[type=checkbox]", "Space"),
     (".widget-slider .noUi-handle", "ArrowRight"),
     (".memsim-option input", "Space"),
@@ -66,6 +62,8 @@ def each_widget_heeds_the_keyboard(notebook):
     for number, widget in enumerate(notebook.page.locator(SHOWN_WIDGET).all()):
         control, key = first_control(widget)
         before = said_by(widget)
+        if key == "Home" and "Moment 0 of" in before[0]:
+            key = "End"
         notebook.focus(control)
         notebook.press(key)
         notebook.wait_until(
@@ -103,102 +101,12 @@ def shows_what_is_stored(notebook, static):
 def answers_each_prediction(notebook):
     """Commit each with its first option, or a number, which does for words too: by keyboard alone."""
     for prediction in notebook.page.locator(".memsim-predict").all():
-        options = prediction.locator("input[type=radio]")
-        notebook.focus(prediction.locator("input").first)
-        notebook.press(*(["Space"] if options.count() else ["Control+a", "1"]), "Enter")
+        control = prediction.locator("input").first
+        notebook.focus(control)
+        notebook.press(*(["Space"] if control.get_attribute("type") == "radio" else ["Control+a", "1"]))
+        notebook.focus(prediction.locator(".memsim-do").first)
+        notebook.press("Enter")
         prediction.locator(".memsim-outcome").wait_for()
-
-
-class Explorer:
-    """The explorer of chapter 1, and what it must show, which the simulator says."""
-
-    def __init__(self, notebook, page):
-        self.notebook = notebook
-        self.page = page
-        comparison = compare(Scenario.load(BOOK / "scenarios" / "one-block.json"))
-        self.walk = Walk(comparison, 32, recordings_of(comparison))
-
-    def shown(self):
-        """Return all that changes, each by itself: the pixels of both maps, and the text."""
-        maps = self.page.locator(f"{EXPLORER} .pages").evaluate_all("all => all.map(one => one.toDataURL())")
-        text = self.page.locator(f"{EXPLORER} .tab-text pre").text_content()
-        return dict(zip(SIDES, maps, strict=True)) | {"twin": text}
-
-    def press(self, key, moment):
-        """Press a key, which leads to a moment, and return what is shown then."""
-        self.page.locator(EXPLORER).focus()
-        self.notebook.press(key)
-        shown = self.shown()
-        assert shown["twin"].startswith(self.walk.look(moment).heading)
-        return shown
-
-
-def test_the_explorer_of_chapter_1(open_notebook, page, screenshots):
-    notebook = open_notebook(ONE_BLOCK)
-    stands_there_without_a_kernel(page)
-    page.screenshot(path=screenshots / "explorer-not-run.png")
-    notebook.run_all()
-    notebook.wait_for_widgets(notebook.widgets())
-    box = page.locator(EXPLORER)
-    notebook.wait_until(box.count, lambda found: found == 1, "there is no explorer")
-    box.scroll_into_view_if_needed()
-    box.locator("[data-tab=text]").click()
-    explorer = Explorer(notebook, page)
-    walks_through_the_moments(explorer)
-    page.screenshot(path=screenshots / "explorer.png")
-    goes_back_and_to_both_ends(explorer)
-
-
-def stands_there_without_a_kernel(page):
-    """The stored figure and its text twin, as in a notebook that nobody runs."""
-    figure = page.locator("figure:has(img[alt^='Page map'])")
-    for side in SIDES:
-        image = figure.locator(f"img[alt^='Page map {side} the patch']")
-        image.wait_for()
-        image.scroll_into_view_if_needed()
-        assert image.evaluate("image => image.decode().then(() => image.naturalWidth)") > 0
-    twin = figure.locator("pre")
-    twin.wait_for(state="attached")
-    assert "BEFORE the patch. Block 32" in twin.text_content()
-
-
-def walks_through_the_moments(explorer):
-    """Maps and text change where the simulator's state does, and the maps only there."""
-    walk = explorer.walk
-    # Past the end of memmap_init_range(), which marks the pages, and two chunks, which are counted and freed.
-    last = walk.find(1, "enter:generic_online_page#3")
-    before = explorer.press("Home", 0)
-    changed = dict.fromkeys(before, 0)
-    for moment in range(1, last + 1):
-        now = explorer.press("Shift+ArrowRight", moment)
-        old, new = walk.look(moment - 1), walk.look(moment)
-        for was, side in zip(old.sides, new.sides, strict=True):
-            if maps_differ(was, side):
-                assert now[side.name] != before[side.name], f"moment {moment}"
-            elif was.sentence == side.sentence:  # pageblocks that are isolated are drawn, too
-                assert now[side.name] == before[side.name], f"moment {moment}"
-        assert now["twin"] == new.twin(walk.zone_of_block())
-        changed = {what: changed[what] + (now[what] != before[what]) for what in changed}
-        before = now
-    # The mark, the first chunk, the second: no picture can do with fewer.
-    assert min(changed.values()) >= 3
-
-
-def maps_differ(one, other):
-    classes, heads = one.page_map.classes, one.page_map.heads
-    return classes.tobytes() != other.page_map.classes.tobytes() or (
-        heads.tobytes() != other.page_map.heads.tobytes()
-    )
-
-
-def goes_back_and_to_both_ends(explorer):
-    last = len(explorer.walk.moments) - 1
-    first = explorer.press("Home", 0)
-    second = explorer.press("Shift+ArrowRight", 1)
-    assert explorer.press("Shift+ArrowLeft", 0) == first
-    assert explorer.press("Shift+ArrowRight", 1) == second
-    explorer.press("End", last)
-    explorer.press("ArrowRight", last)
 
 
 def test_a_line_of_code_is_wrapped_and_not_cut_off(open_notebook, page, tmp_path):
@@ -212,26 +120,3 @@ def test_a_line_of_code_is_wrapped_and_not_cut_off(open_notebook, page, tmp_path
         lambda widths: 0 < widths[1] <= widths[0],
         "the line is cut off",
     )
-
-
-def test_a_prediction_is_made_by_keyboard(open_notebook, page, screenshots):
-    notebook = open_notebook(ONE_BLOCK)
-    notebook.run_all()
-    prediction = page.locator(".memsim-predict").first
-    notebook.focus(prediction.locator("input").first)
-    notebook.press("Space", "ArrowDown")
-    assert prediction.locator("input:checked").get_attribute("value") == "32 chunks of 1,024 pages"
-    assert prediction.locator(".memsim-outcome").count() == 0
-    notebook.press("Tab", "Enter")
-    prediction.locator(".memsim-outcome").wait_for()
-    outcome = prediction.locator(".memsim-outcome").text_content()
-    assert "You predicted: 32 chunks of 1,024 pages" in outcome
-    # MAX_PAGE_ORDER is 10, so 1024 pages: 32768 / 1024 = 32 calls of generic_online_page().
-    assert "The simulator says: 32 chunks of 1,024 pages" in outcome
-    # The keyboard's focus stays where it was.
-    assert page.locator(":focus").text_content() == "Predict again"
-    page.screenshot(path=screenshots / "prediction.png")
-    notebook.run_all()
-    earlier = "On an earlier run you predicted: 32 chunks of 1,024 pages"
-    prediction.get_by_text(earlier).wait_for()
-    assert prediction.locator(".memsim-outcome").count() == 0
