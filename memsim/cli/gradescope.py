@@ -42,5 +42,5 @@ def command_gradescope(arguments: argparse.Namespace) -> int:
     grading = find_grading(arguments.assignment)
     name = archive.write_archive(arguments.out, grading_text(grading))
     print(f"{arguments.out}: the autograder of {name}; upload it under Configure Autograder")
-    print("it holds the hidden tests and their key: nobody else should have it")
+    print("it holds the hidden tests and their key: do not share it")
     return OK

@@ -419,8 +419,9 @@ class Machine:
     def pin(self, block: int | str) -> int:
         """Allocate a movable page of a block and pin it; return its pfn.
 
-        Whoever pins a page (O_DIRECT, RDMA, a guest's passed-through device) holds a reference for as long as
-        it likes. Such a page cannot be migrated, and its block does not go offline before :meth:`unpin`.
+        The user of a pinned page (O_DIRECT, RDMA, a guest's passed-through device) holds a reference
+        without a limit in time. Such a page cannot be migrated, and its block does not go offline before
+        :meth:`unpin`.
 
         Raises
         ------

@@ -1,8 +1,8 @@
 """Grade one submission in Gradescope's container: ``python -m memsim.grading.run.gradescope /autograder``.
 
 Gradescope puts the submission into ``/autograder/submission`` and what it knows of it into
-``/autograder/submission_metadata.json``, and reads ``/autograder/results/results.json``. Its containers let
-nobody make namespaces, so bubblewrap does not work there; what holds is tried, and said in the result. Where
+``/autograder/submission_metadata.json``, and reads ``/autograder/results/results.json``. Its containers
+forbid namespaces, so bubblewrap does not work there; the result says which fence holds. Where
 nothing holds, student code could read the tests and write the score: then nothing is graded and nothing is
 written, and Gradescope tells the instructor that the autograder failed.
 """
@@ -107,7 +107,7 @@ def _people(path: Path) -> list[Person]:
         msg = f"{path}: it does not say who has handed in ({type(error).__name__})"
         raise GradescopeError(msg) from None
     if not people:
-        msg = f"{path}: it names nobody"
+        msg = f"{path}: it names no student"
         raise GradescopeError(msg)
     return sorted(people, key=lambda person: person.id)
 

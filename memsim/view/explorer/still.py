@@ -1,4 +1,4 @@
-"""What an explorer is where nobody runs it: a picture of one moment, and the same in text.
+"""The explorer in a notebook that is not executed: a picture of one moment, and the same in text.
 
 The pictures are SVG in ``<img>``, which JupyterLab shows in notebooks that are not trusted, too. A tile is a
 pageblock; colour, pattern and letter are those of the explorer's own maps.
@@ -44,7 +44,7 @@ _MOTIFS = {
 
 
 def stored_html(sight: Sight, title: str, note: str, twin: str) -> str:
-    """Return a moment as HTML for a notebook that nobody runs; the same on every machine."""
+    """Return a moment as HTML for a notebook that is not executed; the same on every machine."""
     maps = "".join(_side(side) for side in sight.sides)
     return (
         f'<figure class="memsim-static" style="margin: 0"><figcaption><b>{escape(title)}</b></figcaption>'
