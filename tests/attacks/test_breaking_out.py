@@ -111,6 +111,13 @@ def test_a_worker_that_is_told_to_stop_goes_on(fence):
                 assert conversation.call([number], int) == 2 * number
 
 
+def test_printing_at_top_level_costs_nothing(fence):
+    """It is no function's output; what a function prints still counts."""
+    cells = ["for number in range(32_768):\n    print(number)", "print('x' * 200_000)"]
+
+    assert examine(fence, [*cells, *SOLVED])[0] == FULL
+
+
 # ---- what uses up the machine ------------------------------------------------------------------------
 
 GREEDY = attacks("greed")

@@ -37,10 +37,34 @@ def fence_that_holds(secret: Sequence[Path], *, unfenced: bool, wanted: str = ""
             return fence, ways
         tried.append(f"{fence.name}: {'; '.join(ways[:4])}")
     msg = (
-        "no fence holds on this machine, and student code does not run without one. Install bubblewrap, or "
+        f"no fence holds on this machine, and student code does not run without one. {_remedy(tried)}, or "
         "say --unfenced if nothing here is worth protecting. Tried: " + " | ".join(tried)
     )
     raise FenceError(msg)
+
+
+def _remedy(tried: Sequence[str]) -> str:
+    """Return what to do so that bubblewrap works, by what it has complained of.
+
+    >>> _remedy(["none: a file can be written in /tmp"])
+    'Install bubblewrap (sudo apt install bubblewrap, or sudo dnf install bubblewrap)'
+    """
+    said = " ".join(tried)
+    if "setting up uid map" in said or "RTM_NEWADDR" in said:
+        return (
+            "AppArmor forbids user namespaces: run sudo sysctl -w "
+            "kernel.apparmor_restrict_unprivileged_userns=0, or grade as root"
+        )
+    if "Creating new namespace" in said or "create new namespace" in said:
+        return (
+            "This container or kernel forbids namespaces: start the container with "
+            "--security-opt seccomp=unconfined --cap-add SYS_ADMIN, or grade on a virtual machine"
+        )
+    if "seccomp" in said or "no list of system calls" in said:
+        return "Grade on a kernel with seccomp, on x86-64 or arm64"
+    if "bubblewrap: " in said:
+        return "Close what is open"
+    return "Install bubblewrap (sudo apt install bubblewrap, or sudo dnf install bubblewrap)"
 
 
 def raise_if_open(name: str, secret: Sequence[Path]) -> None:
