@@ -18,13 +18,14 @@ WORKERS ?= auto
 CHECKERS ?= logical
 PYTEST = $(IN_VENV) $(OWN_STATE) MEMSIM_CHROMIUM="$(MEMSIM_CHROMIUM)" pytest --max-worker-restart=0
 
-.PHONY: help read check test test-slow test-all coverage lint book html site lite bench dist lock bump links clean chromium
+.PHONY: help read check test test-32 test-slow test-all coverage lint book html site lite bench dist lock bump links clean chromium
 
 help:
 	@echo "make read    open the book in JupyterLab"
 	@echo "make check   lint, unit tests and doctests: seconds, while you work"
 	@echo "make test    lint, then run the tests, the doctests and every notebook, except for what is slow"
 	@echo "make test-all   all of that, and the slow tests"
+	@echo "make test-32  views and recordings on a 32-bit Debian, as in a browser (root, debootstrap)"
 	@echo "make coverage   which lines the unit tests and doctests run, in build/coverage"
 	@echo "make lint    ruff, codespell and mypy only"
 	@echo "make book    execute the notebooks again and store their outputs"
@@ -51,6 +52,10 @@ check: lint
 test: lint chromium
 	@echo "Testing: the simulator, its doctests, and the book against its stored outputs."
 	@$(PYTEST) -n $(WORKERS) -m "not slow"
+
+test-32:
+	@echo "Testing: views and recordings where an index has 32 bits."
+	@tests/tools/on_32_bits.sh build/i386
 
 test-slow: chromium
 	@echo "Testing: what make test leaves out."

@@ -71,8 +71,6 @@ class Release(NamedTuple):
     """6.15 to 6.17: /proc/kpageflags shows 0 where no page is online; before, KPF_NOPAGE."""
     kernel_owned_is_unrecoverable: bool = False
     """7.3: an error in a reserved page can panic (vm.panic_on_unrecoverable_memory_failure)."""
-    range_search_asks_unmovable: bool = False
-    """7.0: alloc_contig_pages() passes over ranges with unmovable pages; before, with reserved ones."""
 
     def __str__(self) -> str:
         """Show the name."""
@@ -127,7 +125,6 @@ RELEASES["7.3"] = RELEASES["6.12"]._replace(
     fs_dax_starts_frozen=True,
     hides_nopage=True,
     kernel_owned_is_unrecoverable=True,
-    range_search_asks_unmovable=True,
 )
 
 
