@@ -5,7 +5,12 @@ Each is shown to work on a grader that runs its tests in the student's process.
 
 import pytest
 
-from .stage import FULL, HONEST, SOLVED, attacks, examine, naive_score
+from memsim.grading.report import feedback
+from memsim.grading.run.judge import Examiner
+from memsim.grading.sandbox.fences import NONE
+from memsim.grading.sandbox.worker import Submitted
+
+from .stage import ASSIGNMENT, FULL, HONEST, SOLVED, attacks, examine, naive_score
 
 ATTACKS = attacks("forging")
 WRONG = "def double(number):\n    return 0\n"
@@ -84,3 +89,14 @@ def test_row_34_a_warning_costs_nothing(fence, tmp_path):
 
     assert naive_score(cells, tmp_path) == 0  # the defence is not to look at stderr, and this one looks
     assert examine(fence, cells)[0] == FULL
+
+
+def test_feedback_does_not_carry_what_a_hidden_question_was_asked():
+    """Without that, a student would print each number and answer it from a table at the next hand-in."""
+    source = "def double(number):\n    print('asked', number * 7)\n    return 0"
+    double, _ = Examiner(ASSIGNMENT, NONE, "a key").examine(Submitted("mallory", [source]))
+    shown = feedback._question(double)  # noqa: SLF001 (one question of a page)
+
+    assert double.printed.startswith("asked")  # the teacher sees it
+    assert "asked" not in shown.partition("<p>It printed")[2]
+    assert not any(number in shown for number in double.printed.split()[1::2])

@@ -38,6 +38,11 @@ _RIGHT = "<span class='right'>&#10003; right</span>"
 _WRONG = "<span class='wrong'>&#10007; wrong</span>"
 _POLICY = f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; base-uri 'none'; form-action 'none'"
 
+_PRINTED = (
+    "<p>It printed something, which costs nothing. To see it, call the function with the numbers of the "
+    "examples.</p>"
+)
+
 
 def page(result: Result, policy: Policy | None = None, name: str = "") -> str:
     """Return the feedback to one submission as an HTML page."""
@@ -116,7 +121,7 @@ def _question(question: QuestionResult) -> str:
         items = "".join(f"<li>{text(problem)}</li>" for problem in question.problems)
         parts.append(f"<p>These parts of the notebook could not be executed:</p><ul>{items}</ul>")
     if question.score < question.max_score and question.printed.strip():
-        parts.append(f"<p>It printed (this costs nothing):</p><pre>{text(question.printed)}</pre>")
+        parts.append(_PRINTED)  # not the text: hidden tests asked, and a function can print their numbers
     return "\n".join(parts)
 
 
