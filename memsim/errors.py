@@ -1,4 +1,4 @@
-"""What goes wrong, in three kinds.
+"""The errors of memsim, in three kinds.
 
 * :class:`KernelError`: the kernel refuses and returns an errno.
 * :class:`KernelBug`: the kernel kills the machine (``VM_BUG_ON``); only with ``debug_vm``.

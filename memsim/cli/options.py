@@ -1,4 +1,4 @@
-"""What the commands share: options that choose a scenario and a kernel, and the exit statuses."""
+"""Shared by the commands: options that choose a scenario and a kernel, and the exit statuses."""
 
 from __future__ import annotations
 

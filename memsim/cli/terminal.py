@@ -1,4 +1,4 @@
-"""What commands print: tables, long lines, colours and maps, on a terminal and in a file.
+"""The output of commands: tables, long lines, colours and maps, on a terminal and in a file.
 
 On a terminal output fits its width, and has colours unless NO_COLOR is set; with ``rich`` installed tables
 have

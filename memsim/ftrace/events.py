@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 ALLOC, FREE, FREE_BATCHED = b"alloc", b"free", b"free_batched"
 CHUNK = 1 << 20
-"""Bytes that are read at a time."""
+"""Bytes per read."""
 LONGEST_LINE = 1 << 16
 """A line that is longer is no event, and is not kept."""
 
@@ -78,7 +78,7 @@ class Event(NamedTuple):
 
 
 def parse(line: bytes) -> Event | None:
-    """Return the event in a line, or None for lines that are no business of ours.
+    """Return the event in a line, or None for lines of other kinds.
 
     >>> parse(b"bash-77 [001] d..2. 9.1: mm_page_alloc: page=0x2 pfn=0x1f order=3 migratetype=1 gfp_flags=0")
     Event(kind=b'alloc', pfn=31, order=3, migratetype=1)
@@ -111,7 +111,7 @@ def parse(line: bytes) -> Event | None:
 
 
 def skipped(line: bytes) -> str:
-    """Return which kind of line this is that is no business of ours; empty if it is none that a trace has.
+    """Return the kind of a line that is no event of the page allocator; empty if no trace has such a line.
 
     >>> skipped(b" => free_unref_page_list"), skipped(b"cpus=8"), skipped(b"nonsense")
     ('lines of stack traces', 'headers and comments', '')

@@ -1,4 +1,4 @@
-"""What a trace of the kernel's page allocator did, done again on a simulated machine.
+"""Replay a trace of the kernel's page allocator on a simulated machine.
 
 The machine answers with pages of its own choice, so each page of the trace is remembered with the page that
 stands for it. A trace begins in the middle of a machine's life: it frees pages that it never allocated. Those
@@ -29,7 +29,7 @@ free_pages = __free_pages
 
 @dataclass
 class Counts:
-    """What a replay has seen so far."""
+    """The counts of a replay so far."""
 
     lines: int = 0
     bytes_read: int = 0

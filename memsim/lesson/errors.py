@@ -1,4 +1,4 @@
-"""What can be wrong with a chapter's cells."""
+"""The errors of a chapter's cells."""
 
 from memsim.errors import MemsimError
 

@@ -19,7 +19,7 @@ _GROUPED = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?")
 
 
 class Field(Protocol):
-    """What the three kinds of field have in common."""
+    """Base class of the three kinds of field."""
 
     options: tuple[str, ...]
 
@@ -30,10 +30,10 @@ class Field(Protocol):
         """Return what the browser needs to show the field."""
 
     def text(self) -> list[str]:
-        """Return the lines that stand for the field where nothing runs."""
+        """Return the lines that replace the field where nothing runs."""
 
     def html(self) -> str:
-        """Return the HTML that stands for the field where nothing runs."""
+        """Return the HTML that replaces the field where nothing runs."""
 
 
 class Choice:

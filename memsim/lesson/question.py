@@ -15,7 +15,7 @@ _RUN_IT = "Run this notebook to answer."
 
 
 class Question:
-    """What a prediction and a quiz share.
+    """Base class of predictions and quizzes.
 
     The text and the HTML depend on the question alone, never on what a reader answered, so that stored
     outputs stay the same. A front end that runs the widget shows that instead of either.

@@ -1,4 +1,4 @@
-"""How to see the thing on a real machine: the line to type, and what a recorded kernel showed."""
+"""How to see a state on a real machine: the command, and what a recorded kernel showed."""
 
 from __future__ import annotations
 

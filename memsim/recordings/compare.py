@@ -42,7 +42,7 @@ _TYPE_AND_ORDER = 0xFFFF0000
 
 @dataclass
 class ProbeResult:
-    """What the comparison at one probe found."""
+    """The result of the comparison at one probe."""
 
     step: int
     at: str
@@ -60,7 +60,7 @@ class ProbeResult:
 
 @dataclass(frozen=True)
 class Comparable:
-    """What a probe is compared with: a state, and two numbers of its machine."""
+    """The simulated side of a comparison: a state, and two numbers of its machine."""
 
     state: State
     block_pages: int

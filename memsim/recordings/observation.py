@@ -1,4 +1,4 @@
-"""What real kernels showed: the file format ``memsim-observation/1``.
+"""Recorded states of real kernels: the file format ``memsim-observation/1``.
 
 An observation holds a scenario and, for named probe points, the state of every page of the hot-added
 range, the zone counters and the memory blocks. :mod:`memsim.recordings.replay` judges the simulator by it.

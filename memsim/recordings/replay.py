@@ -69,7 +69,7 @@ class Replay:
     # ---- a driver with a thread of its own ---------------------------------------------------
 
     def _pace(self, probe: dict[str, Any]) -> bool:
-        """Let the driver's thread come as far as the recorded one; whether that was under way then."""
+        """Run the driver's thread as far as the recorded one; return whether that was under way then."""
         machine = self.run.machine
         worker = next((device for device in machine.devices.values() if hasattr(device, "work")), None)
         if worker is None:

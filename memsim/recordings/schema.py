@@ -1,4 +1,4 @@
-"""The rules of the observation format, so that a wrong file is answered with one clear line."""
+"""The rules of the observation format; a wrong file gets one clear error line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every key of a scenario means, in words; and a page of all of them for the web site.
+"""The meaning of every key of a scenario, and a page of all of them for the web site.
 
 A key that is missing here makes a test fail, so that the page is complete.
 """

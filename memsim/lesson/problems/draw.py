@@ -1,4 +1,4 @@
-"""Chance that is the same on every machine and in every Python: what makes a problem out of a seed."""
+"""Random draws from a seed that are the same on every machine and in every Python."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a problem is, and how it is shown: with question marks, or with the answers."""
+"""A problem, shown with question marks or with the answers."""
 
 from __future__ import annotations
 

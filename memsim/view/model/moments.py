@@ -47,7 +47,7 @@ def all_moments(comparison: Comparison) -> tuple[Moment, ...]:
 
 
 def side_names(comparison: Comparison) -> tuple[str, str]:
-    """Return what to call the two kernels: before and after, or the hunks that one of them has."""
+    """Return the names of the two kernels: before and after, or the hunks that one of them has."""
     before, after = (patch_name(run.machine.kernel.patch) for run in (comparison.before, comparison.after))
     return (before, after) if before != after else SIDES
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 
 class PageClass(IntEnum):
-    """What kind of page a pfn is.
+    """The kind of page at a pfn.
 
     >>> PageClass.RESERVED.letter, PageClass.RESERVED.label, PageClass.RESERVED.pattern
     ('R', 'reserved', 'rising stripes')
@@ -69,7 +69,7 @@ class PageClass(IntEnum):
 
     @property
     def pattern(self) -> str:
-        """What the pattern that is drawn over the colour looks like."""
+        """The pattern that is drawn over the colour."""
         return LOOKS[self].pattern
 
     @property

@@ -1,4 +1,4 @@
-"""One of the two kernels at one moment, and what is shown of it."""
+"""One of the two kernels at one moment, as the views show it."""
 
 from __future__ import annotations
 
