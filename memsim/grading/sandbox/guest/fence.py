@@ -94,7 +94,7 @@ def fence_in(setting: dict[str, Any]) -> None:
 
 
 def _empty_keyring(libc: Any) -> None:
-    """Leave the keys of whoever runs the grader; where the system refuses, the filter has to do."""
+    """Leave the keys of the account that runs the grader; where the system refuses, the filter has to do."""
     number = _KEYCTL.get(os.uname().machine)
     if number:
         libc.syscall(number, _JOIN_SESSION_KEYRING, None)
