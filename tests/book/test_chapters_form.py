@@ -45,7 +45,7 @@ WORDS_BEFORE_A_PICTURE = 150
 
 OPENING = ("Goals", "What you need", "Recall", "Why")
 MIDDLE = ("Predict", "Run", "Explain")
-CLOSING = ("On a real kernel", "Claims", "Summary", "Exercises", "Further reading")
+CLOSING = ("On a real kernel", "Summary", "Exercises", "Further reading", "Claims")
 WELCOME = "00-welcome"
 WELCOME_FORM = ("Goals", "What you need", "On a real kernel", "Further reading")
 
@@ -277,12 +277,12 @@ GOOD: dict[str, Any] = book_of(
     markdown("## Run: watch it\n## Explain\n### Before\n### After all of it\n## Another thing"),
     markdown("## On a real kernel"),
     code("on_a_real_kernel('See it.', 'cat /proc/zoneinfo')", 3),
-    markdown("## Claims"),
-    folded("\n".join([CLAIM] * LEAST_CLAIMS), 4),
     markdown("## Summary\n- this\n- that\n## Exercises\n1. one\n2. two\n3. three"),
     markdown("## Further reading\n- `online_pages()`, mm/memory_hotplug.c, 6.12"),
+    markdown("## Claims"),
+    folded("\n".join([CLAIM] * LEAST_CLAIMS), 4),
 )
-GOALS, NEED, RECALL, WHY, RUN, REAL, CLAIMS, SUMMARY, READING = 0, 1, 3, 4, 6, 8, 10, 11, 12
+GOALS, NEED, RECALL, WHY, RUN, REAL, SUMMARY, READING, CLAIMS = 0, 1, 3, 4, 6, 8, 9, 10, 12
 
 
 def in_cell(number, text):
