@@ -13,7 +13,7 @@ from memsim.grading import Assignment, Question, Wrong
 from memsim.linux.include.page_flags import PageFlag
 from memsim.linux.mm.page_alloc.buddy import MEMINIT_EARLY, MEMINIT_HOTPLUG, __free_pages_core
 
-BOOT = -1  # the step of a tape that is booting
+BOOT = 0  # a tape of nothing but boot has one step
 
 # ---- free_chunks -----------------------------------------------------------------------------------
 
