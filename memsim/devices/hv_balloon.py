@@ -6,8 +6,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from memsim.errors import KernelError, MemsimError
+from memsim.hosts.answers import answers
 from memsim.linux.drivers.base.memory.notifier import register_memory_notifier
-from memsim.linux.drivers.host import answers
 from memsim.linux.drivers.hv.hv_balloon.ballooning import balloon_down, balloon_up
 from memsim.linux.drivers.hv.hv_balloon.hot_add import HotAddResponse, ha_pages_in_chunk, hot_add_req
 from memsim.linux.drivers.hv.hv_balloon.region import (
@@ -134,7 +134,7 @@ class HvBalloon(HvDynmemDevice):
         Raises
         ------
         MemsimError
-            None of these, or too often; see :func:`memsim.linux.drivers.host.answers`.
+            None of these, or too often; see :func:`memsim.hosts.answers.answers`.
         """
         said = answers(self.name, ANSWERS, answer, times)
         if answer == "REPEAT":

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from memsim.errors import MemsimError
-from memsim.linux.drivers.virtio.virtio_mem.host import VirtioMemHost
+from memsim.hosts.virtio_mem import VirtioMemHost
 from memsim.linux.drivers.virtio.virtio_mem.probe import (
     virtio_mem_init_hotplug,
     virtio_mem_probe,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from memsim.linux.drivers.host import answers
+from memsim.hosts.answers import answers
 from memsim.linux.drivers.xen.balloon.pages import xen_alloc_ballooned_pages, xen_free_ballooned_pages
 from memsim.linux.drivers.xen.balloon.stats import (
     BP_EAGAIN,
@@ -76,7 +76,7 @@ class XenBalloon(BalloonStats):
         Raises
         ------
         MemsimError
-            Xen knows no such answer, or a bad ``times``; see :func:`memsim.linux.drivers.host.answers`.
+            Xen knows no such answer, or a bad ``times``; see :func:`memsim.hosts.answers.answers`.
         """
         self.xen_answers += answers(self.name, ANSWERS, answer, times)
 

@@ -336,7 +336,7 @@ def test_what_could_not_be_graded_is_told_and_is_no_change_of_the_grading_file(c
         with pytest.MonkeyPatch.context() as patch:
             if not real:
                 patch.setattr("memsim.grading.run.process.subprocess.Popen", has_no_room(9, None))
-                patch.setattr("memsim.grading.run.batch.open_ways", lambda *_: [])
+                patch.setattr("memsim.grading.sandbox.holds.open_ways", lambda *_: [])
             assert main([*command, *(() if real else ("--again",))]) == status
         assert stored(tmp_path / "out" / "results" / "ada.json").score == score
     told = capsys.readouterr().out

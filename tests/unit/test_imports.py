@@ -16,7 +16,7 @@ ROOT = Path(memsim.__file__).parent
 # From the ground up. A name stands for a module, or for a package with all that is in it; the longest counts.
 FLOORS = (
     {"errors", "reexport", "linux.include"},
-    {"patch", "release"},
+    {"patch", "release", "hosts"},
     {"state"},
     {"linux"},
     {"fast", "walkers", "devices"},

@@ -4,7 +4,7 @@ from typing import Any
 
 from memsim.reexport import name_in, names_in
 
-_MODULES = ("bbm", "host", "memory", "notifier", "pages", "probe", "requests", "sbm", "state", "work")
+_MODULES = ("bbm", "memory", "notifier", "pages", "probe", "requests", "sbm", "state", "work")
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 (any name of a module)

@@ -31,7 +31,7 @@ from memsim.linux.include.layout import pageblock_nr_pages
 from memsim.linux.mm.memory_hotplug.online import restore_online_page_callback, set_online_page_callback
 
 if TYPE_CHECKING:
-    from memsim.linux.drivers.virtio.virtio_mem.host import VirtioMemHost
+    from memsim.hosts.virtio_mem import VirtioMemHost
     from memsim.state.kernel import Kernel
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from memsim.errors import KernelError
-    from memsim.linux.drivers.virtio.virtio_mem.host import VirtioMemHost
+    from memsim.hosts.virtio_mem import VirtioMemHost
     from memsim.linux.include.tracepoint import Trace
     from memsim.state.kernel import Kernel
 

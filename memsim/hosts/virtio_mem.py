@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 
 from memsim.errors import MemsimError
-from memsim.linux.drivers.host import answers
+from memsim.hosts.answers import answers
 
 ANSWERS = ("NACK", "BUSY", "ERROR", "RESIZE:")
 
@@ -60,7 +60,7 @@ class VirtioMemHost:
         Raises
         ------
         MemsimError
-            The host knows no such answer, or a bad ``times``; see :func:`memsim.linux.drivers.host.answers`.
+            The host knows no such answer, or a bad ``times``; see :func:`memsim.hosts.answers.answers`.
         """
         self._answers += answers(self.name, ANSWERS, answer, times)
 
