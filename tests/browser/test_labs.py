@@ -272,11 +272,11 @@ def test_half_patch(lab, screenshots):
             shown.use(name, "Space", says=f"{mark} {hunk}")
     before, after = shown.use("All hunks", "Space", says="no difference from the whole patch")
     before, after = shown.use("No hunk", "Space", says="before the patch")
-    shown.use(
-        "MM_INIT: 2/3: memmap_init_range() gives hotplugged pages the type Offline, not PG_reserved", "Space"
-    )
-    before, after = shown.use("CONFIG_DEBUG_VM", "Space", says="Bad page state")
+    alone = "MM_INIT: 2/3: memmap_init_range() gives hotplugged pages the type Offline, not PG_reserved"
+    shown.use(alone, "Space", says="Bad page state")
+    before, after = shown.use("Page checks (as Debian ships it)", "Space", says="without page checks")
     assert before[2] != after[2]
+    shown.use("CONFIG_DEBUG_VM", "Space", says="Bad page state")
     shown.use("Linux", "ArrowDown", says="Linux 6.1")
     shown.use("Memory block", "ArrowDown", says="Block 33")
     shown.use("Steps", "ArrowLeft", says="after 2 of 3 steps")

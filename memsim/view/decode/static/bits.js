@@ -83,7 +83,7 @@ class Bits {
     for (let bit = top; bit >= bottom; bit -= 1) {
       const set = Boolean((this.value >> BigInt(bit)) & 1n);
       buttons.push(make("button", { type: "button", "data-bit": bit, tabindex: bit === this.at ? 0 : -1,
-        "aria-pressed": set, "aria-label": `${part.name}, bit ${bit}`, title: part.meaning,
+        "aria-pressed": String(set), "aria-label": `${part.name}, bit ${bit}`, title: part.meaning,
         onclick: () => this.toggle(bit) }, set ? "1" : "0"));
     }
     const says = this.says(part) && !part.rest;
