@@ -39,6 +39,7 @@ html_favicon = "static/favicon.svg"
 html_baseurl = os.environ.get("MEMSIM_SITE", "")
 """Where the site will be, such as https://example.org/memsim/: shared links need the whole address."""
 html_search_language = "en"
+html_domain_indices = False  # the list of modules is in the reference
 
 
 def setup(app: Any) -> None:

@@ -79,7 +79,6 @@ def test_the_book_opens_with_what_is_stored_and_asks_nobody_but_pyodide(site, pa
     page.route(PYODIDE, lambda route: route.abort())
     with page.expect_request(PYODIDE):  # the kernel is asked for
         page.goto(f"{url}lab/index.html")  # which opens the welcome page by itself
-    page.locator(".jp-DirListing-itemText", has_text="01-one-block").wait_for()
     printed = outputs(stored(WELCOME), "stream")[0]["text"]
     line = "".join(printed).splitlines()[0]
     page.locator(".jp-OutputArea-output", has_text=line).first.wait_for()

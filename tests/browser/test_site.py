@@ -115,6 +115,10 @@ def read(text):
 
 def dead_links(pages, folder):
     """Return the links and sources inside a site that lead nowhere; pages are Readers by file name."""
+
+    def ids_of(path):
+        return (pages.get(path) or read((folder / path).read_text(encoding="utf-8"))).ids
+
     for name, page in pages.items():
         for target in [*page.links, *page.sources]:
             parts = urlsplit(target)
@@ -123,7 +127,7 @@ def dead_links(pages, folder):
                 continue
             if parts.scheme or parts.netloc or not (folder / path).is_file():
                 yield f"{name}: {target}"
-            elif anchor and anchor not in pages[path].ids:
+            elif anchor and anchor not in ids_of(path):
                 yield f"{name}: {target} names nothing there"
 
 

@@ -48,6 +48,7 @@ def export(path: Path) -> str:
         mathjax_url="",
         mermaid_js_url="",
         raw_template=TEMPLATE,
+        embed_images=True,  # a page is one file
     )
     page, _ = exporter.from_filename(str(path))
     return _LINK.sub(r"\1.html\2", page).replace("</head>", STYLE, 1)
