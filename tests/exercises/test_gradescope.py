@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+import memsim
 from memsim.cli import main
 from tests.exercises.course import GRADING, RIGHT, WRONG, answered, notebook
 
@@ -70,9 +71,9 @@ def run(base, *executed, rights=RIGHTS):
         )
     command += ["--bind", str(base), "/autograder", "--ro-bind", str(base.parent / "opt"), "/opt"]
     command += ["--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp", "--cap-drop", "ALL"]  # noqa: S108 (its own)
-    environment = Path(sys.prefix)
-    if environment.is_relative_to("/tmp"):  # noqa: S108 (hidden by the line above)
-        command += ["--ro-bind", str(environment), str(environment)]
+    for needed in (Path(sys.prefix), Path(memsim.__file__).parents[1]):
+        if needed.is_relative_to("/tmp"):  # noqa: S108 (hidden by the line above)
+            command += ["--ro-bind", str(needed), str(needed)]
     if os.geteuid():
         command += ["--unshare-user", "--uid", "0", "--gid", "0"]
     command += [part for right in rights for part in ("--cap-add", f"CAP_{right}")]
