@@ -94,6 +94,7 @@ export class Explorer {
     this.$$(".tally").forEach((box, s) => this.#tally(box, s));
     this.$$(".badge").forEach((badge, s) => this.#badge(badge, s));
     this.#fill();
+    if (!this.timer) this.#where(plain(says));   // a slider has a value from the start
     clearTimeout(this.timer);
     this.timer = setTimeout(() => this.#stopped(says), QUIET_MS);   // a screen reader is told where one stops, not all that flies by
   }
@@ -141,10 +142,15 @@ export class Explorer {
   }
   get pfn() { return this.c.block * this.data.blockPages + Math.max(0, this.page); }
 
-  #stopped(says) {
-    const { c } = this, told = plain(says), time = this.$(".time");
-    this.$(".live").textContent = told;
+  /** Give the timeline the value that a screen reader says of a slider. */
+  #where(told) {
+    const { c } = this, time = this.$(".time");
     time.setAttribute("aria-valuemax", c.length - 1); time.setAttribute("aria-valuenow", c.i); time.setAttribute("aria-valuetext", `${heading(c, c.i)}. ${told}`);
+  }
+  #stopped(says) {
+    const { c } = this, told = plain(says);
+    this.$(".live").textContent = told;
+    this.#where(told);
     this.maps.forEach((map, s) => {
       map.canvas.setAttribute("aria-label", `${this.data.sides[s].title}, block ${c.block}: ${mapSentence(this.data, c.views[s])}`);
       map.overlay.setAttribute("aria-valuemax", this.data.blockPages - 1); map.overlay.setAttribute("aria-valuenow", Math.max(0, this.page));
