@@ -389,6 +389,13 @@ def _offline(reading: Reading) -> list[Fact]:
         reading.dump.said and any("aops:" in line for line in reading.dump.said)
     )
     if not used and not mapped and (reading.refcount or 0) <= 1:
+        if reading.dump.source == "bad_page()":
+            return [
+                Fact(
+                    "It was freed while it was Offline: who frees such a page clears the type first.",
+                    CONCLUDED,
+                )
+            ]
         text = (
             "Pages of type Offline belong to a driver that took them from the buddy or never gave "
             f"them to it: {', '.join(drivers(reading))}."

@@ -66,6 +66,10 @@ def no_signal() -> bool:
     return False
 
 
+def nothing_more(_pfn: int, _reason: str) -> None:
+    """Do nothing."""
+
+
 class Kernel:
     """A kernel: release, patch, configuration, state, and callbacks."""
 
@@ -117,6 +121,8 @@ class Kernel:
         """The sysctl of this name in /proc/sys/vm (7.3)."""
         self.warned: set[str] = set()
         self.bad_pages = 0
+        self.at_bad_page: Callable[[int, str], None] = nothing_more
+        """Called with the pfn and the reason of each page that bad_page() prints, before it is changed."""
         self.signal_pending: Callable[[], bool] = no_signal
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Kernel:

@@ -6,6 +6,7 @@ without the simulator. The rules stand beside the code: function and file; the s
 
 from __future__ import annotations
 
+import re
 from math import isqrt
 
 import pytest
@@ -257,6 +258,40 @@ def test_xen_balloon(seed):
     born = blocks * SECTION - up
     reserved = born if given_["side"] == "before" else 0
     on_paper("xen-balloon", seed, [blocks, blocks * SECTION, up - down, born + down, reserved])
+
+
+# ---- reports of bad pages --------------------------------------------------------------------------------
+
+
+FLAG, ZONES = re.compile(r"flags: 0x[0-9a-f]+\((.*)node=0\|zone=(\d)"), ("DMA", "DMA32", "Normal", "Movable")
+TYPES = {0xFFFFFEFF: "offline", 0xFFFFFF7F: "buddy", 0xF1000000: "offline", 0xF0000000: "buddy"}
+"""page_type as 6.1 stores it, bits that are cleared, and as 6.12 does: include/linux/page-flags.h."""
+
+
+def cause_on_paper(report, kind, flags, refcount):
+    """A driver's function in the trace, then what was wrong with the page, decide."""
+    if "[acme_balloon]" in report:
+        return "E" if refcount else "C" if kind else "F"
+    return "B" if flags else "D" if kind == ("buddy",) else "A"
+
+
+@settings(deadline=None)
+@given(SEEDS)
+def test_bad_page(seed):
+    """bad_page(), mm/page_alloc.c, and __dump_page(), mm/debug.c: each number stands at its place."""
+    report = facts("bad-page", seed)["report"]
+    pfn = int(re.search(r" pfn:(0x[0-9a-f]+)", report)[1], 16)
+    names, zone = FLAG.search(report).groups()
+    flags = tuple(name for name in names.split("|") if name)
+    counts = int(report.split("raw: ")[2].split()[2], 16)  # _refcount above, _mapcount or page_type below
+    kind = tuple(TYPES[word] for word in [counts & 0xFFFFFFFF] if word != 0xFFFFFFFF)
+    refcount = counts >> 32
+    reason = report.split("page dumped because: ")[1].split("\n")[0]
+    about = {"nonzero mapcount": "type", "nonzero _refcount": "refcount"}.get(reason, "flags")
+    form = "6.1" if re.search(r"page:[0-9a-f]", report) else "6.12"
+    where = [hex(pfn), pfn // SECTION, ZONES[int(zone)]]
+    cause = cause_on_paper(report, kind, flags, refcount)
+    on_paper("bad-page", seed, [*where, flags, kind, refcount, about, form, cause])
 
 
 # ---- all kinds -------------------------------------------------------------------------------------------

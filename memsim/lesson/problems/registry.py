@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from memsim.lesson.errors import LessonError
-from memsim.lesson.problems import allocator, drivers, events, onlining, words
+from memsim.lesson.problems import allocator, bad_pages, drivers, events, onlining, words
 from memsim.lesson.problems.draw import Draw
 from memsim.lesson.problems.problem import Problem
 
@@ -30,6 +30,7 @@ KINDS: dict[str, Callable[[Draw], Task]] = {
     "virtio-mem": drivers.virtio_mem,
     "hv-balloon": drivers.hv_balloon,
     "xen-balloon": drivers.xen_balloon,
+    "bad-page": bad_pages.bad_page,
 }
 
 

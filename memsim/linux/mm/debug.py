@@ -20,21 +20,24 @@ _LAST_CPUPID_SHIFT = 30
 
 def dump_page(kernel: Kernel, pfn: int, reason: str) -> None:
     """Print a page and why it is printed, in the form of the kernel's release."""
-    page, printk = kernel.memmap.raw(pfn), kernel.state.printk
-    head = f"refcount:{page.refcount} mapcount:0 mapping:{0:016x} index:0x0 pfn:{pfn:#x}"
+    for line in page_lines(kernel, pfn, reason):
+        kernel.state.printk(line)
+
+
+def page_lines(kernel: Kernel, pfn: int, reason: str) -> list[str]:
+    """Return the lines that :func:`dump_page` prints."""
+    page, word, old = kernel.memmap.raw(pfn), type_word(kernel, pfn), kernel.release.name == "6.1"
+    # 6.1 takes a page type for a mapcount; later kernels print 0.
+    counts = f"refcount:{page.refcount} mapcount:{word - 0xFFFFFFFF if old else 0}"
     # 6.1 prints a hashed address behind the colon; 6.11 does without.
-    printk(f"page:{0:016x} {head}" if kernel.release.name == "6.1" else f"page: {head}")
-    printk(f"flags: {flags_in_words(kernel, pfn)}")
-    if page.types and kernel.release.name != "6.1":
-        word, kind = type_word(kernel, pfn), "+".join(sorted(each.value for each in page.types))
-        printk(f"page_type: {word >> 24 if not kernel.memmap.encoding.inverted else word:x}({kind})")
+    address, kind = f"{0:016x}" if old else "", "+".join(sorted(each.value for each in page.types))
+    first = f"page:{address} {counts} mapping:{0:016x} index:0x0 pfn:{pfn:#x}"
+    lines = [first, f"flags: {flags_in_words(kernel, pfn)}"]
+    if page.types and not old:
+        lines += [f"page_type: {word >> 24 if not kernel.memmap.encoding.inverted else word:x}({kind})"]
     words = raw_words(kernel, pfn)
-    printk(f"raw: {words[:4]}".translate(_PLAIN))
-    printk(f"raw: {words[4:]}".translate(_PLAIN))
-    printk(f"page dumped because: {reason}")
-
-
-_PLAIN = str.maketrans("", "", "[]',")
+    lines += [f"raw: {' '.join(half)}" for half in (words[:4], words[4:])]
+    return [*lines, f"page dumped because: {reason}"]
 
 
 def type_word(kernel: Kernel, pfn: int) -> int:

@@ -75,9 +75,13 @@ def account_freepages(zone: Zone, nr_pages: int, migratetype: int) -> None:
 
 
 def bad_page(kernel: Kernel, pfn: int, reason: str) -> None:
-    """Report a page whose state is wrong; what is wrong with it mostly stays as it is."""
+    """Report a page whose state is wrong; what is wrong with it mostly stays as it is.
+
+    The log gets the first and the last line in one. :mod:`memsim.machine.bad_page_report` has all of them.
+    """
     kernel.bad_pages += 1
     if kernel.bad_pages <= BAD_PAGE_BURST:
+        kernel.at_bad_page(pfn, reason)
         kernel.state.printk(f"BUG: Bad page state  pfn:{pfn:05x}  page dumped because: {reason}")
     elif kernel.bad_pages == BAD_PAGE_BURST + 1:
         kernel.state.printk("BUG: Bad page state: further reports are suppressed for a minute")
