@@ -381,7 +381,8 @@ def test_a_page_of_the_site_keeps_nobody_out(name, page, visit):
         explorer_of(page)
     assert violations(page) == []
     page.emulate_media(color_scheme="dark")
-    page.wait_for_function("[...document.querySelectorAll('.memsim-explore')].every(box => box.dataset.dark === 'true')")
+    explorers = "[...document.querySelectorAll('.memsim-explore')]"
+    page.wait_for_function(f"{explorers}.every(box => box.dataset.dark === 'true')")
     dark = page.evaluate("axe.run(document, { runOnly: ['color-contrast'] })")
     assert [each["nodes"] for each in dark["violations"]] == []
 
