@@ -27,6 +27,7 @@ QUESTIONS = {
     "ask": "question",
     "predict": "question",
     "quiz": "question",
+    "solution": "question",
     "half_patch": "matrix",
     "decode_page": "bits",
 }

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from memsim.lesson.problems import Problem, answer, ask
     from memsim.lesson.quizzes import Quiz, quiz
     from memsim.lesson.real_kernel import OnARealKernel, on_a_real_kernel
+    from memsim.lesson.solutions import Solution, solution
 
 __all__ = [
     "Claim",
@@ -31,6 +32,7 @@ __all__ = [
     "Prediction",
     "Problem",
     "Quiz",
+    "Solution",
     "answer",
     "ask",
     "claim",
@@ -38,6 +40,7 @@ __all__ = [
     "on_a_real_kernel",
     "predict",
     "quiz",
+    "solution",
 ]
 
 _FOUND_IN = {
@@ -47,6 +50,7 @@ _FOUND_IN = {
     "problems": ("Problem", "answer", "ask"),
     "quizzes": ("Quiz", "quiz"),
     "real_kernel": ("OnARealKernel", "on_a_real_kernel"),
+    "solutions": ("Solution", "solution"),
 }
 _HOME = {name: module for module, names in _FOUND_IN.items() for name in names}
 

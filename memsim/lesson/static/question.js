@@ -179,7 +179,7 @@ class Predict extends Form {
   leave() { this.model.off("change:outcome", this.heard); }
 }
 
-/** A problem: a field for each line that is asked for; checked, shown, and another one drawn. */
+/** A problem, or an exercise with its solution folded below: a field for each line that is asked for. */
 class Problem {
   constructor(el, model) {
     this.model = model;
@@ -206,8 +206,9 @@ class Problem {
       make("div", { html: paragraph(this.spec.question, `${this.spec.title}.`) + (this.spec.table || "") }),
       ...this.lines.map(({ row }) => row),
       make("div", { class: "memsim-buttons" }, make("button", { type: "submit", class: "memsim-do" }, "Check"),
-        button("Show the answers", () => this.want("show")), button("Another problem", () => this.another())),
-      this.feedback);
+        ...(this.spec.fold ? [] : [button("Show the answers", () => this.want("show")),
+          button("Another problem", () => this.another())])),
+      this.feedback, ...(this.spec.fold ? [make("div", { html: this.spec.fold })] : []));
   }
   want(what) {
     if (what === "check" && this.lines.every(({ input }) => !input.value.trim())) {
@@ -241,7 +242,7 @@ class Problem {
     const count = this.lines.length;
     const verdict = shown ? "These are the answers." : right === count ? `✓ ${count === 1 ? "It is" : `All ${count} lines are`} right.`
       : `${right} of ${count} lines ${right === 1 ? "is" : "are"} right.`;
-    const rule = shown || right === count ? ` Decided by ${this.spec.rule}.` : "";
+    const rule = this.spec.rule && (shown || right === count) ? ` Decided by ${this.spec.rule}.` : "";
     this.feedback.innerHTML = paragraph(`${verdict}${rule}`);
   }
   another() {
