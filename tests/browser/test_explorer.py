@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import threading
 from functools import partial
@@ -11,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from memsim import Scenario, compare
+from memsim.view.explorer import bundle
+from memsim.view.explorer.explorer import explore
 from memsim.view.explorer.export import export
 from memsim.view.explorer.inputs import default_block, recordings_of
 from memsim.view.explorer.timeline import Walk
@@ -160,6 +163,44 @@ def test_another_block_is_chosen_by_keyboard(keyboard):
     assert keyboard.of("e.c.block") == 0
 
 
+def test_the_zones_have_places_that_add_up_to_their_counters(keyboard):
+    """Brackets and bars are drawn from struct pages, and said in words; the counters are the kernel's own."""
+    at = keyboard.walk.find(1, "return:generic_online_page#5")
+    zones = keyboard.of(f"(e.go({at}), e.zones[1])")
+    told = keyboard.walk.numbers(at)
+    for zone in zones:
+        counted = [sum(pages) for pages in zip(*zone["blocks"], strict=True)]
+        assert counted[1] == zone["managed"]
+        assert {zone["present"], zone["managed"]} == {
+            told.counters[zone["name"], name][1] for name in ("present", "managed")
+        }
+    (movable,) = [zone for zone in zones if zone["name"] == "Movable"]
+    assert (movable["start"], movable["end"], movable["managed"]) == (0x100000, 0x108000, 5 * 1024)
+    keyboard.notebook.wait_until(
+        lambda: keyboard.of("e.machines[1].canvas.getAttribute('aria-valuetext')"),
+        lambda said: "zone Movable spans 0x100000-0x107fff, 32,768 pages, 0 present, 5,120 managed" in said,
+        "the machine does not say its zones",
+    )
+
+
+def test_calls_too_narrow_to_be_told_apart_are_one_part_until_they_are_opened(keyboard):
+    """generic_online_page() is called 32 times, once for each 4 MiB: a narrow timeline draws one part."""
+    row = keyboard.of("e.c.spans.find(span => span.name === 'generic_online_page').depth")
+    calls = f"e.timeline.drawn[{row}].map(part => [part.calls, part.from, part.to])"
+    assert [number for number, *_ in keyboard.of(calls)][-32:] == [1] * 32
+    keyboard.of("(e.timeline.resize(260, e.colours), e.timeline.draw(e.c.i))")
+    folded = max(keyboard.of(calls))
+    assert folded[0] >= 32
+    x, y = keyboard.of(f"[e.timeline.x({(folded[1] + folded[2]) / 2}), 21 + 12 * {row} + 6]")
+    time = keyboard.page.locator(f"{BOX} .time")
+    time.hover(position={"x": x, "y": y})
+    assert f"{folded[0]} calls of generic_online_page()" in time.get_attribute("title")
+    time.dblclick(position={"x": x, "y": y})
+    opened = keyboard.of(calls)
+    assert len(opened) > 5
+    assert {number for number, *_ in opened} == {1}
+
+
 def test_the_text_is_the_simulator_s(keyboard):
     walk = keyboard.walk
     for index in (0, walk.find(1, "return:memmap_init_range"), len(walk.moments) - 1):
@@ -227,6 +268,40 @@ def test_a_wrong_scenario_is_answered_in_the_widget(open_notebook, page, tmp_pat
     answer = page.locator(".memsim-refusal [role=alert]")
     answer.wait_for()
     assert "scenario: step 0: 'do' is 'fly'; known are add_memory" in answer.text_content()
+
+
+def test_the_recorded_map_is_wiped_over_the_simulated_one_and_dragged(page):
+    """Chapter 1's walk, with its recordings, in a page without a kernel."""
+    explorer = explore(ROOT / "book" / "scenarios" / "one-block.json")
+    data = json.dumps(base64.b64encode(explorer.packed).decode())
+    style, script = bundle.read("explorer.css"), bundle.page()
+    page.set_content(f"<style>{style}</style><div data-explorer=it></div><script>{script}</script>")
+    page.evaluate(f"memsimExplorer('it', {data})")
+    page.wait_for_function(f"document.querySelector('{BOX}')?.explorer")
+    box, wiper = page.locator(BOX), page.locator(f"{BOX} .wiper").last
+
+    def of(expression):
+        return box.evaluate(f"box => {{ const e = box.explorer; return {expression}; }}")
+
+    of("e.go(1)")
+    box.press("r")
+    assert of("e.wiped") == 0  # nothing was recorded here
+    recorded = int(of("Object.entries(e.data.recorded[1].probes).find(([, probe]) => probe.map)[0]"))
+    of(f"e.go({recorded})")
+    box.press("r")
+    page.wait_for_function(f"document.querySelector('{BOX}').explorer.wiped === 0.5")
+    wiper.press("ArrowRight")
+    assert (of("e.wiped"), of("e.c.i")) == (0.501, recorded)
+    assert wiper.get_attribute("aria-valuetext") == "50 % of the map is the recorded kernel's"
+    place = wiper.bounding_box()
+    page.mouse.move(place["x"] + place["width"] / 2, place["y"] + 150)
+    page.mouse.down()
+    page.mouse.move(place["x"] + place["width"] / 4, place["y"] + 150, steps=4)
+    page.mouse.up()
+    assert 0.1 < of("e.wiped") < 0.4
+    wiper.press("Escape")
+    assert of("e.wiped") == 0
+    assert not wiper.is_visible()
 
 
 # ---- the replay in a real browser ------------------------------------------------------------------

@@ -5,7 +5,7 @@
 import { readFileSync } from "node:fs";
 import { Comparison } from "../../memsim/view/explorer/static/comparison.js";
 import { PRIMITIVES } from "../../memsim/view/explorer/static/memory.js";
-import { recordedView } from "../../memsim/view/explorer/static/pages.js";
+import { geographyOf, recordedView } from "../../memsim/view/explorer/static/pages.js";
 import { Tape } from "../../memsim/view/explorer/static/tape.js";
 import { twin } from "../../memsim/view/explorer/static/words.js";
 import { digest, forwards, momentsOf } from "./digest.js";
@@ -44,6 +44,11 @@ if (expected.twins) {
   }
   found.news = c.news.map(i => ({ moment: i, point: c.moments[i].point, shows: c.actor(i).name, causes: c.causes(i) }));
   found.visible = c.moments.filter(m => m.visible).length;
+  const sum = (zone, k) => zone.blocks.reduce((all, pages) => all + pages[k], 0);
+  found.misplaced = c.moments.filter(m => m.kind === "done").flatMap(m => {
+    c.go(m.i);
+    return c.states.flatMap((state, s) => geographyOf(state, data).filter(zone => sum(zone, 0) !== zone.present || sum(zone, 1) !== zone.managed).map(zone => [m.i, s, zone.name]));
+  });
   found.differ = c.moments.map(m => m.differ);
 }
 console.log(JSON.stringify(found));

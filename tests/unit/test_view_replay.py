@@ -65,6 +65,11 @@ def test_how_many_pages_differ_is_what_the_comparison_counts(found):
         assert found["differ"][index] == counted
 
 
+def test_the_pages_of_a_zone_have_places_and_add_up_to_its_counters(found):
+    """After each step; in between a kernel counts first and marks pages later, or the other way round."""
+    assert found["misplaced"] == []
+
+
 def test_the_next_difference_shows_the_hunk_that_made_it_or_says_where_it_acted(found):
     assert found["news"]
     for stop in found["news"]:

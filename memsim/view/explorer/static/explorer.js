@@ -3,12 +3,12 @@
 import { Code } from "./code.js";
 import { Comparison } from "./comparison.js";
 import { colour, Machine, PageMap } from "./map.js";
-import { recordedView } from "./pages.js";
+import { geographyOf, recordedView } from "./pages.js";
 import * as panel from "./panel.js";
 import { Timeline } from "./timeline.js";
-import { fmt, happened, heading, hex, lifeOf, mapSentence, pageNow, plain } from "./words.js";
+import { fmt, happened, heading, hex, lifeOf, mapSentence, pageNow, plain, zoneSentence } from "./words.js";
 
-const PLAY_MS = 8000, WIPE_MS = 900, QUIET_MS = 120;
+const PLAY_MS = 8000, WIPE_MS = 1200, HALF = 0.5, QUIET_MS = 120;
 const TABS = [["code", "Code"], ["page", "Page"], ["counters", "Counters"], ["writes", "Writes"], ["text", "Text"], ["help", "?"]];
 const COLOURS = ["paper", "ink", "soft", "line", "well", "accent", "before", "after", "ok"];
 const still = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
@@ -44,7 +44,7 @@ export class Explorer {
     const button = (name, label, title) => `<button type="button" class="${name}" title="${title}">${label}</button>`;
     const side = ({ title }, s) => `<section class="side side${s}" aria-label="${escape(title)}"><p class="caption"><b>${escape(title)}</b><span class="zoom"></span><button type="button" class="badge" hidden></button></p>
       <canvas class="machine" tabindex="0" role="slider" aria-label="Memory block shown, ${escape(title)}"></canvas>
-      <div class="map"><canvas class="pages" role="img"></canvas><canvas class="cursor" tabindex="0" role="slider" aria-label="Page, ${escape(title)}" aria-valuemin="0"></canvas></div><p class="tally"></p></section>`;
+      <div class="map"><canvas class="pages" role="img"></canvas><canvas class="cursor" tabindex="0" role="slider" aria-label="Page, ${escape(title)}" aria-valuemin="0"></canvas><input type="range" class="wiper" min="0" max="1000" hidden aria-label="How much of the map is the recorded kernel's, ${escape(title)}"></div><p class="tally"></p></section>`;
     this.box.innerHTML = `<header><p class="title"><b>${escape(data.title)}</b></p>
       <div class="buttons" role="toolbar" aria-label="Move through time">${button("play", "▶ Play", "Play the whole walk (Space)")}${button("back", "←", "The change before (←); every moment: Shift+←")}${button("forth", "→", "The next change (→); every moment: Shift+→")}${button("news", "<span>Next </span>difference", "Where the kernels begin or cease to differ (D)")}${button("over", "Over", "Step over what is called (O)")}${button("out", "Out", "Step out of the function (U)")}</div>
       <p class="where"></p><div class="buttons">${button("calm", "Calm", "Without patterns, in soft colours (C)")}${button("link", "Copy link", "Copy a link to this moment")}</div></header>
@@ -78,6 +78,7 @@ export class Explorer {
     this.open(this.tab);
     this.flip(this.side);
     this.draw(true);
+    this.#wipers();
   }
   get look() { return { ...this.colours, calm: this.calm }; }
 
@@ -88,7 +89,8 @@ export class Explorer {
     this.shown = c.i;
     const says = happened(c, c.i), kinds = c.kinds();
     this.#maps();
-    this.machines.forEach((machine, s) => machine.draw(kinds[s], c.block, this.look));
+    this.zones = c.states.map(state => geographyOf(state, this.data));
+    this.machines.forEach((machine, s) => machine.draw(kinds[s], c.block, this.look, this.zones[s]));
     this.$(".says").replaceChildren(...says.map(part => typeof part === "string" ? part : Object.assign(document.createElement(part[0] === "fn" ? "b" : part[0] === "key" ? "kbd" : "span"), { className: part[0], textContent: part[1] })));
     this.$(".where").textContent = heading(c, c.i); this.$(".where").title = heading(c, c.i);
     this.$$(".tally").forEach((box, s) => this.#tally(box, s));
@@ -124,8 +126,8 @@ export class Explorer {
     if (!probe) return;
     badge.classList.toggle("no", !probe.agrees);
     badge.disabled = !this.#recorded(s);
-    badge.textContent = `◆ real kernel: ${probe.agrees ? "same" : "DIFFERS"}${probe.pages ? `, ${fmt(probe.pages)} pages` : ""}`;
-    badge.title = `Recorded kernel ${recorded.kernel}: ${probe.says}. Press to see its map (R)`;
+    badge.innerHTML = `◆ real kernel: ${probe.agrees ? "same" : "DIFFERS"}${probe.pages ? `<span>, ${fmt(probe.pages)} pages</span>` : ""}`;
+    badge.title = `Recorded kernel ${recorded.kernel}: ${probe.says}. Press to lay its map over the simulated one, and drag (R)`;
   }
   #fill() {                                   // the tab that is open
     const { c } = this, box = this.$(`.tab-${this.tab}`), go = i => this.go(i);
@@ -156,7 +158,7 @@ export class Explorer {
       map.overlay.setAttribute("aria-valuemax", this.data.blockPages - 1); map.overlay.setAttribute("aria-valuenow", Math.max(0, this.page));
       map.overlay.setAttribute("aria-valuetext", `pfn ${hex(this.pfn)}: ${pageNow(c, s, this.pfn).text}`);
       const machine = this.machines[s].canvas, { blocks } = this.data;
-      machine.setAttribute("aria-valuemin", blocks[0]); machine.setAttribute("aria-valuemax", blocks.at(-1)); machine.setAttribute("aria-valuenow", c.block); machine.setAttribute("aria-valuetext", `block ${c.block}, ${c.states[s].blocks.get(c.block) ?? "not there"}`);
+      machine.setAttribute("aria-valuemin", blocks[0]); machine.setAttribute("aria-valuemax", blocks.at(-1)); machine.setAttribute("aria-valuenow", c.block); machine.setAttribute("aria-valuetext", `block ${c.block}, ${c.states[s].blocks.get(c.block) ?? "not there"}; ${this.zones[s].map(zoneSentence).join("; ")}`);
     });
     this.options.moved?.(this);
   }
@@ -165,7 +167,7 @@ export class Explorer {
   // ---- moving --------------------------------------------------------------------------------------------
 
   go(i) {
-    if (this.c.i !== i) this.wiped = 0;
+    if (this.c.i !== i && this.wiped) this.#wipeTo(0);
     this.c.go(i);
     this.draw();
   }
@@ -203,19 +205,35 @@ export class Explorer {
   }
   toggleCalm() { this.calm = !this.calm; this.$(".calm").setAttribute("aria-pressed", this.calm); this.draw(true); }
 
-  /** From the simulated map to the recorded one, or back. */
+  /** Wipe the recorded map over the simulated one and halfway back, where it can be dragged; or take it away. */
   wipe() {
     if (!this.#recorded(0) && !this.#recorded(1)) return;
-    const to = this.wiped ? 0 : 1, begun = performance.now(), { i } = this.c;
-    if (still()) { this.wiped = to; this.#maps(); return; }
+    const to = this.wiped ? 0 : HALF, begun = performance.now(), { i } = this.c;
+    if (!to || still()) { this.#wipeTo(to); return; }
     const frame = now => {
-      if (this.c.i !== i) return;
+      if (this.c.i !== i || this.dragged) return;
       const part = Math.min(1, (now - begun) / WIPE_MS);
-      this.wiped = to ? part : 1 - part;
-      this.#maps();
+      this.#wipeTo(part < HALF ? part / HALF : 1 - (part - HALF));
       if (part < 1) requestAnimationFrame(frame);
     };
+    this.dragged = false;
+    this.#wipeTo(0.001);
     requestAnimationFrame(frame);
+  }
+  #wipeTo(part) {
+    this.wiped = part;
+    this.#maps();
+    this.#wipers();
+  }
+  /** The handles of the wipe, one over each map that was recorded. */
+  #wipers() {
+    this.$$(".wiper").forEach((wiper, s) => {
+      const map = this.maps[s];
+      wiper.hidden = !this.wiped || !this.#recorded(s);
+      Object.assign(wiper.style, { left: `${map.left}px`, width: `${map.width - map.left}px` });
+      wiper.value = 1000 * this.wiped;
+      wiper.setAttribute("aria-valuetext", `${Math.round(100 * this.wiped)} % of the map is the recorded kernel's`);
+    });
   }
 
   #pace() {                                   // a moment that shows something lasts, the others pass
@@ -228,7 +246,7 @@ export class Explorer {
     const { c } = this;
     if (c.i === c.length - 1) c.go(0);
     const from = performance.now() - this.begins[c.i], quiet = still();
-    this.$(".play").textContent = "❚❚ Pause"; this.wiped = 0;
+    this.$(".play").textContent = "❚❚ Pause"; this.#wipeTo(0);
     const frame = now => {
       const t = now - from;
       let { i } = c;
@@ -261,6 +279,7 @@ export class Explorer {
     this.$(".calm").onclick = () => this.toggleCalm();
     this.$(".link").onclick = () => this.#copy();
     this.$$(".badge").forEach(badge => { badge.onclick = () => this.wipe(); });
+    this.$$(".wiper").forEach(wiper => { wiper.oninput = () => { this.dragged = true; this.#wipeTo(Math.max(0.001, wiper.value / 1000)); }; });
     this.$$(".flip input").forEach((input, s) => { input.onchange = () => this.flip(s); });
     const keys = {
       ArrowRight: e => this.go(e.shiftKey ? c.i + 1 : c.next(c.i, 1)), ArrowLeft: e => this.go(e.shiftKey ? c.i - 1 : c.next(c.i, -1)),
@@ -268,11 +287,12 @@ export class Explorer {
       PageDown: () => this.go(c.i + Math.ceil(c.length / 10)), PageUp: () => this.go(c.i - Math.ceil(c.length / 10)),
       d: e => this.go(c.nextNews(c.i, e.shiftKey ? -1 : 1)), o: () => this.go(c.over(c.i)), u: () => this.go(c.out(c.i)),
       c: () => this.toggleCalm(), r: () => this.wipe(), f: () => this.flip(1 - this.side), z: () => this.zoom(this.maps[0].zoomed < 0 ? Math.max(0, this.page) >> 9 : -1),
-      "+": () => this.#zoomTime(0.5), "-": () => this.#zoomTime(2), "?": () => this.open("help"), Escape: () => { this.zoom(-1); this.#card(-1); },
+      "+": () => this.#zoomTime(0.5), "-": () => this.#zoomTime(2), "?": () => this.open("help"), Escape: () => { this.zoom(-1); this.#card(-1); this.#wipeTo(0); },
     };
     this.box.addEventListener("keydown", e => {
       const name = e.key.length === 1 ? e.key.toLowerCase() : e.key, { target } = e;
-      if (e.ctrlKey || e.metaKey || e.altKey || target.matches("input")) return;
+      if (e.ctrlKey || e.metaKey || e.altKey) return;
+      if (target.matches("input") && !(target.matches(".wiper") && (name === "r" || name === "Escape"))) { e.stopPropagation(); return; }
       const act = this.#keyOf(target, name, e) ?? (target.matches(".lines, .box") && /^(Home|End|Page|Arrow[UD])/.test(name) || target.matches("button") && (name === " " || name === "Enter") ? null : keys[name]);
       if (!act) return;
       const begun = performance.now();
@@ -315,9 +335,13 @@ export class Explorer {
   #zoomTime(factor, about = this.c.i) { this.timeline.zoom(factor, about); this.timeline.draw(this.c.i); }
 
   #pointers() {
-    const time = this.$(".time"), scrub = e => { this.stop(); this.go(this.timeline.at(e.offsetX)); };
+    const { c } = this, time = this.$(".time"), scrub = e => { this.stop(); this.go(this.timeline.at(e.offsetX)); };
     time.onwheel = e => { e.preventDefault(); this.#zoomTime(Math.exp(e.deltaY / 400), this.timeline.at(e.offsetX)); };
-    time.ondblclick = () => this.#zoomTime(1e9);
+    time.ondblclick = e => {
+      const part = this.timeline.part(e.offsetX, e.offsetY);
+      if (part?.calls > 1) this.timeline.open(part); else this.timeline.zoom(1e9, c.i);
+      this.timeline.draw(c.i);
+    };
     time.onpointerdown = e => { time.setPointerCapture(e.pointerId); scrub(e); };
     time.onpointermove = e => { if (e.buttons) scrub(e); time.title = this.timeline.about(e.offsetX, e.offsetY); };
     this.maps.forEach((map, s) => {
@@ -326,7 +350,9 @@ export class Explorer {
       over.onpointerleave = () => this.#card(-1);
       over.onclick = e => { const page = at(e); if (page >= 0) this.choose(page, true); };
       over.ondblclick = e => { const page = at(e); this.zoom(map.zoomed < 0 && page >= 0 ? page >> 9 : -1); };
-      this.machines[s].canvas.onclick = e => this.look_at(this.machines[s].blockAt(e.offsetX));
+      const machine = this.machines[s];
+      machine.canvas.onclick = e => this.look_at(machine.blockAt(e.offsetX));
+      machine.canvas.onpointermove = e => { machine.canvas.title = machine.about(e.offsetX, e.offsetY, this.zones[s]); };
     });
     this.$$("[role=tab]").forEach(button => { button.onclick = () => this.open(button.dataset.tab); });
   }

@@ -3,7 +3,7 @@
 // the buddy has joined them the gap between them closes.
 
 import { ABSENT, FREE, MIXED, NOT_ONLINE } from "./pages.js";
-import { kindLetters } from "./words.js";
+import { kindLetters, zoneSentence } from "./words.js";
 
 const SANS = "system-ui, 'Segoe UI', 'DejaVu Sans', sans-serif", MONO = "ui-monospace, 'DejaVu Sans Mono', monospace";
 const CALM = { "·": "#eef0f2", R: "#f2cf8a", O: "#b5dcf4", B: "#8fd3bd", A: "#8dbbd9", S: "#f5efa0", P: "#eba77a", X: "#e5bcd3", F: "#999999", "*": "#cccccc", N: "#d9d9d9" };
@@ -11,6 +11,7 @@ const LOUD = { "·": "#e9ecef", F: "#444444", N: "#d9d9d9" };
 const WHITE_INK = "ABFP";                     // letters that are white on their loud colour
 const ABSENT_IN_THE_DARK = "#23282e";
 const ISOLATE = 4;
+const HANDLE = 24;                            // width of the handle of the wipe, the same in explorer.css
 
 /** The colour of a class of pages. */
 export function colour(data, kind, { calm, dark }) {
@@ -102,7 +103,7 @@ export class PageMap {
   #labels(view, { soft }) {
     if (!this.left) return;
     const { g } = this, rows = this.zoomed >= 0 ? 8 : Math.min(8, this.rows), step = this.height / rows;
-    g.fillStyle = soft; g.textAlign = "right"; g.textBaseline = "middle"; g.font = `11px ${MONO}`;
+    g.fillStyle = soft; g.textAlign = "right"; g.textBaseline = "middle"; g.font = `${(view.pfn + view.pages).toString(16).length > 6 ? 10 : 11}px ${MONO}`;
     for (let r = 0; r < rows; r++) {
       const pfn = this.zoomed >= 0 ? view.pfn + this.zoomed * 512 + r * 64 : view.pfn + Math.floor(r * this.rows / rows) * this.columns * 512;
       g.fillText(pfn.toString(16), this.left - 8, r * step + Math.min(16, step / 2));
@@ -184,20 +185,24 @@ export class PageMap {
   /** Over the left part of the picture, what a real kernel had. */
   wipe(view, recorded, part, look) {
     this.draw(view, look);
-    const { g } = this, x = this.left + (this.width - this.left) * part, kept = this.drawn;
+    const { g } = this, whole = this.width - this.left, x = this.left + HANDLE / 2 + (whole - HANDLE) * part;
     g.save(); g.beginPath(); g.rect(this.left, 0, x - this.left, this.height); g.clip();
     this.drawn = []; this.view = recorded;
     recorded.chunks.forEach((chunk, c) => this.#chunk(chunk, c, 0));
     g.restore();
-    this.drawn = []; void kept; this.kept = "";
+    this.drawn = []; this.kept = "";
     g.fillStyle = look.ok; g.fillRect(x - 2, 0, 3, this.height);
-    g.font = `600 12px ${SANS}`; g.textAlign = "right"; g.textBaseline = "middle";
-    if (part > 0.4) { g.fillRect(x - 100, 4, 96, 20); g.fillStyle = look.paper; g.fillText("real kernel", x - 18, 14); }
+    g.font = `600 12px ${SANS}`; g.textBaseline = "middle"; g.textAlign = "center";
+    for (const [text, at, room] of [["real kernel", x - 48, x - this.left], ["simulated", x + 48, this.width - x]]) {
+      if (room < 96) continue;
+      g.fillStyle = look.ok; g.fillRect(at - 44, 4, 88, 20); g.fillStyle = look.paper; g.fillText(text, at, 14);
+    }
   }
 }
 
-const HEIGHT = 29, CELL = 16;
-/** The machine: every memory block a cell, holes between them left open; the block that is shown has a frame. */
+const HEIGHT = 47, CELL = 16, SPAN = 33, BAR = 40, THICK = 6;
+/** The machine: every memory block a cell, holes between them left open, the block that is shown framed; below them the
+ *  zones: a bracket over what a zone spans, a bar where its pages are present, filled as far as they are managed. */
 export class Machine {
   constructor(canvas, data) { Object.assign(this, { canvas, data }); }
   resize(width, left) {
@@ -210,10 +215,23 @@ export class Machine {
     this.places = blocks.map((block, k) => { if (k && block !== blocks[k - 1] + 1) x += this.gap; const at = x; x += this.cell; return at; });
   }
   blockAt(x) { let found = 0; this.places.forEach((at, k) => { if (x >= at) found = k; }); return this.data.blocks[found]; }
-  draw(kinds, block, look) {
-    const { g, cell } = this;
-    g.clearRect(0, 0, this.width, HEIGHT); g.textAlign = "center"; g.textBaseline = "middle";
-    const shown = this.data.blocks.indexOf(block);
+  /** Where a pfn is; in a hole, the middle of the gap. */
+  #x(pfn) {
+    const { blocks, blockPages } = this.data, at = pfn / blockPages, k = blocks.findLastIndex(block => block <= at);
+    if (k < 0) return this.left;
+    return at < blocks[k] + 1 ? this.places[k] + (at - blocks[k]) * this.cell : this.places[k] + this.cell + (k + 1 < blocks.length ? this.gap / 2 : 0);
+  }
+  #end(pfn) { return this.#x(pfn - 1) + this.cell / this.data.blockPages; }
+
+  draw(kinds, block, look, zones) {
+    this.g.clearRect(0, 0, this.width, HEIGHT);
+    this.#blocks(kinds, block, look);
+    this.#numbers(block, look);
+    this.#zones(zones, look);
+  }
+  #blocks(kinds, block, look) {
+    const { g, cell } = this, shown = this.data.blocks.indexOf(block);
+    g.textAlign = "center"; g.textBaseline = "middle";
     let last = -1;                            // of a large machine one block for each pixel
     kinds.forEach((kind, k) => {
       if (cell < 1 && k !== shown && Math.floor(this.places[k]) === last) return;
@@ -227,12 +245,59 @@ export class Machine {
       }
       if (this.data.blocks[k] === block) { g.strokeStyle = look.ink; g.lineWidth = 2; g.strokeRect(x + 1, 1, Math.max(3, w - 2), CELL); }
     });
+  }
+  #numbers(block, look) {
+    const { g, cell } = this;
     g.font = `10px ${MONO}`;
     this.data.blocks.forEach((id, k) => {
       const here = id === block;
       if (!here && (cell <= 16 || k % Math.max(1, Math.ceil(24 / cell)))) return;
       g.fillStyle = here ? look.ink : look.soft;
-      g.fillText(here && cell > 16 ? `▴${id}` : String(id), Math.max(this.left + 10, this.places[k] + cell / 2), 23);
+      g.fillText(here && cell > 16 ? `▴${id}` : String(id), Math.min(this.width - 14, Math.max(this.left + 10, this.places[k] + cell / 2)), 23);
     });
   }
+  #zones(zones, look) {
+    const { g } = this, { blockPages } = this.data;
+    g.font = `10px ${SANS}`; g.textBaseline = "middle";
+    if (this.left) {
+      g.textAlign = "right"; g.fillStyle = look.soft;
+      g.fillText("zones", this.left - 8, SPAN); g.fillText("present", this.left - 8, BAR + THICK / 2);
+    }
+    g.textAlign = "left"; g.lineWidth = 1;
+    const ends = zones.map(zone => [this.#x(zone.start), Math.min(this.width - 1, this.#end(zone.end))]);
+    zones.forEach((zone, z) => {
+      const [x, end] = ends[z], label = g.measureText(zone.name).width, next = Math.min(this.width, ...ends.map(([other]) => other).filter(other => other > x));
+      const from = Math.max(x, ...ends.filter(([other]) => other < x).map(([, last]) => last)), to = Math.min(end, next);   // the part that no other zone spans
+      g.strokeStyle = look.soft; g.beginPath();
+      g.moveTo(x + 0.5, SPAN - 4); g.lineTo(x + 0.5, SPAN + 4); g.moveTo(x, SPAN); g.lineTo(end, SPAN); g.moveTo(end - 0.5, SPAN - 4); g.lineTo(end - 0.5, SPAN + 4); g.stroke();
+      const inside = to - from > label + 8, at = inside ? (from + to - label) / 2 : end + 3;
+      if (inside) g.clearRect(at - 2, SPAN - 5, label + 4, 10);
+      g.fillStyle = look.ink;
+      if (inside || at + label < next - 2) g.fillText(zone.name, at, SPAN);
+    });
+    const used = new Float64Array(this.places.length);   // zones that share a block stand side by side in it
+    for (const zone of zones) this.#stretches(zone.blocks.map(([present, managed], k) => {
+      const x = this.places[k] + used[k];
+      used[k] += present / blockPages * this.cell;
+      return [x, present / blockPages * this.cell, managed / blockPages * this.cell];
+    }), look);
+  }
+  /** Bars, those that touch in one piece. */
+  #stretches(bars, look) {
+    const { g } = this;
+    let from = 0, to = -1, full = -1;
+    const flush = () => {
+      if (to <= from) return;
+      g.strokeStyle = look.soft; g.strokeRect(from + 0.5, BAR + 0.5, Math.max(1, to - from - 1), THICK - 1);
+      g.fillStyle = look.soft; g.fillRect(from, BAR, full - from, THICK);
+    };
+    for (const [x, present, managed] of bars) {
+      if (!present) continue;
+      if (to < 0 || x > to + 0.01 || full < to - 0.01) { flush(); from = x; full = x; }
+      to = x + present; full = Math.max(from, Math.abs(full - x) < 0.01 ? x + managed : full);
+    }
+    flush();
+  }
+  /** The zones at a point, in words. */
+  about(x, y, zones) { return y < SPAN - 5 ? "" : zones.filter(zone => x >= this.#x(zone.start) && x <= this.#end(zone.end)).map(zoneSentence).join("; "); }
 }

@@ -9,7 +9,9 @@ export const LIVE = 1 << 26;
 export const ALL_FLAGS = (1 << 18) - 1;
 export const POISON_FLAGS = (~(7 << 24)) >>> 0;
 const CHUNKS = SECTION / CHUNK, BLOCKS = SECTION / PAGEBLOCK;
-const MANAGED = 1 << 24, PRESENT = 1 << 25, ZONE_SHIFT = 29;
+export const MANAGED = 1 << 24;
+export const PRESENT = 1 << 25;
+export const ZONE_SHIFT = 29;
 
 let now = 1;                                  // states that were shared before may not write to what is older
 /** From here on nothing that exists is written to: it is copied first. */
@@ -17,7 +19,7 @@ export const age = () => { now++; };
 
 class Chunk {
   constructor(flags, type, order, refcount, uniform) {
-    Object.assign(this, { flags, type, order, refcount, uniform, age: now, seen: null });
+    Object.assign(this, { flags, type, order, refcount, uniform, age: now, seen: null, placed: null });
   }
   copy() { return new Chunk(this.flags.slice(), this.type.slice(), this.order.slice(), this.refcount.slice(), false); }
 }
@@ -55,7 +57,7 @@ export function chunksOf([lengths, flags, types, orders, refcounts]) {
 }
 
 class Section {
-  constructor(chunks, pageblocks, online) { Object.assign(this, { chunks, pageblocks, online, age: now, counts: null }); }
+  constructor(chunks, pageblocks, online) { Object.assign(this, { chunks, pageblocks, online, age: now, counts: null, placed: null }); }
   copy() { return new Section(this.chunks.slice(), this.pageblocks.slice(), this.online); }
 }
 
@@ -135,7 +137,7 @@ export class State {
     let section = this.sections.get(nr);
     if (!section) throw new Error(`section ${nr} is not present`);
     if (section.age < now) this.sections.set(nr, section = section.copy());
-    section.counts = null;
+    section.counts = section.placed = null;
     return section;
   }
   /** Put the right values into a range: `whole(chunk)` gives a uniform chunk's successor, `part` writes between two indices. */
@@ -149,7 +151,7 @@ export class State {
         let chunk = old;
         if (old.uniform || old.age < now) section.chunks[place] = chunk = old.copy();
         part(chunk, from, to);
-        chunk.seen = null;
+        chunk.seen = chunk.placed = null;
       }
       this.dirty?.add(Math.floor(at / CHUNK));
       at = end;

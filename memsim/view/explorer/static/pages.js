@@ -1,6 +1,6 @@
 // The few kinds of page that a reader tells apart at a glance: the same classes as memsim/view/model/page_class.py.
 
-import { CHUNK, LIVE, NO_TYPE, POISON_FLAGS, SECTION } from "./memory.js";
+import { CHUNK, LIVE, MANAGED, NO_TYPE, POISON_FLAGS, PRESENT, SECTION, ZONE_SHIFT } from "./memory.js";
 
 export const [ABSENT, RESERVED, OFFLINE, FREE, ALLOCATED, SELF_HOSTED, POISONED, RESERVED_OFFLINE, FREE_OFFLINE] = [0, 1, 2, 3, 4, 5, 6, 7, 8];
 const PG_RESERVED = 1 << 10, PG_SELF_HOSTED = 1 << 9, PG_HWPOISON = 1 << 17;
@@ -100,4 +100,41 @@ function countsOf(section, types) {
     for (const chunk of section.chunks) look(chunk, types).counts.forEach((n, kind) => { section.counts[kind] = (section.counts[kind] ?? 0) + n; });
   }
   return section?.counts;
+}
+
+// ---- where the pages of a zone are -------------------------------------------------------------------
+
+const ZONES = 8;
+/** How many pages of each zone a chunk or a section has: present in the first half, managed in the second. */
+function placed(whole, parts, count) {
+  if (whole.placed) return whole.placed;
+  const found = whole.placed = new Uint32Array(2 * ZONES);
+  for (const part of parts) count(found, part);
+  return found;
+}
+function ofChunk(chunk) {
+  const pages = chunk.uniform ? CHUNK : 1;
+  return placed(chunk, chunk.uniform ? chunk.flags.subarray(0, 1) : chunk.flags, (found, flags) => {
+    if (!(flags & LIVE) || flags === POISON_FLAGS) return;
+    if (flags & PRESENT) found[flags >>> ZONE_SHIFT] += pages;
+    if (flags & MANAGED) found[ZONES + (flags >>> ZONE_SHIFT)] += pages;
+  });
+}
+const add = (sums, numbers) => numbers.forEach((n, k) => { if (n) sums[k] += n; });
+
+/** The zones of a kernel: what each spans, and how many pages each block has in it, present and managed. */
+export function geographyOf(state, { blocks, blockPages, zoneTypes }) {
+  const ofBlocks = blocks.map(block => {
+    const sums = new Uint32Array(2 * ZONES);
+    for (let nr = block * blockPages / SECTION; nr < (block + 1) * blockPages / SECTION; nr++) {
+      const section = state.sections.get(nr);
+      if (section) add(sums, placed(section, section.chunks, (found, chunk) => add(found, ofChunk(chunk))));
+    }
+    return sums;
+  });
+  const numbers = zoneTypes.map(name => name.toLowerCase());
+  return [...state.zones.values()].filter(zone => zone.counters.spanned_pages).map(zone => {
+    const nr = numbers.indexOf(zone.name.toLowerCase()), { zone_start_pfn: start, spanned_pages: spanned, present_pages: present, managed_pages: managed } = zone.counters;
+    return { name: zone.name, nr, start, end: start + spanned, present, managed, blocks: ofBlocks.map(sums => [sums[nr], sums[ZONES + nr]]) };
+  });
 }

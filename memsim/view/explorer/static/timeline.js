@@ -3,7 +3,7 @@
 import { sharpen } from "./map.js";
 import { counterName, fmt } from "./words.js";
 
-const TOP = 21, CALL = 12, AREA = 24, LANE = 14, MOST_CALLS = 6;
+const TOP = 21, CALL = 12, AREA = 20, LANE = 13, MOST_CALLS = 6, FOLD = 3;
 const SANS = "system-ui, 'Segoe UI', 'DejaVu Sans', sans-serif", MONO = "ui-monospace, 'DejaVu Sans Mono', monospace";
 
 export class Timeline {
@@ -71,15 +71,33 @@ export class Timeline {
   lane(n) { return this.area + AREA + 3 + n * LANE; }
 
   #calls(g, end) {
-    const { c, colours: k } = this;
-    for (const span of c.spans) {
-      if (span.to < this.from || span.from > this.to || span.depth >= this.depth) continue;
-      const x = Math.max(this.left - 1, this.x(span.from)), w = Math.max(1, Math.min(end, this.x(span.to)) - x - 0.5), y = TOP + span.depth * CALL;
-      g.fillStyle = `hsl(${hue(span.name)} ${k.dark ? "30% 38%" : "45% 80%"})`; g.fillRect(x, y, w, CALL - 1);
-      if (w < 30) continue;
-      g.save(); g.beginPath(); g.rect(x, y, w - 2, CALL); g.clip();
-      g.fillStyle = k.ink; g.font = `10px ${MONO}`; g.fillText(span.name, x + 3, y + CALL / 2); g.restore();
+    const { colours: k } = this;
+    this.drawn = Array.from({ length: this.depth }, (_, depth) => this.#folded(depth));
+    this.drawn.forEach((parts, depth) => parts.forEach(part => {
+      const x = Math.max(this.left - 1, this.x(part.from)), w = Math.max(1, Math.min(end, this.x(part.to)) - x - 0.5), y = TOP + depth * CALL, many = part.calls > 1;
+      g.save(); g.beginPath(); g.rect(x, y, w, CALL - 1); g.clip();
+      g.fillStyle = `hsl(${hue(byNumber(part)[0])} ${k.dark ? "30% 38%" : "45% 80%"})`; g.fillRect(x, y, w, CALL - 1);
+      g.fillStyle = k.well;
+      for (let at = x + 4; many && at < x + w; at += 5) g.fillRect(at, y, 1, CALL);
+      if (w > 30) {
+        const text = many ? label(part) : part.name;
+        g.font = `10px ${MONO}`;
+        if (many) { g.fillStyle = k.well; g.fillRect(x + 4, y, g.measureText(text).width + 6, CALL); }
+        g.fillStyle = k.ink; g.fillText(text, x + (many ? 7 : 3), y + CALL / 2);
+      }
+      g.restore();
+    }));
+  }
+  /** The calls of a row that can be seen; those that are too narrow to be told apart as one part, which zooming opens. */
+  #folded(depth) {
+    const parts = [];
+    for (const span of this.c.spans) {
+      if (span.depth !== depth || span.to < this.from || span.from > this.to) continue;
+      const last = parts.at(-1), narrow = (span.to - span.from) * this.unit < FOLD;
+      if (narrow && last?.narrow && (span.from - last.to) * this.unit < FOLD) { last.to = span.to; last.calls++; last.names.set(span.name, (last.names.get(span.name) ?? 0) + 1); }
+      else parts.push({ name: span.name, names: new Map([[span.name, 1]]), from: span.from, to: span.to, calls: 1, narrow });
     }
+    return parts;
   }
   /** A counter: one line where both kernels agree, two marks where they do not. */
   #lane(g, name, y) {
@@ -128,10 +146,26 @@ export class Timeline {
   }
   /** What is at a point of the picture, in words. */
   about(x, y) {
-    const i = this.at(x), row = Math.floor((y - TOP) / CALL);
-    const span = row >= 0 && row < this.depth && this.c.spans.findLast(s => s.depth === row && s.from <= i && i <= s.to);
-    return span ? `${span.name}(), moments ${span.from} to ${span.to}` : this.recorded.has(i) && y < TOP ? "a real kernel was recorded here" : "";
+    const i = this.at(x), part = this.part(x, y);
+    if (part) return `${part.calls > 1 ? `${fmt(part.calls)} calls of ` : ""}${byNumber(part).map(name => `${name}()`).join(", ")}, moments ${part.from} to ${part.to}${part.calls > 1 ? "; double-click to tell them apart" : ""}`;
+    return this.recorded.has(i) && y < TOP ? "a real kernel was recorded here" : "";
+  }
+  /** Zoom in until the first of the calls that were drawn as one can be told apart. */
+  open({ from, to, calls }) {
+    const room = (this.width - this.left - this.right) / (4 * FOLD);
+    this.view(from, Math.min(to, from + (to - from) / calls * room));
+  }
+  /** The call, or the calls drawn as one, at a point. */
+  part(x, y) {
+    const i = this.at(x);
+    return this.drawn[Math.floor((y - TOP) / CALL)]?.find(part => part.from <= i && i <= part.to);
   }
 }
 
+const byNumber = ({ names }) => [...names].sort((a, b) => b[1] - a[1]).map(([name]) => name);
+/** What stands on calls that are drawn as one: those that are called most often. */
+function label(part) {
+  const names = byNumber(part);
+  return names.length === 1 ? `${fmt(part.calls)} × ${names[0]}` : `${fmt(part.calls)} calls: ${names.slice(0, 2).join(", ")}${names.length > 2 ? " …" : ""}`;
+}
 const hue = text => [...text].reduce((h, letter) => (h * 31 + letter.charCodeAt(0)) % 360, 7);

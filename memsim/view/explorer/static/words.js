@@ -180,6 +180,7 @@ function machineSentence(data, kinds) {
   if (runs.length > 12) told.push(`and ${runs.length - 12} more runs`);
   return `blocks ${told.join(", ")}`;
 }
+export const zoneSentence = ({ name, start, end, present, managed }) => `zone ${name} spans ${hex(start)}-${hex(end - 1)}, ${fmt(end - start)} pages, ${fmt(present)} present, ${fmt(managed)} managed`;
 export const kindLetters = (data, kind) => ((kind & ~MIXED) === NOT_ONLINE ? "N" : data.classes[kind & ~MIXED][0]) + (kind & MIXED ? "+" : "");
 
 function blockSentence(c, view) {
