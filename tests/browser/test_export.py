@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 
 import axe_playwright_python
@@ -11,7 +13,7 @@ from nbconvert import MarkdownExporter
 from tests.book.reading import BOOK, NOTEBOOKS
 from tests.tools.export_html import FOLDED, export
 
-from .notebook import code_cells, stored
+from .notebook import code_cells, source, stored
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -53,6 +55,36 @@ def test_no_exported_page_shows_an_answer_before_it_is_asked_for(page):
     assert hidden
     folded.first.locator("summary").press("Enter")
     assert folded.first.locator(".highlight").is_visible()
+
+
+def test_an_exported_chapter_is_alive_without_a_kernel(page, tmp_path):
+    target = tmp_path / "chapter.html"
+    target.write_text(export(BOOK / "01-one-block-comes-online.ipynb"), encoding="utf-8")
+    page.goto(target.as_uri())
+    page.wait_for_function("document.querySelector('.memsim-explore')?.explorer")
+    page.locator(".memsim-explore").focus()
+    page.keyboard.press("Home")
+    page.keyboard.press("d")
+    page.locator(".memsim-explore .says", has_text="reserved before the patch, Offline after it").wait_for()
+    question = page.locator(".memsim-lesson").first
+    question.locator("input").first.check()
+    question.locator(".memsim-do").click()
+    assert question.locator(".memsim-outcome, [role=status]").first.inner_text()
+
+
+def test_an_export_keeps_the_stored_form_of_what_was_changed_since(tmp_path, capsys):
+    path = BOOK / "01-one-block-comes-online.ipynb"
+    chapter = stored(path)
+    (cell,) = [each for each in code_cells(chapter) if "explore(both" in source(each)]
+    cell["outputs"][0]["data"]["text/html"] = "<p>another picture</p>"
+    changed = tmp_path / path.name
+    changed.write_text(json.dumps(chapter), encoding="utf-8")
+    shutil.copytree(BOOK / "scenarios", tmp_path / "scenarios")
+    shutil.copytree(BOOK / "images", tmp_path / "images")
+    text = export(changed)
+    assert "<p>another picture</p>" in text
+    assert "memsimExplorer(" not in text
+    assert "the stored output is not what the simulator shows" in capsys.readouterr().out
 
 
 def test_what_keeps_a_reader_out_is_noticed(page):

@@ -6,17 +6,28 @@ nbconvert's pages ask other hosts for scripts that a page without live widgets d
 in a grey that is hard to read, tell links by their colour alone, and colour numbers and `in` too lightly. A
 few settings and rules mend that; links between notebooks become links between pages. Code that is folded in
 JupyterLab, for it gives an answer away, is folded here, too.
+
+Explorers, questions and labs are alive as on the web site: the same modules, with their data in the page.
+What was changed after it was executed keeps its stored form, and the reason is printed.
 """
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+import nbformat
 from nbconvert import HTMLExporter
 
+from book.site import live, players
+from memsim.view.explorer import bundle
 from tests.book.reading import BOOK
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 STYLE = """<style>
 .jp-RenderedHTMLCommon a:link { text-decoration: underline; }
@@ -28,6 +39,7 @@ STYLE = """<style>
 </style>
 </head>"""
 FOLDED = "Show the code"
+LIVE = BOOK / "site" / "static" / "live.js"
 TEMPLATE = f"""
 {{%- extends 'index.html.j2' -%}}
 {{% block input %}}
@@ -50,8 +62,45 @@ def export(path: Path) -> str:
         raw_template=TEMPLATE,
         embed_images=True,  # a page is one file
     )
-    page, _ = exporter.from_filename(str(path))
-    return _LINK.sub(r"\1.html\2", page).replace("</head>", STYLE, 1)
+    notebook = json.loads(path.read_text(encoding="utf-8"))
+    styles, scripts = alive(notebook, path)
+    resources = {"metadata": {"name": path.stem, "path": str(path.parent)}}
+    page, _ = exporter.from_notebook_node(nbformat.reads(json.dumps(notebook), as_version=4), resources)
+    page = _LINK.sub(r"\1.html\2", page).replace("</head>", f"<style>{styles}</style>\n{STYLE}", 1)
+    head, _, rest = page.rpartition("</body>")
+    return f"{head}{''.join(f'<script>{script}</script>' for script in scripts)}</body>{rest}"
+
+
+def alive(notebook: dict[str, Any], path: Path) -> tuple[str, list[str]]:
+    """Give live elements their places in a notebook; return the style sheets and scripts that fill them."""
+    styles, scripts = [], []
+    if data := list(_kept(path, _explorers(notebook, path))):
+        styles.append(bundle.read("explorer.css"))
+        scripts += [bundle.page(), *data]
+    if list(_kept(path, _questions(notebook, path))):
+        styles.append(live.style())
+        scripts += [live.script(), LIVE.read_text(encoding="utf-8")]
+    return "".join(styles), scripts
+
+
+def _explorers(notebook: dict[str, Any], path: Path) -> Iterator[str]:
+    for cell, explorer in players.explorers(notebook, path):
+        players.placeholder(cell, cell["id"], explorer)
+        yield players.data_script(cell["id"], explorer)
+
+
+def _questions(notebook: dict[str, Any], path: Path) -> Iterator[str]:
+    for cell, widget, question in live.live_cells(notebook, path):
+        live.make_live(cell, widget, question)
+        yield widget
+
+
+def _kept(path: Path, made: Iterator[str]) -> Iterator[str]:
+    """Give what can be made; what comes after a cell that no longer fits its output keeps its stored form."""
+    try:
+        yield from made
+    except Exception as problem:  # noqa: BLE001 (whatever a reader's own cell raises)
+        print(f"{path.name}: stays without life from here on: {problem}")
 
 
 def main(arguments: list[str]) -> int:
