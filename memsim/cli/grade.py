@@ -67,9 +67,6 @@ def add_ways(grade: argparse.ArgumentParser) -> None:
         "--gradebook", metavar="URL", help="nbgrader's gradebook, such as sqlite:///gradebook.db"
     )
     grade.add_argument(
-        "--fence", choices=["bubblewrap", "user"], default="", help="this fence, not the strongest that holds"
-    )
-    grade.add_argument(
         "--unfenced",
         action="store_true",
         help="run student code even where no fence holds; it can then read, write and send what you can",
@@ -131,7 +128,7 @@ def command_grade(arguments: argparse.Namespace) -> int:
     arguments.out.mkdir(parents=True, exist_ok=True)
     secret = [grading, arguments.out, *arguments.submissions]
     holds = import_module("memsim.grading.sandbox.holds")
-    fence, ways = holds.fence_that_holds(secret, unfenced=arguments.unfenced, wanted=arguments.fence)
+    fence, ways = holds.fence_that_holds(secret, unfenced=arguments.unfenced)
     print(f"fence: {fence.told}")
     for way in ways:
         print(f"  open: {way}")

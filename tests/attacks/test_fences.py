@@ -1,21 +1,39 @@
 """Every fence that this machine can have holds: one that does not is not just left out of the tests."""
 
 import ctypes
+import mmap
 import os
 import shutil
 import subprocess
 import sys
+import sysconfig
+from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 
+from memsim.grading.assignment.assignment import Limits
 from memsim.grading.sandbox import fences
-from memsim.grading.sandbox.fences import BUBBLEWRAP, NONE, USER, available
+from memsim.grading.sandbox.conversation import Conversation
+from memsim.grading.sandbox.fences import BUBBLEWRAP, CONTAINER, NONE, available, read_in
 from memsim.grading.sandbox.holds import FenceError, fence_that_holds
 from memsim.grading.sandbox.probe import open_ways
+from memsim.grading.sandbox.worker import Submitted, Worker
 
 from .conftest import HOLDING
+from .open_house import closed_above
 
-LANDLOCK_CREATE_RULESET, VERSION = 444, 1
+LANDLOCK_CREATE_RULESET, VERSION, WITH_SCOPES = 444, 1, 6
+
+NOT_TO_IMPORT = {"antigravity", "this", "idlelib", "__main__"}
+"""These open a browser, print, or start a program."""
+IMPORTED = """
+import contextlib, importlib, io, sys
+for name in sys.argv[1:]:
+    with contextlib.suppress(ImportError), contextlib.redirect_stdout(io.StringIO()):
+        importlib.import_module(name)
+        print(name, file=sys.__stdout__)
+"""
 
 
 def works(*command):
@@ -28,25 +46,24 @@ def bubblewrap_works():
     return bool(shutil.which("bwrap")) and works("bwrap", "--ro-bind", "/", "/", *every, "true")
 
 
-def separate_user_works():
-    """Return whether this is root, may make namespaces, and has a kernel with Landlock."""
+def container_works():
+    """Return whether this is root, on a kernel whose Landlock has scopes, with a Python that all can read."""
     if sys.platform != "linux" or os.geteuid():
         return False
-    landlock = ctypes.CDLL(None).syscall(LANDLOCK_CREATE_RULESET, None, 0, VERSION) >= 1
-    return landlock and works("unshare", "--net", "--ipc", "--pid", "--fork", "true")
+    landlock = ctypes.CDLL(None).syscall(LANDLOCK_CREATE_RULESET, None, 0, VERSION) >= WITH_SCOPES
+    return landlock and not closed_above(Path(sys.base_prefix))
 
 
 def test_every_fence_that_this_machine_can_have_holds(tmp_path):
     secret = tmp_path / "secret"
     secret.write_text("the answer")
-    can = {BUBBLEWRAP: bubblewrap_works(), USER: separate_user_works()}
+    can = {BUBBLEWRAP: bubblewrap_works(), CONTAINER: container_works()}
 
     for fence, possible in can.items():
         if possible:
-            assert fence in available()
             assert open_ways(fence, [secret, tmp_path]) == []
             assert fence in HOLDING
-    assert HOLDING, "install bubblewrap, or run the tests as root"
+    assert HOLDING, "install bubblewrap"
 
 
 def test_what_is_no_fence_is_seen_to_be_none(tmp_path):
@@ -72,3 +89,63 @@ def test_a_fence_that_lets_something_through_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr("memsim.grading.sandbox.holds.open_ways", lambda *_: ["the answer can be read"])
     with pytest.raises(FenceError, match="the answer can be read"):
         fence_that_holds([secret], unfenced=False)
+
+
+def test_nothing_but_bubblewrap_is_a_fence_for_a_batch(monkeypatch):
+    """What cannot hide other files is none: without bubblewrap one command is named, and nothing graded."""
+    assert [fence for fence in available() if fence not in (BUBBLEWRAP, NONE)] == []
+    monkeypatch.setattr("memsim.grading.sandbox.fences.shutil.which", lambda _: None)
+    with pytest.raises(FenceError, match=r"sudo apt install bubblewrap .* or say --unfenced"):
+        fence_that_holds([], unfenced=False)
+
+
+def test_every_standard_module_imports_behind_every_fence():
+    """Each in a process of its own: some of them disturb each other."""
+    source = "import importlib\ndef tried(name):\n    importlib.import_module(name)\n    return name"
+    names = [name for name in sorted(sys.stdlib_module_names - NOT_TO_IMPORT) if find_spec(name)]
+    here = subprocess.run(  # noqa: S603 (ours)
+        [sys.executable, "-c", IMPORTED, *names], capture_output=True, text=True, check=True
+    ).stdout.split()
+    limits = Limits(cpu_seconds=60, memory_mib=2048)
+    for fence in HOLDING:
+        with (
+            Worker(fence, Submitted("ada", [source])) as worker,
+            Conversation(worker, "tried", limits) as conversation,
+        ):
+            answers = [conversation.call([name], str) for name in here]
+        assert answers == here
+        assert len(here) > 250
+
+
+def test_every_file_that_student_code_can_read_is_in_memory_beforehand():
+    """A page that is not in memory tells the next submission, by its slowness, that nobody has read it."""
+    read_in()
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.mmap.restype, libc.mmap.argtypes = ctypes.c_void_p, [ctypes.c_void_p, *[ctypes.c_size_t] * 5]
+    files = [path for path in fences._readable_files() if path.is_file() and path.stat().st_size]  # noqa: SLF001
+    absent = {}
+    for path in files:
+        size = path.stat().st_size
+        fd = os.open(path, os.O_RDONLY)
+        place = libc.mmap(None, size, 1, 2, fd, 0)
+        os.close(fd)
+        pages = (ctypes.c_ubyte * -(-size // mmap.PAGESIZE))()
+        assert libc.mincore(ctypes.c_void_p(place), ctypes.c_size_t(size), pages) == 0
+        libc.munmap(ctypes.c_void_p(place), ctypes.c_size_t(size))
+        absent[path] = sum(not page & 1 for page in pages)
+    assert len(files) > 1000
+    assert sum(absent.values()) == 0, {path: number for path, number in absent.items() if number}
+
+
+@pytest.mark.skipif(BUBBLEWRAP not in HOLDING, reason="only bubblewrap hides what is there")
+def test_student_code_sees_no_program_of_the_system_and_no_other_package():
+    source = "import os\ndef seen(path):\n    return sorted(os.listdir(path)) if os.path.isdir(path) else []"
+    with (
+        Worker(BUBBLEWRAP, Submitted("ada", [source])) as worker,
+        Conversation(worker, "seen", Limits()) as conversation,
+    ):
+        for path in ("/usr/sbin", "/usr/lib/systemd", "/etc/ssl", "/home", "/proc", "/usr/share/doc"):
+            assert conversation.call([path], list[str]) == []
+        assert conversation.call(["/etc"], list[str]) in ([], ["ld.so.cache"])
+        site = sysconfig.get_path("purelib", vars={"base": sys.base_prefix})
+        assert conversation.call([site], list[str]) == []

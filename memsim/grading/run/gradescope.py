@@ -25,7 +25,7 @@ from memsim.grading.roster.people import Person
 from memsim.grading.run.engines import opened
 from memsim.grading.run.grade import Grader
 from memsim.grading.run.submissions import CollectionError, find_one
-from memsim.grading.sandbox.fences import BUBBLEWRAP, CONTAINER, FIRST_FREE_UID, USER, compile_worker
+from memsim.grading.sandbox.fences import BUBBLEWRAP, CONTAINER, FIRST_FREE_UID, compile_worker
 from memsim.grading.sandbox.probe import open_ways
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def _fence(secret: list[Path]) -> Fence:
     """Return the strongest fence that holds in this container."""
     compile_worker()
     tried = []
-    fences = [BUBBLEWRAP, USER, CONTAINER] if os.geteuid() == 0 else [BUBBLEWRAP]
+    fences = [BUBBLEWRAP, CONTAINER] if os.geteuid() == 0 else [BUBBLEWRAP]
     for fence in fences:
         ways = open_ways(fence, secret)
         if not ways:

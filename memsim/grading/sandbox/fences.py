@@ -1,10 +1,11 @@
-"""What stands between the student's code and everything else: the fences that the operating system has.
+"""What stands between the student's code and everything else.
 
-* **bubblewrap**: own namespaces for files, processes, network and more. The process sees the system's
-  libraries, Python, numpy and the worker, all read-only, and nothing else.
-* **user**: a separate user who owns nothing, a network of its own that leads nowhere, and Landlock's rules
-  for files where the kernel has them. Needs root.
-* **none**: limits only. For a student who runs public checks on a machine of his or her own.
+* **bubblewrap**: own namespaces for files, processes, network and more. The process sees Python, its
+  libraries, numpy and the worker, all read-only, and nothing else of this machine.
+* **container**: for a container that holds one submission and forbids namespaces, as Gradescope's do. A user
+  who owns nothing, seccomp in place of a network namespace, and Landlock for files and signals. Needs root
+  and Linux 6.12. ``memsim grade`` does not use it: it cannot hide names and sizes of other files.
+* **none**: limits only. For a student who runs public checks on his or her own machine.
 
 Whatever a fence is called, it is believed only after :func:`memsim.grading.sandbox.probe.open_ways` has tried
 to get through it.
@@ -14,8 +15,10 @@ from __future__ import annotations
 
 import compileall
 import contextlib
+import functools
 import os
 import shutil
+import subprocess
 import sys
 import sysconfig
 from dataclasses import dataclass
@@ -23,6 +26,10 @@ from importlib.machinery import SourcelessFileLoader
 from importlib.util import cache_from_source, find_spec
 from itertools import count
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 GUEST = Path(__file__).parent / "guest"
 _PLACE = "/grading"
@@ -79,8 +86,6 @@ class Fence:
         if os.name == "posix" and os.geteuid() == 0 and self.name != "none":
             setting["uid"] = _own_uid() + next(_workers) % _WORKERS
         if self.name == "container":
-            setting["namespaces"] = False
-        if self.name in ("user", "container"):
             setting["readable"] = [str(path) for path in _readable(memsim=memsim)]
         return setting
 
@@ -88,11 +93,10 @@ class Fence:
 BUBBLEWRAP = Fence(
     "bubblewrap", "bubblewrap, with namespaces of its own for files, network and processes", alone=True
 )
-USER = Fence("user", "a separate user without rights, without network, and with Landlock", alone=True)
 CONTAINER = Fence(
     "container",
-    "a separate user without rights, with Landlock for files and seccomp against the network; without "
-    "namespaces, as containers forbid them",
+    "a separate user without rights, with Landlock for files and signals and seccomp against the network; "
+    "without namespaces, as containers forbid them",
     alone=True,
 )
 """For containers that hold one submission, such as Gradescope's: what is left behind ends with them."""
@@ -104,8 +108,6 @@ def available() -> list[Fence]:
     found = []
     if sys.platform == "linux" and shutil.which("bwrap"):
         found.append(BUBBLEWRAP)
-    if sys.platform == "linux" and os.geteuid() == 0:
-        found.append(USER)
     return [*found, NONE]
 
 
@@ -154,7 +156,9 @@ def _bubblewrap(*, memsim: bool) -> list[str]:
     for folder in _folders_above([*_system(), Path(_PLACE, "site", "numpy")]):
         command += ["--perms", "0755", "--dir", str(folder)]
     for path in _system():
-        command += ["--ro-bind-try", str(path), str(path)]
+        command += ["--ro-bind", str(path), str(path)]
+    for folder in _hidden():
+        command += ["--perms", "0555", "--tmpfs", str(folder), "--remount-ro", str(folder)]
     command += ["--ro-bind", str(GUEST), f"{_PLACE}/guest"]
     for path in _packages(memsim=memsim):
         command += ["--ro-bind", str(path), f"{_PLACE}/site/{path.name}"]
@@ -165,10 +169,86 @@ def _bubblewrap(*, memsim: bool) -> list[str]:
 
 
 def _system() -> list[Path]:
-    """Return what a Python program needs of the system."""
-    paths = [Path(name) for name in ("/usr", "/lib", "/lib64", "/bin", "/etc/ld.so.cache")]
-    base = Path(sys.base_prefix)
-    return paths if base.is_relative_to("/usr") else [*paths, base]
+    """Return what a Python program needs of the system, and no more.
+
+    The kernel keeps pages of files in memory, and anyone who may read a file can find out by timing which
+    ones: a message for the next submission. So these are few enough to be read in beforehand.
+    """
+    standard = _standard_library()
+    more = [Path(name) for name in ("/etc/ld.so.cache", "/usr/share/zoneinfo", "/usr/lib/locale/C.utf8")]
+    found = [Path(os.path.realpath(sys.executable)), *standard, *(path for path in more if path.exists())]
+    return found + [path for path in _libraries() if not any(path.is_relative_to(top) for top in standard)]
+
+
+def _standard_library() -> list[Path]:
+    """Return the folders of the standard library."""
+    base = {"platbase": sys.base_exec_prefix}  # not that of a virtual environment
+    paths = (Path(sysconfig.get_path(name, vars=base)) for name in ("stdlib", "platstdlib"))
+    return list(dict.fromkeys(paths))
+
+
+def _hidden() -> list[Path]:
+    """Return what lies in the folders of the standard library and does not belong to it."""
+    names = ("site-packages", "dist-packages", "test")
+    return [top / name for top in _standard_library() for name in names if (top / name).is_dir()]
+
+
+# Loads every extension module without initialising it, and prints where the linker found what that needs.
+_LINKED = """
+import ctypes, sys
+for name in sys.argv[1:]:
+    try:
+        ctypes.CDLL(name)
+    except OSError:
+        pass
+class Loaded(ctypes.Structure):
+    _fields_ = [("address", ctypes.c_void_p), ("name", ctypes.c_char_p)]
+kind = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(Loaded), ctypes.c_size_t, ctypes.c_void_p)
+def told(info, size, data):
+    sys.stdout.buffer.write((info[0].name or b"") + bytes(1))
+    return 0
+ctypes.CDLL(None).dl_iterate_phdr(kind(told), None)
+"""
+
+
+@functools.cache
+def _libraries() -> tuple[Path, ...]:
+    """Return the shared libraries that Python, its modules and numpy are linked with."""
+    packages = _packages(memsim=False)
+    users = [str(file) for top in (*_standard_library(), *packages) for file in top.rglob("*.so")]
+    ran = subprocess.run(  # noqa: S603 (ours)
+        [os.path.realpath(sys.executable), "-I", "-S", "-c", _LINKED, *users],
+        capture_output=True,
+        check=False,
+    )
+    linked = {Path(os.fsdecode(name)) for name in ran.stdout.split(b"\0") if name.startswith(b"/")}
+    # A thread that ends asks for this one by name.
+    linked |= {path.parent / "libgcc_s.so.1" for path in linked if path.name.startswith("libc.so")}
+    return tuple(
+        path for path in sorted(linked) if path.is_file() and not any(map(path.is_relative_to, packages))
+    )
+
+
+def read_in() -> int:
+    """Read all that a worker can read, so that no page of it tells who has read it; return the bytes."""
+    buffer = bytearray(1 << 20)
+    size = 0
+    for path in _readable_files():
+        with contextlib.suppress(OSError), path.open("rb", buffering=0) as file:
+            while piece := file.readinto(buffer):
+                size += piece
+    return size
+
+
+def _readable_files() -> Iterator[Path]:
+    """Return every file that a worker can read."""
+    hidden = set(_hidden())
+    for top in (*_system(), *_packages(memsim=True)):
+        if not top.is_dir():
+            yield top
+        for folder, below, names in os.walk(top):
+            below[:] = [name for name in below if Path(folder, name) not in hidden]
+            yield from (Path(folder, name) for name in names)
 
 
 def _folders_above(paths: list[Path]) -> list[Path]:
@@ -187,9 +267,8 @@ def _packages(*, memsim: bool) -> list[Path]:
 
 def _readable(*, memsim: bool) -> list[Path]:
     """Return what the fence without mounts leaves readable."""
-    standard = sysconfig.get_paths()
-    python = [Path(standard["stdlib"]), Path(standard["platstdlib"]), Path(sys.base_prefix) / "lib"]
-    return [*_system(), *python, *_packages(memsim=memsim), GUEST, Path("/dev/null"), Path("/dev/urandom")]
+    devices = [Path("/dev/null"), Path("/dev/urandom")]
+    return [*_system(), *_packages(memsim=memsim), GUEST, *devices]
 
 
 def _package(name: str) -> Path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from memsim.errors import MemsimError
-from memsim.grading.sandbox.fences import NONE, Fence, available, compile_worker
+from memsim.grading.sandbox.fences import NONE, Fence, available, compile_worker, read_in
 from memsim.grading.sandbox.probe import open_ways
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ def fence_that_holds(secret: Sequence[Path], *, unfenced: bool, wanted: str = ""
             continue
         ways = open_ways(fence, secret)
         if not ways and fence != NONE:
+            read_in()
             return fence, []
         if fence == NONE and unfenced:
             return fence, ways
@@ -44,27 +45,24 @@ def fence_that_holds(secret: Sequence[Path], *, unfenced: bool, wanted: str = ""
 
 
 def _remedy(tried: Sequence[str]) -> str:
-    """Return what to do so that bubblewrap works, by what it has complained of.
+    """Return the one thing to do so that bubblewrap works, by what it has complained of.
 
     >>> _remedy(["none: a file can be written in /tmp"])
-    'Install bubblewrap (sudo apt install bubblewrap, or sudo dnf install bubblewrap)'
+    'Install bubblewrap: sudo apt install bubblewrap (Fedora: sudo dnf install bubblewrap)'
     """
     said = " ".join(tried)
+    if "bubblewrap: " not in said:
+        return "Install bubblewrap: sudo apt install bubblewrap (Fedora: sudo dnf install bubblewrap)"
     if "setting up uid map" in said or "RTM_NEWADDR" in said:
+        return "Let it make namespaces: sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0"
+    if "ew namespace" in said or "mount" in said:
         return (
-            "AppArmor forbids user namespaces: run sudo sysctl -w "
-            "kernel.apparmor_restrict_unprivileged_userns=0, or grade as root"
-        )
-    if "Creating new namespace" in said or "create new namespace" in said:
-        return (
-            "This container or kernel forbids namespaces: start the container with "
-            "--security-opt seccomp=unconfined --cap-add SYS_ADMIN, or grade on a virtual machine"
+            "Let the container make namespaces: docker run --security-opt seccomp=unconfined "
+            "--security-opt apparmor=unconfined --user 1000 ..."
         )
     if "seccomp" in said or "no list of system calls" in said:
         return "Grade on a kernel with seccomp, on x86-64 or arm64"
-    if "bubblewrap: " in said:
-        return "Close what is open"
-    return "Install bubblewrap (sudo apt install bubblewrap, or sudo dnf install bubblewrap)"
+    return "Close what is open"
 
 
 def raise_if_open(name: str, secret: Sequence[Path]) -> None:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 from contextlib import closing
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from memsim.grading.assignment.assignment import Limits
@@ -22,9 +24,9 @@ if TYPE_CHECKING:
     from memsim.grading.sandbox.fences import Fence
 
 _PROBE = """
-import ctypes, fcntl, os, resource, socket
+import ctypes, fcntl, importlib.util, os, resource, socket
 
-def open_ways(secrets, port, grader, shared):
+def open_ways(secrets, port, grader, shared, modules):
     found = []
     def attempt(what, action):
         try:
@@ -39,13 +41,15 @@ def open_ways(secrets, port, grader, shared):
     for path in secrets:
         look = os.listdir if os.path.isdir(path) else lambda name: open(name, "rb").close()
         attempt(f"{path} can be read", lambda: look(path))
+        if look is not os.listdir:  # of a closed folder, only that it is there
+            attempt(f"{path} can be seen", lambda: os.stat(path))
     for place in ["/tmp", "/var/tmp", "/dev/shm", "/", *secrets]:
         attempt(f"a file can be written in {place}", lambda: write(place))
     attempt("the network can be reached", lambda: socket.create_connection(("127.0.0.1", port), 2).close())
     if grader > 100:  # a smaller number may be a process behind the fence as well
         attempt("the grader can be signalled", lambda: os.kill(grader, 0))
     attempt("it can become root", lambda: os.setuid(0))
-    return found + kernel_objects(shared) + reach_of_the_worker()
+    return found + kernel_objects(shared) + reach_of_the_worker() + missing_modules(modules)
 
 # What namespaces leave open, by kind: objects of the kernel that carry notes, and the worker itself.
 # Numbers of system calls that the C library has no name for: x86-64, arm64.
@@ -99,6 +103,11 @@ def kernel_objects(shared):
         ("file systems can be opened", lambda: call("fsopen", b"tmpfs", 0)),
     ])
 
+def missing_modules(modules):
+    # What the import system does not find costs honest answers their points.
+    missing = [name for name in modules if not importlib.util.find_spec(name)]
+    return [f"the module {name} cannot be imported" for name in missing]
+
 def made(family):
     for kind in (1, 2, 3, 5):
         try:
@@ -128,8 +137,6 @@ _LIMITS = Limits(processes=2)
 
 SHARED = "/dev/null"
 """A file that every worker can open."""
-_STOPS_ITSELF = "the worker can be stopped"
-"""In a container that holds one submission, it costs only that submission's own points."""
 
 
 def open_ways(fence: Fence, secrets: Sequence[Path]) -> list[str]:
@@ -144,11 +151,16 @@ def open_ways(fence: Fence, secrets: Sequence[Path]) -> list[str]:
                 Worker(fence, Submitted("", [_PROBE])) as worker,
                 Conversation(worker, "open_ways", _LIMITS) as conversation,
             ):
-                asked = [[str(path.resolve()) for path in secrets], port, os.getpid(), SHARED]
+                paths = [str(path.resolve()) for path in secrets]
+                asked = [paths, port, os.getpid(), SHARED, _standard_modules()]
                 answer = conversation.call(asked, list[str])
         except WorkerError as error:
             return [f"it cannot be used here: {error}"]
     if isinstance(answer, Failure):
         return [f"it could not be tried: {answer.told}"]
-    allowed = (_STOPS_ITSELF,) if fence.name == "container" else ()
-    return [way for way in answer if way not in allowed]
+    return answer  # type: ignore[no-any-return]  # of the type that was asked for
+
+
+def _standard_modules() -> list[str]:
+    """Return the modules of the standard library that this Python finds."""
+    return [name for name in sorted(sys.stdlib_module_names) if find_spec(name)]

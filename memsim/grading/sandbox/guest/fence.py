@@ -2,95 +2,62 @@
 
 Behind every fence it joins an empty keyring, closes its memory to other processes and keeps only the system
 calls of :mod:`memsim.grading.sandbox.guest.seccomp`; as root it also becomes a user of its own. Without
-bubblewrap it leaves the network as well, and, by Landlock (Linux 5.13 and later), the sight of all files that
-are not listed and the right to write any.
+bubblewrap it also gives up, by Landlock, every file that is not listed and the right to write any; and each
+process that answers gives up signals to the worker (:func:`leave_others_alone`).
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import importlib
 import os
 from typing import Any
 
 from memsim.grading.sandbox.guest import seccomp
 
-_CLONE_NEWNET, _CLONE_NEWIPC, _CLONE_NEWPID = 0x40000000, 0x08000000, 0x20000000
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS, _SIGKILL = 1, 4, 38, 9
 _KEYCTL, _JOIN_SESSION_KEYRING = {"x86_64": 250, "aarch64": 219}, 1
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
 _RULES_VERSION = 1
 _PATH_BENEATH = 1
 _EXECUTE, _READ_FILE, _READ_DIR = 1 << 0, 1 << 2, 1 << 3
-_RIGHTS_OF_VERSION = {1: 13, 2: 14, 3: 15, 4: 15}
-_NEWEST_RIGHTS = 16
-
-# Read before the door is closed: the separate user may not be able to reach Python's own folder.
-_TAKEN_ALONG = (
-    "abc",
-    "ast",
-    "bisect",
-    "collections.abc",
-    "contextlib",
-    "copy",
-    "ctypes",
-    "dataclasses",
-    "datetime",
-    "decimal",
-    "encodings.idna",
-    "enum",
-    "fcntl",
-    "fractions",
-    "functools",
-    "hashlib",
-    "heapq",
-    "itertools",
-    "json",
-    "math",
-    "numpy",
-    "operator",
-    "queue",
-    "random",
-    "re",
-    "resource",
-    "socket",
-    "statistics",
-    "string",
-    "struct",
-    "tempfile",
-    "textwrap",
-    "threading",
-    "typing",
-)
+_RIGHTS = 16
+"""Rights on files of version 5, and all that this version has."""
+_SCOPES, _SCOPES_VERSION = 0b11, 6
+"""Abstract sockets and signals, since Linux 6.12."""
 
 
-def fence_in(setting: dict[str, Any]) -> None:
-    """Give up all that ``setting`` tells to give up.
+def fence_in(setting: dict[str, Any]) -> int | None:
+    """Give up all that ``setting`` tells to give up; return what :func:`leave_others_alone` takes.
 
     Raises
     ------
     OSError
         The system does not let it. Then there is no fence, and nothing of a student may run.
     """
+    scope = None
     if not setting["fenced"]:
-        return
+        return scope
     libc = _libc()
-    if "readable" in setting:
-        for name in _TAKEN_ALONG:
-            importlib.import_module(name)
-        _die_with_parent(libc)
-        if setting.get("namespaces", True):
-            _checked(libc, libc.unshare(_CLONE_NEWNET | _CLONE_NEWIPC | _CLONE_NEWPID))
-            _be_the_first_process()
     _empty_keyring(libc)
     if "uid" in setting:
         become(setting["uid"])
     _die_with_parent(libc)  # only now: a change of user forgets it
     if "readable" in setting:
         _checked(libc, libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
-        _landlock(libc, setting["readable"])
+        scope = _landlock(libc, setting["readable"])
     _checked(libc, libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0))
     seccomp.load(libc)
+    return scope
+
+
+def leave_others_alone(scope: int | None) -> None:
+    """Give up signals to every process but those that this one starts, without a namespace for processes."""
+    if scope is not None:
+        libc = _libc()
+        _checked(libc, libc.syscall(_RESTRICT_SELF, scope, 0))
+        os.close(scope)
 
 
 def _empty_keyring(libc: Any) -> None:
@@ -98,14 +65,6 @@ def _empty_keyring(libc: Any) -> None:
     number = _KEYCTL.get(os.uname().machine)
     if number:
         libc.syscall(number, _JOIN_SESSION_KEYRING, None)
-
-
-def _be_the_first_process() -> None:
-    """Go on as process 1 of a namespace: nothing in it can end it, and all of it ends with it."""
-    first = os.fork()
-    if first:
-        os.waitpid(first, 0)
-        os._exit(0)
 
 
 def _die_with_parent(libc: Any) -> None:
@@ -131,13 +90,14 @@ def _checked(libc: Any, result: int) -> int:
     return result
 
 
-def _landlock(libc: Any, readable: list[str]) -> None:
-    """Leave only these files and folders readable, and nothing writable."""
+def _landlock(libc: Any, readable: list[str]) -> int:
+    """Leave only these files and folders readable, and nothing writable; return a ruleset for signals."""
     version = libc.syscall(_CREATE_RULESET, None, 0, _RULES_VERSION)
-    if version < 1:
-        return  # an older kernel: the probe finds out what is open
-    handled = (1 << _RIGHTS_OF_VERSION.get(version, _NEWEST_RIGHTS)) - 1
-    rules = _checked(libc, libc.syscall(_CREATE_RULESET, handled.to_bytes(8, "little"), 8, 0))
+    if version < _SCOPES_VERSION:
+        msg = "Landlock has no scope for signals: that needs Linux 6.12"
+        raise OSError(errno.ENOSYS, msg)
+    handled = ((1 << _RIGHTS) - 1).to_bytes(8, "little")
+    rules = _checked(libc, libc.syscall(_CREATE_RULESET, handled, 8, 0))
     for name in readable:
         with contextlib.suppress(FileNotFoundError, PermissionError):
             fd = os.open(name, os.O_PATH | os.O_CLOEXEC)
@@ -147,3 +107,5 @@ def _landlock(libc: Any, readable: list[str]) -> None:
             os.close(fd)
     _checked(libc, libc.syscall(_RESTRICT_SELF, rules, 0))
     os.close(rules)
+    scoped = bytes(16) + _SCOPES.to_bytes(8, "little")
+    return _checked(libc, libc.syscall(_CREATE_RULESET, scoped, len(scoped), 0))

@@ -18,7 +18,7 @@ import sys
 from typing import Any, NoReturn
 
 from memsim.grading.sandbox.guest.answer import answer
-from memsim.grading.sandbox.guest.fence import fence_in
+from memsim.grading.sandbox.guest.fence import fence_in, leave_others_alone
 from memsim.grading.sandbox.guest.frames import encode, receive
 from memsim.grading.sandbox.guest.limits import Limited, kill_others, limit
 from memsim.grading.sandbox.guest.program import Script, read
@@ -34,7 +34,7 @@ def main(control_fd: int, setting: dict[str, Any]) -> None:
     ``setting`` says what to give up before, and whether the worker is ``alone``: whether every process that
     it could kill is the submission's own.
     """
-    fence_in(setting)
+    scope = fence_in(setting)
     control = socket.socket(fileno=control_fd)
     waker, wakes = os.pipe()
     os.set_blocking(wakes, False)
@@ -53,7 +53,7 @@ def main(control_fd: int, setting: dict[str, Any]) -> None:
         if question is None:
             return
         try:
-            child = _start((question, submission, script), fds, [control_fd, waker, wakes])
+            child = _start((question, submission, script), fds, [control_fd, waker, wakes], scope)
         except OSError as error:
             control.sendall(encode({"no_room": str(error)}))
             continue
@@ -81,19 +81,21 @@ def _receive_question(control: socket.socket) -> tuple[Any, list[int]]:
         # a "stop" that came too late: the process had ended by itself
 
 
-def _start(what: tuple[Any, Any, Script], fds: list[int], not_for_it: list[int]) -> int:
+def _start(what: tuple[Any, Any, Script], fds: list[int], not_for_it: list[int], scope: int | None) -> int:
     """Start the process that answers, and return its pid."""
     try:
         child = patiently(os.fork, OSError)
         if not child:
-            _be_the_child(what, fds, not_for_it)
+            _be_the_child(what, fds, not_for_it, scope)
     finally:
         for fd in fds:
             os.close(fd)
     return child
 
 
-def _be_the_child(what: tuple[Any, Any, Script], fds: list[int], not_for_it: list[int]) -> NoReturn:
+def _be_the_child(
+    what: tuple[Any, Any, Script], fds: list[int], not_for_it: list[int], scope: int | None
+) -> NoReturn:
     """Answer the question, and end."""
     question, submission, script = what
     try:
@@ -107,6 +109,7 @@ def _be_the_child(what: tuple[Any, Any, Script], fds: list[int], not_for_it: lis
         for fd in (*not_for_it, output, nothing):
             os.close(fd)
         os.setpgid(0, 0)
+        leave_others_alone(scope)
         limit(Limited(**question["limits"]))
         answer(socket.socket(fileno=channel), question, submission, script)
     finally:

@@ -41,9 +41,11 @@ sched_getaffinity:204,123 sched_getparam:143,121 sched_getscheduler:145,120 sche
 sendmsg:46,211 sendto:44,206 set_robust_list:273,99 set_tid_address:218,96 setitimer:38,103 setpgid:109,154
 setrlimit:160,164 setsid:112,157 shutdown:48,210 sigaltstack:131,132 stat:4, statx:332,291 tgkill:234,131
 time:201, times:100,153 umask:95,166 uname:63,160 vfork:58, wait4:61,260 waitid:247,95 write:1,64 writev:20,66
-alarm:37,
+alarm:37, landlock_restrict_self:446,446
 """
-"""``name:x86-64,arm64``, from ``asm/unistd_64.h`` and ``asm-generic/unistd.h``; empty where there is none."""
+"""``name:x86-64,arm64``, from ``asm/unistd_64.h`` and ``asm-generic/unistd.h``; empty where there is none.
+
+``landlock_restrict_self`` can only take rights away, by rules that were made before."""
 
 _REFUSED = {
     errno.EACCES: "socket:41,198",

@@ -1,0 +1,42 @@
+"""The attacks once more: as an ordinary user, and behind the fence for containers.
+
+Where the tests run as root, ``open_house.py`` makes both possible even if Python lies in a closed home. An
+ordinary user has run the first already, and has no use for the second.
+"""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from .open_house import PROJECT
+
+ORDINARY = ("setpriv", "--reuid", "64123", "--regid", "64123", "--clear-groups")
+SUITES = ("test_breaking_out.py", "test_forging.py", "test_fences.py")
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root has to become somebody else")
+
+
+@pytest.mark.parametrize("who", [ORDINARY, ()], ids=["ordinary user", "container"])
+def test_no_attack_does_harm(who, tmp_path):
+    home = tmp_path / "home"
+    home.mkdir(mode=0o777)
+    home.chmod(0o777)
+    only = "not without_a_fence and not calls_the_function_itself and not share_a_process"
+    only += " and bubblewrap" if who else " and container"
+    ran = subprocess.run(  # noqa: S603 (ours)
+        [
+            *("unshare", "--mount", sys.executable, PROJECT / "tests" / "attacks" / "open_house.py", *who),
+            *("env", f"HOME={home}", f"TMPDIR={home}", sys.executable, "-m", "pytest", "-q", "-n", "0"),
+            *("-p", "no:cacheprovider", f"--basetemp={home / 'tests'}", "-k", only),
+            *(PROJECT / "tests" / "attacks" / name for name in SUITES),
+        ],
+        cwd=PROJECT,
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stdout[-3000:] + ran.stderr[-2000:]
+    assert " passed" in ran.stdout
+    assert "failed" not in ran.stdout
