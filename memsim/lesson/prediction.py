@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from memsim.lesson.live import LiveQuestion
+    from memsim.lesson.question import Place
 
 Answer = Value | Callable[[], object]
 Explain = str | Mapping[Any, str]  # keys: options, or numbers and None
@@ -33,9 +34,11 @@ class Prediction(Question):
     lead = "Predict:"
     button = "Commit my prediction"
 
-    def __init__(self, question: str, field: Field, answer: Answer, explain: Explain) -> None:
+    def __init__(
+        self, question: str, field: Field, answer: Answer, explain: Explain, show: Place | None = None
+    ) -> None:
         """Keep the answer, or the function that finds it; nothing is run yet."""
-        super().__init__(question, field)
+        super().__init__(question, field, show)
         self.answer = answer
         self.explain = explain
 
@@ -92,6 +95,7 @@ def predict(
     *,
     answer: Answer,
     explain: Explain,
+    show: Place | None = None,
 ) -> Prediction:
     """Return a cell that asks for a prediction, then shows what happens, and explains it.
 
@@ -107,6 +111,9 @@ def predict(
     explain
         One explanation, or one for each option. For a number, or words, one for each answer that has a
         known misconception behind it, and under None one for all others.
+    show
+        Where the explorer on the same page shows it: a step, a point, and a pfn if a page is meant, such as
+        ``(1, "return:memmap_init_range", 0x100233)``. A button leads there after an answer.
 
     Raises
     ------
@@ -117,7 +124,7 @@ def predict(
     _check_explanations(question, field, explain)
     if not callable(answer):
         field.parse(answer)
-    return Prediction(question, field, answer, explain)
+    return Prediction(question, field, answer, explain, show)
 
 
 def _field(options: Sequence[str]) -> Field:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 from memsim.lesson.markup import box, inline, paragraph
 
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
     from memsim.lesson.live import LiveQuestion
 
 _RUN_IT = "Run this notebook to answer."
+Place = tuple[int, str] | tuple[int, str, int]
+"""A moment of the explorer on the same page: step, point, and the pfn of a page if one is meant."""
 
 
 class Question:
@@ -25,15 +28,17 @@ class Question:
     lead = "Question:"
     button = "Check my answer"
 
-    def __init__(self, question: str, field: Field) -> None:
-        """Keep what is asked and where it is answered."""
+    def __init__(self, question: str, field: Field, show: Place | None = None) -> None:
+        """Keep what is asked, where it is answered, and where the explorer shows it."""
         self.question = question
         self.field = field
+        self.show = show
 
     def spec(self) -> dict[str, Any]:
         """Return what the browser needs to ask, and to explain."""
         asked = {"kind": self.kind, "lead": self.lead, "question": inline(self.question)}
-        return asked | {"button": self.button} | self.field.spec()
+        shown = {"show": fragment(self.show)} if self.show else {}
+        return asked | {"button": self.button} | self.field.spec() | shown
 
     def spec_without_a_kernel(self) -> dict[str, Any]:
         """Return what a page without a kernel needs, what the simulator says included."""
@@ -58,3 +63,13 @@ class Question:
     def _repr_mimebundle_(self, **_: object) -> dict[str, Any]:
         """Return all three forms; the front end picks."""
         return {"text/plain": repr(self), "text/html": self.html(), **self.widget.view}
+
+
+def fragment(place: Place) -> str:
+    """Return a place as the explorer's address has it.
+
+    >>> fragment((1, "return:memmap_init_range", 0x100233))
+    'step=1&point=return%3Amemmap_init_range&page=0x100233'
+    """
+    step, point, *page = place
+    return urlencode([("step", step), ("point", point), *(("page", hex(pfn)) for pfn in page)])

@@ -109,6 +109,27 @@ def answers_each_prediction(notebook):
         prediction.locator(".memsim-outcome").wait_for()
 
 
+def test_chapter_one_s_explorer_is_alive_and_a_question_leads_to_it(open_notebook, page):
+    """After Run All, as a reader does it: the keys move it, and "Show me" goes to the moment and its page."""
+    open_notebook(ONE_BLOCK).run_all()
+    page.wait_for_function("document.querySelector('.memsim-explore')?.explorer")
+    explorer = page.locator(".memsim-explore")
+    explorer.press("Home")
+    explorer.press("d")
+    says = explorer.locator(".says")
+    assert "reserved before the patch, Offline after it" in says.inner_text()
+    question = page.locator(".memsim-quiz", has_text="What does the struct page of pfn 0x100001 say?")
+    question.get_by_label("Nothing in particular").check()
+    question.get_by_role("button", name="Check my answer").click()
+    question.get_by_role("button", name="Show me").click()
+    place = explorer.evaluate(
+        "box => { const e = box.explorer; return [e.c.moment.step, e.c.moment.point, e.pfn]; }"
+    )
+    assert place == [1, "done", 0x100001]
+    assert explorer.evaluate("box => box === document.activeElement")
+    assert "Page 0x100001" in explorer.locator(".tab-page").inner_text()
+
+
 def test_a_line_of_code_is_wrapped_and_not_cut_off(open_notebook, page, tmp_path):
     """The book's lines may have 110 columns, and a reader's window fewer: `make` sets JupyterLab so."""
     long_line = f"print('{'all of it ' * 30}')"

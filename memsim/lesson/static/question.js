@@ -111,6 +111,11 @@ class Form {
     el.append(form);
   }
   say(html) { this.feedback.innerHTML = html; }
+  /** Say it, with a button to where the explorer shows it, if the question knows a place. */
+  tellAndShow(html) {
+    this.say(html);
+    if (this.spec.show) this.feedback.append(make("button", { type: "button", class: "memsim-show", onclick: (event) => showMe(event.target, this.spec.show) }, "Show me"));
+  }
   submit() {
     const value = this.field.read();
     if (value === null) this.say(paragraph(this.field.empty));
@@ -125,7 +130,7 @@ class Quiz extends Form {
     this.tried = { ...this.tried, [value]: right ? "right" : "wrong" };
     this.field.mark(this.tried);
     const verdict = right ? "✓ Yes." : "✗ No; choose another option and check again.";
-    this.say(paragraph(this.field.shown(value), "You chose:") + paragraph(says, verdict));
+    this.tellAndShow(paragraph(this.field.shown(value), "You chose:") + paragraph(says, verdict));
   }
 }
 
@@ -173,7 +178,7 @@ class Predict extends Form {
     const explain = this.spec.explain;
     const other = this.spec.options && !alike && outcome.value in explain
       ? paragraph(explain[outcome.value], `${outcome.shown}:`) : "";
-    this.say(`<div class="memsim-outcome">${said}${paragraph(outcome.shown, this.spec.says)}${paragraph(verdict)}`
+    this.tellAndShow(`<div class="memsim-outcome">${said}${paragraph(outcome.shown, this.spec.says)}${paragraph(verdict)}`
       + `${paragraph(explain[mine] ?? explain[""])}${other}</div>`);
   }
   leave() { this.model.off("change:outcome", this.heard); }
@@ -252,6 +257,16 @@ class Problem {
     this.model.set("spec", { ...next, more: [...rest, first] });
   }
   leave() { this.model.off("change:spec", this.draw); this.model.off("change:outcome", this.heard); }
+}
+
+/** Move the explorer of the same page to a place, and bring it into view. */
+function showMe(button, place) {
+  const box = (button.closest(".jp-Notebook") ?? document).querySelector(".memsim-explore");
+  if (!box?.explorer) { button.textContent = "Run the explorer's cell first, then press here again"; return; }
+  button.textContent = "Show me";
+  box.explorer.follow(place);
+  box.scrollIntoView({ block: "center" });
+  box.focus({ preventScroll: true });
 }
 
 /** Keep keys from JupyterLab, which would move to another cell, and submit with Enter, which it prevents. */

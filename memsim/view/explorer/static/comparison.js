@@ -44,6 +44,8 @@ export class Comparison {
     while (at > 0 && at < this.length - 1 && !this.moments[at].visible) at += by;
     return Math.max(0, Math.min(this.length - 1, at));
   }
+  /** The moment of a step with a name such as return:memmap_init_range (the first one) or enter:generic_online_page#3; -1 if there is none. */
+  find(step, point) { return this.moments.findIndex(m => m.step === step && m.point.replace(/#1$/, "") === point.replace(/#1$/, "")); }
   nextNews(i, by) { return (by > 0 ? this.news.find(n => n > i) : this.news.findLast(n => n < i)) ?? i; }
   #ending(i, depth) { let at = i + 1; while (at < this.length - 1 && this.moments[at].depth > depth) at++; return Math.min(at, this.length - 1); }
   over(i) { return this.#ending(i, this.moments[i].depth); }

@@ -262,11 +262,12 @@ export class Explorer {
   /** The part of an address that leads here; and the way back. */
   get fragment() { return `moment=${this.c.i}${this.c.block === this.data.block ? "" : `&block=${this.c.block}`}${this.page < 0 ? "" : `&page=${hex(this.pfn)}`}`; }
   follow(fragment) {
-    const asked = new URLSearchParams(fragment.replace(/^#/, "")), block = Number(asked.get("block") ?? this.data.block);
-    if (!asked.has("moment")) return;
+    const asked = new URLSearchParams(fragment.replace(/^#/, "")), pfn = Number(asked.get("page")), { blockPages } = this.data;
+    if (!asked.has("moment") && !asked.has("point")) return;
+    const block = Number(asked.get("block") ?? (asked.has("page") ? Math.floor(pfn / blockPages) : this.data.block));
     if (block !== this.c.block) this.look_at(block);
-    this.go(Number(asked.get("moment")) || 0);
-    if (asked.has("page")) this.choose(Number(asked.get("page")) - this.c.block * this.data.blockPages, true);
+    this.go(asked.has("moment") ? Number(asked.get("moment")) || 0 : Math.max(0, this.c.find(Number(asked.get("step")), asked.get("point"))));
+    if (asked.has("page")) this.choose(pfn - this.c.block * blockPages, true);
   }
 
   // ---- keys and pointers -----------------------------------------------------------------------------------

@@ -16,9 +16,9 @@ async function fill(box, text, sole) {
   inner.explorer = explorer;
   inner.addEventListener("pointerdown", () => { explorer.touched = true; });
   inner.addEventListener("keydown", () => { explorer.touched = true; }, true);
-  const follow = () => { if (ours() && /moment=/.test(location.hash)) explorer.follow(location.hash); };
+  const follow = () => { if (ours() && /moment=|point=/.test(location.hash)) explorer.follow(location.hash); };
   follow();
-  if (ours() && /moment=/.test(location.hash)) inner.scrollIntoView();
+  if (ours() && /moment=|point=/.test(location.hash)) inner.scrollIntoView();
   addEventListener("hashchange", follow);
 }
 

@@ -1,0 +1,36 @@
+"""A question that offers to show a place names a moment that the explorer on its page has."""
+
+from __future__ import annotations
+
+import ast
+import json
+
+import pytest
+
+from book.site.players import explorers
+from tests.book.reading import NOTEBOOKS
+
+CHAPTERS = ("01-one-block-comes-online", "03-the-geography", "04-boot")
+
+
+def places(notebook):
+    """Return what the questions of a notebook give as ``show``."""
+    sources = ["".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    calls = [node for text in sources for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Call)]
+    shown = [word.value for call in calls for word in call.keywords if word.arg == "show"]
+    return [eval(ast.unparse(value), {}) for value in shown]  # noqa: S307 (our book)
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_the_explorer_has_every_place_that_a_question_shows(path):
+    notebook = json.loads(path.read_text(encoding="utf-8"))
+    found = places(notebook)
+    if path.stem in CHAPTERS:
+        assert len(found) > 1
+    if not found:
+        return
+    ((_, explorer),) = explorers(notebook, path)  # one on a page, so that there is no doubt which
+    for step, point, *page in found:
+        explorer.walk.find(step, point)
+        for pfn in page:
+            explorer.walk.check_block(pfn // explorer.walk.block_pages)
