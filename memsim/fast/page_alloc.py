@@ -14,8 +14,8 @@ import numpy as np
 
 from memsim.fast.registry import frees_plainly, shortcut
 from memsim.linux.include.layout import (
+    MAX_ORDER_NR_PAGES,
     MAX_PAGE_ORDER,
-    NR_PAGE_ORDERS,
     PAGES_PER_SECTION,
     PFN_SECTION_SHIFT,
     pageblock_order,
@@ -30,7 +30,10 @@ if TYPE_CHECKING:
     from memsim.state.section import Pages, Section
 
 _INDEX = PAGES_PER_SECTION - 1
-_FROM = [range(order, NR_PAGE_ORDERS) for order in range(NR_PAGE_ORDERS)]
+_SECOND_LARGEST = MAX_PAGE_ORDER - 1
+# Comparing bytes is faster than numpy for the few pages of one block.
+_UNTYPED = bytes([NO_TYPE]) * MAX_ORDER_NR_PAGES
+_ZEROS = bytes(2 * MAX_ORDER_NR_PAGES)
 _ISOLATE = int(MigrateType.ISOLATE)
 _MOVABLE = ZoneType.MOVABLE
 
@@ -51,12 +54,12 @@ def alloc_pages(
             continue
         # __rmqueue_smallest(): the head of the smallest list that will do; without one the model falls back.
         area = zone.free_area
-        for high in _FROM[order]:
+        high, blocks = order, area[order][migratetype]
+        while not blocks:
+            high += 1
+            if high > MAX_PAGE_ORDER:
+                return NotImplemented
             blocks = area[high][migratetype]
-            if blocks:
-                break
-        else:
-            break
         pfn = blocks.popitem()[0]
         memmap = kernel.memmap
         section, index = memmap.sections[pfn >> PFN_SECTION_SHIFT], pfn & _INDEX
@@ -90,60 +93,50 @@ def __free_pages(kernel: Kernel, pfn: int, order: int = 0) -> Any:  # noqa: ANN4
     if section is None or order > pageblock_order:
         return NotImplemented
     pages = section.private_pages() if section.shared else section.pages
-    refcounts = pages.refcount_at
+    refcounts, types = pages.refcount_at, pages.type_at
     if (
         refcounts[index] != 1
+        or types[index] != NO_TYPE
         or (pages.maybe_flagged and any_flag(pages, index, order))
-        or (looks_at_types(kernel) and not is_untyped(pages, index, order))
+        or (order and kernel.check_pages and not are_plain(pages, index + 1, index + (1 << order)))
     ):
         return NotImplemented
     refcounts[index] = 0
-    types, orders, buddy_code = pages.type_at, pages.order_at, memmap.buddy
+    orders, buddy_code = pages.order_at, memmap.buddy
     zone = kernel.zones[pages.flags_at[index] >> ZONE_SHIFT]
     migratetype = section.pageblocks[index >> pageblock_order]
     area = zone.free_area
     if migratetype != _ISOLATE:
         zone.nr_free_pages += 1 << order
     # __free_one_page(): merge with free buddies as far as they reach.
+    bit = 1 << order
     while order < MAX_PAGE_ORDER:
-        bit = 1 << order
         buddy = index ^ bit
         if types[buddy] != buddy_code or orders[buddy] != order:
             break
         if order == pageblock_order and not made_alike(section, buddy, migratetype):
             break
-        buddy_pfn, blocks = pfn ^ bit, area[order][migratetype]
-        if buddy_pfn not in blocks:
-            blocks = area[order][list_type(zone, buddy_pfn, order)]
-        del blocks[buddy_pfn]
+        buddy_pfn = pfn ^ bit
+        try:
+            del area[order][migratetype][buddy_pfn]
+        except KeyError:
+            del area[order][list_type(zone, buddy_pfn, order)][buddy_pfn]
         types[buddy] = NO_TYPE
         orders[buddy] = 0
         index &= buddy
         pfn &= buddy_pfn
         order += 1
+        bit <<= 1
     types[index] = buddy_code
     orders[index] = order
     blocks = area[order][migratetype]
     blocks[pfn] = None
     # buddy_merge_likely(): to the tail if the block one order up will soon be whole.
-    if order < MAX_PAGE_ORDER - 1:
+    if order < _SECOND_LARGEST:
         higher = (index & ~(1 << order)) ^ (2 << order)
         if types[higher] == buddy_code and orders[higher] == order + 1:
             blocks.move_to_end(pfn, False)  # noqa: FBT003 (a keyword takes half as long again)
     return None
-
-
-def looks_at_types(kernel: Kernel) -> bool:
-    """Return whether freeing looks at types: to check pages, or (since 6.17) to reset that of the first."""
-    return kernel.check_pages or kernel.release.freeing_forgives_type_of_head
-
-
-def is_untyped(pages: Pages, index: int, order: int) -> bool:
-    """Return whether no page of an allocated block has a type, and none but the first a reference."""
-    if order == 0:
-        return pages.type_at[index] == NO_TYPE
-    end = index + (1 << order)
-    return pages.type_at[index] == NO_TYPE and are_plain(pages, index + 1, end)
 
 
 def is_clean(pages: Pages, index: int, order: int) -> bool:
@@ -155,8 +148,12 @@ def is_clean(pages: Pages, index: int, order: int) -> bool:
 
 def are_plain(pages: Pages, index: int, end: int) -> bool:
     """Return whether pages have no type, no reference, and nothing in ``page->private``."""
-    untyped = bool((pages.type[index:end] == NO_TYPE).all())
-    return untyped and not pages.refcount[index:end].any() and not pages.order[index:end].any()
+    nr_pages = end - index
+    return (
+        pages.type_at[index:end] == _UNTYPED[:nr_pages]
+        and pages.order_at[index:end] == _ZEROS[:nr_pages]
+        and pages.refcount_at[index:end].tobytes() == _ZEROS[: 2 * nr_pages]
+    )
 
 
 def any_flag(pages: Pages, index: int, order: int) -> bool:

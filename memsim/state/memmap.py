@@ -90,7 +90,7 @@ class Memmap(MemmapReads):
 
     def init_pages(self, pfn: int, nr_pages: int, zone: int, flags: int, stored_type: int) -> None:
         """``__init_single_page()`` on a range: everything reset, refcount 1, then flags and type."""
-        self._fill(pfn, nr_pages, Pattern(zone << ZONE_SHIFT | LIVE | flags, stored_type, 0, 1))
+        self._fill(pfn, nr_pages, Pattern(zone << ZONE_SHIFT | LIVE | int(flags), stored_type, 0, 1))
 
     def _fill(self, pfn: int, nr_pages: int, state: Pattern) -> None:
         for section, at in self.spans(pfn, nr_pages):

@@ -12,7 +12,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from memsim.errors import KernelError
 from memsim.linux.include.layout import (
@@ -34,6 +33,8 @@ from memsim.linux.mm.page_alloc.isolation import move_freepages_block_isolate, s
 from memsim.state.trace import kernel_function
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+
     from memsim.state.kernel import Kernel
 
 

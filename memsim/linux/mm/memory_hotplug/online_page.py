@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from memsim.linux.include.layout import PAGES_PER_SECTION, PAGES_PER_SUBSECTION, clip, section_nr_to_pfn
 from memsim.linux.include.mmzone import pfn_section_valid
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+
     from memsim.state.kernel import Kernel
 
 

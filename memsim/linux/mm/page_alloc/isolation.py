@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from memsim.linux.include.layout import NR_PAGE_ORDERS, PAGES_PER_SECTION, pageblock_nr_pages, pageblock_order
 from memsim.linux.include.page_flags import PageFlag, PageType
@@ -23,6 +22,8 @@ from memsim.linux.mm.sparse import offline_mem_sections
 from memsim.state.trace import kernel_function
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+
     from memsim.linux.include.mmzone import Zone
     from memsim.state.kernel import Kernel
     from memsim.state.section import Section
