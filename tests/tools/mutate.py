@@ -3,10 +3,11 @@
     python -m tests.tools.mutate [--slow] [--only WORD] [--results FILE]
     python -m tests.tools.mutate --check
 
-The faults are in ``faults.toml``: a file, a part of one line, and what becomes of it. For each the tests of
-that file run first, then wider parts of what `make test` runs, until one fails; with ``--slow`` the slow
-tests follow. A fault that no test notices is a test that is missing. ``--check`` only says whether every
-fault still applies. With ``--results`` a run that was stopped goes on where it was.
+The faults are in ``faults.toml``: a file, a part of one line, and what becomes of it. The tests nearest to
+its file run first, for every fault. The faults that they do not notice meet wider and wider parts of what
+`make test` runs, and with ``--slow`` the slow tests. A fault that no test notices is a test that is missing.
+``--check`` only says whether every fault still applies. With ``--results`` a run that was stopped goes on
+where it was.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import time
 import tomllib
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[2]
 LIST = Path(__file__).with_name("faults.toml")
@@ -154,19 +156,37 @@ class Copy:
                 print(f"         left out, for it fails without a fault: {name}", flush=True)
         return [f"--deselect={name}" for name in self._broken[stage]]
 
-    def try_out(self, fault: Fault, *, slow: bool) -> tuple[str | None, str]:
-        """Return the test that notices a fault, None if none does, and the part of the suite it is in."""
+    def noticed_by(self, fault: Fault, stage: tuple[str, ...]) -> str | None:
+        """Return the first test of a part of the suite that notices a fault, None if none does."""
         source = (self.folder / fault.file).read_text(encoding="utf-8")
-        for stage in fault.stages(slow=slow):
-            left_out = self.before(stage)
-            self.write(fault.file, fault.applied(source))
-            try:
-                failures = self.failures(stage, "-x", *left_out)
-            finally:
-                self.write(fault.file, source)
-            if failures:
-                return failures[0], " ".join(stage)
-        return None, ""
+        left_out = self.before(stage)
+        self.write(fault.file, fault.applied(source))
+        try:
+            failures = self.failures(stage, "-x", *left_out)
+        finally:
+            self.write(fault.file, source)
+        return failures[0] if failures else None
+
+
+class Results:
+    """Fault -> [the test that noticed it or None, the part of the suite, how many parts were tried]."""
+
+    def __init__(self, path: Path | None) -> None:
+        """Go on with what a file holds."""
+        self.path = path
+        self.known: dict[str, list[Any]] = json.loads(path.read_text()) if path and path.exists() else {}
+
+    def asks(self, fault: Fault, depth: int) -> bool:
+        """Return whether this part of the suite is still to be tried on a fault."""
+        test, _, tried = self.known.get(fault.name, (None, "", 0))
+        return test is None and tried <= depth
+
+    def keep(self, fault: Fault, depth: int, test: str | None, stage: tuple[str, ...]) -> str | None:
+        """Keep which test noticed a fault, and return it."""
+        self.known[fault.name] = [test, " ".join(stage) if test else "", depth + 1]
+        if self.path:
+            self.path.write_text(json.dumps(self.known, indent=1))
+        return test
 
 
 def main() -> int:
@@ -182,20 +202,17 @@ def main() -> int:
     print(f"{len(chosen)} of {len(every)} faults apply")
     if asked.check:
         return len(chosen) < len(every)
-    known = json.loads(asked.results.read_text()) if asked.results and asked.results.exists() else {}
+    results = Results(asked.results)
     with tempfile.TemporaryDirectory(prefix="mutate-") as folder:
         copy = Copy(Path(folder))
-        for fault in chosen:
-            if fault.name not in known:
-                started = time.monotonic()
-                known[fault.name] = copy.try_out(fault, slow=asked.slow)
-                print(
-                    f"{time.monotonic() - started:5.0f} s  {fault.name}\n         {known[fault.name][0]}",
-                    flush=True,
-                )
-                if asked.results:
-                    asked.results.write_text(json.dumps(known, indent=1))
-    missed = [fault.name for fault in chosen if known[fault.name][0] is None]
+        for depth in range(2 + len(WIDER)):
+            for fault in chosen:
+                stages = fault.stages(slow=asked.slow)
+                if depth < len(stages) and results.asks(fault, depth):
+                    started = time.monotonic()
+                    found = results.keep(fault, depth, copy.noticed_by(fault, stages[depth]), stages[depth])
+                    print(f"{time.monotonic() - started:5.0f} s  {fault.name}\n         {found}", flush=True)
+    missed = [fault.name for fault in chosen if results.known[fault.name][0] is None]
     print(f"{len(chosen) - len(missed)} of {len(chosen)} faults are noticed", *missed, sep="\n")
     return bool(missed) or len(chosen) < len(every)
 
