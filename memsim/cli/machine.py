@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     import argparse
 
     from memsim.cli.options import Commands
-    from memsim.explain.real_machine import Difference, RealMachine
+    from memsim.explain.real_machine import Difference
+    from memsim.explain.real_scenario import RealMachine
 
 _MOST_SHOWN = 40
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+from dataclasses import asdict
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +28,7 @@ from memsim.cli.terminal import (
     zones_document,
 )
 from memsim.errors import MemsimError
+from memsim.machine.boot_memory import describe
 from memsim.scenario.comparison import compare
 from memsim.scenario.scenario import Run, run
 from memsim.scenario.steps import tell_step
@@ -34,8 +37,6 @@ from memsim.view.model.page_differences import sentence, stretches
 from memsim.view.model.text import block_sentence, hotplugged_blocks
 
 if TYPE_CHECKING:
-    import argparse
-
     from memsim.cli.options import Commands
     from memsim.machine.invariants import Violation
     from memsim.scenario.comparison import Comparison, Moment
@@ -56,6 +57,12 @@ def add_to(commands: Commands) -> None:
     )
     add_scenario(run_)
     add_kernel(run_)
+    run_.add_argument(
+        "--boot-reservations",
+        action=argparse.BooleanOptionalAction,
+        help="keep as much boot memory as a real kernel does (its image, the memmap of boot memory, ...), or "
+        "only what the scenario lists; default: as the scenario says",
+    )
     run_.add_argument(
         "--check",
         action="store_true",
@@ -100,6 +107,7 @@ def command_run(arguments: argparse.Namespace) -> int:
         arguments.release,
         debug_vm=arguments.debug_vm,
         check_pages=arguments.check_pages,
+        boot_reservations=arguments.boot_reservations,
     )
     violations = result.machine.check() if arguments.check else []
     status = OK if result.as_expected and not violations else NOT_OK
@@ -111,6 +119,7 @@ def command_run(arguments: argparse.Namespace) -> int:
         return status
     debug = checks_of(result.machine.kernel)
     say(f"{scenario.title or arguments.scenario}: kernel {arguments.release}, {patch.name}{debug}")
+    print_boot_memory(result)
     print_outcomes(result)
     show_machine(result, patch.name, maps=arguments.map)
     if arguments.check:
@@ -139,6 +148,7 @@ def run_document(result: Run) -> dict[str, Any]:
     return {
         "outcomes": [outcome_document(outcome) for outcome in result.outcomes],
         "died": result.died,
+        "boot_reservations": [asdict(each) for each in result.machine.boot_reservations],
         "totalram": int(kernel.state.totalram_pages),
         "zones": zones_document(kernel.state),
         "blocks": blocks_document(kernel.state, kernel.block_pages),
@@ -151,6 +161,20 @@ def checks_of(kernel: Kernel) -> str:
     if kernel.debug_vm:
         return ", debug_vm"
     return "" if kernel.check_pages else ", no page checks"
+
+
+def print_boot_memory(result: Run) -> None:
+    """Print what the kernel keeps of boot memory, or that it keeps nothing if that may matter."""
+    machine = result.machine
+    if machine.boot_reservations:
+        say(f"  boot memory kept: {describe(machine.boot_reservations)}")
+    elif any(
+        outcome.expected in {"ENOMEM", "EBUSY"} and outcome.errno is None for outcome in result.outcomes
+    ):
+        say(
+            "  no boot memory is kept for the kernel itself, so more is free than on a real machine; "
+            "see --boot-reservations"
+        )
 
 
 def print_outcomes(result: Run) -> None:

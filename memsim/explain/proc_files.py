@@ -26,6 +26,7 @@ NAMES = {
     "zoneinfo": ("proc/zoneinfo", "zoneinfo", "zoneinfo.txt"),
     "buddyinfo": ("proc/buddyinfo", "buddyinfo", "buddyinfo.txt"),
     "version": ("proc/version", "version", "version.txt", "uname", "uname.txt"),
+    "cpus": ("sys/devices/system/cpu/possible", "possible", "possible.txt"),
     "cmdline": ("proc/cmdline", "cmdline", "cmdline.txt"),
     "meminfo": ("proc/meminfo", "meminfo", "meminfo.txt"),
     "lsmem": ("lsmem", "lsmem.txt"),
@@ -40,6 +41,7 @@ _RESOURCE = re.compile(
 )
 _E820 = re.compile(r"BIOS-e820: \[mem (0x[0-9a-f]+)-(0x[0-9a-f]+)\] usable")
 _ZONE = re.compile(r"^Node (\d+), zone +(\w+)$", re.MULTILINE)
+_BUDDYINFO = re.compile(r"^Node +\d+, zone +(\w+)((?: +\d+)+) *$", re.MULTILINE)
 _LSMEM = re.compile(
     r"^0x([0-9a-f]+)-0x([0-9a-f]+) +\S+ "
     r"+(online|offline)\b(?:[^\n]*?\b(DMA|DMA32|Normal|Movable)\b)?",
@@ -196,6 +198,69 @@ def zones(text: str) -> list[ZoneFacts]:
             zone.numbers["free"] = int(free[1])
         found.append(zone)
     return found
+
+
+def free_blocks(text: str) -> dict[str, list[int]]:
+    r"""Return the free blocks of each order from buddyinfo, zones of one name added up.
+
+    >>> free_blocks("Node 0, zone      DMA      0      1\nNode 1, zone      DMA      2      0\n")
+    {'DMA': [2, 1]}
+    """
+    found: dict[str, list[int]] = {}
+    for name, numbers in _BUDDYINFO.findall(text):
+        counts = [int(number) for number in numbers.split()]
+        before = found.get(name, [0] * len(counts))
+        found[name] = [one + other for one, other in zip(before, counts, strict=False)]
+    return found
+
+
+def inside(text: str, name: str) -> list[tuple[int, int]]:
+    r"""Return (start_pfn, nr_pages) of the ranges of a name that lie inside others in iomem.
+
+    >>> inside("00100000-3fffffff : System RAM\n  01000000-01ffffff : Kernel code\n", "Kernel code")
+    [(4096, 4096)]
+    """
+    found = []
+    for match in _RESOURCE.finditer(text):
+        if match["indent"] and match["name"] == name:
+            start, end = pages_inside(int(match["start"], 16), int(match["end"], 16))
+            found.append((start, end - start))
+    return found
+
+
+def pages_of_parameter(text: str, total: int) -> int | None:
+    """Return the pages that a size on a command line means, in per cent of ``total``; None: it is no size.
+
+    >>> pages_of_parameter("1G", 0), pages_of_parameter("25%", 1000), pages_of_parameter("mirror", 0)
+    (262144, 250, None)
+    """
+    match = re.fullmatch(r"(0x[0-9a-fA-F]+|[0-9]+)([kKmMgGtT%]?)", text)
+    if match is None:
+        return None
+    number = int(match[1], 0) if match[1].startswith("0x") else int(match[1])
+    if match[2] == "%":
+        return total * number // 100
+    shift = {"": 0, "K": 10, "M": 20, "G": 30, "T": 40}[match[2].upper()]
+    return number << shift >> PAGE_SHIFT
+
+
+def crashkernel_pages(text: str, total: int) -> int | None:
+    """Return the pages that ``crashkernel=`` asks for on a machine with ``total`` pages; None: unknown.
+
+    >>> [crashkernel_pages("2G-64G:256M,64G-:512M", gib << 18) for gib in (1, 4, 64)]
+    [0, 65536, 131072]
+    """
+    if ":" not in text:
+        return pages_of_parameter(re.split(r"[@,]", text)[0], total)
+    for part in text.partition("@")[0].split(","):
+        limits, _, size = part.partition(":")
+        low, _, high = limits.partition("-")
+        first, end = pages_of_parameter(low, total), pages_of_parameter(high, total) if high else total + 1
+        if first is None or end is None:
+            return None
+        if first <= total < end:
+            return pages_of_parameter(size, total)
+    return 0
 
 
 def block_pages_of(files: Files) -> int | None:

@@ -1,18 +1,18 @@
 """A scenario that boots the same machine as a real one: ``memsim machine --from DIR``.
 
 What was taken from which file is listed, and so is what could not be known or is lost. The simulated
-machine is then
-compared with the real files. Left out: free lists, which depend on all that ever ran; memory of several nodes
-apart from each other; pages of other sizes than 4 KiB.
+machine is then compared with the real files, its free lists too, though these depend on all that ever ran.
+Left out: memory of several nodes apart from each other; pages of other sizes than 4 KiB.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from memsim.errors import MemsimError
+from memsim.explain.boot_memory import raised_watermarks, reserve
 from memsim.explain.proc_files import (
     BlockFacts,
     Files,
@@ -20,21 +20,24 @@ from memsim.explain.proc_files import (
     ZoneFacts,
     block_pages_of,
     e820,
+    free_blocks,
     hides_addresses,
     mem_total,
     page_size,
+    pages_of_parameter,
     parameter,
     resources,
     zones,
 )
+from memsim.explain.real_scenario import RealMachine
 from memsim.explain.versions import architecture_of, parse_version
 from memsim.linux.arch.x86.mm.init_64 import probe_memory_block_size
 from memsim.linux.drivers.base.memory.blocks import ONLINE_TYPES
-from memsim.linux.fs.proc import iomem, zoneinfo
-from memsim.linux.include.layout import MAX_DMA32_PFN, MAX_DMA_PFN, PAGES_PER_SECTION
+from memsim.linux.fs.proc import buddyinfo, iomem, zoneinfo
+from memsim.linux.include.layout import PAGES_PER_SECTION
 from memsim.machine.export import memory_attributes
 from memsim.release import RELEASES
-from memsim.scenario.scenario import FORMAT, Scenario
+from memsim.scenario.scenario import FORMAT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -43,32 +46,10 @@ if TYPE_CHECKING:
 
 PAGE_KIB = 4
 MOST_STEPS = 4096
-_BOUNDARIES = {
-    "DMA": (0, MAX_DMA_PFN),
-    "DMA32": (MAX_DMA_PFN, MAX_DMA32_PFN),
-    "Normal": (MAX_DMA32_PFN, 1 << 40),
-}
 _UNKNOWN_PLACES = (
-    "where boot code keeps memory (kernel image, initrd, memmap): here at the ends of zones",
-    "which pages are free or in use: the simulated machine has all of its memory free",
-    "whether a user set vm.min_free_kbytes, which moves all watermarks",
+    "where boot code keeps memory: here from the top down, and the rest at the ends of zones",
+    "which pages are free or in use: what boot code did not keep is free on the simulated machine",
 )
-
-
-@dataclass
-class RealMachine:
-    """A scenario made from the files of a real machine, and how it was made."""
-
-    document: dict[str, Any]
-    release: str
-    taken: list[str] = field(default_factory=list)
-    unknown: list[str] = field(default_factory=list)
-    lost: list[str] = field(default_factory=list)
-
-    @property
-    def scenario(self) -> Scenario:
-        """The scenario, checked."""
-        return Scenario.parse(self.document, "machine")
 
 
 def real_machine(files: Files) -> RealMachine:
@@ -89,10 +70,16 @@ def real_machine(files: Files) -> RealMachine:
     added = _hotplugged(files, found, ram)
     boot = _without(ram, added, found.document["machine"]["block_pages"])
     found.document["machine"]["ram"] = [[r.start_pfn, r.nr_pages] for r in boot]
-    _reserved(files, found, boot)
+    _zone_movable(files, found, sum(r.nr_pages for r in boot))
+    reserve(files, found, boot)
     _policy(files, found)
     found.document["title"] = f"A real machine with {sum(r.nr_pages for r in ram) >> 8} MiB of RAM"
     found.unknown += _UNKNOWN_PLACES
+    raised = raised_watermarks(files)
+    if raised is not None:
+        found.lost.append(f"khugepaged: it raised vm.min_free_kbytes to {raised}, and with it all watermarks")
+    else:
+        found.unknown.append("whether a user set vm.min_free_kbytes, which moves all watermarks")
     return found
 
 
@@ -193,20 +180,15 @@ def _hotplugged(files: Files, found: RealMachine, ram: list[Resource]) -> set[in
     at_boot = (
         any(parameter(cmdline, name) for name in ("movablecore", "kernelcore")) or "movable_node" in cmdline
     )
-    movable = {block for block, facts in files.blocks.items() if facts.zone == "Movable"}
-    if movable and at_boot:
-        found.lost.append(
-            "ZONE_MOVABLE at boot (movablecore=, kernelcore= or movable_node): it is not modelled"
-        )
-        movable = set()
+    movable = {block for block, facts in files.blocks.items() if facts.zone == "Movable" and not at_boot}
     added = {block for block in driver.keys() | movable if any(_covers(r, block, size) for r in ram)}
     for name in sorted({driver[block] for block in added & driver.keys()}):
         found.lost.append(f"the device behind {name!r}: its memory is plugged as DIMMs")
-    _add_steps(files, found, added, movable)
     offline = [
         block for block, facts in files.blocks.items() if facts.state == "offline" and block not in added
     ]
     found.document["steps"] += [{"do": "offline", "block": block} for block in offline[:MOST_STEPS]]
+    _add_steps(files, found, added, movable)
     if added or offline:
         found.taken.append(
             f"{len(added)} hot-added and {len(offline)} offline blocks from "
@@ -247,28 +229,21 @@ def _without(ram: list[Resource], added: set[int], size: int) -> list[Resource]:
     return left
 
 
-def _reserved(files: Files, found: RealMachine, boot: list[Resource]) -> None:
-    """Reserve as many pages in each zone as zoneinfo counts as present and not managed, from the end down."""
-    reserved: list[list[int]] = []
-    for name, (low, end) in _BOUNDARIES.items():
-        facts = [zone for zone in zones(files.get("zoneinfo")) if zone.name == name]
-        missing = sum(zone.numbers.get("present", 0) - zone.numbers.get("managed", 0) for zone in facts)
-        for resource in reversed(boot):
-            first, last = max(resource.start_pfn, low), min(resource.start_pfn + resource.nr_pages, end)
-            take = min(max(last - first, 0), max(missing, 0))
-            if take:
-                reserved.append([last - take, take])
-                missing -= take
-    if not files.has("zoneinfo"):
-        found.unknown.append(
-            "how much boot code keeps: nothing is reserved, so there is more free memory than there was"
-        )
-    elif reserved:
-        found.document["machine"]["reserved"] = sorted(reserved)
-        found.taken.append(
-            f"{sum(n for _, n in reserved)} reserved pages (present less managed) from "
-            f"{files.places['zoneinfo']}"
-        )
+def _zone_movable(files: Files, found: RealMachine, total: int) -> None:
+    """Take what ``kernelcore=`` and ``movablecore=`` say."""
+    cmdline, machine = files.get("cmdline"), found.document["machine"]
+    for name in ("kernelcore", "movablecore"):
+        text = parameter(cmdline, name)
+        if text is None:
+            continue
+        pages = pages_of_parameter(text, total)
+        if pages is None:
+            found.lost.append(f"{name}={text}: it is not modelled")
+        else:
+            machine[f"{name}_pages"] = pages
+            found.taken.append(f"{name} of {pages} pages from {files.places['cmdline']}")
+    if "movable_node" in cmdline.split():
+        found.lost.append("movable_node: hotpluggable boot memory is not in ZONE_MOVABLE here")
 
 
 def _policy(files: Files, found: RealMachine) -> None:
@@ -307,6 +282,7 @@ def differences(files: Files, machine: Machine) -> list[Difference]:
     kernel = machine.kernel
     rows = [("RAM in iomem", _ranges(resources(files.get("iomem"))), _ranges(resources(iomem(kernel))))]
     rows += _zone_rows(zones(files.get("zoneinfo")), zones(zoneinfo(kernel)))
+    rows += _free_rows(free_blocks(files.get("buddyinfo")), free_blocks(buddyinfo(kernel)))
     total = mem_total(files.get("meminfo"))
     rows.append(
         ("MemTotal in kB", "" if total is None else str(total), str(kernel.state.totalram_pages * PAGE_KIB))
@@ -346,6 +322,23 @@ _JOINS: dict[str, Callable[[list[int]], int]] = {
     "high": sum,
 }
 """How the numbers of a zone on several nodes become one number."""
+
+
+def _free_rows(real: dict[str, list[int]], simulated: dict[str, list[int]]) -> list[tuple[str, str, str]]:
+    """Return the free blocks of each zone and order, the pages that they are among them."""
+    return [
+        (
+            f"zone {name}: free blocks of order 0 to {len(counts) - 1} (what runs on a machine takes memory)",
+            _counts(counts),
+            _counts(simulated.get(name, [])),
+        )
+        for name, counts in real.items()
+    ]
+
+
+def _counts(counts: list[int]) -> str:
+    pages = sum(count << order for order, count in enumerate(counts))
+    return f"{' '.join(map(str, counts))} ({pages} pages)" if counts else ""
 
 
 def _block_rows(

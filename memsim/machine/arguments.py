@@ -48,6 +48,14 @@ def check_pfn(pfn: int) -> int:
     raise MemsimError(msg)
 
 
+def check_pages_of(name: str, nr_pages: int) -> int:
+    """Return a number of pages as an int; MemsimError for anything but a whole number."""
+    if is_whole(nr_pages):
+        return int(nr_pages)
+    msg = f"{name} is {nr_pages!r}, must be {WHOLE}"
+    raise MemsimError(msg)
+
+
 def block_id_of(block: int | str) -> int:
     """Return the number of a memory block that is given as a number or by its name in sysfs.
 

@@ -43,11 +43,13 @@ from memsim.machine.arguments import (
     check_memory,
     check_online_type,
     check_order,
+    check_pages_of,
     check_pfn,
     parse_migratetype,
     ranges_of,
     zone_type_of,
 )
+from memsim.machine.boot_memory import boot_reservations as keep_boot_memory
 from memsim.machine.invariants import Violation, check
 from memsim.patch import AFTER, Patch
 from memsim.release import release_named
@@ -59,6 +61,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from memsim.linux.drivers.base.memory.notifier import Listener
+    from memsim.machine.boot_memory import Reservation
     from memsim.state.section import Page
 
 P = ParamSpec("P")
@@ -112,7 +115,17 @@ class Machine:
     release
         ``"6.12"``, ``"6.1"``, ``"6.11"`` or ``"7.3"``: everything that differs for other reasons.
     reserved
-        (start_pfn, nr_pages) of memory that boot code keeps (kernel image, initrd).
+        (start_pfn, nr_pages) of memory that boot code keeps (kernel image, initrd). All other boot memory
+        is free.
+    boot_reservations
+        Whether the kernel also keeps what a kernel of this release keeps on x86-64: its image, the memmap of
+        boot memory, hash tables and more; see :mod:`memsim.machine.boot_memory`. Off by default: a machine
+        has then more free memory than a real one, and a hot-add that fails there with ENOMEM may work here.
+    crashkernel_pages
+        With ``boot_reservations``: the pages that ``crashkernel=`` sets aside.
+    kernelcore_pages, movablecore_pages
+        The pages that ``kernelcore=`` or ``movablecore=`` asks for; 0 is neither. The end of boot memory is
+        in ZONE_MOVABLE then.
     block_pages
         Pages of a memory block; None lets the kernel choose from the end of RAM.
     default_online_type
@@ -135,13 +148,17 @@ class Machine:
         Whether ``tape`` records from power-on; :meth:`record` starts one later.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (a keyword for each option of a machine)
         self,
         ram: Iterable[tuple[int, int]] = ((0, 131072),),
         patch: Patch | str = AFTER,
         release: str = "6.12",
         *,
         reserved: Iterable[tuple[int, int]] = (),
+        boot_reservations: bool = False,
+        crashkernel_pages: int = 0,
+        kernelcore_pages: int = 0,
+        movablecore_pages: int = 0,
         block_pages: int | None = None,
         default_online_type: str = "offline",
         memmap_on_memory: bool = False,
@@ -156,10 +173,17 @@ class Machine:
         devices = check_devices(devices)
         ram = sorted(ranges_of("ram", ram))
         reserved = check_memory(ram, ranges_of("reserved", reserved), devices)
+        self.boot_reservations: list[Reservation] = []
+        """What ``boot_reservations`` keeps of boot memory, ascending; empty without it."""
+        if boot_reservations:
+            self.boot_reservations = keep_boot_memory(ram, release, crashkernel_pages=crashkernel_pages)
+            reserved += [(each.start_pfn, each.nr_pages) for each in self.boot_reservations]
         register_shortcuts(spec["kind"] for spec in devices)
         self.kernel = Kernel(release_named(release), Patch(patch), debug_vm=debug_vm, check_pages=check_pages)
         self.kernel.block_pages = check_block_pages(block_pages or probe_memory_block_size(sum(ram[-1])))
         self.kernel.default_online_type = check_online_type(default_online_type)
+        self.kernel.required_kernelcore = check_pages_of("kernelcore_pages", kernelcore_pages)
+        self.kernel.required_movablecore = check_pages_of("movablecore_pages", movablecore_pages)
         self.memmap_on_memory = memmap_on_memory
         self.kernel.per_cpu_lists = per_cpu_lists
         self.kernel.watermarks = watermarks

@@ -9,7 +9,7 @@ from memsim.errors import MemsimError
 from memsim.scenario.scenario import FORMAT
 
 _BOOT = {
-    "comment": '512 MiB of boot memory, from address 0. A real kernel keeps part of it ("reserved").',
+    "comment": '512 MiB of boot memory, from address 0. Free unless "boot_reservations" is true.',
     "ram": [[0, "512M"]],
 }
 

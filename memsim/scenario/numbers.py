@@ -26,7 +26,7 @@ PATTERN = r"^\s*(?:0[xX][0-9a-fA-F]+|[0-9]+(?:\.[0-9]+)?\s*[kKmMgGtT](?:i?[bB])?
 _SIZE = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([kKmMgGtT])(?:i?[bB])?\s*")
 _HEX = re.compile(r"\s*0[xX][0-9a-fA-F]+\s*")
 _SHIFTS = {"K": 10, "M": 20, "G": 30, "T": 40}
-_MACHINE = ("ram", "reserved", "block_pages")
+_MACHINE = ("ram", "reserved", "block_pages", "crashkernel_pages", "kernelcore_pages", "movablecore_pages")
 PAGE_KEYS = frozenset({
     *_MACHINE,
     *(key for kind in DEVICE_KINDS.values() for key in (*kind.required, *kind.optional)),

@@ -16,14 +16,18 @@ if TYPE_CHECKING:
 
 MACHINE = {
     "ram": "boot memory: a list of [start_pfn, nr_pages]",
-    "reserved": (
-        "boot memory that boot code keeps: a list of [start_pfn, nr_pages]. Nothing is "
-        "reserved unless it is listed "
-        "here, so all boot memory is free, unlike on a real machine, where the kernel image, "
-        "the initrd and the "
-        "struct pages of boot memory (1/64 of it) are taken; a hot-add that fails there with "
+    "reserved": "boot memory that boot code keeps: a list of [start_pfn, nr_pages]; the rest is free",
+    "boot_reservations": (
+        "whether the kernel also keeps what a real one keeps of boot memory: its image, the struct pages of "
+        "boot memory (1/64 of it), hash tables, per-CPU areas, bounce buffers (default: false). Without it "
+        "only `reserved` is kept, MemTotal is too large, and a hot-add that fails on a real machine with "
         "ENOMEM may work here"
     ),
+    "crashkernel_pages": "with `boot_reservations`: the pages that `crashkernel=` sets aside (default: 0)",
+    "kernelcore_pages": (
+        "boot memory that stays outside of ZONE_MOVABLE, as with `kernelcore=` (default: 0, all of it)"
+    ),
+    "movablecore_pages": "boot memory that goes to ZONE_MOVABLE, as with `movablecore=` (default: 0)",
     "block_pages": "pages of a memory block: a power of two of at least 32768; without it the kernel chooses",
     "default_online_type": f"what becomes of added blocks: {', '.join(ONLINE_TYPES)} (default: offline)",
     "memmap_on_memory": "whether added blocks hold their own struct pages where they can (default: false)",

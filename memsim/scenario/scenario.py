@@ -34,8 +34,9 @@ if TYPE_CHECKING:
 FORMAT = "memsim-scenario/1"
 CHECK = Checker(BadScenario)
 _TOP = {"format", "title", "machine", "steps"}
-_SWITCHES = ("memmap_on_memory", "debug_vm", "check_pages")
-_MACHINE = {"ram", "reserved", "block_pages", "default_online_type", "devices", *_SWITCHES}
+_SWITCHES = ("memmap_on_memory", "debug_vm", "check_pages", "boot_reservations")
+_BOOT_PAGES = ("crashkernel_pages", "kernelcore_pages", "movablecore_pages")
+_MACHINE = {"ram", "reserved", "block_pages", "default_online_type", "devices", *_SWITCHES, *_BOOT_PAGES}
 
 
 _NOUNS = {
@@ -113,12 +114,13 @@ class Scenario:
         *,
         debug_vm: bool | None = None,
         check_pages: bool | None = None,
+        boot_reservations: bool | None = None,
         record: bool = False,
     ) -> Machine:
         """Return the scenario's machine, booted and with nothing done to it yet.
 
-        With ``record`` its tape runs, from power-on. ``debug_vm`` and ``check_pages`` override what the
-        scenario says; None does not.
+        With ``record`` its tape runs, from power-on. ``debug_vm``, ``check_pages`` and ``boot_reservations``
+        override what the scenario says; None does not.
         """
         spec = self.machine
         return Machine(
@@ -126,6 +128,10 @@ class Scenario:
             patch,
             release,
             reserved=[tuple(part) for part in spec.get("reserved", ())],
+            boot_reservations=(
+                spec.get("boot_reservations", False) if boot_reservations is None else boot_reservations
+            ),
+            **{key: spec.get(key, 0) for key in _BOOT_PAGES},
             block_pages=spec.get("block_pages"),
             default_online_type=spec.get("default_online_type", "offline"),
             memmap_on_memory=spec.get("memmap_on_memory", False),
@@ -155,6 +161,8 @@ def _check_machine(machine: dict[str, Any], where: str) -> dict[str, Any]:
     ram, reserved = machine.get("ram", ()), machine.get("reserved", [])
     for key, ranges in (("ram", ram), ("reserved", reserved)):
         CHECK.must(_is_ranges(ranges), where, key, "must be a list of [start_pfn, nr_pages]")
+    for key in _BOOT_PAGES:
+        CHECK.must(is_whole(machine.get(key, 0)), where, key, f"must be {WHOLE}")
     for key in _SWITCHES:
         CHECK.must(is_bool(machine.get(key, False)), where, key, "must be true or false")
     devices = machine.get("devices", [])
@@ -291,6 +299,7 @@ def run(
     *,
     debug_vm: bool | None = None,
     check_pages: bool | None = None,
+    boot_reservations: bool | None = None,
     record: bool = False,
     from_boot: bool = False,
     most_of_step: int | None = None,
@@ -300,12 +309,17 @@ def run(
 
     With ``record`` the run has a tape that starts after boot, or ``from_boot`` at power-on; one that starts
     after boot can shorten long steps (``most_of_step``, see :class:`~memsim.state.tape.Tape`). ``trace``
-    watches instead of a tape. ``scenario`` may be a file or a dict: see :meth:`Scenario.of`. ``debug_vm``
-    and ``check_pages`` override what the scenario says.
+    watches instead of a tape. ``scenario`` may be a file or a dict: see :meth:`Scenario.of`. ``debug_vm``,
+    ``check_pages`` and ``boot_reservations`` override what the scenario says.
     """
     scenario = Scenario.of(scenario)
     machine = scenario.boot(
-        patch, release, debug_vm=debug_vm, check_pages=check_pages, record=record and from_boot
+        patch,
+        release,
+        debug_vm=debug_vm,
+        check_pages=check_pages,
+        boot_reservations=boot_reservations,
+        record=record and from_boot,
     )
     result = Run(scenario, machine)
     if record:

@@ -76,6 +76,9 @@ def _machine() -> dict[str, Any]:
         "ram": {**ranges, "minItems": 1},
         "reserved": ranges,
         "block_pages": _NUMBER,
+        "crashkernel_pages": _NUMBER,
+        "kernelcore_pages": _NUMBER,
+        "movablecore_pages": _NUMBER,
         "default_online_type": {"enum": list(ONLINE_TYPES)},
         "devices": {"type": "array", "items": {"oneOf": [_device(name) for name in DEVICE_KINDS]}},
     }

@@ -110,6 +110,8 @@ class Kernel:
         self.owners: dict[int, list[int]] = {}
         """Movable page -> its owner's list of pages, in which migration writes the new pfn."""
         self.default_online_type = "offline"
+        self.required_kernelcore = self.required_movablecore = 0
+        """Pages that ``kernelcore=`` and ``movablecore=`` ask for; 0: not given."""
         self.driver_data: dict[str, Any] = {}
         """The state of each driver, by the driver's name."""
         self.pagemaps: dict[int, int] = {}
@@ -213,3 +215,9 @@ class Kernel:
         if self.debug_vm and rule not in self.warned:
             self.warned.add(rule)
             self.state.printk(f"WARNING: {rule} at {where}")
+
+    def print_once(self, line: str) -> None:
+        """Print a line to the log unless it is there already."""
+        if line not in self.warned:
+            self.warned.add(line)
+            self.state.printk(line)

@@ -605,7 +605,7 @@ def test_an_error_that_may_go_away_is_told_to_the_host_as_a_failure():
     taken = machine.allocate(1024)
     response = hv.hot_add(P, N + 10)  # no memory for the memmap
     assert (response.page_count, response.result) == (0, 0)
-    assert "ENOMEM" in machine.log[0]
+    assert any("ENOMEM" in line for line in machine.log)
     assert hv.do_hot_add
 
     machine.free(taken)

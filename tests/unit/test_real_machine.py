@@ -16,7 +16,7 @@ from memsim.cli import main
 from memsim.errors import MemsimError
 from memsim.explain.proc_files import e820, read_files
 from memsim.explain.real_machine import differences, real_machine
-from memsim.scenario.scenario import Scenario
+from memsim.scenario.scenario import Scenario, run
 
 PC_E820 = """\
 [    0.000000] Linux version 4.6.0-1 (x86_64)
@@ -147,7 +147,13 @@ def test_lsmem_gives_blocks_and_zones(folder):
         "Memory block size:       128M\n"
     )
     found = real_machine(folder(lsmem=lsmem))
-    assert found.document["machine"] == {"block_pages": 32768, "ram": [[0, 131072], [0x110000, 32768]]}
+    machine = found.document["machine"]
+    assert machine["block_pages"] == 32768
+    assert machine["ram"] == [[0, 131072], [0x110000, 32768]]
+    assert all(
+        start < 131072 for start, _ in machine["reserved"]
+    )  # nothing is kept of memory that is offline
+    assert run(found.scenario).as_expected
     assert {step["do"] for step in found.document["steps"]} == {"add_memory", "online", "offline"}
 
 
@@ -172,15 +178,63 @@ def test_addresses_that_only_root_sees(folder):
     assert any("only root" in line for line in found.unknown)
 
 
-def test_movablecore_is_not_modelled_and_said_so(folder):
-    lsmem = (
-        "0x0000000000000000-0x000000001fffffff 512M online yes 0-3 Normal\n"
-        "0x0000000020000000-0x000000002fffffff 256M online yes 4-5 Movable\n"
-        "Memory block size: 128M\n"
+MACHINES = Path(__file__).parents[1] / "material" / "machines"
+"""Files of stock Debian kernels under QEMU, shortened to the lines that are read."""
+
+
+@pytest.mark.parametrize("name", ["6.12-movablecore", "6.12-crashkernel", "6.1-kernelcore"])
+def test_a_whole_machine_comes_back_with_its_zones_and_blocks(name):
+    files = read_files(MACHINES / name)
+    found = real_machine(files)
+    result = run(found.scenario, release=found.release)
+    rows = {row.what for row in differences(files, result.machine)}
+    # Other than the watermarks, which khugepaged raised, and what runs on the machine nothing differs.
+    assert {row for row in rows if not row.endswith((": min", ": low", ": high"))} == {
+        f"zone {zone.name}: free blocks of order 0 to 10 (what runs on a machine takes memory)"
+        for zone in result.machine.kernel.zones
+        if zone.present_pages
+    }
+    assert result.machine.check() == []
+    assert any("khugepaged" in line for line in found.lost)
+    not_attributed = next(line for line in found.unknown if "of the reserved pages are for" in line)
+    assert int(not_attributed.split()[1]) < 40
+
+
+def test_movablecore_and_the_crash_kernel_are_taken_from_where_they_stand():
+    movable = real_machine(read_files(MACHINES / "6.12-movablecore"))
+    assert movable.document["machine"]["movablecore_pages"] == 65536
+    assert movable.document["steps"] == []  # the movable blocks are boot memory
+    crash = real_machine(read_files(MACHINES / "6.12-crashkernel"))
+    assert [0x6F000, 0x10000] in crash.document["machine"]["reserved"]  # 6f000000-7effffff : Crash kernel
+    assert "crash kernel 65,536" in crash.document["machine"]["comment"]
+
+
+def test_without_counters_boot_code_keeps_what_its_rules_say(folder):
+    dmesg = (MACHINES / "6.12-movablecore" / "dmesg").read_text(encoding="utf-8")
+    found = real_machine(folder(dmesg=dmesg, version="Linux version 6.12.117", cmdline="movablecore=256M"))
+    machine = found.scenario.boot(release=found.release)
+    assert machine.totalram_pages * 4 == pytest.approx(4016172, rel=0.001)  # MemTotal of that machine
+    assert any("by the rules of Linux 6.12" in line and "memmap 16,384" in line for line in found.unknown)
+
+
+@pytest.mark.parametrize(
+    ("cmdline", "kept"),
+    [("", 0), ("crashkernel=64M", 16384), ("crashkernel=256M-1G:32M,1G-:64M", 8192)],
+)
+def test_a_crash_kernel_on_the_command_line(folder, cmdline, kept):
+    found = real_machine(folder(iomem=GUEST_IOMEM, cmdline=cmdline))
+    sizes = dict(map(tuple, found.document["machine"]["reserved"])).values()
+    assert (kept in sizes) == bool(kept)
+
+
+def test_a_parameter_that_is_not_modelled_is_named(folder):
+    found = real_machine(
+        folder(iomem=GUEST_IOMEM, cmdline="kernelcore=mirror crashkernel=nonsense movable_node")
     )
-    found = real_machine(folder(lsmem=lsmem, cmdline="quiet movablecore=256M"))
-    assert any("ZONE_MOVABLE at boot" in line for line in found.lost)
-    assert found.document["steps"] == []
+    lost = " ".join(found.lost)
+    assert "kernelcore=mirror" in lost
+    assert "crashkernel=nonsense" in lost
+    assert "movable_node" in lost
 
 
 def test_partial_pages_do_not_count():

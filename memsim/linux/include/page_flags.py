@@ -159,24 +159,14 @@ class PageType(Enum):
 
 
 NO_TYPE = 0xFF
-_INVERTED_BIT = {
-    PageType.BUDDY: 0x01,
-    PageType.OFFLINE: 0x02,
-    PageType.TABLE: 0x04,
-    PageType.GUARD: 0x08,
-}
+_INVERTED_BIT = {PageType.BUDDY: 0x01, PageType.OFFLINE: 0x02, PageType.TABLE: 0x04, PageType.GUARD: 0x08}
 _INVERTED_HIGH_BIT = {
     PageType.BUDDY: 0x40,
     PageType.OFFLINE: 0x20,
     PageType.TABLE: 0x10,
     PageType.GUARD: 0x08,
 }
-_BYTE_CODE = {
-    PageType.BUDDY: 0xF0,
-    PageType.OFFLINE: 0xF1,
-    PageType.TABLE: 0xF2,
-    PageType.GUARD: 0xF3,
-}
+_BYTE_CODE = {PageType.BUDDY: 0xF0, PageType.OFFLINE: 0xF1, PageType.TABLE: 0xF2, PageType.GUARD: 0xF3}
 
 
 class PageTypeEncoding:

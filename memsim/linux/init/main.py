@@ -16,9 +16,7 @@ if TYPE_CHECKING:
 
 
 def start_kernel(
-    kernel: Kernel,
-    ram: Iterable[tuple[int, int]],
-    reserved: Iterable[tuple[int, int]] = (),
+    kernel: Kernel, ram: Iterable[tuple[int, int]], reserved: Iterable[tuple[int, int]] = ()
 ) -> None:
     """Boot: initialise the memmap, reserve pages, and free the rest to the buddy.
 

@@ -7,12 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from memsim.linux.include.layout import (
-    clip,
-    gaps,
-    naturally_aligned_order,
-)
-from memsim.linux.include.mmzone import BOOT_ZONES
+from memsim.linux.include.layout import gaps, naturally_aligned_order
 from memsim.linux.mm.mm_init import reserve_bootmem_region
 from memsim.linux.mm.page_alloc.buddy import MEMINIT_EARLY, __free_pages_core
 from memsim.state.trace import kernel_function
@@ -29,10 +24,8 @@ def memblock_free_all(kernel: Kernel, ram: list[tuple[int, int]], reserved: list
     freed = 0
     for pfn, nr_pages in ram:
         for start, size in gaps(reserved, pfn, pfn + nr_pages):
-            for _, low, high in BOOT_ZONES:
-                for part, length in clip([(start, size)], low, high):
-                    __free_pages_memory(kernel, part, length)
-                    freed += length
+            __free_pages_memory(kernel, start, size)
+            freed += size
     kernel.state.totalram_pages_add(freed)
 
 

@@ -3,7 +3,7 @@
 :func:`memmap_init_range` is the heart of the patch: the same function initialises boot memory and
 hotplugged memory, and what it writes into hotplugged pages is the hunk MM_INIT.
 
-Left out: deferred initialisation, memory hotplugged during boot, NUMA.
+Left out: deferred initialisation, memory hotplugged during boot, NUMA, mirrored memory, ``movable_node``.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from memsim.linux.include.layout import (
+    MAX_ORDER_NR_PAGES,
     PAGES_PER_SECTION,
     clip,
     gaps,
@@ -70,9 +71,48 @@ def memmap_init_zone_device(kernel: Kernel, pfn: int, nr_pages: int, refcount: i
     kernel.memmap.set_migratetype(pfn, nr_pages, MigrateType.MOVABLE)
 
 
+def find_zone_movable_pfns_for_nodes(kernel: Kernel, ram: list[tuple[int, int]]) -> int:
+    """Return where ``kernelcore=`` or ``movablecore=`` lets ZONE_MOVABLE begin; 0: there is none.
+
+    The kernel counts its pages from the lowest RAM up. Only what the highest zone has can become movable.
+    """
+    total, core = sum(nr_pages for _, nr_pages in ram), kernel.required_kernelcore
+    if kernel.required_movablecore:
+        movable = -(-kernel.required_movablecore // MAX_ORDER_NR_PAGES) * MAX_ORDER_NR_PAGES
+        core = max(core, total - min(total, movable))
+    if not core or core >= total:
+        return 0
+    lowest, start = find_usable_zone_for_movable(sum(ram[-1])), 0
+    for pfn, nr_pages in ram:
+        fixed = min(nr_pages, max(0, lowest - pfn))
+        core -= min(fixed, core)
+        if fixed < nr_pages:
+            size = min(nr_pages - fixed, core)
+            start, core = pfn + fixed + size, core - size
+            if not core:
+                break
+    start = -(-start // MAX_ORDER_NR_PAGES) * MAX_ORDER_NR_PAGES
+    return start if start < sum(ram[-1]) else 0
+
+
+def find_usable_zone_for_movable(end: int) -> int:
+    """Return the first pfn of the highest zone that boot memory, up to ``end``, reaches."""
+    return max(low for _, low, _ in BOOT_ZONES if low < end)
+
+
+def adjust_zone_range_for_zone_movable(zone_type: int, low: int, high: int, start: int) -> tuple[int, int]:
+    """Return what is left of a zone's range when ZONE_MOVABLE begins at ``start`` (0: there is none)."""
+    if zone_type == ZoneType.MOVABLE:
+        return start or high, high
+    return (min(low, start), min(high, start)) if start else (low, high)
+
+
 def free_area_init(kernel: Kernel, ram: list[tuple[int, int]]) -> None:
     """Size the zones and initialise the memmap of boot memory; ``ram`` as memblock holds it, ascending."""
-    for zone_type, low, high in BOOT_ZONES:
+    start_of_movable = find_zone_movable_pfns_for_nodes(kernel, ram)
+    possible = (*BOOT_ZONES, (ZoneType.MOVABLE, 0, BOOT_ZONES[-1][2]))
+    zones = [(zone[0], *adjust_zone_range_for_zone_movable(*zone, start_of_movable)) for zone in possible]
+    for zone_type, low, high in zones:
         zone = kernel.zone(zone_type)
         start, end = max(low, ram[0][0]), min(high, sum(ram[-1]))
         if start < end:  # zone_spanned_pages_in_node(): holes at the edge of a zone are part of its span
@@ -81,10 +121,12 @@ def free_area_init(kernel: Kernel, ram: list[tuple[int, int]]) -> None:
             zone.add("present_pages", nr_pages)
             zone.add("present_early_pages", nr_pages)
             memmap_init_range(kernel, pfn, nr_pages, zone_type, MEMINIT_EARLY, MigrateType.MOVABLE)
-    init_unavailable_range(kernel, ram)
+    init_unavailable_range(kernel, ram, zones)
 
 
-def init_unavailable_range(kernel: Kernel, ram: list[tuple[int, int]]) -> None:
+def init_unavailable_range(
+    kernel: Kernel, ram: list[tuple[int, int]], zones: list[tuple[ZoneType, int, int]]
+) -> None:
     """Make the struct pages PG_reserved of pages that are in present sections but no RAM.
 
     A hole gets the zone of the RAM that follows it (``memmap_init_zone_range()``), wherever it lies; what
@@ -94,7 +136,7 @@ def init_unavailable_range(kernel: Kernel, ram: list[tuple[int, int]]) -> None:
         low = nr * PAGES_PER_SECTION
         for pfn, nr_pages in gaps(ram, low, low + PAGES_PER_SECTION):
             owner = next((start for start, _ in ram if start > pfn), sum(ram[-1]) - 1)
-            zone_type = next(kind for kind, _, high in BOOT_ZONES if owner < high)
+            zone_type = next(kind for kind, first, end in zones if first <= owner < end)
             kernel.memmap.init_pages(pfn, nr_pages, zone_type, PageFlag.RESERVED, NO_TYPE)
             first = pageblock_start_pfn(pfn + pageblock_nr_pages - 1)
             if first < pfn + nr_pages:

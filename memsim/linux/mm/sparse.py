@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from memsim.state.kernel import Kernel
 
 VMEMMAP_ORDER = count_trailing_zeros(VMEMMAP_PAGES_PER_SECTION)
+VMEMMAP_ALLOC_FAILURE = "vmemmap alloc failure: order:9, mode:0x4cc0(GFP_KERNEL|__GFP_RETRY_MAYFAIL)"
+"""What ``vmemmap_alloc_block()`` prints once, after the name of the process."""
 
 
 def sparse_init(kernel: Kernel, ram: Iterable[tuple[int, int]]) -> None:
@@ -72,6 +74,7 @@ def populate_section_memmap(kernel: Kernel, nr: int) -> None:
     try:
         kernel.vmemmap[nr] = alloc_pages(kernel, VMEMMAP_ORDER, MigrateType.UNMOVABLE)
     except KernelError:
+        kernel.print_once(VMEMMAP_ALLOC_FAILURE)
         vmemmap_populate_basepages(kernel, nr)
 
 

@@ -8,12 +8,4 @@ from memsim.linux.fs.proc.page import get_max_dump_pfn, kpagecount, kpageflags
 from memsim.linux.kernel.resource import iomem
 from memsim.linux.mm.vmstat import buddyinfo, pagetypeinfo, zoneinfo
 
-__all__ = [
-    "buddyinfo",
-    "get_max_dump_pfn",
-    "iomem",
-    "kpagecount",
-    "kpageflags",
-    "pagetypeinfo",
-    "zoneinfo",
-]
+__all__ = ["buddyinfo", "get_max_dump_pfn", "iomem", "kpagecount", "kpageflags", "pagetypeinfo", "zoneinfo"]

@@ -9,11 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from memsim.linux.include.layout import (
-    PAGES_PER_SECTION,
-    pfn_to_section_nr,
-    section_nr_to_pfn,
-)
+from memsim.linux.include.layout import PAGES_PER_SECTION, pfn_to_section_nr, section_nr_to_pfn
 from memsim.linux.include.page_flags import KPF, PageFlag, PageType
 from memsim.linux.mm.memory_hotplug.online_page import online_pages_of
 from memsim.linux.mm.page_alloc.isolation import is_free_buddy_page

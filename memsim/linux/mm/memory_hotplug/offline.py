@@ -17,11 +17,7 @@ import numpy as np
 
 from memsim.errors import KernelError
 from memsim.linux.drivers.base.memory.notifier import memory_notify
-from memsim.linux.include.layout import (
-    PAGE_SHIFT,
-    hex_range,
-    pageblock_nr_pages,
-)
+from memsim.linux.include.layout import PAGE_SHIFT, hex_range, pageblock_nr_pages
 from memsim.linux.include.mmzone import MigrateType, Zone
 from memsim.linux.include.page_flags import PageFlag, PageType
 from memsim.linux.kernel.resource import walk_system_ram_range
@@ -30,9 +26,7 @@ from memsim.linux.mm.memory_hotplug.online import adjust_present_page_count, che
 from memsim.linux.mm.memory_hotplug.zones import remove_pfn_range_from_zone
 from memsim.linux.mm.migrate import lru_pages, migrate_pages
 from memsim.linux.mm.page_alloc.api import zone_pcp_disable, zone_pcp_enable
-from memsim.linux.mm.page_alloc.buddy import (
-    mark_managed,
-)
+from memsim.linux.mm.page_alloc.buddy import mark_managed
 from memsim.linux.mm.page_alloc.isolation import __offline_isolated_pages
 from memsim.linux.mm.page_alloc.watermarks import init_per_zone_wmark_min
 from memsim.linux.mm.page_isolation import (

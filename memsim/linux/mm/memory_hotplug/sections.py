@@ -13,16 +13,19 @@ if TYPE_CHECKING:
 
 
 def __add_pages(kernel: Kernel, start_pfn: int, nr_pages: int, *, altmap: bool) -> None:
-    """Add the sections of a range one by one; if one fails, remove those before it.
+    """Add the sections of a range one by one.
 
-    (The kernel leaves them to ``arch_remove_memory()`` of its caller.)
+    If one fails, those before it stay, and so does the memory that holds their struct pages: nothing in the
+    kernel removes them. Only sections that hold their own struct pages are removed again
+    (``remove_memory_blocks_and_altmaps()``).
     """
     first = pfn_to_section_nr(start_pfn)
     for nr in range(first, first + nr_pages // PAGES_PER_SECTION):
         try:
             sparse_add_section(kernel, nr, altmap=altmap)
         except KernelError:
-            __remove_pages(kernel, start_pfn, (nr - first) * PAGES_PER_SECTION)
+            if altmap:
+                __remove_pages(kernel, start_pfn, (nr - first) * PAGES_PER_SECTION)
             raise
 
 

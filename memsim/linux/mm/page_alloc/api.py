@@ -224,12 +224,7 @@ def alloc_pages(
 
 
 def get_page_from_freelist(
-    kernel: Kernel,
-    order: int,
-    migratetype: int,
-    mark: int | None,
-    within: range | None,
-    highest: ZoneType,
+    kernel: Kernel, order: int, migratetype: int, mark: int | None, within: range | None, highest: ZoneType
 ) -> int | None:
     """Take a block from the first zone that has one and stays above its watermark ``mark``; None: no zone."""
     for zone in kernel.zonelists.get(migratetype, kernel.zonelists[MigrateType.UNMOVABLE]):

@@ -90,10 +90,7 @@ def find_suitable_fallback(
 
 def can_steal_fallback(order: int, migratetype: int) -> bool:
     """Return whether a fallback block is worth taking its whole pageblock for (``can_steal``)."""
-    return order >= pageblock_order // 2 or migratetype in {
-        MigrateType.UNMOVABLE,
-        MigrateType.RECLAIMABLE,
-    }
+    return order >= pageblock_order // 2 or migratetype in {MigrateType.UNMOVABLE, MigrateType.RECLAIMABLE}
 
 
 def compatible_pages(kernel: Kernel, start: int, migratetype: int) -> tuple[int, int]:

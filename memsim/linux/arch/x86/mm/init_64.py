@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from memsim.errors import KernelError
 from memsim.linux.include.layout import PAGE_SHIFT, PAGES_PER_SECTION
 from memsim.linux.mm.memory_hotplug.sections import __add_pages, __remove_pages
 from memsim.state.trace import kernel_function
@@ -27,10 +28,14 @@ def arch_add_memory(kernel: Kernel, start_pfn: int, nr_pages: int, *, altmap: bo
     Raises
     ------
     KernelError
-        EEXIST: a section is present already. ENOMEM: no free 2 MiB block for the memmap of a section.
-        Nothing stays behind.
+        EEXIST: a section is present already. ENOMEM: no memory for the memmap of a section. The sections
+        before it stay.
     """
-    __add_pages(kernel, start_pfn, nr_pages, altmap=altmap)
+    try:
+        __add_pages(kernel, start_pfn, nr_pages, altmap=altmap)
+    except KernelError:
+        kernel.print_once("WARNING: at arch/x86/mm/init_64.c add_pages()")
+        raise
 
 
 @kernel_function("arch/x86/mm/init_64.c")

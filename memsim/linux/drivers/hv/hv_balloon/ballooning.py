@@ -25,9 +25,7 @@ from memsim.state.trace import kernel_function
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from memsim.linux.drivers.hv.hv_balloon.region import (
-        HvDynmemDevice,
-    )
+    from memsim.linux.drivers.hv.hv_balloon.region import HvDynmemDevice
     from memsim.state.kernel import Kernel
 
     Range = tuple[int, int]

@@ -1,0 +1,175 @@
+"""How much boot memory a real machine keeps, and where, as far as its files say.
+
+``zoneinfo`` counts it exactly (present less managed), ``meminfo`` for the whole machine. What takes it is not
+written anywhere: :mod:`memsim.machine.boot_memory` has the rules. Where the rules find less than was counted,
+the rest is taken from the ends of zones; where they find more, less is taken.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from memsim.errors import MemsimError
+from memsim.explain.proc_files import crashkernel_pages, inside, mem_total, parameter, zones
+from memsim.linux.include.layout import PAGE_SHIFT, clip, gaps, pageblock_nr_pages
+from memsim.machine.boot_memory import IMAGE_START, Reservation, boot_reservations, describe, totals
+
+if TYPE_CHECKING:
+    from memsim.explain.proc_files import Files, Resource
+    from memsim.explain.real_scenario import RealMachine
+
+Range = tuple[int, int]
+ALL = (0, 1 << 40)
+REST = "not attributed"
+MIGRATE_PCPTYPES = 3
+
+
+def reserve(files: Files, found: RealMachine, boot: list[Resource]) -> None:
+    """Let the scenario keep as much boot memory as the machine does, and say how much was known of it."""
+    machine, steps = found.document["machine"], found.document["steps"]
+    size = machine["block_pages"]
+    offline = sorted((step["block"] * size, size) for step in steps if step["do"] == "offline")
+    ram = [gap for each in boot for gap in gaps(offline, each.start_pfn, each.start_pfn + each.nr_pages)]
+    kept = _by_the_rules(files, found, ram)
+    added = sum(step["nr_pages"] for step in steps if step["do"] == "add_memory")
+    counted = _counted(files, added, ram)
+    for low, high, nr_pages in counted:
+        kept = fit(kept, ram, (low, high), nr_pages)
+    machine["reserved"] = [[each.start_pfn, each.nr_pages] for each in kept]
+    if not kept:
+        del machine["reserved"]
+    else:
+        machine["comment"] = f"reserved: {describe(kept)}"
+    place = _place(files)
+    if counted:
+        what = "present less managed" if files.has("zoneinfo") else "RAM less MemTotal"
+        found.taken.append(f"{sum(n for _, n in _ranges(kept))} reserved pages ({what}) from {place}")
+        rest = totals(kept).get(REST, 0)
+        found.taken.append(
+            f"  by the rules of boot code: {describe(each for each in kept if each.what != REST)}"
+        )
+        if rest:
+            found.unknown.append(f"what {rest} of the reserved pages are for: at the ends of zones here")
+    elif kept:
+        found.unknown.append(
+            "how much boot code keeps (zoneinfo and meminfo count it); by the rules of Linux "
+            f"{found.release}: {describe(kept)}"
+        )
+
+
+def _place(files: Files) -> str:
+    return files.places.get("zoneinfo") or files.places.get("meminfo") or ""
+
+
+def _ranges(kept: list[Reservation]) -> list[Range]:
+    return [(each.start_pfn, each.nr_pages) for each in kept]
+
+
+def _by_the_rules(files: Files, found: RealMachine, ram: list[Range]) -> list[Reservation]:
+    """Return what a kernel of the release keeps; nothing, with the reason, if the rules do not fit."""
+    code = inside(files.get("iomem"), "Kernel code")
+    crash = inside(files.get("iomem"), "Crash kernel")
+    text = parameter(files.get("cmdline"), "crashkernel")
+    pages = 0 if crash or text is None else crashkernel_pages(text, sum(size for _, size in ram))
+    if pages is None:
+        found.lost.append(f"crashkernel={text}: nothing is set aside for it")
+    try:
+        kept = boot_reservations(
+            ram,
+            found.release,
+            crashkernel_pages=pages or 0,
+            cpus=_cpus(files),
+            image_start=max(code, key=lambda part: part[1])[0] if code else IMAGE_START,
+            known=[
+                Reservation(start, size, "crash kernel", "reserve_crashkernel_generic")
+                for start, size in crash
+            ],
+        )
+    except MemsimError as problem:
+        found.unknown.append(f"what boot code keeps: {problem}")
+        return []
+    if code:
+        found.taken.append(f"the place of the kernel image from {files.places['iomem']}")
+    for _, size in crash:
+        found.taken.append(f"a crash kernel of {size} pages from {files.places['iomem']}")
+    return kept
+
+
+def raised_watermarks(files: Files) -> int | None:
+    """Return the ``vm.min_free_kbytes`` of the machine if khugepaged recommended it; else None.
+
+    ``set_recommended_min_free_kbytes()`` in ``mm/khugepaged.c``: in each zone for kernel memory two
+    pageblocks, and one for each pair of migratetypes. khugepaged runs where transparent huge pages are on, by
+    default on machines with 512 MiB or more.
+    """
+    populated = [zone for zone in zones(files.get("zoneinfo")) if zone.numbers.get("present")]
+    lowest = [zone for zone in populated if zone.name in {"DMA", "DMA32", "Normal"}]
+    if not lowest:
+        return None
+    recommended = len(lowest) * pageblock_nr_pages * (2 + MIGRATE_PCPTYPES**2)
+    for counted in (lowest, populated):  # ZONE_MOVABLE has a share of it in 6.1, and none in 6.12
+        pages = sum(zone.numbers.get("min", 0) for zone in counted)
+        if 0 <= recommended - pages <= len(counted):
+            return recommended << PAGE_SHIFT - 10
+    return None
+
+
+def _cpus(files: Files) -> int:
+    """Return how many processors are possible: from sysfs, or from a line of the boot log."""
+    last = re.fullmatch(r"(?:\d+-)?(\d+)", files.get("cpus").strip())
+    if last is not None:
+        return int(last[1]) + 1
+    logged = re.search(r"\bnr_cpu_ids:(\d+)", files.get("e820"))
+    return int(logged[1]) if logged else 1
+
+
+def _counted(files: Files, added: int, ram: list[Range]) -> list[tuple[int, int, int]]:
+    """Return (first pfn, end, reserved pages) as far as files count them: each zone, or all memory."""
+    found: dict[str, list[int]] = {}
+    for zone in zones(files.get("zoneinfo")):
+        if zone.numbers.get("present") and "managed" in zone.numbers and "start_pfn" in zone.numbers:
+            start, numbers = zone.numbers["start_pfn"], zone.numbers
+            end = start + numbers.get("spanned", numbers["present"])
+            low, high, pages = found.get(zone.name, [start, end, 0])
+            missing = pages + numbers["present"] - numbers["managed"]
+            found[zone.name] = [min(low, start), max(high, end), missing]
+    rows = sorted((low, high, pages) for low, high, pages in found.values())
+    nexts = [low for low, _, _ in rows[1:]] + [ALL[1]]
+    if rows:
+        return [(low, min(high, end), pages) for (low, high, pages), end in zip(rows, nexts, strict=True)]
+    total = mem_total(files.get("meminfo"))
+    if total is None:
+        return []
+    return [(*ALL, max(0, sum(size for _, size in ram) + added - (total >> PAGE_SHIFT - 10)))]
+
+
+def fit(kept: list[Reservation], ram: list[Range], where: Range, nr_pages: int) -> list[Reservation]:
+    """Return reservations of which exactly ``nr_pages`` lie in a range, as far as it has RAM.
+
+    >>> image = [Reservation(16, 8, "image", "f")]
+    >>> [(each.start_pfn, each.nr_pages) for each in fit(image, [(0, 100)], (0, 100), 10)]
+    [(16, 8), (98, 2)]
+    >>> [(each.start_pfn, each.nr_pages) for each in fit(image, [(0, 100)], (0, 100), 3)]
+    [(16, 3)]
+    """
+    low, high = where
+    result, missing = [], nr_pages
+    for each in kept:
+        for pfn, size in clip([(each.start_pfn, each.nr_pages)], 0, low):
+            result.append(replace(each, start_pfn=pfn, nr_pages=size))
+        for pfn, size in clip([(each.start_pfn, each.nr_pages)], low, high):
+            if missing:
+                result.append(replace(each, start_pfn=pfn, nr_pages=min(size, missing)))
+                missing -= min(size, missing)
+        for pfn, size in clip([(each.start_pfn, each.nr_pages)], high, ALL[1]):
+            result.append(replace(each, start_pfn=pfn, nr_pages=size))
+    taken = sorted(_ranges(result))
+    free = [gap for pfn, size in clip(ram, low, high) for gap in gaps(taken, pfn, pfn + size)]
+    for pfn, size in reversed(free):
+        if missing:
+            take = min(size, missing)
+            result.append(Reservation(pfn + size - take, take, REST, ""))
+            missing -= take
+    return sorted(result, key=lambda each: each.start_pfn)
