@@ -11,6 +11,8 @@ Machine(6.12, before the patch, 640 MiB, blocks 0-3, 32 online)
 A machine and its kernel:
 
 - :class:`Machine`: RAM on which a kernel has booted, and what one does to it
+- :func:`PageReserved`, :func:`PageOffline`, :func:`PageBuddy`, :func:`PageHWPoison`, :func:`page_ref_count`,
+  :func:`page_to_pfn`: the kernel's functions for a page, which ``machine.page(pfn)`` returns
 - :class:`Patch`, :class:`Hunk`, :data:`BEFORE`, :data:`AFTER`: the patch as a set of hunks
 
 Scenarios and recordings:
@@ -45,6 +47,7 @@ from typing import TYPE_CHECKING
 from memsim.errors import BadObservation, BadPage, BadScenario, KernelBug, KernelError, MemsimError
 from memsim.machine.machine import Machine
 from memsim.patch import AFTER, BEFORE, Hunk, Patch
+from memsim.state.page import PageBuddy, PageHWPoison, PageOffline, PageReserved, page_ref_count, page_to_pfn
 
 if TYPE_CHECKING:
     from memsim.explain import explain
@@ -70,6 +73,10 @@ __all__ = [
     "KernelError",
     "Machine",
     "MemsimError",
+    "PageBuddy",
+    "PageHWPoison",
+    "PageOffline",
+    "PageReserved",
     "Patch",
     "Scenario",
     "buddy_lab",
@@ -79,6 +86,8 @@ __all__ = [
     "explain",
     "explore",
     "half_patch",
+    "page_ref_count",
+    "page_to_pfn",
     "run",
     "show_patch",
     "show_source",

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from memsim.machine.machine import Machine
-    from memsim.state.section import Page
+    from memsim.state.page import Page
 
 CORE = "memsim.linux."
 _BY_USER = "state_store"

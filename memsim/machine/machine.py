@@ -62,7 +62,7 @@ if TYPE_CHECKING:
 
     from memsim.linux.drivers.base.memory.notifier import Listener
     from memsim.machine.boot_memory import Reservation
-    from memsim.state.section import Page
+    from memsim.state.page import Page
 
 P = ParamSpec("P")
 R = TypeVar("R")

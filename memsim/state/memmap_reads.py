@@ -9,6 +9,8 @@ Models ``pfn_valid()`` and ``pfn_to_online_page()`` of ``include/linux/mmzone.h`
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from memsim.errors import BadPage
 from memsim.linux.include.layout import PAGES_PER_SECTION, PFN_SECTION_SHIFT, pageblock_order
 from memsim.linux.include.mmzone import ZoneType
@@ -21,7 +23,10 @@ from memsim.linux.include.page_flags import (
     PageType,
     PageTypeEncoding,
 )
-from memsim.state.section import Page, Section
+from memsim.state.page import Page
+
+if TYPE_CHECKING:
+    from memsim.state.section import Section
 
 _INDEX = PAGES_PER_SECTION - 1
 

@@ -18,13 +18,11 @@ from memsim.linux.include.layout import (
     PAGEBLOCKS_PER_SECTION,
     PAGES_PER_SECTION,
 )
-from memsim.linux.include.mmzone import ZONE_NAMES, MigrateType
-from memsim.linux.include.page_flags import ALL_FLAGS, LIVE, MANAGED, NO_TYPE, PRESENT, PageFlag, PageType
+from memsim.linux.include.page_flags import ALL_FLAGS, LIVE, MANAGED, NO_TYPE, PRESENT
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from memsim.linux.include.mmzone import ZoneType
 
 POISON_FLAGS = 0xFFFFFFFF & ~(MANAGED | PRESENT | LIVE)
 POISON_ORDER = 0xFF
@@ -142,46 +140,3 @@ class Section:
         twin.pageblocks[:] = self.pageblocks
         twin.online = self.online
         return twin
-
-
-_FLAG_NAMES = {flag.name.lower(): flag for flag in PageFlag if flag.name}
-
-
-class Page(NamedTuple):
-    """One ``struct page``, decoded; ``managed`` and ``present`` are ghost state."""
-
-    pfn: int
-    zone: ZoneType
-    flags: PageFlag
-    types: frozenset[PageType]
-    refcount: int
-    order: int
-    migratetype: int
-    managed: bool
-    present: bool
-
-    def __repr__(self) -> str:
-        """Show the pfn in hexadecimal, and names for numbers, as in a dump."""
-        flags = "|".join(name for name, flag in _FLAG_NAMES.items() if self.flags & flag) or "none"
-        types = "|".join(sorted(kind.value for kind in self.types)) or "none"
-        return (
-            f"Page(pfn={self.pfn:#x}, zone={ZONE_NAMES[self.zone]}, flags={flags}, type={types}, "
-            f"refcount={self.refcount}, order={self.order}, "
-            f"migratetype={MigrateType(self.migratetype).name.lower()}, "
-            f"managed={self.managed}, present={self.present})"
-        )
-
-    @property
-    def reserved(self) -> bool:
-        """``PageReserved()``."""
-        return bool(self.flags & PageFlag.RESERVED)
-
-    @property
-    def offline(self) -> bool:
-        """``PageOffline()``."""
-        return PageType.OFFLINE in self.types
-
-    @property
-    def buddy(self) -> bool:
-        """``PageBuddy()``: head of a free block."""
-        return PageType.BUDDY in self.types

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from memsim.state.kernel import Kernel
-    from memsim.state.section import Page
+    from memsim.state.page import Page
 
 
 def covers(ranges: Iterable[tuple[int, int]], pfn: int) -> bool:

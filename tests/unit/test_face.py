@@ -69,6 +69,35 @@ def test_state__reprs_are_short_and_say_what_a_thing_is():
     assert repr(tape) == f"Tape({len(tape)} events, {len(tape.labels)} steps)"
 
 
+@pytest.mark.parametrize("patch", [BEFORE, AFTER])
+def test_page_functions__have_the_kernels_names_and_show_the_patch(patch):
+    machine = with_dimm(patch=patch, memmap_on_memory=True)
+    machine.online(32, "online_movable")
+    vmemmap, head = machine.page(0x100000), machine.page(0x100400)
+    # memmap_init_range() marks hotplugged pages, and a block's own memmap never goes to the buddy.
+    assert memsim.PageReserved(vmemmap) is (patch == BEFORE)
+    assert [memsim.PageBuddy(page) for page in (vmemmap, head)] == [False, True]
+    assert [memsim.page_ref_count(page) for page in (vmemmap, head)] == [1, 0]
+    assert memsim.page_to_pfn(head) == 0x100400
+    assert not memsim.PageHWPoison(head)
+
+
+def test_page_functions__a_page_that_a_driver_withholds_is_offline():
+    machine = Machine(devices=[{"kind": "hv-balloon", "name": "hv0"}])
+    machine.devices["hv0"].inflate(512)
+    held, _ = machine.devices["hv0"].held[0]
+    assert memsim.PageOffline(machine.page(held))
+    assert not memsim.PageOffline(machine.page(0x300))
+
+
+@pytest.mark.parametrize(
+    "name", ["PageReserved", "PageOffline", "PageBuddy", "PageHWPoison", "page_ref_count", "page_to_pfn"]
+)
+def test_page_functions__refuse_a_pfn(name):
+    with pytest.raises(MemsimError, match=r"256 is no page: Machine\.page\(pfn\) returns one"):
+        getattr(memsim, name)(0x100)
+
+
 def test_page__repr_is_in_hexadecimal_and_names_the_migratetype():
     machine = with_dimm()
     machine.online(32, "online_movable")
