@@ -41,12 +41,12 @@ The models of kernel functions are in :mod:`memsim.linux`, under the kernel's pa
 simulator needs only numpy; names that need more, or that work on files, are imported on first use.
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING
 
 from memsim.errors import BadObservation, BadPage, BadScenario, KernelBug, KernelError, MemsimError
 from memsim.machine.machine import Machine
 from memsim.patch import AFTER, BEFORE, Hunk, Patch
+from memsim.reexport import imported_on_first_use
 from memsim.state.page import PageBuddy, PageHWPoison, PageOffline, PageReserved, page_ref_count, page_to_pfn
 
 if TYPE_CHECKING:
@@ -95,28 +95,22 @@ __all__ = [
 ]
 __version__ = "0.2.0"
 
-_FOUND_IN = {
-    "Scenario": "memsim.scenario.scenario",
-    "buddy_lab": "memsim.view.buddy_lab.widget",
-    "compare": "memsim.scenario.comparison",
-    "decode_page": "memsim.view.decode.widget",
-    "driver_lab": "memsim.view.driver_lab.widget",
-    "explain": "memsim.explain",
-    "explore": "memsim.view.explorer.explorer",
-    "half_patch": "memsim.view.half_patch.widget",
-    "run": "memsim.scenario.scenario",
-    "show_patch": "memsim.view.patch.show",
-    "show_source": "memsim.view.patch.source",
-    "verify": "memsim.recordings.verify",
-}
-
-
-def __getattr__(name: str) -> object:
-    """Import a name when it is first used."""
-    if name not in _FOUND_IN:
-        msg = f"module 'memsim' has no attribute {name!r}"
-        raise AttributeError(msg)
-    return getattr(import_module(_FOUND_IN[name]), name)
+__getattr__ = imported_on_first_use(
+    __name__,
+    {
+        "memsim.explain": ("explain",),
+        "memsim.recordings.verify": ("verify",),
+        "memsim.scenario.comparison": ("compare",),
+        "memsim.scenario.scenario": ("Scenario", "run"),
+        "memsim.view.buddy_lab.widget": ("buddy_lab",),
+        "memsim.view.decode.widget": ("decode_page",),
+        "memsim.view.driver_lab.widget": ("driver_lab",),
+        "memsim.view.explorer.explorer": ("explore",),
+        "memsim.view.half_patch.widget": ("half_patch",),
+        "memsim.view.patch.show": ("show_patch",),
+        "memsim.view.patch.source": ("show_source",),
+    },
+)
 
 
 def __dir__() -> list[str]:

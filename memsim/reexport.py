@@ -1,7 +1,9 @@
-"""A package for a file of the kernel that is split into modules: it has the names of all of them.
+"""Packages that have the names of their modules, and import a module when one of its names is first used.
 
-Its modules are imported when a name is asked for, because files of the kernel need each other: memory
-blocks call ``online_pages()``, and ``add_memory()`` makes memory blocks.
+:func:`imported_on_first_use` serves packages that list their names. :func:`name_in` and :func:`names_in`
+serve a package for a file of the kernel that is split into modules: it has the names of all of them, and
+files of the kernel need each other. Memory blocks call ``online_pages()``, and ``add_memory()`` makes memory
+blocks.
 """
 
 from __future__ import annotations
@@ -10,7 +12,24 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
     from types import ModuleType
+
+
+def imported_on_first_use(package: str, found_in: Mapping[str, tuple[str, ...]]) -> Callable[[str], object]:
+    """Return the ``__getattr__()`` of a package, given the names that each of some modules has.
+
+    The function raises AttributeError for a name that is not listed.
+    """
+    homes = {name: module for module, names in found_in.items() for name in names}
+
+    def find(name: str) -> object:
+        if name not in homes:
+            msg = f"module {package!r} has no attribute {name!r}"
+            raise AttributeError(msg)
+        return getattr(import_module(homes[name]), name)
+
+    return find
 
 
 def name_in(package: str, modules: tuple[str, ...], name: str) -> Any:  # noqa: ANN401 (any name of a module)

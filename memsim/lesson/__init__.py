@@ -9,11 +9,12 @@ Run this notebook to answer.
 
 Each cell has a text, a static HTML and a live form; the first two are the same on every run, so that a
 notebook's stored outputs can be compared strictly and are of use where nothing runs. What needs ipywidgets
-is imported when it is first asked for: claims and problems work in a terminal, too.
+is imported when it is first used: claims and problems work in a terminal, too.
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from memsim.reexport import imported_on_first_use
 
 if TYPE_CHECKING:
     from memsim.lesson.claim_registry import Claim, claim, claims
@@ -43,21 +44,14 @@ __all__ = [
     "solution",
 ]
 
-_FOUND_IN = {
-    "errors": ("ClaimError", "LessonError"),
-    "claim_registry": ("Claim", "claim", "claims"),
-    "prediction": ("Prediction", "predict"),
-    "problems": ("Problem", "answer", "ask"),
-    "quizzes": ("Quiz", "quiz"),
-    "real_kernel": ("OnARealKernel", "on_a_real_kernel"),
-    "solutions": ("Solution", "solution"),
-}
-_HOME = {name: module for module, names in _FOUND_IN.items() for name in names}
-
-
-def __getattr__(name: str) -> object:
-    """Import what is asked for the first time."""
-    if name not in _HOME:
-        msg = f"module 'memsim.lesson' has no attribute {name!r}"
-        raise AttributeError(msg)
-    return getattr(import_module(f"memsim.lesson.{_HOME[name]}"), name)
+__getattr__ = imported_on_first_use(
+    __name__,
+    {
+        "memsim.lesson.errors": ("ClaimError", "LessonError"),
+        "memsim.lesson.claim_registry": ("Claim", "claim", "claims"),
+        "memsim.lesson.prediction": ("Prediction", "predict"),
+        "memsim.lesson.problems": ("Problem", "answer", "ask"),
+        "memsim.lesson.quizzes": ("Quiz", "quiz"),
+        "memsim.lesson.real_kernel": ("OnARealKernel", "on_a_real_kernel"),
+    },
+)

@@ -58,7 +58,7 @@ class Page(NamedTuple):
         return PageType.BUDDY in self.types
 
 
-def checked(page: Page) -> Page:
+def checked(page: object) -> Page:
     """Return the page.
 
     Raises
