@@ -18,7 +18,7 @@ WORKERS ?= auto
 CHECKERS ?= logical
 PYTEST = $(IN_VENV) $(OWN_STATE) MEMSIM_CHROMIUM="$(MEMSIM_CHROMIUM)" pytest --max-worker-restart=0
 
-.PHONY: help read check test test-32 test-slow test-all coverage lint book html site lite bench dist lock bump links clean chromium
+.PHONY: help read check test test-32 test-slow test-all coverage lint book html site lite bench lab dist lock bump links clean chromium
 
 help:
 	@echo "make read    open the book in JupyterLab"
@@ -30,6 +30,8 @@ help:
 	@echo "make lint    ruff, codespell and mypy only"
 	@echo "make book    execute the notebooks again and store their outputs"
 	@echo "make bench   measure how fast memsim is, beside numpy, C and others (minutes)"
+	@echo "make lab     random scripts on a real kernel in QEMU and on the simulator, every page compared"
+	@echo "             (KERNEL=7.3 SEEDS=20; IMAGE=/boot/vmlinuz-... RECORD=mine.json records your own)"
 	@echo "make html    the book as pages that need neither Jupyter nor a network, in build/html"
 	@echo "make site    the book as a web site with search and players, in build/site"
 	@echo "make dist    what a release is made of: the wheel and the source archive, in dist"
@@ -86,6 +88,12 @@ book: $(VENV)/.ready
 bench: $(VENV)/.ready
 	@echo "Measuring, nine rounds of everything: minutes. On a machine that does nothing else it says most."
 	@$(BIN)/python -m benchmarks $(BENCH)
+
+# Debian's packages qemu-system-x86 and busybox-static; without KVM QEMU emulates, which is slower.
+lab: $(VENV)/.ready
+	@$(BIN)/python -m tests.lab $(if $(KERNEL),--kernel $(KERNEL)) $(if $(SEEDS),--seeds $(SEEDS)) \
+		$(if $(FIRST),--first $(FIRST)) $(if $(IMAGE),--image $(IMAGE)) \
+		$(if $(MODULES),--modules $(MODULES)) $(if $(RECORD),--record $(RECORD))
 
 html: $(VENV)/.ready
 	@echo "Writing the book as HTML in build/html."
