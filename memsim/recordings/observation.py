@@ -17,7 +17,7 @@ from memsim.errors import BadObservation, BadScenario, MemsimError
 from memsim.linux.include.page_flags import PageFlag, PageType
 from memsim.patch import AFTER, BEFORE, Patch
 from memsim.recordings.schema import CHECK, check_hunks, check_probe, check_states, runs_of
-from memsim.release import release_named
+from memsim.release import RELEASES, release_named
 from memsim.scenario.json_check import is_number, is_text, read_json
 from memsim.scenario.scenario import Scenario
 
@@ -105,10 +105,13 @@ class Observation:
 
     @property
     def release(self) -> str:
-        """The modelled release that stands for the recorded kernel."""
+        """The modelled release that stands for the recorded kernel: its own, or the last one before it."""
         recorded = str(self.kernel.get("release", ""))
-        version = re.match(r"\d+\.\d+", recorded)
-        return release_named(version[0] if version else recorded).name
+        version = re.match(r"(\d+)\.(\d+)", recorded)
+        if version is None:
+            return release_named(recorded).name
+        older = [name for name in RELEASES if _numbers(name) <= _numbers(version[0])]
+        return max(older, key=_numbers) if older else release_named(version[0]).name
 
     @property
     def patch(self) -> Patch:
@@ -166,6 +169,10 @@ class Observation:
     def partial(self) -> bool:
         """Whether the recorded kernel had some hunks and not others."""
         return bool(self.series["series"] == "partial")
+
+
+def _numbers(version: str) -> list[int]:
+    return [int(part) for part in version.split(".")]
 
 
 def check_probes(document: dict[str, Any], nr_steps: int, where: str) -> None:

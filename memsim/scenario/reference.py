@@ -50,6 +50,7 @@ MEANINGS = {
     "device": "the name of a device of the machine",
     "requested_pages": "how many pages the host asks the device to plug",
     "target_pages": "how many pages the guest shall have",
+    "kind": "of device memory: fs_dax (default, persistent memory), generic, private or coherent",
     "answer": "what the host will answer, in the words of the device's protocol",
     "times": "to how many requests",
     "what": "what happened, in words",

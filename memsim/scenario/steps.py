@@ -118,8 +118,8 @@ STEPS: dict[str, StepKind] = {
     "unpin": StepKind((Argument("block", int, optional=True),), _unpin, "unpin pages of block {block}"),
     "poison": StepKind((Argument("pfns", list),), _poison, "poison pages {pfns}"),
     "memremap_pages": StepKind(
-        (Argument("start_pfn", int), Argument("nr_pages", int)),
-        lambda m, s: m.memremap_pages(s["start_pfn"], s["nr_pages"]),
+        (Argument("start_pfn", int), Argument("nr_pages", int), Argument("kind", str, optional=True)),
+        lambda m, s: m.memremap_pages(s["start_pfn"], s["nr_pages"], s.get("kind", "fs_dax")),
         "memremap_pages {nr_pages} pages at pfn {start_pfn:#x}",
     ),
     "virtio_mem_request": StepKind(

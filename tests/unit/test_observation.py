@@ -217,7 +217,16 @@ def test_a_series_that_says_nothing_is_refused(series):
         replay(Observation.parse(small(series=series), "x"))
 
 
-def test_a_release_that_is_not_modelled_is_refused():
+@pytest.mark.parametrize(
+    ("recorded", "modelled"),
+    [("6.8.0-31-generic", "6.1"), ("6.11.2", "6.11"), ("6.17.1-arch1-1", "6.12"), ("7.9.0", "7.3")],
+)
+def test_a_release_between_those_that_are_modelled_is_replayed_as_the_one_before(recorded, modelled):
+    """A reader's own kernel is rarely one of ours; verify prints which one it is replayed as."""
+    assert Observation.parse(small(release=recorded), "x").release == modelled
+
+
+def test_a_release_older_than_all_that_are_modelled_is_refused():
     with pytest.raises(MemsimError, match=r"release '5\.10' is not modelled"):
         replay(Observation.parse(small(release="5.10.0"), "x"))
 

@@ -5,7 +5,7 @@ The expected values were read in the sources of 6.12.118 and 7.3.4; the function
 
 import pytest
 
-from memsim import AFTER, Hunk, Machine, Patch
+from memsim import AFTER, Hunk, Machine, Patch, run
 from memsim.errors import KernelBug, KernelError
 from memsim.linux.fs.proc.page import kpageflags
 from memsim.linux.include.mmzone import MigrateType, ZoneType
@@ -232,6 +232,17 @@ def test_pages_of_fs_dax_start_without_a_reference_in_7_3(release, refcount):
         machine.memremap_pages(START, PAGES, kind)
         page = machine.kernel.memmap.raw(START)
         assert (page.refcount, page.reserved) == (count, True)
+
+
+@pytest.mark.parametrize(("release", "refcount"), [("6.1", 1), ("6.12", 1), ("7.3", 0)])
+def test_a_scenario_maps_device_memory_as_the_driver_of_persistent_memory_does(release, refcount):
+    """pmem_attach_disk(), drivers/nvdimm/pmem.c, all three: MEMORY_DEVICE_FS_DAX. Seen with `make lab`."""
+    step = {"do": "memremap_pages", "start_pfn": START, "nr_pages": PAGES}
+    story = {"format": "memsim-scenario/1", "machine": {"ram": [[0, PAGES]]}}
+    mapped = run(story | {"steps": [step]}, release=release).machine.kernel.memmap
+    assert mapped.raw(START).refcount == refcount
+    generic = run(story | {"steps": [step | {"kind": "generic"}]}, release=release).machine.kernel.memmap
+    assert generic.raw(START).refcount == 1
 
 
 @pytest.mark.parametrize(("release", "word"), [("6.12", 1 << 20), ("7.3", 0)])
