@@ -141,11 +141,11 @@ _OWNED = re.compile(
 _CHARGE = re.compile(r"\b(?:memcg:[0-9a-f]+|aops:.*)")
 _EVENTS = re.compile(
     r"(?:memory offlining \[mem .*|Block size \[0x[0-9a-f]+\] unaligned hotplug range.*|Offlined Pages \d+"
-    r"|memory hotplug: .*|.*add_memory failed.*)"
+    r"|memory hotplug: .*|(?:\S{1,64} ){0,2}add_memory failed.*)"
 )
 _VMCORE = re.compile(r"NUMBER\((\w+)\)=(-?\d+)")
 _RELEASE = re.compile(
-    r"Linux version (?P<boot>\d+\.\d+\S*)|(?:Not tainted|Tainted:.*?) (?P<oops>\d+\.\d+[-.\w+~]*)(?: #|$)"
+    r"Linux version (?P<boot>\d+\.\d+\S*)|(?:Not tainted|Tainted:.{0,80}?) (?P<oops>\d+\.\d+[-.\w+~]*)(?: #|$)"
 )
 _HOST = re.compile(
     r"Hardware name: (?P<hardware>.*)|Hypervisor detected: (?P<hypervisor>.*)|(?P<xen>Booting "

@@ -98,6 +98,13 @@ def solve(word: int, printed: Mapping[str, int], nr_flags: int, bits: int = 64) 
     bits
         64, or 32 for a 32-bit kernel.
     """
+    return list(_solve(word >> nr_flags, tuple(printed.items()), nr_flags, bits))
+
+
+@lru_cache(maxsize=1024)
+def _solve(upper: int, numbers: tuple[tuple[str, int], ...], nr_flags: int, bits: int) -> tuple[Layout, ...]:
+    """Solve for the bits above the flags: most pages of a machine have the same."""
+    word, printed = upper << nr_flags, dict(numbers)
     sections = tuple(range(1, 20)) if "section" in printed else (0,)
     choices = (
         _widths(printed, "section", sections),
@@ -107,7 +114,7 @@ def solve(word: int, printed: Mapping[str, int], nr_flags: int, bits: int = 64) 
         _widths(printed, "kasantag", (4, 8)),
     )
     layouts = (Layout(bits, *widths) for widths in product(*choices))
-    return [layout for layout in layouts if layout.end >= nr_flags and layout.read(word) == dict(printed)]
+    return tuple(layout for layout in layouts if layout.end >= nr_flags and layout.read(word) == printed)
 
 
 def agreed(layouts: list[Layout], name: str) -> tuple[int, int] | None:

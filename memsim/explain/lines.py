@@ -44,7 +44,6 @@ _OPEN = re.compile(
     r"|\bpage:\S*\s+(?:ref)?count:(?!.*\bindex:0x\S).*$"  # fields that were wrapped
     r"|\bpage:\S*\s*$"
     r"|\b(?:raw|head|RAW):\s*(?:[0-9a-f]{16}\s*){1,3}$"
-    r"|.*=$"
 )
 _ITEM = re.compile(
     r"(?:page|flags|raw|head|RAW|page_type|memcg|aops|CPU|BUG|Call Trace|Modules linked in)\b[^|]*?:"
@@ -67,9 +66,14 @@ def may_matter(line: bytes) -> bool:
     return any(marker in line for marker in _MARKERS) or line.lstrip().startswith(b"0x")
 
 
+def is_open(line: str) -> bool:
+    """Return whether a line may go on in the next one."""
+    return line.endswith("=") or _OPEN.search(line) is not None
+
+
 def wraps_into(line: str, following: str) -> bool:
     """Return whether ``following`` is the rest of a line that was wrapped."""
-    if not _OPEN.search(line) or not following:
+    if not following or not is_open(line):
         return False
     if line.endswith("="):
         return True
@@ -137,7 +141,7 @@ class Reader:
                 self._waiting = first, count + 1, joined(text, line)
                 return
             yield from self._waited()
-        if _OPEN.search(line):
+        if is_open(line):
             self._waiting = self.read, 1, line
         elif line:
             yield self.read, 1, line

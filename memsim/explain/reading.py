@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
 from memsim.explain.layout import Layout, agreed, plausible, solve, zone_name
@@ -82,6 +83,8 @@ class Reading:
     """Versions -> names, where the names depend on the version and it is not known."""
     table: FlagTable | None = None
     layouts: list[Layout] = field(default_factory=list)
+    lowest_field: int = 64
+    """The lowest bit that belongs to no flag in one of the layouts."""
     numbers: dict[str, int] = field(default_factory=dict)
     numbers_how: str = PRINTED
     zone_choices: list[Layout] = field(default_factory=list)
@@ -232,6 +235,7 @@ def _read_layout(reading: Reading) -> None:
         return
     if reading.numbers:
         reading.layouts = solve(word, reading.numbers, fewest - 2, reading.bits)
+        reading.lowest_field = min((layout.end for layout in reading.layouts), default=64)
         if not reading.layouts:
             reading.problems.append(
                 Fact(
@@ -259,10 +263,10 @@ def _agrees(table: FlagTable, reading: Reading) -> bool:
     names, word = reading.dump.names, reading.flags
     if names is None or word is None:
         return False
-    end = min((layout.end for layout in reading.layouts), default=len(table.names))
-    mine = set(table.set_names(word & (1 << end) - 1 if reading.layouts else word))
+    low = word & (1 << reading.lowest_field) - 1
     if not reading.dump.names_cut:
-        return mine == set(names)
+        return table.bits_of(names) == low & (1 << len(table.names)) - 1
+    mine = set(table.set_names(low))
     whole = set(names[:-1])
     last = names[-1].rstrip(".") if names else ""
     return whole <= mine and any(name.startswith(last) for name in mine - whole)
@@ -281,12 +285,9 @@ def _find_table(reading: Reading) -> None:
     """Find the tables that reproduce the printed names; they may narrow the version."""
     if reading.flags is None:
         return
-    first = _tables(reading)
-    fitting = [table for table in first if _agrees(table, reading)]
-    others = [
-        table for table in (*flag_tables(reading.architecture), *flag_tables()) if _agrees(table, reading)
-    ]
-    reading.table = next(iter([*fitting, *others]), None)
+    fitting = [table for table in _tables(reading) if _agrees(table, reading)]
+    others = (*flag_tables(reading.architecture), *flag_tables())
+    reading.table = next((t for t in chain(fitting, others) if _agrees(t, reading)), None)
     if reading.table is None:
         text = "The tables here do not fit this kernel: the names are those that the kernel printed."
         reading.problems.append(Fact(text, CONCLUDED))

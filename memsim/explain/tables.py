@@ -12,13 +12,13 @@ Left out: flags of architectures that no report of the last ten years shows.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 
 from memsim.explain.versions import NEWEST, Version, version_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 LATEST: Version = (7, 3)
 """The newest kernel whose headers these tables were compared with."""
@@ -115,6 +115,25 @@ class FlagTable:
         if self.last == NEWEST:
             return f"{version_name(self.first)} and later"
         return f"{version_name(self.first)} to {version_name(self.last)}"
+
+    @cached_property
+    def bits(self) -> dict[str, int]:
+        """Name of a flag -> the word in which only it is set."""
+        return {name: 1 << bit for bit, name in enumerate(self.names)}
+
+    def bits_of(self, names: Iterable[str]) -> int | None:
+        """Return the word in which these flags are set; None if the table does not have one of them.
+
+        >>> table_for((6, 12), "x86-64").bits_of(["reserved", "head"]) == 0x2040
+        True
+        """
+        word = 0
+        for name in names:
+            bit = self.bits.get(name)
+            if bit is None:
+                return None
+            word |= bit
+        return word
 
     def set_names(self, word: int) -> list[str]:
         """Return the names of the bits of a word that are set, lowest first.
