@@ -50,7 +50,7 @@ from memsim.reexport import imported_on_first_use
 from memsim.state.page import PageBuddy, PageHWPoison, PageOffline, PageReserved, page_ref_count, page_to_pfn
 
 if TYPE_CHECKING:
-    from memsim.explain import explain
+    from memsim.real.explanation import explain
     from memsim.recordings.verify import verify
     from memsim.scenario.comparison import compare
     from memsim.scenario.scenario import Scenario, run
@@ -98,7 +98,7 @@ __version__ = "0.2.0"
 __getattr__ = imported_on_first_use(
     __name__,
     {
-        "memsim.explain": ("explain",),
+        "memsim.real.explanation": ("explain",),
         "memsim.recordings.verify": ("verify",),
         "memsim.scenario.comparison": ("compare",),
         "memsim.scenario.scenario": ("Scenario", "run"),

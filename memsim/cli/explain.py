@@ -7,16 +7,16 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from memsim.cli.options import OK
+from memsim.cli.options import OK, WRONG
 from memsim.cli.terminal import say
 from memsim.errors import MemsimError
-from memsim.explain import explain
+from memsim.real.explanation import explain
 
 if TYPE_CHECKING:
     import argparse
 
     from memsim.cli.options import Commands
-    from memsim.explain import Explanation
+    from memsim.real.explanation import Explanation
 
 
 def add_to(commands: Commands) -> None:
@@ -27,7 +27,8 @@ def add_to(commands: Commands) -> None:
         description="Explain each page that a kernel log, a bug report or a mail is about: where it is, "
         "what it is, what cannot be right about it, and what readers of struct pages would do with it. Each "
         "sentence says whether the kernel printed it, whether it was read from a word, or concluded. Logs of "
-        "Linux 3.10 to 7.3 can be read. Exit status 2 if there is no page in it.",
+        "Linux 3.10 to 7.3 can be read. Exit status 2 if there is no page in it; lines about memory hotplug "
+        "are explained all the same.",
     )
     command.add_argument("file", metavar="FILE", help="any text, or - for standard input")
     command.add_argument("--json", action="store_true", help="print the same as JSON")
@@ -41,7 +42,10 @@ def command_explain(arguments: argparse.Namespace) -> int:
         print(json.dumps(explanation.to_dict(), indent=1))
     else:
         say(explanation.text())
-    return OK
+    if explanation.pages:
+        return OK
+    print("memsim: no page in it, only lines about memory hotplug", file=sys.stderr)
+    return WRONG
 
 
 def explained(file: str) -> Explanation:

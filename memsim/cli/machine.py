@@ -8,16 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from memsim.cli.options import OK
-from memsim.explain.proc_files import read_files
-from memsim.explain.real_machine import differences, real_machine
+from memsim.real.proc_files import read_files
+from memsim.real.real_machine import differences, real_machine
 from memsim.scenario.scenario import run
 
 if TYPE_CHECKING:
     import argparse
 
     from memsim.cli.options import Commands
-    from memsim.explain.real_machine import Difference
-    from memsim.explain.real_scenario import RealMachine
+    from memsim.real.real_machine import Difference
+    from memsim.real.real_scenario import RealMachine
 
 _MOST_SHOWN = 40
 

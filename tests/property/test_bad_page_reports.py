@@ -1,4 +1,4 @@
-"""Reports of bad pages: their text is what memsim.explain reads, and what the machine's struct page holds.
+"""Reports of bad pages: their text is what memsim.explain() reads, and what the machine's struct page holds.
 
 explain() knows nothing of how a report was made. It reads each word with the tables of the kernels' headers;
 ``answer("bad-page")`` never reads the text, and takes everything from the machine.
@@ -10,8 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from memsim import Machine, Patch
-from memsim.explain import explain
+from memsim import Machine, Patch, explain
 from memsim.lesson import answer
 from memsim.lesson.problems.bad_pages import CAUSES, STORIES
 from memsim.lesson.problems.draw import Draw

@@ -6,6 +6,7 @@ Dumps are shortened to the lines that matter, and process names are replaced.
 
 from __future__ import annotations
 
+import inspect
 import io
 import json
 import random
@@ -17,15 +18,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import memsim
+from memsim import explain
 from memsim.cli import main
 from memsim.errors import MemsimError
-from memsim.explain import explain
-from memsim.explain.dump import MOST_PAGES
-from memsim.explain.layout import MAX_ZONE, solve
-from memsim.explain.lines import clean
-from memsim.explain.reading import CONCLUDED, PRINTED, WORD
-from memsim.explain.tables import TYPE_ENCODINGS, encoding_for, flag_tables, table_for
 from memsim.linux.include.page_flag_names import BYTE_TYPES, INVERTED_TYPE_BITS, PAGE_FLAG_NAMES
+from memsim.real.dump import MOST_PAGES
+from memsim.real.layout import MAX_ZONE, solve
+from memsim.real.lines import clean
+from memsim.real.reading import CONCLUDED, PRINTED, WORD
+from memsim.real.tables import TYPE_ENCODINGS, encoding_for, flag_tables, table_for
 from memsim.view.decode.reading import read_word
 
 WORDS = """
@@ -797,6 +798,11 @@ def test_the_command_and_its_exit_statuses(capsys, tmp_path, monkeypatch):
     log.write_text("nothing", encoding="utf-8")
     assert main(["explain", str(log)]) == 2
     assert capsys.readouterr().err == f"memsim: {log}: no page of a kernel log in 1 lines\n"
+    log.write_text("Offlined Pages 262144\n", encoding="utf-8")
+    assert main(["explain", str(log)]) == 2  # a line about hotplug is explained, but there is no page
+    told = capsys.readouterr()
+    assert "1 GiB" in told.out
+    assert told.err == "memsim: no page in it, only lines about memory hotplug\n"
     assert main(["explain", str(tmp_path / "missing")]) == 2
     assert "cannot be read" in capsys.readouterr().err
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(FREED_TWICE.encode())))
@@ -804,5 +810,7 @@ def test_the_command_and_its_exit_statuses(capsys, tmp_path, monkeypatch):
 
 
 def test_it_is_part_of_the_face_of_memsim():
+    assert memsim.explain is explain
+    assert inspect.isfunction(explain)  # and no module of this name
     assert memsim.explain(FREED_TWICE).pages[0].reading.types == ["buddy"]
     assert "type Buddy" in repr(memsim.explain(FREED_TWICE))

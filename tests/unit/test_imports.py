@@ -22,7 +22,7 @@ FLOORS = (
     {"fast", "walkers", "devices"},
     {"machine"},
     {"scenario", "ftrace"},
-    {"recordings", "explain"},
+    {"recordings", "real"},
     {"view", "lesson", "grading", "cli", "__init__", "__main__"},
 )
 ABOVE_THE_SIMULATOR = FLOORS[-1] - {"__init__"}

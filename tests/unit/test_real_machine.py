@@ -14,8 +14,8 @@ import pytest
 from memsim import Machine
 from memsim.cli import main
 from memsim.errors import MemsimError
-from memsim.explain.proc_files import e820, read_files
-from memsim.explain.real_machine import differences, real_machine
+from memsim.real.proc_files import e820, read_files
+from memsim.real.real_machine import differences, real_machine
 from memsim.scenario.scenario import Scenario, run
 
 PC_E820 = """\

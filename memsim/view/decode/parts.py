@@ -3,7 +3,7 @@
 The parts of a word cover all its bits, so that every word can be taken apart and comes back the same, also
 one that no kernel would write. The words themselves are in :mod:`memsim.view.decode.words`; names and
 encodings
-of other versions than the modelled ones are those of :mod:`memsim.explain.tables`.
+of other versions than the modelled ones are those of :mod:`memsim.real.tables`.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from memsim.errors import MemsimError
-from memsim.explain.layout import KNOWN, Layout
-from memsim.explain.tables import encoding_for, macro_name, table_for
-from memsim.explain.versions import Version, parse_version
 from memsim.linux.include.mmzone import ZONE_NAMES
 from memsim.linux.include.page_flag_names import BYTE_TYPES, KPF_NAMES, PAGE_FLAG_MEANINGS, TYPE_BASE
+from memsim.real.layout import KNOWN, Layout
+from memsim.real.tables import encoding_for, macro_name, table_for
+from memsim.real.versions import Version, parse_version
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from memsim.explain.tables import TypeEncoding
+    from memsim.real.tables import TypeEncoding
 
 KINDS = ("flags", "kpageflags", "page_type", "counts")
 WIDTHS = {"flags": 64, "kpageflags": 64, "page_type": 32, "counts": 64}

@@ -16,8 +16,8 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from memsim.errors import MemsimError
-from memsim.explain.layout import MAX_ZONE
-from memsim.explain.tables import encoding_of_word, macro_name
+from memsim.real.layout import MAX_ZONE
+from memsim.real.tables import encoding_of_word, macro_name
 from memsim.view.decode.parts import (
     DEBIAN,
     KIND_LABELS,
@@ -31,7 +31,7 @@ from memsim.view.decode.parts import (
 )
 
 if TYPE_CHECKING:
-    from memsim.explain.layout import Layout
+    from memsim.real.layout import Layout
 
 # ---- words -----------------------------------------------------------------------------------------
 

@@ -1,21 +1,21 @@
 """What the words of a page say together: where it is, what it is, and what cannot be right about it.
 
-Each function takes a :class:`~memsim.explain.reading.Reading` and returns sentences with how they are known.
+Each function takes a :class:`~memsim.real.reading.Reading` and returns sentences with how they are known.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from memsim.explain.layout import zone_agrees
-from memsim.explain.reading import CONCLUDED, PRINTED, WORD, Fact, signed, word_of_counts
-from memsim.explain.tables import NONE, macro_name
 from memsim.linux.include.layout import PAGES_PER_SECTION, count_trailing_zeros, pageblock_nr_pages
+from memsim.real.layout import zone_agrees
+from memsim.real.reading import CONCLUDED, PRINTED, WORD, Fact, signed, word_of_counts
+from memsim.real.tables import NONE, macro_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from memsim.explain.reading import Reading
+    from memsim.real.reading import Reading
 
 LIST_POISON_1, LIST_POISON_2, PAGE_POOL = 0xDEAD000000000100, 0xDEAD000000000122, 0xDEAD000000000040
 MAPCOUNT_RESERVE = -128

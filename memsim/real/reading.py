@@ -1,6 +1,6 @@
 """One page as its words say it is: names, zone and node, type, counts, each with how it is known.
 
-A :class:`Reading` is made from a :class:`~memsim.explain.dump.Dump`. What was printed decides; where
+A :class:`Reading` is made from a :class:`~memsim.real.dump.Dump`. What was printed decides; where
 nothing was
 printed, words are read with the tables of the version, and where that is not known either, every reading that
 is possible is given. Nothing is taken for granted silently.
@@ -13,8 +13,8 @@ from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
-from memsim.explain.layout import Layout, agreed, plausible, solve, zone_name
-from memsim.explain.tables import (
+from memsim.real.layout import Layout, agreed, plausible, solve, zone_name
+from memsim.real.tables import (
     ARCH_2_SINCE,
     BITS_BASE,
     NONE,
@@ -25,13 +25,13 @@ from memsim.explain.tables import (
     flag_tables,
     is_newer_than_tables,
 )
-from memsim.explain.versions import NEWEST, OLDEST, Version, version_name
+from memsim.real.versions import NEWEST, OLDEST, Version, version_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from memsim.explain.dump import Dump
-    from memsim.explain.tables import FlagTable
+    from memsim.real.dump import Dump
+    from memsim.real.tables import FlagTable
 
 PRINTED, WORD, CONCLUDED = "printed by the kernel", "read from the word", "concluded"
 """How a sentence is known."""

@@ -12,8 +12,13 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from memsim.errors import MemsimError
-from memsim.explain.boot_memory import raised_watermarks, reserve
-from memsim.explain.proc_files import (
+from memsim.linux.arch.x86.mm.init_64 import probe_memory_block_size
+from memsim.linux.drivers.base.memory.blocks import ONLINE_TYPES
+from memsim.linux.fs.proc import buddyinfo, iomem, zoneinfo
+from memsim.linux.include.layout import PAGES_PER_SECTION
+from memsim.machine.export import memory_attributes
+from memsim.real.boot_memory import raised_watermarks, reserve
+from memsim.real.proc_files import (
     BlockFacts,
     Files,
     Resource,
@@ -29,13 +34,8 @@ from memsim.explain.proc_files import (
     resources,
     zones,
 )
-from memsim.explain.real_scenario import RealMachine
-from memsim.explain.versions import architecture_of, parse_version
-from memsim.linux.arch.x86.mm.init_64 import probe_memory_block_size
-from memsim.linux.drivers.base.memory.blocks import ONLINE_TYPES
-from memsim.linux.fs.proc import buddyinfo, iomem, zoneinfo
-from memsim.linux.include.layout import PAGES_PER_SECTION
-from memsim.machine.export import memory_attributes
+from memsim.real.real_scenario import RealMachine
+from memsim.real.versions import architecture_of, parse_version
 from memsim.release import RELEASES
 from memsim.scenario.scenario import FORMAT
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 
-from memsim.explain.versions import NEWEST, Version, version_name
+from memsim.real.versions import NEWEST, Version, version_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -14,15 +14,15 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from memsim.explain.lines import Reader
-from memsim.explain.tables import flag_names
-from memsim.explain.versions import architecture_of, parse_version
+from memsim.real.lines import Reader
+from memsim.real.tables import flag_names
+from memsim.real.versions import architecture_of, parse_version
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import BinaryIO
 
-    from memsim.explain.versions import Version
+    from memsim.real.versions import Version
 
 MOST_PAGES = 500
 """Different pages that are kept; of more only the number is given."""
@@ -145,7 +145,8 @@ _EVENTS = re.compile(
 )
 _VMCORE = re.compile(r"NUMBER\((\w+)\)=(-?\d+)")
 _RELEASE = re.compile(
-    r"Linux version (?P<boot>\d+\.\d+\S*)|(?:Not tainted|Tainted:.{0,80}?) (?P<oops>\d+\.\d+[-.\w+~]*)(?: #|$)"
+    r"Linux version (?P<boot>\d+\.\d+\S*)"
+    r"|(?:Not tainted|Tainted:.{0,80}?) (?P<oops>\d+\.\d+[-.\w+~]*)(?: #|$)"
 )
 _HOST = re.compile(
     r"Hardware name: (?P<hardware>.*)|Hypervisor detected: (?P<hypervisor>.*)|(?P<xen>Booting "

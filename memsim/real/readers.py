@@ -11,17 +11,17 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
-from memsim.explain.versions import parse_version
 from memsim.linux.include.layout import MAX_PAGE_ORDER, PAGES_PER_SECTION
 from memsim.linux.include.mmzone import ZoneType
 from memsim.linux.include.page_flags import MANAGED, NO_TYPE, PRESENT, PageFlag, PageType
 from memsim.machine.machine import Machine
 from memsim.patch import AFTER, BEFORE
+from memsim.real.versions import parse_version
 from memsim.release import RELEASES
 from memsim.walkers import WALKERS, verdicts
 
 if TYPE_CHECKING:
-    from memsim.explain.reading import Reading
+    from memsim.real.reading import Reading
 
 _HOT = 0x100000
 _PFNS = {ZoneType.DMA: 0x800, ZoneType.DMA32: 0x4000, ZoneType.NORMAL: _HOT, ZoneType.MOVABLE: _HOT}

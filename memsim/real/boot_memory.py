@@ -12,13 +12,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from memsim.errors import MemsimError
-from memsim.explain.proc_files import crashkernel_pages, inside, mem_total, parameter, zones
 from memsim.linux.include.layout import PAGE_SHIFT, clip, gaps, pageblock_nr_pages
 from memsim.machine.boot_memory import IMAGE_START, Reservation, boot_reservations, describe, totals
+from memsim.real.proc_files import crashkernel_pages, inside, mem_total, parameter, zones
 
 if TYPE_CHECKING:
-    from memsim.explain.proc_files import Files, Resource
-    from memsim.explain.real_scenario import RealMachine
+    from memsim.real.proc_files import Files, Resource
+    from memsim.real.real_scenario import RealMachine
 
 Range = tuple[int, int]
 ALL = (0, 1 << 40)

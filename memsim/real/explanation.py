@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from memsim.errors import MemsimError
-from memsim.explain import checks
-from memsim.explain.dump import MOST_PAGES, read_text
-from memsim.explain.events import event_facts
-from memsim.explain.layout import zone_name
-from memsim.explain.readers import Reader, readers, stand_in
-from memsim.explain.reading import (
+from memsim.real import checks
+from memsim.real.dump import MOST_PAGES, read_text
+from memsim.real.events import event_facts
+from memsim.real.layout import zone_name
+from memsim.real.readers import Reader, readers, stand_in
+from memsim.real.reading import (
     CONCLUDED,
     PRINTED,
     WORD,

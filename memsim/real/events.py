@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import re
 
-from memsim.explain.reading import CONCLUDED, PRINTED, Fact
 from memsim.linux.include.layout import PAGE_SHIFT
+from memsim.real.reading import CONCLUDED, PRINTED, Fact
 
 _OFFLINING = re.compile(r"memory offlining \[mem (0x[0-9a-f]+)-(0x[0-9a-f]+)\] failed due to (.*)")
 _UNALIGNED = re.compile(
