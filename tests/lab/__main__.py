@@ -11,6 +11,7 @@ reads every struct page from outside. Then the simulator runs the same script, a
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import time
 from dataclasses import dataclass
@@ -200,6 +201,7 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: list[str] | None = None) -> int:
     """Run the lab; 1 when something differs or could not be run."""
     options = parser().parse_args(arguments)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that QEMU ends with us
     try:
         kernel = prepare(options)
         if options.record:

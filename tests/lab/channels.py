@@ -143,8 +143,9 @@ class Debugger(Channel):
     def interrupt(self) -> None:
         """Stop the guest; whatever the stub still had to say before is read and dropped."""
         self.write(b"\x03")
-        while self.answer(0.3) is not None:
-            pass
+        if self.answer(5) is not None:
+            while self.answer(0.1) is not None:
+                pass
         self.ask("?")
 
 

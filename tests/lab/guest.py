@@ -66,6 +66,7 @@ class Guest:
         self.symbols: dict[str, int] = {}
         self.version = ""
         self._asked = 0
+        self._accelerator = accelerator()
         self._qemu = self._start(saved)
         try:
             self.monitor = Monitor(self.folder / "monitor")
@@ -105,7 +106,7 @@ class Guest:
         if program is None:
             msg = "qemu-system-x86_64 is missing (Debian's package qemu-system-x86)"
             raise LabError(msg)
-        boot, how = self.boot, accelerator()
+        boot, how = self.boot, self._accelerator
         processor = "host" if how == "kvm" else "max"
         command = [program, "-accel", how, "-machine", "pc", "-cpu", f"{processor},la57=off", "-smp", "1"]
         command += ["-m", f"{boot.ram_mib}M,slots=16,maxmem=16G", "-nodefaults", "-no-user-config"]
@@ -272,6 +273,10 @@ class Guest:
             self.gdb.send("c")
 
     def _step_over(self, address: int) -> None:
+        """Execute the instruction under a breakpoint. With KVM the breakpoint is written in its place."""
+        if self._accelerator == "tcg":
+            self.gdb.ask("s")
+            return
         self.gdb.ask(f"z0,{address:x},1")
         self.gdb.ask("s")
         self.gdb.ask(f"Z0,{address:x},1")

@@ -25,11 +25,7 @@ if TYPE_CHECKING:
 
 LEAVING = ("notifier:MEM_OFFLINE", "enter:remove_pfn_range_from_zone")
 """Where a block's free pages are in no free list any more."""
-UNINITIALISED = (
-    "enter:mhp_init_memmap_on_memory",
-    "notifier:MEM_PREPARE_ONLINE",
-    "notifier:MEM_FINISH_OFFLINE",
-)
+UNINITIALISED = "enter:mhp_init_memmap_on_memory"
 """Where the acting block's struct pages mean nothing."""
 _SELF_HOSTED = 1 << 2
 
@@ -79,7 +75,7 @@ class Recorder:
             self.codes.pop(block, None)
             self.used.discard(block)
             return seen
-        if acting and at in UNINITIALISED:
+        if acting and at == UNINITIALISED:
             return seen
         pages = decode(self.memory.pages(block), self.memory.layout, self_hosting=self._self_hosting)
         self.pinned[block], self.unmovable[block] = pages.pinned, pages.unmovable

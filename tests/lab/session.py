@@ -46,6 +46,8 @@ ERRNO_WORDS = {
     "not supported": "EOPNOTSUPP",
     "exists": "EEXIST",
 }
+NOT_MODELLED = ("MEM_PREPARE_ONLINE", "MEM_FINISH_OFFLINE")
+"""Actions of 6.12 by which s390 makes memory accessible; the simulator does not send them."""
 KILLED = 128 + 15
 """The exit status of what SIGTERM ended."""
 METHOD = (
@@ -182,7 +184,7 @@ class Session:
             before = now
             if time.monotonic() > end:
                 return False
-            self.guest.run("sleep 0.4")
+            self.guest.run("sleep 0.3")
         return True
 
     def _look(self) -> int:
@@ -212,6 +214,8 @@ class Session:
 
         def notified(registers: dict[str, int]) -> None:
             action = self.layout.actions[registers["rdi"] & 0xFFFFFFFF]
+            if action in NOT_MODELLED:
+                return
             pfn = self.guest.read_word(registers["rsi"] + self.layout.notifier_pfn)
             self._probe(f"notifier:{action}", pfn // SECTION_PAGES if block is None else block)
 
@@ -230,7 +234,7 @@ class Session:
                     stops[name] = entered(name)
         return stops
 
-    def _watch(self, action: Callable[[], Any], seconds: float = 3) -> None:
+    def _watch(self, action: Callable[[], Any], seconds: float) -> None:
         """Do something to the machine, and take probes of what the guest then does by itself."""
         self.guest.run_stopping(f"sleep {seconds}", self._stops(None), before=action)
 
@@ -300,7 +304,8 @@ class Session:
             "addr": block * BLOCK_MIB * MIB,
             "node": HOT_NODE,
         }
-        self._watch(lambda: ask("device_add", driver="pc-dimm", **place))
+        quiet = self.plan.default == "offline"  # no block changes its state
+        self._watch(lambda: ask("device_add", driver="pc-dimm", **place), 1 if quiet else 3)
         self.view.dimms[number] = (block, count)
         blocks = set(range(block, block + count))
         if not self._settle(lambda: blocks <= set(self.view.states)):
@@ -352,7 +357,7 @@ class Session:
             {"do": "virtio_mem_request", "device": "vm0", "requested_pages": mib * PAGES_PER_MIB}
         )
         place = {"path": "/machine/peripheral/vmem", "property": "requested-size"}
-        self._watch(lambda: self.guest.monitor.ask("qom-set", **place, value=mib * MIB))
+        self._watch(lambda: self.guest.monitor.ask("qom-set", **place, value=mib * MIB), 3)
         self._done(None)
 
     def _unbind(self) -> None:
