@@ -1,7 +1,10 @@
 """The modelled kernel releases, and how they differ apart from the patch.
 
 A kernel is a :class:`Release` and a set of hunks (:mod:`memsim.patch`). 6.1, 6.12 and 7.3 are held against
-recordings. 6.11 differs from 6.12 in its page types only, as far as the model goes.
+recordings. 6.11 is neither: its source was not at hand, and it is modelled as 6.12 with the page types of its
+own. One more difference is known from the patch that removed it, "mm: page_alloc: don't steal single pages from
+biggest buddy" (6.14, and in Debian's 6.12): where 6.11 cannot take over a pageblock, it takes a page of the
+largest block of another type, and the model one of the smallest.
 
 Left out of 7.3, for the model has neither nodes nor the balloon of virtio: the node notifier chain (6.17),
 the balloon core ``mm/balloon.c`` (7.0), the counter NR_BALLOON_PAGES, and movability by page type (6.17).

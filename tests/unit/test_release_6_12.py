@@ -177,7 +177,7 @@ def test_a_block_counts_its_poisoned_pages_but_on_6_1(release, new):
     assert machine.block(32).nr_hwpoison == new
 
 
-def test_6_11_differs_from_6_12_in_its_page_types_only():
+def test_6_11_is_modelled_as_6_12_with_its_own_page_types():
     ours = RELEASES["6.12"]._asdict() | {"name": "6.11", "encoding": RELEASES["6.11"].encoding}
     assert RELEASES["6.11"]._asdict() == ours
     assert RELEASES["6.11"].encoding != RELEASES["6.12"].encoding

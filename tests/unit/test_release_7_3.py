@@ -120,7 +120,7 @@ def test_a_block_that_comes_online_again_is_movable_whatever_it_was(release):
 
 
 @pytest.mark.parametrize("check_pages", [True, False])
-@pytest.mark.parametrize(("release", "leaked"), of_each(True, False))
+@pytest.mark.parametrize(("release", "leaked"), of_each(before=True, since=False))
 def test_a_page_freed_while_it_is_offline_is_clean_in_7_3(release, leaked, check_pages):
     machine = online(release, check_pages=check_pages)
     free = machine.zone("Normal").nr_free_pages
@@ -210,7 +210,7 @@ def test_a_reserved_page_is_counted_before_it_is_free_in_7_3(release):
     assert machine.check() == []
 
 
-@pytest.mark.parametrize(("release", "moves"), of_each(False, True))
+@pytest.mark.parametrize(("release", "moves"), of_each(before=False, since=True))
 def test_the_lowmem_reserve_follows_every_change_of_managed_in_7_3(release, moves):
     machine = online(release, "online_movable")
     zone = machine.zone("DMA32")
