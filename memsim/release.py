@@ -1,8 +1,8 @@
 """The modelled kernel releases, and how they differ apart from the patch.
 
 A kernel is a :class:`Release` and a set of hunks (:mod:`memsim.patch`). 6.1, 6.12 and 7.3 are held against
-recordings. 6.11 is neither: its source was not at hand, and it is modelled as 6.12 with the page types of its
-own. One more difference is known from the patch that removed it, "mm: page_alloc: don't steal single pages from
+recordings. 6.11 is not: its source was not at hand, and it is modelled as 6.12 with page types of its own.
+One more difference is known from the patch that removed it, "mm: page_alloc: don't steal single pages from
 biggest buddy" (6.14, and in Debian's 6.12): where 6.11 cannot take over a pageblock, it takes a page of the
 largest block of another type, and the model one of the smallest.
 
