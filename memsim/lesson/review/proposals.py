@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from memsim.devices import hv_balloon, virtio_mem, xen_balloon  # noqa: F401 (their drivers are to be found)
 from memsim.errors import MemsimError
 from memsim.fast import DRIVERS, register_shortcuts
-from memsim.lesson.review import proposed
+from memsim.lesson.review import proposed, proposed_later
 from memsim.patch import Patch
 from memsim.state.trace import FUNCTIONS, KERNEL_FILES, SHORTCUTS
 from memsim.view.model.hunks import decided
@@ -23,6 +23,7 @@ from memsim.view.model.source import listings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from types import ModuleType
 
 _CONTEXT = 3
 _SIGNS = {"-": ("del", "dashed"), "+": ("ins", "solid")}
@@ -42,12 +43,15 @@ class Proposal:
         The kernel function that it changes.
     device
         The kind of the device whose driver that is.
+    code
+        The module that has the function in its new form.
     """
 
     subject: str
     message: str
     function: str
     device: str
+    code: ModuleType = proposed
 
     @property
     def file(self) -> str:
@@ -56,7 +60,7 @@ class Proposal:
 
     def replacement(self) -> Callable[..., Any]:
         """Return the function that it puts in place of the model."""
-        return getattr(proposed, self.function)  # type: ignore[no-any-return]
+        return getattr(self.code, self.function)  # type: ignore[no-any-return]
 
     def diff(self) -> list[str]:
         """Return the lines of the diff: a sign or a space, and the code.
@@ -107,8 +111,40 @@ PROPOSALS = {
         "hv_online_page",
         "hv-balloon",
     ),
+    "hv-whole-chunks-v2": Proposal(
+        "hv_balloon: online backed chunks as a whole (v2)",
+        "hv_online_page() onlines the pages of a chunk one by one, and the buddy merges them again. Give a "
+        "chunk whose pages are all backed to generic_online_page() at once. v2: gaps count.",
+        "hv_online_page",
+        "hv-balloon",
+        proposed_later,
+    ),
+    "virtio-count-first-v2": Proposal(
+        "virtio-mem: stop counting pages as managed before they are taken (v2)",
+        "virtio_mem_fake_offline() takes pages from the buddy and adjusts managed_pages afterwards. Adjust "
+        "the counter first. v2: put it back when the pages cannot be taken.",
+        "virtio_mem_fake_offline",
+        "virtio-mem",
+        proposed_later,
+    ),
+    "virtio-cancel": Proposal(
+        "virtio-mem: take no references when offlining is cancelled",
+        "While a block is online nobody looks at the refcount of its Offline pages. The driver drops its "
+        "references when the block is about to go offline; there is no need to take them back if it stays.",
+        "virtio_mem_fake_offline_cancel_offline",
+        "virtio-mem",
+        proposed_later,
+    ),
+    "xen-retrieve": Proposal(
+        "xen/balloon: leave cleaning to free_reserved_page()",
+        "Pages that leave the balloon go to free_reserved_page(), which takes off the mark that kept them "
+        "from the buddy, counts them and frees them. balloon_retrieve() need not clean them as well.",
+        "balloon_retrieve",
+        "xen-balloon",
+        proposed_later,
+    ),
 }
-"""By name. All are on top of the series."""
+"""By name: five for the chapter, and four for the assignment. All are on top of the series."""
 
 
 def _without_docstring(source: str) -> list[str]:

@@ -43,6 +43,7 @@ STEPS = {
         "the host wants 8,192 pages plugged",
         "the host wants no page plugged",
         _OFFLINE,
+        "programs take all memory that is free",
     ),
     "xen-balloon": (
         "the target rises by 1,000 pages",
@@ -148,6 +149,7 @@ _ACTS: dict[str, dict[int, Any]] = {
         3: lambda machine, _: machine.pin(_BLOCK),
         4: lambda _, vm: vm.request(_PAGES // 4),
         5: lambda _, vm: vm.request(0),
+        7: lambda machine, _: machine.allocate(sum(zone.nr_free_pages for zone in machine.zones.values())),
     },
     "xen-balloon": {
         0: lambda _, xen: xen.set_target(xen.target_pages + 1000),
@@ -167,14 +169,18 @@ def faults(machine: Machine) -> tuple[str, ...]:
     complaints = [line for line in machine.log if line.startswith(("BUG", "WARNING"))]
     broken = [str(violation) for violation in machine.check()]
     hosts = (*_not_backed(machine), *_read_by_a_dump(machine))
-    return (*complaints[:1], *broken, *_more_free_than_managed(machine), *hosts)
+    return (*complaints[:1], *broken, *_plugged_and_not_managed(machine), *hosts)
 
 
-def _more_free_than_managed(machine: Machine) -> Iterator[str]:
-    """Yield each zone that has more free pages than it counts as managed."""
-    for name, zone in machine.zones.items():
-        if zone.nr_free_pages > zone.managed_pages:
-            yield f"zone {name} has {zone.nr_free_pages} free pages and manages {zone.managed_pages}"
+def _plugged_and_not_managed(machine: Machine) -> Iterator[str]:
+    """Yield how many pages of an online block virtio-mem has plugged and the zone does not manage."""
+    for device in machine.devices.values():
+        host = getattr(device, "host", None)
+        if host is not None and machine.kernel.memmap.pfn_to_online_page(host.start_pfn) is not None:
+            plugged = device.plugged_pages()
+            managed = len(_managed(machine, host.start_pfn, host.start_pfn + host.region_pages))
+            if plugged != managed:
+                yield f"{plugged} pages are plugged, and {managed} of them managed"
 
 
 def _not_backed(machine: Machine) -> Iterator[str]:
