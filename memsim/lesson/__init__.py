@@ -53,5 +53,6 @@ __getattr__ = imported_on_first_use(
         "memsim.lesson.problems": ("Problem", "answer", "ask"),
         "memsim.lesson.quizzes": ("Quiz", "quiz"),
         "memsim.lesson.real_kernel": ("OnARealKernel", "on_a_real_kernel"),
+        "memsim.lesson.solutions": ("Solution", "solution"),
     },
 )

@@ -52,6 +52,8 @@ WELCOME_FORM = ("Goals", "What you need", "On a real kernel", "Further reading")
 TIME = re.compile(r"^Time: (\d+) minutes", re.MULTILINE)
 BULLET = re.compile(r"^\s*[-*] ", re.MULTILINE)
 NUMBERED = re.compile(r"^\d+\. ", re.MULTILINE)
+EXERCISE = re.compile(r"^(\d+)\. ", re.MULTILINE)
+IN_WORDS = ("(Explain)", "(Design)", "(Review)")
 
 
 # ---- the rules: each yields what is wrong ----------------------------------------------------------------
@@ -114,7 +116,7 @@ def folds_its_answers(notebook):
         asked = called(source(cell))
         # JupyterLab heeds the one, the web site and nbconvert the other.
         folded = cell["metadata"].get("jupyter", {}).get("source_hidden") and "hide-input" in tags(cell)
-        if (asked["quiz"] or asked["predict"]) and not folded:
+        if (asked["quiz"] or asked["predict"] or asked["solution"]) and not folded:
             yield f"the answer shows above its question: hide the source of\n{source(cell)}"
 
 
@@ -147,6 +149,33 @@ def makes_claims(notebook):
 def sets_exercises(notebook):
     if len(NUMBERED.findall(section(notebook, "Exercises").text)) < 3:
         yield "Exercises must be numbered, and at least three"
+
+
+def answers_its_exercises(notebook):
+    """A reader alone can tell whether an answer is right; what is not computed has a rubric."""
+    exercises = section(notebook, "Exercises")
+    _, *parts = EXERCISE.split(exercises.text)
+    solved = dict(solutions(exercises))
+    asked: list[tuple[int, str]] = []
+    for number, text in zip(map(int, parts[::2]), parts[1::2], strict=True):
+        if number == len(asked) + 1:  # or a sentence of a solution begins with a number
+            asked.append((number, text))
+        else:
+            asked[-1] = (asked[-1][0], f"{asked[-1][1]}{number}. {text}")
+    for number, text in asked:
+        drill = text.startswith("(Drill)") and exercises.calls()["ask"]
+        if not (drill or number in solved or "<summary>Solution" in text):
+            yield f"exercise {number} has no answer: add solution({number}, ...)"
+        elif text.startswith(IN_WORDS) and "rubric" not in solved.get(number, {"rubric"} & set(text.split())):
+            yield f"exercise {number} is answered in words: its solution must have a rubric"
+
+
+def solutions(exercises):
+    """Yield the number of each solution() of a section, and the names of its keywords."""
+    for text in exercises.code:
+        for call in ast.walk(ast.parse(text)):
+            if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "solution":
+                yield ast.literal_eval(call.args[0]), {keyword.arg for keyword in call.keywords}
 
 
 def says_where_to_read_on(notebook):
@@ -193,6 +222,7 @@ RULES = (
     shows_a_real_kernel,
     makes_claims,
     sets_exercises,
+    answers_its_exercises,
     says_where_to_read_on,
 )
 
@@ -277,12 +307,13 @@ GOOD: dict[str, Any] = book_of(
     markdown("## Run: watch it\n## Explain\n### Before\n### After all of it\n## Another thing"),
     markdown("## On a real kernel"),
     code("on_a_real_kernel('See it.', 'cat /proc/zoneinfo')", 3),
-    markdown("## Summary\n- this\n- that\n## Exercises\n1. one\n2. two\n3. three"),
+    markdown("## Summary\n- this\n- that\n## Exercises\n1. one\n2. (Explain) two\n3. (Drill) three"),
+    folded("solution(1, 'One.')\nsolution(2, 'Two.', rubric=('a', 'b', 'c'))\nask('chunks')", 4),
     markdown("## Further reading\n- `online_pages()`, mm/memory_hotplug.c, 6.12"),
     markdown("## Claims"),
-    folded("\n".join([CLAIM] * LEAST_CLAIMS), 4),
+    folded("\n".join([CLAIM] * LEAST_CLAIMS), 5),
 )
-GOALS, NEED, RECALL, WHY, RUN, REAL, SUMMARY, READING, CLAIMS = 0, 1, 3, 4, 6, 8, 9, 10, 12
+GOALS, NEED, RECALL, WHY, RUN, REAL, SUMMARY, SOLVED, READING, CLAIMS = 0, 1, 3, 4, 6, 8, 9, 10, 11, 13
 
 
 def in_cell(number, text):
@@ -327,9 +358,12 @@ BREAKS = {
     ),
     "goals not first": (opens_and_closes_in_order, change(GOALS, "about.", "about.\n## Words")),
     "no motivation": (opens_and_closes_in_order, change(WHY, "## Why it is so", "### Why it is so")),
-    "exercises before the summary": (
+    "the summary behind what to read": (
         opens_and_closes_in_order,
-        in_cell(SUMMARY, "## Exercises\n1. one\n2. two\n3. three\n## Summary\n- this\n- that"),
+        both(
+            change(SUMMARY, "## Summary\n- this\n- that\n", ""),
+            change(READING, "6.12", "6.12\n## Summary\n- this\n- that"),
+        ),
     ),
     "something after the end": (opens_and_closes_in_order, change(READING, "6.12", "6.12\n## More")),
     "nothing to run": (predicts_then_runs_then_explains, change(RUN, "## Run", "## Walk")),
@@ -358,7 +392,14 @@ BREAKS = {
     "nothing to see": (shows_a_real_kernel, in_cell(REAL, "print('a kernel')")),
     "ten claims": (makes_claims, in_cell(CLAIMS, "\n".join([CLAIM] * (LEAST_CLAIMS - 1)))),
     "claims elsewhere": (makes_claims, swap(CLAIMS, WHY + 1)),
-    "two exercises": (sets_exercises, change(SUMMARY, "3. three", "")),
+    "two exercises": (sets_exercises, change(SUMMARY, "3. (Drill) three", "")),
+    "an exercise without an answer": (answers_its_exercises, change(SUMMARY, "3. (Drill)", "3. (Compute)")),
+    "an answer to another exercise": (answers_its_exercises, change(SOLVED, "solution(1", "solution(4")),
+    "an explanation without a rubric": (
+        answers_its_exercises,
+        change(SOLVED, ", rubric=('a', 'b', 'c')", ""),
+    ),
+    "an answer above the exercise's": (folds_its_answers, put({}, "cells", SOLVED, "metadata")),
     "no function": (says_where_to_read_on, change(READING, "()", "")),
     "no file": (says_where_to_read_on, change(READING, "mm/memory_hotplug.c", "mm")),
     "no version": (says_where_to_read_on, change(READING, "6.12", "new")),
