@@ -184,7 +184,7 @@ endef
 export LAB_SETTINGS
 
 # The project itself on top.
-$(VENV)/.ready: $(VENV)/.locked pyproject.toml
+$(VENV)/.ready: $(VENV)/.locked pyproject.toml book/ipython_kernel_config.json
 	@echo "Installing memsim in $(VENV), editable."
 	@if command -v uv >/dev/null; then \
 		uv pip install --quiet --no-deps --no-build-isolation --python $(BIN)/python --editable .; \
@@ -197,6 +197,8 @@ $(VENV)/.ready: $(VENV)/.locked pyproject.toml
 	@mkdir -p $(VENV)/etc/jupyter
 	@cp book/jupyter_nbconvert_config.json $(VENV)/etc/jupyter/jupyter_nbconvert_config.json
 	@cp book/jupyter_nbconvert_config.json $(VENV)/etc/jupyter/jupyter_server_config.json
+	@mkdir -p $(VENV)/etc/ipython
+	@cp book/ipython_kernel_config.json $(VENV)/etc/ipython/ipython_kernel_config.json
 	@touch $@
 
 chromium: $(VENV)/.ready

@@ -13,8 +13,8 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from ipykernel.ipkernel import IPythonKernel
 
+from memsim.lesson.kernel import Kernel
 from tests.tools.notebooks import LANGUAGE
 
 from .reading import NOTEBOOKS, Images, cells, code, headings, joined, markdown, outputs, put, tags
@@ -67,10 +67,11 @@ def keeps_no_times(notebook):
 
 
 def names_its_language_as_jupyterlab_does(notebook):
-    """JupyterLab completes what is missing; then a notebook that is only opened asks to be saved."""
-    missing = set(IPythonKernel.language_info) - set(notebook["metadata"].get("language_info", {}))
-    if missing:
-        yield f"language_info in the metadata has no {', '.join(sorted(missing))}: run `make book`"
+    """JupyterLab stores what the kernel says; then a notebook that is only opened asks to be saved."""
+    stored = notebook["metadata"].get("language_info", {})
+    wrong = {name for name, value in Kernel.language_info.items() if stored.get(name) != value}
+    if wrong | set(stored) - set(Kernel.language_info):
+        yield f"language_info is not the kernel's ({', '.join(sorted(wrong))}): run `make book`"
 
 
 def is_small(notebook):

@@ -109,6 +109,15 @@ def answers_each_prediction(notebook):
         prediction.locator(".memsim-outcome").wait_for()
 
 
+def test_a_notebook_that_is_only_opened_stays_clean(open_notebook, page):
+    """Whatever Python a reader has: else closing asks to save, and the next `git pull` conflicts."""
+    notebook = open_notebook(BOOK / "00-welcome.ipynb")
+    shows_what_is_stored(notebook, widget_cells(stored(BOOK / "00-welcome.ipynb")))
+    page.wait_for_timeout(1000)  # for what JupyterLab would still write
+    assert notebook.document()["metadata"] == stored(BOOK / "00-welcome.ipynb")["metadata"]
+    assert page.evaluate("window.jupyterapp.shell.currentWidget.content.model.dirty") is False
+
+
 def test_chapter_one_s_explorer_is_alive_and_a_question_leads_to_it(open_notebook, page):
     """After Run All, as a reader does it: the keys move it, and "Show me" goes to the moment and its page."""
     open_notebook(ONE_BLOCK).run_all()

@@ -9,8 +9,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 KERNELSPEC = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
-# As JupyterLab completes it: otherwise a notebook that is only opened would be a changed one. The version is
-# that of the Python that the book is made with; another Python of a reader's changes it still.
+# What memsim.lesson.kernel says: otherwise a notebook that is only opened would be a changed one.
 LANGUAGE = {
     "codemirror_mode": {"name": "ipython", "version": 3},
     "file_extension": ".py",
@@ -18,7 +17,7 @@ LANGUAGE = {
     "name": "python",
     "nbconvert_exporter": "python",
     "pygments_lexer": "ipython3",
-    "version": "3.11.7",
+    "version": "3",
 }
 
 
