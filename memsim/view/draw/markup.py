@@ -9,20 +9,15 @@ Left out: controls; they are in :mod:`memsim.view.explorer.explorer`.
 
 from __future__ import annotations
 
-from functools import lru_cache
 from html import escape
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from memsim.linux.include.layout import pageblock_nr_pages
-from memsim.view.draw.page_map import block_png
-from memsim.view.draw.png import data_uri
+from memsim.view.draw.page_map import data_uri, map_svg, swatch
 from memsim.view.model.page_class import CLASSES, PageClass, class_counts
 from memsim.view.model.tables import COUNTERS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
     from memsim.view.draw.page_map import Heads
     from memsim.view.model.page_class import Classes
@@ -41,27 +36,10 @@ _NOTE = f"{SMALL}; margin: 2px 0 8px"
 # ---- page maps -------------------------------------------------------------------------------------
 
 
-def map_image(classes: Classes, heads: Heads | None, alt: str, *, reproducible: bool = False) -> str:
+def map_image(classes: Classes, heads: Heads, alt: str) -> str:
     """Return a page map as an ``<img>`` that holds the picture itself."""
-    source = map_source(classes, heads, reproducible=reproducible)
+    source = data_uri(map_svg(classes, heads))
     return f'<img alt="{escape(alt)}" src="{source}" style="display: block; max-width: 100%; height: auto">'
-
-
-def map_source(classes: Classes, heads: Heads | None, *, reproducible: bool = False) -> str:
-    """Return the address of a page map, which holds the picture itself."""
-    return _map_source(classes.tobytes(), None if heads is None else heads.tobytes(), reproducible)
-
-
-@lru_cache(maxsize=64)
-def _map_source(classes: bytes, heads: bytes | None, reproducible: bool) -> str:  # noqa: FBT001 (a key)
-    """Return the picture's address; from one moment to the next most maps stay the same."""
-    orders = None if heads is None else np.frombuffer(heads, np.int8)
-    return data_uri(block_png(np.frombuffer(classes, np.uint8), orders, reproducible=reproducible))
-
-
-@lru_cache(maxsize=len(CLASSES))
-def _swatch(kind: PageClass) -> str:
-    return data_uri(block_png(np.full(pageblock_nr_pages, kind, np.uint8), reproducible=True))
 
 
 def classes_in(maps: Iterable[Classes]) -> list[PageClass]:
@@ -73,7 +51,8 @@ def classes_in(maps: Iterable[Classes]) -> list[PageClass]:
 def legend_html(kinds: Iterable[PageClass] = CLASSES) -> str:
     """Return a list of classes: a sample of each, its letter, its name and what it means."""
     items = "".join(
-        _legend_item(kind.pattern, _swatch(kind), kind.letter, kind.label, kind.meaning) for kind in kinds
+        _legend_item(kind.pattern, data_uri(swatch(kind)), kind.letter, kind.label, kind.meaning)
+        for kind in kinds
     )
     return f'<ul style="list-style: none; padding: 0; margin: 4px 0; {SMALL}">{items}</ul>'
 
@@ -84,32 +63,6 @@ def _legend_item(pattern: str, source: str, letter: str, label: str, meaning: st
         f'<img alt="{pattern}" src="{source}" '
         'style="height: 1.6em; vertical-align: middle; margin: 2px 4px 2px 0">'
         f"<b>{letter}</b> {label} ({meaning})</li>"
-    )
-
-
-def static_html(
-    maps: Mapping[str, tuple[Classes, Heads | None, str]],
-    twin: str,
-    title: str = "Page map",
-    note: str = "",
-) -> str:
-    """Return a figure for stored outputs: page maps, their legend, and the text twin.
-
-    ``maps`` has under each caption the classes, the heads of free blocks, and the alternative text;
-    ``note`` is a last word to readers. The result is the same on every machine.
-    """
-    panels = "".join(
-        '<div style="display: inline-block; width: 48%; min-width: 300px; margin-right: 1%; '
-        f'vertical-align: top"><b>{escape(caption)}</b>'
-        f"{map_image(classes, heads, alt, reproducible=True)}</div>"
-        for caption, (classes, heads, alt) in maps.items()
-    )
-    legend = legend_html(classes_in(classes for classes, _, _ in maps.values()))
-    return (
-        f'<figure class="memsim-static" style="margin: 0"><figcaption><b>{escape(title)}</b></figcaption>'
-        f"{panels}{legend}"
-        f'<pre style="{SMALL}; word-break: normal; overflow-x: auto">{escape(twin)}</pre>'
-        f"{note and f'<p>{escape(note)}</p>'}</figure>"
     )
 
 
@@ -133,15 +86,6 @@ def totals_html(numbers: Numbers, previous: Numbers | None = None) -> str:
     """Return what is counted for the whole system as a table, changes marked."""
     rows = [row for row in numbers.counter_rows(previous) if row.words[0] == "all"]
     return _table("Whole system, in pages", ["counter", *numbers.names], _lines(rows, "{1}"))
-
-
-def free_lists_html(numbers: Numbers, zone: str, previous: Numbers | None = None) -> str:
-    """Return the free lists of a zone as a table, changes marked; empty lists are left out."""
-    rows = list(numbers.free_rows(zone, previous))
-    caption = f"Free lists of zone {zone}, in blocks"
-    if not rows:
-        return f'<p style="padding: 1px 8px; margin: 4px 0"><b>{caption}</b><br>no free blocks</p>'
-    return _table(caption, ["list", *numbers.names], _lines(rows, "order {0}, {1}"))
 
 
 def _lines(rows: Iterable[Row], name: str) -> str:

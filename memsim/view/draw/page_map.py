@@ -1,155 +1,146 @@
-"""The page map of a memory block: every page a small square, as a picture.
+"""The page map of a memory block as SVG: a tile for each pageblock, with colour, pattern and letter.
 
-Each pageblock (2 MiB) is a compact tile of 32 x 16 pages; tiles stand in the order of their pfns, eight
-to a row in a block of 128 MiB. Colour, pattern and the letter on the tile show the class; a
-tile of several classes has the letters of the two most frequent ones, and ``+`` for more.
+They are those of the explorer's own maps. JupyterLab shows an SVG in ``<img>`` in notebooks that are not
+trusted, too.
 
-Left out: what a letter covers (the text twin counts every page), and ranges that are not whole pageblocks.
+Left out: ranges that are not whole pageblocks.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import lru_cache
+import base64
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from memsim.linux.include.layout import PAGEBLOCKS_PER_SECTION, pageblock_nr_pages
-from memsim.view.draw.glyphs import LIGHT_INK, PERIOD, pattern, stamp
-from memsim.view.draw.png import png
-from memsim.view.model.page_class import CLASSES, PageClass, letters_of
+from memsim.linux.include.layout import MAX_PAGE_ORDER, pageblock_nr_pages
+from memsim.view.model.page_class import CLASSES, LOOKS, PageClass, class_counts
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import numpy.typing as npt
 
-    from memsim.view.draw.png import Image
     from memsim.view.model.page_class import Classes
 
     Heads = npt.NDArray[np.int8]
 
-TILE_ROWS, TILE_COLUMNS = 16, 32
-_FREE_HEAD = len(CLASSES)
-_BLACK = 2 * _FREE_HEAD + 2
-_WHITE, _GAP = _BLACK + 1, _BLACK + 2
-_HEAD_COLOUR, _GAP_COLOUR = "#00291E", "#8A8A8A"
-_WIDE_BLOCK = 4 * PAGEBLOCKS_PER_SECTION
+SIZE = 264
+"""Height of a map in pixels; it is half as wide again."""
+ROWS, COLUMNS = 32, 16
+"""Pages of a pageblock."""
+_WHITE_INK = (PageClass.ALLOCATED, PageClass.FREE, PageClass.FREE_OFFLINE, PageClass.POISONED)
+_MOTIFS = {
+    PageClass.RESERVED: '<path d="M-1 9 9-1M-1 1 1-1M7 9 9 7"/>',
+    PageClass.RESERVED_OFFLINE: '<path d="M-1-1 9 9M-1 7 1 9M7-1 9 1"/>',
+    PageClass.OFFLINE: '<circle cx="4" cy="4" r="1"/>',
+    PageClass.ALLOCATED: '<path d="M0 4H8"/>',
+    PageClass.SELF_HOSTED: '<path d="M0 4H8M4 0V8"/>',
+    PageClass.POISONED: '<path d="M1 1 7 7M1 7 7 1"/>',
+    PageClass.FREE_OFFLINE: '<path d="M4 0V8" stroke="#fff"/>',
+    PageClass.UNTOLD: '<path d="M0 0h4v4h4v4h-4v-4h-4z"/>',
+}
 
 
-@dataclass(frozen=True)
-class Geometry:
-    """Where the cells of a map are: in tiles, which stand in rows with gaps around them; all in pixels."""
+def data_uri(svg: str) -> str:
+    """Return the address of a picture, which holds the picture itself.
 
-    count: int
-    """Cells."""
-    columns: int
-    """Tiles in a row."""
-    tile_rows: int
-    tile_columns: int
-    cell: int
-    gap: int
-
-
-def page_geometry(nr_pages: int) -> Geometry:
-    """Return how the pages of a page map are laid out.
-
-    >>> page_geometry(32768)
-    Geometry(count=32768, columns=8, tile_rows=16, tile_columns=32, cell=3, gap=4)
+    >>> data_uri("<svg/>")
+    'data:image/svg+xml;base64,PHN2Zy8+'
     """
-    columns, scale = grid(nr_pages // pageblock_nr_pages)
-    return Geometry(nr_pages, columns, TILE_ROWS, TILE_COLUMNS, scale, scale + 1)
+    return f"data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()}"
 
 
-def block_png(classes: Classes, heads: Heads | None = None, *, reproducible: bool = False) -> bytes:
-    """Return the page map of a range of whole pageblocks as a PNG file.
+def swatch(kind: PageClass) -> str:
+    """Return a sample of a class as SVG."""
+    return (
+        '<svg xmlns="http://www.w3.org/2000/svg" width="32" height="20" font-family="sans-serif" '
+        f'font-size="14" font-weight="600" text-anchor="middle"><defs>{_pattern(kind)}</defs>'
+        f"{_rect(kind, 0, 0, 32, 20)}{_letter(kind, 0, 0, (32, 20))}</svg>"
+    )
+
+
+def map_svg(classes: Classes, heads: Heads) -> str:
+    """Return the page map of a block as SVG.
 
     Parameters
     ----------
     classes
-        What ``page_classes()`` or ``recorded_classes()`` returns.
+        What ``page_classes()`` returns.
     heads
-        What ``free_heads()`` returns: the first page of each free block is drawn dark.
-    reproducible
-        Whether the bytes must be the same on every machine, for outputs that are stored. Slower.
+        What ``free_heads()`` returns: the largest free blocks are one tile.
+
+    Raises
+    ------
+    ValueError
+        These are not whole pageblocks.
     """
-    image = block_image(classes, heads)
-    return png(image, palette(), repeats(image, len(classes)) if reproducible else ())
-
-
-def repeats(image: Image, nr_pages: int) -> tuple[int, ...]:
-    """Return distances after which the pixels of a page map are likely the same again."""
-    scale = grid(nr_pages // pageblock_nr_pages)[1]
-    tile, row = TILE_COLUMNS * scale + scale + 1, image.shape[1] + 1
-    return (1, PERIOD, tile, 2 * tile, row, *(row * lines for lines in (3, PERIOD // 2, PERIOD)))
-
-
-def palette() -> bytes:
-    """Return the colours: two for each class (ground and ink), then heads, black, white, gaps."""
-    colours = []
-    for kind in CLASSES:
-        colours += [kind.colour, "#FFFFFF" if kind in LIGHT_INK else "#000000"]
-    colours += [_HEAD_COLOUR] * 2
-    return bytes.fromhex("".join([*colours, "#000000", "#FFFFFF", _GAP_COLOUR]).replace("#", ""))
-
-
-def block_image(classes: Classes, heads: Heads | None = None) -> Image:
-    """Return the page map as palette indices."""
-    nr_tiles, rest = divmod(len(classes), pageblock_nr_pages)
-    if rest or not nr_tiles:
+    tiles, rest = divmod(len(classes), pageblock_nr_pages)
+    if rest or not tiles:
         msg = f"a page map shows whole pageblocks of {pageblock_nr_pages} pages, not {len(classes)} pages"
         raise ValueError(msg)
-    kinds = classes
-    if heads is not None:
-        kinds = np.where((heads >= 0) & (classes == PageClass.FREE), np.uint8(_FREE_HEAD), classes)
-    columns, scale = grid(nr_tiles)
-    data = kinds.astype(np.uint8).tobytes()
-    tiles = [
-        _tile(data[at : at + pageblock_nr_pages], scale) for at in range(0, len(data), pageblock_nr_pages)
-    ]
-    return in_grid(tiles, columns, scale + 1, _GAP)
+    columns = 1 << -(-(tiles - 1).bit_length() // 2)
+    rows = -(-tiles // columns)
+    size = (SIZE * 3 // 2 // columns, SIZE // rows)
+    parts = [_tile(classes, heads, tile, (tile % columns, tile // columns), size) for tile in range(tiles)]
+    found = class_counts(classes)
+    patterns = "".join(_pattern(kind) for kind in found)
+    width, height = size[0] * columns, size[1] * rows
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" '
+        'font-family="sans-serif" font-size="14" font-weight="600" text-anchor="middle">'
+        f"<defs>{patterns}</defs>{''.join(parts)}</svg>"
+    )
 
 
-def grid(nr_tiles: int) -> tuple[int, int]:
-    """Return how many tiles stand in a row, and how many pixels wide a page is.
-
-    >>> grid(64), grid(1024)
-    ((8, 3), (32, 1))
-    """
-    if nr_tiles <= PAGEBLOCKS_PER_SECTION:
-        return min(8, nr_tiles), 3
-    return (16, 2) if nr_tiles <= _WIDE_BLOCK else (32, 1)
-
-
-@lru_cache(maxsize=3)
-def _tile_of_each_kind(scale: int) -> Image:
-    """Return tiles of one kind each: kind, row and column of the page, row and column in the page."""
-    height, width = TILE_ROWS * scale, TILE_COLUMNS * scale
-    inked = [pattern(kind, height, width) for kind in CLASSES] + [np.zeros((height, width), bool)]
-    pixels = np.array([2 * number + ink for number, ink in enumerate(inked)], np.uint8)
-    pages = pixels.reshape(len(inked), TILE_ROWS, scale, TILE_COLUMNS, scale)
-    return np.ascontiguousarray(pages.transpose(0, 1, 3, 2, 4))
+def _pattern(kind: PageClass) -> str:
+    ground = "#e9ecef" if kind is PageClass.ABSENT else LOOKS[kind].colour
+    ink = "#555" if kind is PageClass.OFFLINE else "none"
+    return (
+        f'<pattern id="p{kind.value}" width="8" height="8" patternUnits="userSpaceOnUse">'
+        f'<rect width="8" height="8" fill="{ground}"/>'
+        f'<g stroke="#000" stroke-opacity=".2" fill="{ink}">{_MOTIFS.get(kind, "")}</g></pattern>'
+    )
 
 
-@lru_cache(maxsize=2048)
-def _tile(kinds: bytes, scale: int) -> Image:
-    """Return one pageblock: patterns and letters. From one moment to the next most are the same."""
-    pages = np.frombuffer(kinds, np.uint8).reshape(TILE_ROWS, TILE_COLUMNS)
-    rows, columns = np.ogrid[:TILE_ROWS, :TILE_COLUMNS]
-    pixels = _tile_of_each_kind(scale)[pages, rows, columns].transpose(0, 2, 1, 3)
-    tile: Image = pixels.reshape(TILE_ROWS * scale, TILE_COLUMNS * scale)
-    classes = np.where(pages == _FREE_HEAD, np.uint8(PageClass.FREE), pages)
-    ink, rim = stamp(letters_of(classes), *tile.shape)
-    tile[rim], tile[ink] = _WHITE, _BLACK
-    return tile
+def _tile(classes: Classes, heads: Heads, tile: int, place: tuple[int, int], size: tuple[int, int]) -> str:
+    """Return one pageblock: in one piece if all its pages are alike, else row by row."""
+    at = slice(tile * pageblock_nr_pages, (tile + 1) * pageblock_nr_pages)
+    x, y, (width, height) = place[0] * size[0], place[1] * size[1], size
+    kinds = classes[at]
+    if (kinds == kinds[0]).all() and not (heads[at][1:] >= 0).any():
+        joined = tile % 2 == 0 and heads[at][0] == MAX_PAGE_ORDER
+        wide = width - 1 + joined
+        return f"{_rect(kinds[0], x, y, wide, height - 1)}{_letter(kinds[0], x, y, size)}"
+    cell = ((width - 1) / COLUMNS, (height - 1) / ROWS)
+    return "".join(
+        _rect(kind, x + left * cell[0], y + row * cell[1], length * cell[0], cell[1])
+        for row, pages in enumerate(np.reshape(kinds, (ROWS, COLUMNS)).tolist())
+        for kind, left, length in _runs(pages)
+    )
 
 
-def in_grid(tiles: list[Image], columns: int, gap: int, colour: int) -> Image:
-    """Return one picture of all tiles, with gaps between and around them."""
-    height, width = tiles[0].shape
-    rows = -(-len(tiles) // columns)
-    canvas = np.full((rows * (height + gap) + gap, columns * (width + gap) + gap), colour, np.uint8)
-    for number, tile in enumerate(tiles):
-        row, column = divmod(number, columns)
-        top, left = row * (height + gap) + gap, column * (width + gap) + gap
-        canvas[top : top + height, left : left + width] = tile
-    return canvas
+def _runs(pages: list[int]) -> Iterator[tuple[int, int, int]]:
+    at = 0
+    for kind, equal in groupby(pages):
+        length = len(list(equal))
+        yield kind, at, length
+        at += length
+
+
+def _rect(kind: int, x: float, y: float, width: float, height: float) -> str:
+    return f'<rect x="{x:g}" y="{y:g}" width="{width:g}" height="{height:g}" fill="url(#p{int(kind)})"/>'
+
+
+def _letter(kind: int, x: int, y: int, size: tuple[int, int]) -> str:
+    look = CLASSES[int(kind)]
+    if size[0] < 16 or look is PageClass.ABSENT:  # noqa: PLR2004 (no room for a letter)
+        return ""
+    ink = "#fff" if look in _WHITE_INK else "#10151a"
+    left, top = x + size[0] / 2, y + size[1] / 2
+    ground = LOOKS[look].colour
+    return (
+        f'<rect x="{left - 9:g}" y="{top - 9:g}" width="18" height="18" fill="{ground}"/>'
+        f'<text x="{left:g}" y="{top + 5:g}" fill="{ink}">{look.letter}</text>'
+    )

@@ -116,7 +116,7 @@ class HalfPatch(Board):
         )
         self._wanted_block = block
         self._show()
-        self.keep(sight_html(self.result, self.block.value, reproducible=True))
+        self.keep(sight_html(self.result, self.block.value))
         self._connect()
 
     # ---- controls ----------------------------------------------------------------------------
@@ -229,9 +229,9 @@ class HalfPatch(Board):
 # ---- HTML ------------------------------------------------------------------------------------------
 
 
-def sight_html(result: HalfRun, block: int | None, *, reproducible: bool = False) -> str:
+def sight_html(result: HalfRun, block: int | None) -> str:
     """Return both kernels side by side, and the counters of both."""
-    sides = "".join(_side_html(result, side, block, reproducible=reproducible) for side in (0, 1))
+    sides = "".join(_side_html(result, side, block) for side in (0, 1))
     legend = ""
     if block is not None:
         legend = legend_html(classes_in(result.page_map(side, block).classes for side in (0, 1)))
@@ -243,13 +243,13 @@ def sight_html(result: HalfRun, block: int | None, *, reproducible: bool = False
     )
 
 
-def _side_html(result: HalfRun, side: int, block: int | None, *, reproducible: bool) -> str:
+def _side_html(result: HalfRun, side: int, block: int | None) -> str:
     this: Side = (result.half, result.whole)[side]
     image = f'<p style="margin: 4px 0">{NO_BLOCK}</p>'
     if block is not None:
         shown = result.page_map(side, block)
         alt = f"Page map of block {block}, {this.title}: {shown.sentence}"
-        image = map_image(shown.classes, shown.heads, alt, reproducible=reproducible)
+        image = map_image(shown.classes, shown.heads, alt)
         image += f'<p style="margin: 4px 0">{escape(result.block_sentence(side, block))}</p>'
     return (
         f'<div role="group" aria-label="{escape(this.title)}" style="flex: 1 1 380px; min-width: 0">'
