@@ -44,10 +44,10 @@ if (expected.twins) {
   }
   found.news = c.news.map(i => ({ moment: i, point: c.moments[i].point, shows: c.actor(i).name, causes: c.causes(i) }));
   found.visible = c.moments.filter(m => m.visible).length;
-  const sum = (zone, k) => zone.blocks.reduce((all, pages) => all + pages[k], 0);
+  const sum = of => data.blocks.reduce((all, _, k) => all + of(k), 0);
   found.misplaced = c.moments.filter(m => m.kind === "done").flatMap(m => {
     c.go(m.i);
-    return c.states.flatMap((state, s) => geographyOf(state, data).filter(zone => sum(zone, 0) !== zone.present || sum(zone, 1) !== zone.managed).map(zone => [m.i, s, zone.name]));
+    return c.states.flatMap((state, s) => geographyOf(state, data).filter(zone => sum(zone.presentIn) !== zone.present || sum(zone.managedIn) !== zone.managed).map(zone => [m.i, s, zone.name]));
   });
   found.differ = c.moments.map(m => m.differ);
 }

@@ -1,6 +1,6 @@
 // Both kernels, and what can be known of every moment before anybody looks: what moved, what differs, and which hunk did it.
 
-import { ALL_FLAGS, CHUNK, LIVE } from "./memory.js";
+import { ALL_FLAGS, CHUNK, LIVE, SECTION } from "./memory.js";
 import { BlockView, kindsOf, look } from "./pages.js";
 import { Tape } from "./tape.js";
 import { column } from "./unpack.js";
@@ -11,7 +11,8 @@ const MOST_LANES = 5;
 export class Comparison {
   constructor(data) {
     this.data = data;
-    this.tapes = data.tapes.map(tape => new Tape(tape, data));
+    const made = new Map();
+    this.tapes = data.tapes.map(tape => new Tape(tape, data, made));
     const m = data.moments, [step, point, nth, before, after] = [m.step, m.point, m.nth, m.before, m.after].map(column);
     this.moments = Array.from(step, (_, i) => {
       const base = data.names[point[i]], [kind, name] = base.includes(":") ? base.split(":") : ["done", ""];
@@ -61,7 +62,8 @@ export class Comparison {
   #scan() {
     const { types } = this.data, differ = new Map(), pairs = new Map();
     const seen = [new Map(), new Map()], blocks = [new Map(), new Map()];
-    this.tapes.forEach(tape => { tape.state.dirty = new Set([...tape.state.sections.keys()].flatMap(nr => Array.from({ length: 32 }, (_, k) => nr * 32 + k))); });
+    const start = this.tapes.map((tape, s) => tape.seek(this.moments[0].at[s]).share());   // where nothing was written since, it is as it was here
+    this.tapes.forEach(tape => { tape.state.dirty = new Set(unlike(...start)); });
     let total = 0, logged = true, logs = false;
     const kinds = new Map();                  // pairs of classes, and how many pages have them now
     const samples = new Map();
@@ -71,20 +73,20 @@ export class Comparison {
         const state = tape.seek(m.at[s]), moved = new Map(), retyped = new Map(), changed = [];
         for (const id of state.dirty) {
           touched.add(id);
-          const now = look(state.chunk(id * CHUNK), types), old = seen[s].get(id);
-          const section = state.sections.get(id >> 5), b = (id & 31) * 2, mt = section ? section.pageblocks[b] * 16 + section.pageblocks[b + 1] : -1;
+          const now = look(state.chunk(id * CHUNK), types), old = seen[s].get(id) ?? look(start[s].chunk(id * CHUNK), types);
+          const mt = migratetypes(state, id);
           if (old !== now) {
             seen[s].set(id, now);
             if (m.i && difference(old, now, moved)) changed.push(id);
           }
-          const was = blocks[s].get(id);
+          const was = blocks[s].get(id) ?? migratetypes(start[s], id);
           if (mt !== was) {
             blocks[s].set(id, mt);
             if (m.i && mt >= 0 && was >= 0) for (const shift of [4, 0]) {
               const from = was >> shift & 15, to = mt >> shift & 15;
               if (from !== to) retyped.set(from * 16 + to, (retyped.get(from * 16 + to) ?? 0) + 1);
             }
-            if (m.i && was !== undefined && changed.at(-1) !== id) changed.push(id);
+            if (m.i && changed.at(-1) !== id) changed.push(id);
           }
         }
         state.dirty.clear();
@@ -249,6 +251,19 @@ export class Comparison {
       return chunks;
     });
   }
+}
+
+/** The chunks in which two states are not one and the same. */
+function* unlike(one, other) {
+  for (const nr of new Set([...one.sections.keys(), ...other.sections.keys()])) {
+    const [a, b] = [one, other].map(state => state.sections.get(nr)?.chunks);
+    for (let k = 0; k < SECTION / CHUNK; k++) if (a?.[k] !== b?.[k]) yield nr * (SECTION / CHUNK) + k;
+  }
+}
+/** The migratetypes of the two pageblocks of a chunk as one number; -1 where no section is. */
+function migratetypes(state, id) {
+  const section = state.sections.get(id >> 5), b = (id & 31) * 2;
+  return section ? section.pageblocks[b] * 16 + section.pageblocks[b + 1] : -1;
 }
 
 /** Count the pages whose class changed by pair of classes; return whether anything on a map changed. */

@@ -276,14 +276,11 @@ export class Machine {
       if (inside || at + label < next - 2) g.fillText(zone.name, at, SPAN);
     });
     const used = new Float64Array(this.places.length);   // zones that share a block stand side by side in it
-    for (const zone of zones) this.#stretches(zone.blocks.map(([present, managed], k) => {
-      const x = this.places[k] + used[k];
-      used[k] += present / blockPages * this.cell;
-      return [x, present / blockPages * this.cell, managed / blockPages * this.cell];
-    }), look);
+    const scale = this.cell / blockPages;
+    for (const zone of zones) this.#stretches(zone, used, scale, look);
   }
   /** Bars, those that touch in one piece. */
-  #stretches(bars, look) {
+  #stretches(zone, used, scale, look) {
     const { g } = this;
     let from = 0, to = -1, full = -1;
     const flush = () => {
@@ -291,8 +288,10 @@ export class Machine {
       g.strokeStyle = look.soft; g.strokeRect(from + 0.5, BAR + 0.5, Math.max(1, to - from - 1), THICK - 1);
       g.fillStyle = look.soft; g.fillRect(from, BAR, full - from, THICK);
     };
-    for (const [x, present, managed] of bars) {
+    for (let k = 0; k < used.length; k++) {
+      const x = this.places[k] + used[k], present = zone.presentIn(k) * scale, managed = zone.managedIn(k) * scale;
       if (!present) continue;
+      used[k] += present;
       if (to < 0 || x > to + 0.01 || full < to - 0.01) { flush(); from = x; full = x; }
       to = x + present; full = Math.max(from, Math.abs(full - x) < 0.01 ? x + managed : full);
     }

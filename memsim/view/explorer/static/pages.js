@@ -96,8 +96,11 @@ export function kindsOf(state, blocks, blockPages, types) {
 /** How many pages of a section have each class: counted once, until something is written to it. */
 function countsOf(section, types) {
   if (section && !section.counts) {
-    section.counts = [];
-    for (const chunk of section.chunks) look(chunk, types).counts.forEach((n, kind) => { section.counts[kind] = (section.counts[kind] ?? 0) + n; });
+    const { chunks } = section, counts = section.counts = [];
+    for (let k = 0, end; k < chunks.length; k = end) {
+      for (end = k + 1; chunks[end] === chunks[k];) end++;
+      look(chunks[k], types).counts.forEach((n, kind) => { counts[kind] = (counts[kind] ?? 0) + n * (end - k); });
+    }
   }
   return section?.counts;
 }
@@ -105,36 +108,41 @@ function countsOf(section, types) {
 // ---- where the pages of a zone are -------------------------------------------------------------------
 
 const ZONES = 8;
-/** How many pages of each zone a chunk or a section has: present in the first half, managed in the second. */
-function placed(whole, parts, count) {
-  if (whole.placed) return whole.placed;
-  const found = whole.placed = new Uint32Array(2 * ZONES);
-  for (const part of parts) count(found, part);
-  return found;
-}
+/** How many pages of each zone a chunk has: present in the first half, managed in the second. */
 function ofChunk(chunk) {
-  const pages = chunk.uniform ? CHUNK : 1;
-  return placed(chunk, chunk.uniform ? chunk.flags.subarray(0, 1) : chunk.flags, (found, flags) => {
-    if (!(flags & LIVE) || flags === POISON_FLAGS) return;
+  if (chunk.placed) return chunk.placed;
+  const found = chunk.placed = new Uint32Array(2 * ZONES), pages = chunk.uniform ? CHUNK : 1;
+  for (let p = 0; p < CHUNK; p += pages) {
+    const flags = chunk.flags[p];
+    if (!(flags & LIVE) || flags === POISON_FLAGS) continue;
     if (flags & PRESENT) found[flags >>> ZONE_SHIFT] += pages;
     if (flags & MANAGED) found[ZONES + (flags >>> ZONE_SHIFT)] += pages;
-  });
+  }
+  return found;
 }
-const add = (sums, numbers) => numbers.forEach((n, k) => { if (n) sums[k] += n; });
+function ofSection(section) {
+  if (section.placed) return section.placed;
+  const found = section.placed = new Uint32Array(2 * ZONES), { chunks } = section;
+  for (let k = 0, end; k < chunks.length; k = end) {   // most neighbours are one and the same chunk
+    for (end = k + 1; chunks[end] === chunks[k];) end++;
+    add(found, ofChunk(chunks[k]), end - k);
+  }
+  return found;
+}
+function add(sums, numbers, times) { for (let k = 0; k < sums.length; k++) sums[k] += times * numbers[k]; }
 
 /** The zones of a kernel: what each spans, and how many pages each block has in it, present and managed. */
 export function geographyOf(state, { blocks, blockPages, zoneTypes }) {
+  const nothing = new Uint32Array(2 * ZONES), each = blockPages / SECTION, numbers = zoneTypes.map(name => name.toLowerCase());
   const ofBlocks = blocks.map(block => {
+    if (each === 1) { const section = state.sections.get(block); return section ? ofSection(section) : nothing; }
     const sums = new Uint32Array(2 * ZONES);
-    for (let nr = block * blockPages / SECTION; nr < (block + 1) * blockPages / SECTION; nr++) {
-      const section = state.sections.get(nr);
-      if (section) add(sums, placed(section, section.chunks, (found, chunk) => add(found, ofChunk(chunk))));
-    }
+    for (let nr = block * each; nr < (block + 1) * each; nr++) if (state.sections.has(nr)) add(sums, ofSection(state.sections.get(nr)), 1);
     return sums;
   });
-  const numbers = zoneTypes.map(name => name.toLowerCase());
   return [...state.zones.values()].filter(zone => zone.counters.spanned_pages).map(zone => {
     const nr = numbers.indexOf(zone.name.toLowerCase()), { zone_start_pfn: start, spanned_pages: spanned, present_pages: present, managed_pages: managed } = zone.counters;
-    return { name: zone.name, nr, start, end: start + spanned, present, managed, blocks: ofBlocks.map(sums => [sums[nr], sums[ZONES + nr]]) };
+    const presentIn = k => ofBlocks[k][nr], managedIn = k => ofBlocks[k][ZONES + nr];
+    return { name: zone.name, start, end: start + spanned, present, managed, presentIn, managedIn };
   });
 }

@@ -7,7 +7,8 @@ const KEYFRAME = 256;                         // events between two states that 
 const LEFT_OUT = "left_out";
 
 export class Tape {
-  constructor(stored, data) {
+  /** `made` has the chunks of contents that were made already: tapes that share it share them, and equal ones need no look. */
+  constructor(stored, data, made = new Map()) {
     this.data = data;
     this.site = Int32Array.from(column(stored.site));
     this.length = this.site.length;
@@ -17,7 +18,6 @@ export class Tape {
     this.steps = stored.steps;                // the last event of each step, boot first
     const seen = new Int32Array(this.kinds.length);
     this.row = Int32Array.from(this.site, site => seen[this.sites[site].kind]++);
-    const made = new Map();
     const contents = nr => { if (!made.has(nr)) made.set(nr, chunksOf(data.contents[nr])); return made.get(nr); };
     this.states = stored.states.map(state => () => State.from(state, contents, data, column));
     this.state = this.states[0]();
