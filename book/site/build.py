@@ -65,7 +65,7 @@ def prepare(folder: Path) -> None:
             (data / f"{name}.js").write_text(data_script(name, explorer), encoding="utf-8")
             placeholder(cell, name, explorer)
         for cell, widget, question in live_cells(notebook, path):
-            make_live(cell, widget, question)
+            make_live(cell, widget, question, binder(path.name, repository()))
         page = page_of(notebook, path.name, linked)
         runs_at(page, binder(path.name, repository()))
         if path.name == FIRST:

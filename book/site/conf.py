@@ -19,6 +19,7 @@ extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 autodoc_typehints = "none"  # the signature is enough, and half of the types are imported for checking only
 autodoc_preserve_defaults = True
 napoleon_google_docstring = False
+napoleon_use_ivar = True  # attributes stand once: as autodoc finds them or as the docstring lists them
 nb_execution_mode = "off"  # what a reader sees is what is stored, and was tested
 nb_merge_streams = True
 nb_code_prompt_show = "Show the code"

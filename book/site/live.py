@@ -16,8 +16,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from book.site.pages import source
 from memsim.lesson.live import STATIC as LESSON
+from memsim.view.buddy_lab.picture import STATIC as ORDERS
 from memsim.view.decode.widget import STATIC as DECODE
+from memsim.view.driver_lab.widget import SHEET as DRIVER
 from memsim.view.half_patch.matrix_lab import STATIC as HALF_PATCH
+from memsim.view.widgets.tour import STATIC as TOUR
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,9 +33,17 @@ QUESTIONS = {
     "solution": "question",
     "half_patch": "matrix",
     "decode_page": "bits",
+    "buddy_lab": "tour",
+    "driver_lab": "tour",
 }
 """Function that a cell ends with -> the widget that shows what it returns."""
-_FILES = {"question": LESSON / "question", "matrix": HALF_PATCH / "matrix", "bits": DECODE / "bits"}
+_FILES = {
+    "question": LESSON / "question",
+    "matrix": HALF_PATCH / "matrix",
+    "bits": DECODE / "bits",
+    "orders": ORDERS / "picture",
+    "tour": TOUR / "tour",
+}
 """Widget -> its script and its style sheet, without their endings."""
 SHOWN_ONLY = {"claim", "display", "on_a_real_kernel", "print"}
 """Functions that change nothing that a question could depend on."""
@@ -129,8 +140,11 @@ def changed(statement: ast.stmt) -> set[str]:
     return {name for target in targets for name in read(target)}
 
 
-def make_live(cell: dict[str, Any], widget: str, shown: Shown) -> None:
-    """Wrap a stored output in the element that the widget replaces; ValueError if it is out of date."""
+def make_live(cell: dict[str, Any], widget: str, shown: Shown, run: str) -> None:
+    """Wrap a stored output in the element that the widget replaces; ValueError if it is out of date.
+
+    ``run`` is the address at which a reader can do more than a page without a kernel can.
+    """
     found = [each for each in cell["outputs"] if "text/html" in each.get("data", {})]
     if len(found) != 1:
         msg = f"{cell['id']}: the cell has no stored output that a page could show; `make book` renews it"
@@ -140,7 +154,7 @@ def make_live(cell: dict[str, Any], widget: str, shown: Shown) -> None:
     if stored != shown.html():
         msg = f"{cell['id']}: the stored output is not what the cell shows; `make book` renews it"
         raise ValueError(msg)
-    state = {"widget": widget, "state": {"spec": more(shown)}}
+    state = {"widget": widget, "state": {"spec": more(shown) | {"run": run}}}
     given = escape(json.dumps(state, ensure_ascii=False, separators=(",", ":")))
     output["data"]["text/html"] = f'<div data-memsim-live="{given}">{stored}</div>'
 
@@ -169,4 +183,5 @@ def _code(file: Path) -> str:
 
 def style() -> str:
     """Return the widgets' style sheets."""
-    return "".join(file.with_suffix(".css").read_text(encoding="utf-8") for file in _FILES.values())
+    sheets = [*(file.with_suffix(".css") for file in _FILES.values()), DRIVER]
+    return "".join(sheet.read_text(encoding="utf-8") for sheet in sheets)

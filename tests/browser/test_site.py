@@ -392,12 +392,20 @@ def test_the_questions_of_every_page_live(page, visit):
     for path in NOTEBOOKS:
         notebook = json.loads(path.read_text(encoding="utf-8"))
         statements = [ast.parse(joined(cell["source"])).body[-1:] for cell in cells(notebook, "code")]
-        asked = sum(called(statement) in QUESTIONS for body in statements for statement in body)
+        asked = sum(has_a_life(statement) for body in statements for statement in body)
         visit("index.html" if path.stem == "00-welcome" else f"{path.stem}.html")
-        live = page.locator(".memsim-lesson, .memsim-matrix, .memsim-bits")
+        live = page.locator(".memsim-lesson, .memsim-matrix, .memsim-bits, .memsim-tour")
         assert live.count() == asked, path.stem
         errors = page.locator("""[data-memsim-live*='"error":']""").count()
         assert errors == 0, path.stem
+
+
+def has_a_life(statement):
+    """Return whether a statement asks something: a solution does if it has lines to fill in."""
+    name = called(statement)
+    if name == "solution":
+        return "lines" in {word.arg for word in statement.value.keywords}
+    return name in QUESTIONS
 
 
 def test_a_question_is_answered_without_a_kernel(page, visit):
@@ -420,12 +428,38 @@ def test_a_question_is_answered_without_a_kernel(page, visit):
     matrix.locator("button[aria-pressed=true]").press("ArrowRight")
     matrix.get_by_text("pfn:104e20").first.wait_for()
     visit("05-the-buddy-allocator.html")
-    problem = page.locator(".memsim-ask").first
+    problem = page.locator(".memsim-ask", has_text="Problem split")
     problem.get_by_role("button", name="Another problem").click()
     problem.get_by_text("Problem split, seed 6.").wait_for()
     problem.get_by_role("button", name="Show the answers").click()
     shown = [str(told) for told in problem.locator("input").evaluate_all("all => all.map(one => one.value)")]
     assert shown == [", ".join(value) for value in answer("split", seed=6).answers().values()]
+
+
+def test_a_lab_is_a_recorded_tour_with_a_way_to_run_it(page, visit):
+    visit("05-the-buddy-allocator.html")
+    tour = page.locator(".memsim-tour")
+    assert "mybinder.org" in tour.get_by_role("link", name="Run it yourself").get_attribute("href")
+    said = tour.locator("[role=status]").first
+    assert said.inner_text() == "Step 3: free 0x100002: freed 0x100002"
+    tour.get_by_role("button", name="Next step").press("Enter")
+    assert said.inner_text().startswith("Step 4: why 0x100001: Block 0x100001 (order 0): its partner")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")
+    assert said.inner_text() == "Step 6: free 0x100000: freed 0x100000"
+    largest = tour.locator(".memsim-free[data-order='10']")
+    assert [int(pfn) for pfn in largest.evaluate_all("all => all.map(one => one.dataset.pfn)")] == [0x100000]
+    tour.locator("ol button").first.press("Enter")
+    assert said.inner_text() == "Step 0: everything is free"
+    tour.locator(".memsim-row").nth(3).click()  # of order 7, where nothing is
+    assert said.inner_text().startswith("This is a recording.")
+    for chapter, kernel in (("09-virtio-mem", "B"), ("10-hyper-v-balloon", "B"), ("11-xen-balloon", "X")):
+        visit(f"{chapter}.html")
+        tour = page.locator(".memsim-tour")
+        assert tour.locator(".memsim-half").count() == 2
+        assert tour.locator(".memsim-cell").first.inner_text() == kernel
+        tour.locator("ol button").first.click()
+        assert tour.locator(".memsim-cell").count() == 0
 
 
 def test_after_reading_in_jupyterlab_the_stored_forms_are_what_is_built_from():

@@ -23,6 +23,7 @@ import nbformat
 from nbconvert import HTMLExporter
 
 from book.site import live, players
+from book.site.address import binder, repository
 from memsim.view.explorer import bundle
 from tests.book.reading import BOOK
 
@@ -91,7 +92,7 @@ def _explorers(notebook: dict[str, Any], path: Path) -> Iterator[str]:
 
 def _questions(notebook: dict[str, Any], path: Path) -> Iterator[str]:
     for cell, widget, question in live.live_cells(notebook, path):
-        live.make_live(cell, widget, question)
+        live.make_live(cell, widget, question, binder(path.name, repository()))
         yield widget
 
 

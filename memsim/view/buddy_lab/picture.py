@@ -37,6 +37,12 @@ def blocks_of(script: BuddyScript) -> list[Block]:
     return sorted(free + used)
 
 
+def state_of(script: BuddyScript) -> dict[str, Any]:
+    """Return what the picture in the browser needs."""
+    blocks = [list(block) for block in blocks_of(script)]
+    return {"pages": script.nr_pages, "undoable": bool(script.lines), "blocks": blocks}
+
+
 def blocks_chart(script: BuddyScript) -> Ranges:
     """Return the blocks as a picture that needs no kernel."""
     blocks = blocks_of(script)
@@ -77,6 +83,5 @@ class BuddyPicture(anywidget.AnyWidget):
     def show(self, script: BuddyScript) -> None:
         """Draw what there is now."""
         with self.hold_sync():
-            self.pages = script.nr_pages
-            self.undoable = bool(script.lines)
-            self.blocks = [list(block) for block in blocks_of(script)]
+            for name, value in state_of(script).items():
+                setattr(self, name, value)

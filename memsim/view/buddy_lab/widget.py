@@ -12,10 +12,11 @@ import ipywidgets
 
 from memsim.errors import MemsimError
 from memsim.linux.include.layout import MAX_PAGE_ORDER, pageblock_nr_pages
-from memsim.view.buddy_lab.picture import BuddyPicture, blocks_chart
+from memsim.view.buddy_lab.picture import BuddyPicture, blocks_chart, state_of
 from memsim.view.buddy_lab.script import FIRST_PFN, HELP, SIZES, BuddyScript
 from memsim.view.buddy_lab.snapshot import lists_of, look, sight_html, sight_text
 from memsim.view.widgets.lab import Board, button, choice, number, row, text_field
+from memsim.view.widgets.tour import Stop, tour
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,6 +25,20 @@ if TYPE_CHECKING:
 
 _CHOICES = 256
 """So many allocated blocks can be chosen from; all can be freed by pfn."""
+TOUR = (
+    "why 0x100001",
+    "free 0x100003",
+    "free 0x100000",
+    "allocate 0 movable x16",
+    "free every other",
+    "why 0x100000",
+    "free all",
+    "allocate 0 unmovable",
+    "isolate 0x100200",
+    "free all",
+    "unisolate 0x100200 movable",
+)
+"""What a recorded tour does after the script of the lab."""
 
 
 def buddy_lab(script: Sequence[str] = (), *, size_mib: int = 8, release: str = "6.12") -> BuddyLab:
@@ -75,6 +90,17 @@ class BuddyLab(Board):
         self._connect()
         self._show(before)
         self.keep(blocks_chart(script).html() + sight_html(look(script, before)))
+
+    def spec_without_a_kernel(self) -> dict[str, Any]:
+        """Return a recorded tour: the lines of the script, and some more."""
+        done, stops = BuddyScript(self.script.size_mib, self.script.release), []
+        for line in ("", *self.script.lines, *TOUR):
+            before = lists_of(done)
+            said = done.do(line).headline if line else "everything is free"
+            sight = look(done, before)
+            first = {"first": FIRST_PFN, "orders": MAX_PAGE_ORDER}
+            stops.append(Stop(said, sight_html(sight), sight_text(sight), first | state_of(done)))
+        return tour(self.title, stops, len(self.script.lines))
 
     # ---- controls ----------------------------------------------------------------------------
 

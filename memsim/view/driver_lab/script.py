@@ -45,6 +45,34 @@ ANSWERS = {
     "xen-balloon": ("REFUSE", "HALF"),
 }
 """What hosts can be told to answer."""
+TOURS: dict[str, tuple[dict[str, Any], ...]] = {
+    "virtio-mem": (
+        {"do": "offline", "block": 32},
+        {"do": "online", "block": 32, "type": "online_movable"},
+        {"do": "allocate", "block": 32, "nr_pages": 16, "migratetype": "movable"},
+        {"do": "host_will", "device": "vm0", "answer": "BUSY", "times": 1},
+        {"do": "virtio_mem_request", "device": "vm0", "requested_pages": 96 * PAGES_PER_MIB},
+        {"do": "wait", "seconds": 60},
+        {"do": "virtio_mem_request", "device": "vm0", "requested_pages": 32 * PAGES_PER_MIB},
+        {"do": "virtio_mem_request", "device": "vm0", "requested_pages": 0},
+    ),
+    "hv-balloon": (
+        {"do": "offline", "block": 32},
+        {"do": "hv_hot_add", "device": "hv0", "start_pfn": FIRST_PFN + 20000, "nr_pages": 5000},
+        {"do": "hv_inflate", "device": "hv0", "nr_pages": 1024},
+        {"do": "offline", "block": 32},
+        {"do": "hv_deflate", "device": "hv0", "nr_pages": 1024},
+    ),
+    "xen-balloon": (
+        {"do": "offline", "block": 32},
+        {"do": "host_will", "device": "xen0", "answer": "REFUSE", "times": 1},
+        {"do": "xen_balloon_target", "device": "xen0", "target_pages": RAM_PAGES + 42048},
+        {"do": "wait", "seconds": 60},
+        {"do": "xen_balloon_lend", "device": "xen0", "nr_pages": 8},
+        {"do": "xen_balloon_take_back", "device": "xen0", "nr_pages": 8},
+    ),
+}
+"""What a recorded tour does after the steps of the lab."""
 
 
 @dataclass(frozen=True)

@@ -237,9 +237,9 @@ def sight_html(sight: DriverSight) -> str:
     """Return both machines side by side, their counters, and the steps as a scenario."""
     sides = "".join(_side_html(side, sight.unit) for side in sight.sides)
     return (
-        f'<p style="margin: 4px 0"><b>{escape(sight.heading)}</b></p>'
-        f'<div style="display: flex; flex-wrap: wrap; gap: 16px">{sides}</div>'
-        '<div style="display: flex; flex-wrap: wrap; gap: 0 32px">'
+        f'<p class="memsim-line"><b>{escape(sight.heading)}</b></p>'
+        f'<div class="memsim-pair">{sides}</div>'
+        '<div class="memsim-counts">'
         f"<div>{counters_html(sight.numbers, sight.previous)}</div>"
         f"<div>{totals_html(sight.numbers, sight.previous)}</div></div>{SIGNS}"
         f"<details><summary>All steps, as a scenario</summary><pre>{escape(sight.document)}</pre></details>"
@@ -247,14 +247,14 @@ def sight_html(sight: DriverSight) -> str:
 
 
 def _side_html(side: Side, unit: str) -> str:
-    block = f'<p style="margin: 4px 0">{NO_BLOCK}</p>'
+    block = f'<p class="memsim-line">{NO_BLOCK}</p>'
     if side.block is not None:
         block = _block_html(side, side.block, unit)
     checks = "; ".join(side.violations) or "all hold"
     return (
-        f'<div role="group" aria-label="{escape(side.title)}" style="flex: 1 1 380px; min-width: 0">'
+        f'<div role="group" aria-label="{escape(side.title)}" class="memsim-half">'
         f"<h4>{escape(side.title)}</h4>{block}<b>The driver's book</b>{_list(side.book)}"
-        f'<p style="margin: 4px 0">Invariants: {escape(checks)}</p>'
+        f'<p class="memsim-line">Invariants: {escape(checks)}</p>'
         f"{f'<b>Kernel log</b>{_list(side.log)}' if side.log else ''}</div>"
     )
 
@@ -263,19 +263,11 @@ def _block_html(side: Side, block: Block, unit: str) -> str:
     state = f" In the driver's book: {block.state}." if block.state else ""
     return (
         f"{_aligned_html(side.title, block, unit)}"
-        f'<p style="margin: 4px 0">{escape(block.sentence)}{escape(state)}</p>{_runs_html(block, unit)}'
+        f'<p class="memsim-line">{escape(block.sentence)}{escape(state)}</p>{_runs_html(block, unit)}'
     )
 
 
 _COLUMNS = 16
-_CELL = (
-    "border: 1px solid var(--jp-border-color2, #8a8a8a); width: 22px; min-width: 0; padding: 0; "
-    "text-align: center; font: 600 11px/17px var(--jp-code-font-family, monospace)"
-)
-_HEAD = (
-    "padding: 0 6px; text-align: right; white-space: nowrap; font: 11px var(--jp-code-font-family, monospace)"
-)
-_STRIPES = "repeating-linear-gradient(45deg, #66CDAE 0 5px, #8ADBC4 5px 10px)"
 _LETTERS = {PLUGGED: "P", BACKED: "K", BALLOON: "L"}
 """Letters of the driver's own that are not those of page classes."""
 _BY_LETTER = {kind.letter: kind for kind in CLASSES}
@@ -290,18 +282,18 @@ def _aligned_html(title: str, block: Block, unit: str) -> str:
         at = slice(start, start + _COLUMNS)
         pfn = block.start_pfn + start * pageblock_nr_pages
         believed = "".join(map(_believed, kernel[at]))
-        rows += f'<tr><th scope="row" style="{_HEAD}">{pfn:#x} kernel</th>{believed}</tr>'
+        rows += f'<tr><th scope="row" class="memsim-head">{pfn:#x} kernel</th>{believed}</tr>'
         rows += (
-            f'<tr><th scope="row" style="{_HEAD}">driver</th>{"".join(map(_said, driver[at]))}</tr>'
-            f'<tr style="height: 5px"><td colspan="{_COLUMNS + 1}" style="padding: 0; border: 0"></td></tr>'
+            f'<tr><th scope="row" class="memsim-head">driver</th>{"".join(map(_said, driver[at]))}</tr>'
+            f'<tr class="memsim-gap"><td colspan="{_COLUMNS + 1}" class="memsim-none"></td></tr>'
         )
     words = sorted({(_letter(word), word if not word[0].isdigit() else "in part") for word in block.words})
     told = [f"<b>{letter}</b> {escape(word)}" for letter, word in words]
     seen = [f"<b>{kind.letter}</b> {kind.label}" for kind in classes_in([block.page_map.classes])]
     return (
-        f'<table style="border-collapse: collapse; margin: 2px 0"><caption style="text-align: left">'
+        f'<table class="memsim-grid"><caption class="memsim-title">'
         f"<b>What the kernel believes, above the driver's {unit}</b><br>"
-        f'<span style="font-size: 0.85em">kernel: {", ".join(seen)}; driver: {", ".join(told)}</span>'
+        f'<span class="memsim-key">kernel: {", ".join(seen)}; driver: {", ".join(told)}</span>'
         "</caption>"
         f'<tbody aria-label="{escape(title)}">{rows}</tbody></table>'
     )
@@ -310,12 +302,11 @@ def _aligned_html(title: str, block: Block, unit: str) -> str:
 def _believed(letters: str) -> str:
     kind = _BY_LETTER[letters[0]]
     ink = "#fff" if kind in {PageClass.ALLOCATED, PageClass.FREE_OFFLINE} else "#000"
-    return f'<td style="{_CELL}; background: {kind.colour}; color: {ink}">{letters}</td>'
+    return f'<td class="memsim-cell" style="background: {kind.colour}; color: {ink}">{letters}</td>'
 
 
 def _said(letter: str) -> str:
-    style = _CELL if letter == "·" else f"{_CELL}; background: {_STRIPES}; color: #000"
-    return f'<td style="{style}">{letter}</td>'
+    return f'<td class="memsim-cell{"" if letter == "·" else " memsim-said"}">{letter}</td>'
 
 
 def _letter(word: str) -> str:
@@ -323,23 +314,22 @@ def _letter(word: str) -> str:
 
 
 def _runs_html(block: Block, unit: str) -> str:
-    left = "padding: 1px 8px; text-align: left; vertical-align: top"
-    short = f"{left}; white-space: nowrap"
     rows = "".join(
-        f'<tr><th scope="row" style="{short}">{run.where}</th><td style="{short}">{escape(run.driver)}</td>'
-        f'<td style="{left}">{escape(run.kernel)}</td></tr>'
+        f'<tr><th scope="row" class="memsim-short">{run.where}</th>'
+        f'<td class="memsim-short">{escape(run.driver)}</td>'
+        f'<td class="memsim-left">{escape(run.kernel)}</td></tr>'
         for run in block.runs[:16]
     )
     more = len(block.runs) - 16
     heads = "".join(
-        f'<th scope="col" style="{short}">{name}</th>'
+        f'<th scope="col" class="memsim-short">{name}</th>'
         for name in (unit, "the driver says", "the kernel believes")
     )
     return (
-        f'<table style="border-collapse: collapse; margin: 4px 0"><thead><tr>{heads}</tr></thead>'
+        f'<table class="memsim-runs"><thead><tr>{heads}</tr></thead>'
         f"<tbody>{rows}</tbody></table>{f'<p>and {more} more runs</p>' if more > 0 else ''}"
     )
 
 
 def _list(items: tuple[str, ...]) -> str:
-    return f'<ul style="margin: 0 0 8px">{"".join(f"<li>{escape(item)}</li>" for item in items)}</ul>'
+    return f'<ul class="memsim-list">{"".join(f"<li>{escape(item)}</li>" for item in items)}</ul>'

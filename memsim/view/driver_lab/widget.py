@@ -6,6 +6,7 @@ Left out: what steps do is in :mod:`memsim.view.driver_lab.script`; this is only
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets
@@ -17,17 +18,21 @@ from memsim.view.driver_lab.script import (
     FIRST_PFN,
     PAGES_PER_MIB,
     RAM_PAGES,
+    TOURS,
     DriverScript,
     lab_scenario,
 )
 from memsim.view.driver_lab.snapshot import blocks_of, look, numbers_of, sight_html, sight_text
 from memsim.view.widgets.lab import Board, button, choice, number, offer_blocks, row, text_field
+from memsim.view.widgets.style import inlined
+from memsim.view.widgets.tour import Stop, tour
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     Step = dict[str, Any]
 
+SHEET = Path(__file__).with_name("static") / "sight.css"
 _RAM_MIB = RAM_PAGES // PAGES_PER_MIB
 
 
@@ -79,6 +84,7 @@ class DriverLab(Board):
     """
 
     note = "Run this notebook to work with the device."
+    sheets = (*Board.sheets, SHEET)
 
     def __init__(self, script: DriverScript, block: int | None) -> None:
         """Show ``script``; it is also what a notebook without a kernel shows."""
@@ -89,7 +95,24 @@ class DriverLab(Board):
         super().__init__(f"Driver lab: {script.kind}", self._rows())
         self._connect()
         self._show(numbers_of(script))
-        self.keep(sight_html(look(script, self.block.value)))
+        self.keep(inlined(sight_html(look(script, self.block.value)), SHEET))
+
+    def spec_without_a_kernel(self) -> dict[str, Any]:
+        """Return a recorded tour: the steps of the lab, and some more."""
+        done, steps = DriverScript(lab_scenario(self.script.kind, self.script.online_type)), []
+        stops = [self._stop(done, "the machine has booted", numbers_of(done))]
+        steps = [*self.script.scenario.steps, *TOURS[self.script.kind]]
+        for step in steps:
+            before = numbers_of(done)
+            stops.append(self._stop(done, done.do(step).headline, before))
+        return tour(self.title, stops, len(self.script.scenario.steps))
+
+    def _stop(self, done: DriverScript, said: str, before: Any) -> Stop:  # noqa: ANN401 (Numbers)
+        blocks = blocks_of(done)
+        sight = look(
+            done, self.block.value if self.block.value in blocks else next(iter(blocks), None), before
+        )
+        return Stop(said, sight_html(sight), sight_text(sight))
 
     # ---- controls ----------------------------------------------------------------------------
 

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets
 
 from memsim.view.draw.markup import SMALL
-from memsim.view.widgets.style import STYLE
+from memsim.view.widgets.style import STATIC, sheet
 from memsim.view.widgets.text_twin import TextTwin
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
 WIDE = {"width": "max-content", "max_width": "100%"}
 """Layout of a control that is as wide as its label and contents."""
@@ -26,23 +27,15 @@ LABEL = {"description_width": "initial"}
 """Style of a control whose description is shown whole."""
 
 
-_STYLE = """<style>
-.memsim-board .widget-button { width: auto; min-width: 5em; overflow: visible; }
-.memsim-board, .memsim-board .widget-box { overflow: visible; gap: 4px; }
-.memsim-board input[type="number"] { width: 7em; }
-.memsim-board .widget-checkbox { width: auto; margin-right: 1em; }
-.memsim-board .widget-html-content { color: var(--jp-ui-font-color1, #212121); overflow-x: auto; }
-.memsim-answer { border-left: 4px solid var(--jp-brand-color1, #1976d2); padding: 2px 8px; margin: 4px 0; }
-.memsim-board td, .memsim-board th { text-align: left; vertical-align: top; padding: 1px 8px; }
-.memsim-board fieldset { border: 0; margin: 0; padding: 0; }
-</style>"""
-
-
 class Stored(ipywidgets.VBox):
     """A widget with a stored form: text, and HTML that needs no kernel and no network."""
 
     stored_text: str = ""
     stored_html: str = ""
+
+    def html(self) -> str:
+        """Return the stored HTML."""
+        return self.stored_html
 
     def __repr__(self) -> str:
         """Return the stored text."""
@@ -63,13 +56,15 @@ class Board(Stored):
     """
 
     note = "Run this notebook to work with it."
+    sheets: tuple[Path, ...] = (STATIC / "lab.css",)
+    """Style sheets, which come with the live form."""
 
     def __init__(self, title: str, controls: Sequence[ipywidgets.Widget]) -> None:
         """Put the parts below each other; nothing is shown yet."""
         self.title = title
         self.answer, self.sight = ipywidgets.HTML(), ipywidgets.HTML()
         self.twin = TextTwin()
-        heading = ipywidgets.HTML(f"{STYLE}{_STYLE}<h3>{escape(title)}</h3>")
+        heading = ipywidgets.HTML(f"{sheet(*self.sheets)}<h3>{escape(title)}</h3>")
         super().__init__([heading, *controls, self.answer, self.sight, self.twin])
         self.add_class("memsim-explorer")
         self.add_class("memsim-board")
