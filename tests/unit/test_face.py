@@ -10,7 +10,7 @@ import re
 import pytest
 
 import memsim
-from memsim import AFTER, BEFORE, Hunk, KernelError, Machine, MemsimError, Patch
+from memsim import AFTER, BEFORE, Hunk, KernelError, Machine, MemsimError, Patch, lesson
 from memsim.linux.include.mmzone import MigrateType, ZoneType
 
 SCENARIO = {
@@ -291,3 +291,8 @@ def test_add_memory__says_whose_memmap_does_not_fit():
             break
     with pytest.raises(KernelError, match="memmap of section 32"):
         machine.add_memory(0x100000, 32768)
+
+
+@pytest.mark.parametrize("name", lesson.__all__)
+def test_every_name_of_lesson_is_there(name):
+    assert getattr(lesson, name) is not None
