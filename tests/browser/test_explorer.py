@@ -166,7 +166,7 @@ def test_another_block_is_chosen_by_keyboard(keyboard):
 def test_the_zones_have_places_that_add_up_to_their_counters(keyboard):
     """Brackets and bars are drawn from struct pages, and said in words; the counters are the kernel's own."""
     at = keyboard.walk.find(1, "return:generic_online_page#5")
-    placed = "({ ...zone, pages: e.data.blocks.map((_, k) => [zone.presentIn(k), zone.managedIn(k)]) })"
+    placed = "({ ...zone, pages: e.data.blocks.map((_, k) => [zone.placedIn(k), zone.managedIn(k)]) })"
     zones = keyboard.of(f"(e.go({at}), e.zones[1].map(zone => {placed}))")
     told = keyboard.walk.numbers(at)
     for zone in zones:

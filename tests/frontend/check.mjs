@@ -47,7 +47,7 @@ if (expected.twins) {
   const sum = of => data.blocks.reduce((all, _, k) => all + of(k), 0);
   found.misplaced = c.moments.filter(m => m.kind === "done").flatMap(m => {
     c.go(m.i);
-    return c.states.flatMap((state, s) => geographyOf(state, data).filter(zone => sum(zone.presentIn) !== zone.present || sum(zone.managedIn) !== zone.managed).map(zone => [m.i, s, zone.name]));
+    return c.states.flatMap((state, s) => geographyOf(state, data).filter(zone => sum(zone.placedIn) !== zone.present || sum(zone.managedIn) !== zone.managed).map(zone => [m.i, s, zone.name]));
   });
   found.differ = c.moments.map(m => m.differ);
 }

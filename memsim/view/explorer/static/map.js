@@ -289,7 +289,7 @@ export class Machine {
       g.fillStyle = look.soft; g.fillRect(from, BAR, full - from, THICK);
     };
     for (let k = 0; k < used.length; k++) {
-      const x = this.places[k] + used[k], present = zone.presentIn(k) * scale, managed = zone.managedIn(k) * scale;
+      const x = this.places[k] + used[k], present = zone.placedIn(k) * scale, managed = zone.managedIn(k) * scale;
       if (!present) continue;
       used[k] += present;
       if (to < 0 || x > to + 0.01 || full < to - 0.01) { flush(); from = x; full = x; }

@@ -142,7 +142,7 @@ export function geographyOf(state, { blocks, blockPages, zoneTypes }) {
   });
   return [...state.zones.values()].filter(zone => zone.counters.spanned_pages).map(zone => {
     const nr = numbers.indexOf(zone.name.toLowerCase()), { zone_start_pfn: start, spanned_pages: spanned, present_pages: present, managed_pages: managed } = zone.counters;
-    const presentIn = k => ofBlocks[k][nr], managedIn = k => ofBlocks[k][ZONES + nr];
-    return { name: zone.name, start, end: start + spanned, present, managed, presentIn, managedIn };
+    const placedIn = k => ofBlocks[k][nr], managedIn = k => ofBlocks[k][ZONES + nr];
+    return { name: zone.name, start, end: start + spanned, present, managed, placedIn, managedIn };
   });
 }
