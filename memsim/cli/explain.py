@@ -27,7 +27,7 @@ def add_to(commands: Commands) -> None:
         description="Explain each page that a kernel log, a bug report or a mail is about: where it is, "
         "what it is, what cannot be right about it, and what readers of struct pages would do with it. Each "
         "sentence says whether the kernel printed it, whether it was read from a word, or concluded. Logs of "
-        "Linux 3.10 to 7.3 can be read. Exit status 2 if there is no page in it; lines about memory hotplug "
+        "Linux 3.10 to 7.3 can be read. Exit status 2 if there is no page in it; other lines about memory "
         "are explained all the same.",
     )
     command.add_argument("file", metavar="FILE", help="any text, or - for standard input")
@@ -44,7 +44,7 @@ def command_explain(arguments: argparse.Namespace) -> int:
         say(explanation.text())
     if explanation.pages:
         return OK
-    print("memsim: no page in it, only lines about memory hotplug", file=sys.stderr)
+    print("memsim: no page in it, only other lines about memory", file=sys.stderr)
     return WRONG
 
 

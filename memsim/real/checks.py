@@ -336,7 +336,7 @@ _REASONS = (
     ("corrupted mapping in tail page", "A tail page that is freed must have TAIL_MAPPING in mapping."),
     ("page still charged to cgroup", "The page was freed while a memory cgroup was still charged for it."),
     ("nonzero _count", "The page was freed while a reference was held, or one too many was dropped."),
-    ("nonzero _refcount", "The page was freed while a reference to it was still held."),
+    ("nonzero _refcount", "The page was freed while a reference was held, or one too many was dropped."),
     ("non-NULL mapping", "The page was freed while it still belonged to a file or to anonymous memory."),
 )
 

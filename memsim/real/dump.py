@@ -72,6 +72,8 @@ class Dump:
     reason: str = ""
     bad_flags: str = ""
     uninitialised: bool = False
+    mixed: bool = False
+    """Whether lines of another report stand between those of this one: two processors printed at once."""
     said: list[str] = field(default_factory=list)
     """Other lines about this page, as the kernel printed them."""
     context: Context = field(default_factory=Context)
@@ -81,7 +83,8 @@ class Dump:
     def key(self) -> tuple[object, ...]:
         """What equal pages have in common."""
         raw = (tuple(self.raw), tuple(self.head_raw), tuple(self.names or ()), tuple(self.said))
-        return (self.pfn, self.flags, self.page_type, self.refcount, self.mapcount, self.reason, raw)
+        place = self.pointer if self.pfn is None else self.pfn
+        return (place, self.flags, self.page_type, self.refcount, self.mapcount, self.reason, raw)
 
     @property
     def empty(self) -> bool:
@@ -141,7 +144,7 @@ _OWNED = re.compile(
 _CHARGE = re.compile(r"\b(?:memcg:[0-9a-f]+|aops:.*)")
 _EVENTS = re.compile(
     r"(?:memory offlining \[mem .*|Block size \[0x[0-9a-f]+\] unaligned hotplug range.*|Offlined Pages \d+"
-    r"|memory hotplug: .*|(?:\S{1,64} ){0,2}add_memory failed.*)"
+    r"|memory memory\d+: Offline failed\.|memory hotplug: .*|(?:\S{1,64} ){0,2}add_memory failed.*)"
 )
 _VMCORE = re.compile(r"NUMBER\((\w+)\)=(-?\d+)")
 _RELEASE = re.compile(
@@ -174,6 +177,8 @@ class _Parser:
     def __init__(self) -> None:
         self.found = Text()
         self._open: Dump | None = None
+        self._cut: Dump | None = None
+        """A page whose lines another report cut in two."""
         self._last: Dump | None = None
         """The last page that was closed: the lines behind it may say more about its kernel."""
         self._context = Context()
@@ -215,6 +220,7 @@ class _Parser:
     def close(self) -> None:
         """End the page that is open, and give those before the first version line that version."""
         self._end()
+        self._end()
         for dump in self._without:
             known = self._context
             dump.context.version = dump.context.version or known.version
@@ -226,6 +232,7 @@ class _Parser:
 
     def _start(self, source: str = "dump_page()") -> Dump:
         self._end()
+        self._end()
         self._open = Dump(self._number, source)
         return self._open
 
@@ -233,7 +240,7 @@ class _Parser:
         return self._open if self._open is not None else self._start()
 
     def _end(self) -> None:
-        dump, self._open = self._open, None
+        dump, self._open, self._cut = self._open, self._cut, None
         if dump is not None and dump.empty and dump.source == "print_bad_pte()":
             self._note_event(dump.said[0])
         if dump is None or dump.empty:
@@ -253,12 +260,23 @@ class _Parser:
         self.found.pages.append(dump)
 
     def _bug(self, found: re.Match[str], line: str) -> bool:
+        first, self._open = (self._open, None) if self._is_half() else (None, self._open)
         dump = self._start("bad_page()" if found["pfn"] else "print_bad_pte()")
+        if first is not None:
+            first.mixed = dump.mixed = True
+            self._cut = first
         dump.pfn = int(found["pfn"], 16) if found["pfn"] else None
         dump.said.append(line[found.start() :])
         return True
 
+    def _is_half(self) -> bool:
+        """Return whether the first line of an open page was printed, and its flags were not."""
+        dump = self._open
+        return dump is not None and dump.refcount is not None and dump.flags is None and not dump.raw
+
     def _page(self, found: re.Match[str], _line: str) -> bool:
+        if self._cut is not None and self._open is not None and self._open.refcount is not None:
+            self._open, self._cut = self._cut, self._open
         dump = self._open
         if dump is None or dump.refcount is not None or dump.flags is not None:
             dump = self._start()
@@ -292,6 +310,8 @@ class _Parser:
             return False
         if self._open is None and found["names"] is None and len(found["word"]) < 8:  # noqa: PLR2004 (a word)
             return False
+        if self._cut is not None and self._open is not None and self._open.refcount is None:
+            self._open, self._cut = self._cut, self._open
         dump = self._here()
         if dump.flags is not None:
             dump = self._start()

@@ -1,6 +1,6 @@
 """Lines about memory hotplug that are not about one page, and what they mean.
 
-``mm/memory_hotplug.c`` and ``drivers/acpi/acpi_memhotplug.c``.
+``mm/memory_hotplug.c``, ``drivers/acpi/acpi_memhotplug.c`` and ``drivers/acpi/scan.c``.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ _UNALIGNED = re.compile(
 )
 _OFFLINED = re.compile(r"Offlined Pages (\d+)")
 _BAD_PTE = re.compile(r"BUG: Bad page map.*?pte:([0-9a-f]+)")
+_EJECT = re.compile(r"memory memory(\d+): Offline failed\.")
 _REASONS = {
     "unmovable page": "a page in it cannot be migrated; 'page dumped because: unmovable page' says which",
     "signal backoff": "a signal (Ctrl-C, or a timeout) ended it: the kernel would have tried for ever",
@@ -87,4 +88,19 @@ def _bad_pte(found: re.Match[str]) -> list[str]:
     return [text]
 
 
-_MEANINGS = ((_OFFLINING, _offlining), (_UNALIGNED, _unaligned), (_OFFLINED, _offlined), (_BAD_PTE, _bad_pte))
+def _acpi_refused(found: re.Match[str]) -> list[str]:
+    block = int(found[1])
+    text = (
+        f"ACPI was asked to eject the memory device of block {block}, and the block did not go offline: see "
+        "the lines before, or try to set it offline by hand."
+    )
+    return [text]
+
+
+_MEANINGS = (
+    (_OFFLINING, _offlining),
+    (_UNALIGNED, _unaligned),
+    (_OFFLINED, _offlined),
+    (_BAD_PTE, _bad_pte),
+    (_EJECT, _acpi_refused),
+)

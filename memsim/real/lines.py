@@ -39,7 +39,7 @@ _PREFIX = re.compile(
 )
 _WORDS = re.compile(r"(?:(?:0x)?[0-9a-f]{8}(?:[0-9a-f]{8})?\s*)+$")
 _OPEN = re.compile(
-    r"(?:flags|page_type|because|raw|head|RAW):\s*$"  # a label whose value was wrapped
+    r"(?:flags|page_type|because|raw|head|RAW):\s*$|recovery action for\s*$"  # labels without their value
     r"|flags:?\s+(?:0x)?[0-9a-f]+\([^)]*$"  # names that were wrapped
     r"|\bpage:\S*\s+(?:ref)?count:(?!.*\bindex:0x\S).*$"  # fields that were wrapped
     r"|\bpage:\S*\s*$"
@@ -49,6 +49,8 @@ _ITEM = re.compile(
     r"(?:page|flags|raw|head|RAW|page_type|memcg|aops|CPU|BUG|Call Trace|Modules linked in)\b[^|]*?:"
 )
 _FIELD = re.compile(r"(?:mapcount|mapping|index|pfn|(?:ref)?count|order|compound_\w+|pincount):")
+_BAD_FLAGS = "bad because of flags:"
+"""Kernels up to 4.4 print the flags in the next line, with a label of their own."""
 MOST_WRAPS = 3
 
 
@@ -75,7 +77,7 @@ def wraps_into(line: str, following: str) -> bool:
     """Return whether ``following`` is the rest of a line that was wrapped."""
     if not following or not is_open(line):
         return False
-    if line.endswith("="):
+    if line.endswith(("=", _BAD_FLAGS)):
         return True
     if re.search(r"(?:raw|head|RAW):\s*(?:[0-9a-f]{16}\s*)*$", line):
         return _WORDS.match(following) is not None
@@ -88,6 +90,8 @@ def joined(line: str, following: str) -> str:
     """Return a wrapped line in one piece."""
     if line.endswith("="):
         return line[:-1] + following
+    if line.endswith(_BAD_FLAGS):
+        following = following.removeprefix("flags:").lstrip()
     inside = line.rfind("(") > line.rfind(")")
     return line + ("" if inside or line.endswith("(") else " ") + following
 

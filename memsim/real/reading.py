@@ -41,6 +41,7 @@ FEWEST_FLAGS = {64: 22, 32: 20}
 DIGITS_32 = 8
 """Hexadecimal digits of a word of 32 bits."""
 OLD_ORDER = (0, 4, 5, 1, 2, 6, 3, 7)
+OLD_ORDER_32 = (0, 5, 6, 1, 2, 7, 3, 4, 8)
 """Where flags, lru (2 words), mapping, index, private, counts and memcg were before 4.18."""
 LIST_POISON = 0xDEAD000000000100
 VMEMMAP_X86_64 = 0xFFFFEA
@@ -150,7 +151,8 @@ def read_dump(dump: Dump, vmcoreinfo: Mapping[str, int] | None = None) -> Readin
     """Read one page."""
     versions, why = versions_of(dump)
     if has_old_order(dump, versions):
-        dump = replace(dump, raw=[dump.raw[at] for at in OLD_ORDER if at < len(dump.raw)])
+        order = OLD_ORDER_32 if dump.raw_digits == DIGITS_32 else OLD_ORDER
+        dump = replace(dump, raw=[dump.raw[at] for at in order if at < len(dump.raw)])
     reading = Reading(dump)
     reading.architecture = dump.context.architecture or _architecture_of_words(dump)
     narrow = dump.raw_digits == DIGITS_32 or re.fullmatch(r"[0-9a-f]{8}", dump.pointer)
@@ -158,6 +160,12 @@ def read_dump(dump: Dump, vmcoreinfo: Mapping[str, int] | None = None) -> Readin
     reading.versions, reading.versions_why = versions, why
     reading.flags = dump.flags if dump.flags is not None else (dump.raw[0] if dump.raw else None)
     reading.numbers = dict(dump.numbers)
+    if dump.mixed:
+        text = (
+            "Lines of another report stand between those of this one, as two processors printed at once: "
+            "words may belong to the other page."
+        )
+        reading.problems.append(Fact(text, CONCLUDED))
     _read_layout(reading)
     _read_names(reading, vmcoreinfo or {})
     _read_type(reading)
@@ -170,9 +178,12 @@ def has_old_order(dump: Dump, versions: tuple[Version, Version]) -> bool:
 
     Where the version is not known, list poison in the fifth word shows it.
     """
-    if len(dump.raw) < len(OLD_ORDER) - 1 or dump.raw_digits == DIGITS_32:
+    if len(dump.raw) < len(OLD_ORDER) - 1:
         return False
-    poison = dump.old_count and dump.raw[4] >> 48 == LIST_POISON >> 48
+    if dump.raw_digits == DIGITS_32:
+        poison = dump.old_count and dump.raw[5:7] == [0x100, 0x200]
+    else:
+        poison = dump.old_count and dump.raw[4] >> 48 == LIST_POISON >> 48
     return versions[1] < (4, 18) or (versions[0] < (4, 18) and poison)
 
 

@@ -620,6 +620,123 @@ def test_memory_failure_as_old_kernels_print_it():
     assert "recovery action for dirty LRU page" in sentences(dump)
 
 
+# Ten more, searched for in issue trackers and mail archives.
+
+
+def test_flags_that_a_freed_page_must_not_have_may_stand_in_a_line_of_their_own():
+    # A mail on an ARM board with 3.19: bad_page() printed the label and the flags in two lines up to 4.4.
+    found = explain(
+        "BUG: Bad page state in process swapper  pfn:fffa8\n"
+        "page:ef7fb500 count:0 mapcount:0 mapping:  (null) index:0x0\n"
+        "flags: 0x96640253(locked|error|dirty|active|arch_1|reclaim|mlocked)\n"
+        "page dumped because: PAGE_FLAGS_CHECK_AT_FREE flag(s) set\n"
+        "bad because of flags:\n"
+        "flags: 0x200041(locked|active|mlocked)\n"
+        "CPU: 0 PID: 0 Comm: swapper Not tainted 3.19.0-rc3-00007-g412f9ba-dirty #816\n"
+    )
+    assert [each.reading.dump.bad_flags for each in found.pages] == ["0x200041(locked|active|mlocked)"]
+    assert found.pages[0].reading.table.set_names(0x200041) == ["locked", "active", "mlocked"]
+
+
+def test_a_wrapped_line_of_memory_failure():
+    # A patch of April 2026 for vm.panic_on_unrecoverable_memory_failure, as quoted in a mail.
+    found = explain(
+        "> [88690.498619] Memory failure: 0x40272d: recovery action for\n> get hwpoison page: Ignored\n"
+    )
+    assert found.pages[0].reading.dump.said == [
+        "Memory failure: 0x40272d: recovery action for get hwpoison page: Ignored"
+    ]
+
+
+def test_words_of_a_32_bit_struct_page_before_4_18():
+    # raspberrypi/linux issue 2649, 4.14.61-v7+: the words agree with the printed count of -1.
+    found = page(
+        "BUG: Bad page state in process bash  pfn:34da6\n"
+        "page:ba716b58 count:-1 mapcount:0 mapping:  (null) index:0x0\n"
+        "flags: 0x0()\n"
+        "raw: 00000000 00000000 00000000 ffffffff ffffffff 00000100 00000200 00000001\n"
+        "raw: 00000000\n"
+        "page dumped because: nonzero _refcount\n"
+        "CPU: 2 PID: 1742 Comm: bash Tainted: G         C      4.14.61-v7+ #2\n"
+    )
+    assert found.reading.problems == []
+    assert found.reading.refcount == -1
+    assert found.reading.type_word == 0xFFFFFFFF
+    assert found.reading.raw[1:3] == [0x100, 0x200]
+    assert "one too many was dropped" in found.text()
+
+
+def test_reports_of_two_processors_that_are_mixed_stay_apart_and_say_so():
+    # tempesta-tech/tempesta issue 2472, 6.12.
+    first, second = sorted(
+        explain(
+            "BUG: Bad page state in process swapper/18  pfn:208818e\n"
+            "page: refcount:0 mapcount:0 mapping:0000000000000000 index:0x208818e000 pfn:0x208818e\n"
+            "BUG: Bad page state in process swapper/54  pfn:208a430\n"
+            "flags: 0x57ffffc0000000(node=1|zone=2|lastcpupid=0x1fffff)\n"
+            "raw: 0057ffffc0000000 dead000000000040 ffff9c30e2f97800 0000000000000000\n"
+            "page: refcount:0 mapcount:0 mapping:0000000000000000 index:0x208a430000 pfn:0x208a430\n"
+        ).pages,
+        key=lambda each: each.reading.dump.line,
+    )
+    assert (first.reading.dump.pfn, second.reading.dump.pfn) == (0x208818E, 0x208A430)
+    assert first.reading.flags == 0x57FFFFC0000000
+    assert second.reading.flags is None
+    for each in (first, second):
+        assert "as two processors printed at once" in each.text()
+
+
+def test_pages_at_different_addresses_are_not_equal():
+    # openzfs/zfs issue 4015, 3.10.
+    line = "page:ffffea00074c5{}00 count:0 mapcount:-2 mapping:          (null) index:0x0\n"
+    assert len(explain(line.format(1) + line.format(2) + line.format(1)).pages) == 2
+
+
+def test_an_eject_that_failed():
+    # intel/nemu issue 71.
+    told = explain("[   46.715805] memory memory32: Offline failed.\n").text()
+    assert "ACPI was asked to eject the memory device of block 32" in told
+
+
+RHEL_7 = """\
+page:ffffea00007c51b8 count:-1 mapcount:0 mapping:          (null) index:0x0
+flags: 0x800000000000000()
+page dumped because: nonzero _count
+"""  # tempesta-tech/tempesta issue 339
+OF_5_10 = """\
+page:00000000d143b6b8 refcount:-1 mapcount:0 mapping:0000000000000000 index:0x0 pfn:0x11b6e9
+flags: 0x17ffffc0000000()
+raw: 0017ffffc0000000 dead000000000100 dead000000000122 0000000000000000
+raw: 0000000000000000 0000000000000000 ffffffffffffffff 0000000000000000
+page dumped because: nonzero _refcount
+"""  # tempesta-tech/tempesta issue 2343
+OF_4_9_ON_ARM = """\
+page:ba409148 count:941024227 mapcount:0 mapping:e4ca2c03 index:0x1
+flags: 0x179a0c47(locked|error|referenced|active|reserved|private|reclaim|unevictable|mlocked)
+page dumped because: page still charged to cgroup
+CPU: 3 PID: 521 Comm: tvh:mtimer Tainted: G    B           4.9.45-v7+ #1031
+"""  # raspberrypi/firmware issue 865, the second page
+
+
+@pytest.mark.parametrize(
+    ("lines", "names", "says"),
+    [
+        (RHEL_7, "", "one too many was dropped"),
+        (OF_5_10, "", "lru holds list poison"),
+        (
+            OF_4_9_ON_ARM,
+            "locked error referenced active reserved private reclaim unevictable mlocked",
+            "a memory cgroup was still charged",
+        ),
+    ],
+)
+def test_reports_that_were_right_at_once(lines, names, says):
+    found = page(lines)
+    assert found.reading.names == names.split()
+    assert found.reading.problems == []
+    assert says in found.text()
+
+
 # ---- texts -------------------------------------------------------------------------------------------
 
 
@@ -802,7 +919,7 @@ def test_the_command_and_its_exit_statuses(capsys, tmp_path, monkeypatch):
     assert main(["explain", str(log)]) == 2  # a line about hotplug is explained, but there is no page
     told = capsys.readouterr()
     assert "1 GiB" in told.out
-    assert told.err == "memsim: no page in it, only lines about memory hotplug\n"
+    assert told.err == "memsim: no page in it, only other lines about memory\n"
     assert main(["explain", str(tmp_path / "missing")]) == 2
     assert "cannot be read" in capsys.readouterr().err
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(FREED_TWICE.encode())))
