@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 from nbconvert import HTMLExporter, MarkdownExporter, SlidesExporter
@@ -29,3 +30,17 @@ def test_no_export_shows_the_code_that_gives_an_answer_away(exporter):
         assert ("correct" in page) is shown, "the settings make the difference"
     question = joined(hidden[0]["outputs"][0]["data"]["text/plain"]).splitlines()[1].removeprefix("  ( ) ")
     assert question in with_settings
+
+
+@pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+def test_text_in_columns_brings_its_font_along(path):
+    # nbconvert's pages give <pre> the font of the text and let it wrap; only the element itself can say more.
+    page, _ = HTMLExporter(config=Config(SETTINGS)).from_filename(str(path))
+    figures = re.findall(r'<figure class="memsim-static".*?</figure>', page, re.DOTALL)
+    for style in re.findall(r'<pre style="([^"]*)">', "".join(figures)):
+        if "overflow-x" in style:
+            assert "monospace" in style
+            assert "white-space: pre;" in style
+    if path == CHAPTERS[1]:
+        assert "Moment 28 of 156" in page
+        assert any("overflow-x" in figure for figure in figures)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING
 
+from memsim.view.draw.markup import COLUMNS
 from memsim.view.draw.page_map import data_uri, map_svg
 from memsim.view.model.page_class import class_counts
 
@@ -24,7 +25,7 @@ def stored_html(sight: Sight, title: str, note: str, twin: str) -> str:
         f"<p>{escape(sight.heading)}<br>{escape(sight.happening)}</p>{maps}"
         f"<p>{escape(sight.differs)} {escape(note)}</p>"
         "<details><summary>The same in text</summary>"
-        f'<pre style="font-size: 0.85em; word-break: normal; overflow-x: auto">{escape(twin)}</pre></details>'
+        f'<pre style="{COLUMNS}">{escape(twin)}</pre></details>'
         "</figure>"
     )
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets
 
-from memsim.view.draw.markup import SMALL
+from memsim.view.draw.markup import COLUMNS
 from memsim.view.widgets.style import STATIC, sheet
 from memsim.view.widgets.text_twin import TextTwin
 
@@ -81,7 +81,7 @@ class Board(Stored):
         self.stored_html = (
             f'<figure class="memsim-static" style="margin: 0"><figcaption><b>{escape(self.title)}</b>'
             f"</figcaption>{self.sight.value if sight is None else sight}"
-            f'<pre style="{SMALL}; word-break: normal; overflow-x: auto">{escape(self.twin.text)}</pre>'
+            f'<pre style="{COLUMNS}">{escape(self.twin.text)}</pre>'
             f"<p>{escape(self.note)}</p></figure>"
         )
 
