@@ -71,7 +71,9 @@ def free_balloon_pages(kernel: Kernel, dm: HvDynmemDevice, pfn: int, nr_pages: i
     """Give pages back: see :func:`memsim.linux.drivers.hv.hv_balloon.ballooning.free_balloon_pages`."""
     end = pfn + nr_pages
     while pfn < end:
-        order = 0 if pcp_enabled(kernel, kernel.page_zone(pfn)) else order_of_alike(kernel, pfn, end)
+        # Each reserved page is reported when it is freed, and does not reach the buddy.
+        alone = pcp_enabled(kernel, kernel.page_zone(pfn)) or kernel.memmap.flags(pfn) & PageFlag.RESERVED
+        order = 0 if alone else order_of_alike(kernel, pfn, end)
         size = 1 << order
         kernel.memmap.clear_type(pfn, size, PageType.OFFLINE)
         if order:

@@ -27,7 +27,7 @@ from memsim.linux.mm.page_alloc.buddy import list_type
 
 if TYPE_CHECKING:
     from memsim.state.kernel import Kernel
-    from memsim.state.section import Pages, Section
+    from memsim.state.section import Pages
 
 _INDEX = PAGES_PER_SECTION - 1
 _SECOND_LARGEST = MAX_PAGE_ORDER - 1
@@ -114,13 +114,14 @@ def __free_pages(kernel: Kernel, pfn: int, order: int = 0) -> Any:  # noqa: ANN4
         buddy = index ^ bit
         if types[buddy] != buddy_code or orders[buddy] != order:
             break
-        if order == pageblock_order and not made_alike(section, buddy, migratetype):
+        if order == pageblock_order and not may_merge(section.pageblocks[buddy >> order], migratetype):
             break
         buddy_pfn = pfn ^ bit
         try:
             del area[order][migratetype][buddy_pfn]
         except KeyError:
             del area[order][list_type(zone, buddy_pfn, order)][buddy_pfn]
+            memmap.set_migratetype(buddy_pfn, bit, migratetype)
         types[buddy] = NO_TYPE
         orders[buddy] = 0
         index &= buddy
@@ -163,12 +164,8 @@ def any_flag(pages: Pages, index: int, order: int) -> bool:
     return bool((pages.flags[index : index + (1 << order)] & np.uint32(ALL_FLAGS)).any())
 
 
-def made_alike(section: Section, index: int, migratetype: int) -> bool:
-    """Give the pageblock of a merged buddy the type of the list; False if their types must not merge."""
-    block = index >> pageblock_order
-    other = section.pageblocks[block]
-    if other != migratetype:
-        if not (migratetype_is_mergeable(migratetype) and migratetype_is_mergeable(other)):
-            return False
-        section.pageblocks[block] = migratetype
-    return True
+def may_merge(buddy_type: int, migratetype: int) -> bool:
+    """Return whether two pageblocks of these types merge into one block."""
+    return buddy_type == migratetype or (
+        migratetype_is_mergeable(migratetype) and migratetype_is_mergeable(buddy_type)
+    )

@@ -170,7 +170,12 @@ def free_one_by_one(kernel: Kernel, pfn: int, nr_pages: int) -> None:
 @shortcut(contig.free_contig_range, frees_plainly)
 def free_contig_range(kernel: Kernel, pfn: int, nr_pages: int) -> Any:  # noqa: ANN401 (None, or NotImplemented)
     """Free single pages: see :func:`memsim.linux.mm.page_alloc.contig.free_contig_range`."""
-    if nr_pages >> SMALL_ORDER == 0 or kernel.release.contig_free_in_chunks:
+    if nr_pages >> SMALL_ORDER == 0:
+        return NotImplemented
+    # Since 7.2 all references are dropped before the first block is freed: the same for ordinary pages only.
+    if kernel.release.contig_free_in_chunks and not all(
+        are_ordinary(kernel, start, stop - start) for start, stop in parts(pfn, nr_pages)
+    ):
         return NotImplemented
     free_range(kernel, pfn, nr_pages)
     return None
@@ -181,13 +186,19 @@ def free_range(kernel: Kernel, pfn: int, nr_pages: int) -> None:
     if nr_pages >> SMALL_ORDER == 0:
         free_one_by_one(kernel, pfn, nr_pages)
         return
+    for start, stop in parts(pfn, nr_pages):
+        if are_ordinary(kernel, start, stop - start):
+            free_ordinary(kernel, start, stop)
+        else:
+            free_one_by_one(kernel, start, stop - start)
+
+
+def parts(pfn: int, nr_pages: int) -> Iterator[Range]:
+    """Yield (first pfn, pfn after the last) of each part of a range, cut at sections."""
     end = pfn + nr_pages
     while pfn < end:
         stop = min(end, (pfn // PAGES_PER_SECTION + 1) * PAGES_PER_SECTION)
-        if are_ordinary(kernel, pfn, stop - pfn):
-            free_ordinary(kernel, pfn, stop)
-        else:
-            free_one_by_one(kernel, pfn, stop - pfn)
+        yield pfn, stop
         pfn = stop
 
 
