@@ -19,7 +19,7 @@ _BAD_PTE = re.compile(r"BUG: Bad page map.*?pte:([0-9a-f]+)")
 _EJECT = re.compile(r"memory memory(\d+): Offline failed\.")
 _REASONS = {
     "unmovable page": "a page in it cannot be migrated; 'page dumped because: unmovable page' says which",
-    "signal backoff": "a signal (Ctrl-C, or a timeout) ended it: the kernel would have tried for ever",
+    "signal backoff": "a signal (Ctrl-C, or a timeout) ended it: the kernel would have tried forever",
     "failure to dissolve huge pages": "a free huge page could not be split into pages",
     "failure to isolate range": "a pageblock could not be isolated, usually because of an unmovable page",
     "multizone range": "it reaches over two zones",

@@ -268,8 +268,8 @@ def encoding_for(version: Version) -> TypeEncoding | None:
 def encoding_of_word(word: int) -> TypeEncoding | None:
     """Return the encoding that a type word most likely is in, newest of those that fit; None for no type.
 
-    The encodings can be told apart: the byte of 6.12 has other low bits than ones, and of those with inverted
-    bits only 6.11 clears one of the upper eight.
+    The encodings are distinguishable: only in the byte of 6.12 some low bits are not ones, and of those with
+    inverted bits only 6.11 clears one of the upper eight.
 
     >>> [encoding_of_word(w).label for w in (0xFFFFFEFF, 0xFFFFEFFF, 0xBFFFFFFF, 0xF1000000)]
     ['5.11 to 6.8', '6.10', '6.11', '6.12 and later']

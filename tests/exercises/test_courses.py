@@ -246,7 +246,7 @@ def test_what_a_newer_python_reads_is_right_or_for_the_teacher_never_silently_0(
         assert graded.status == 1
         assert f"needs Python {since[0]}.{since[1]} or newer" in graded.said
         assert "needs the teacher" in graded.table()["ada"]["remark"]
-        assert "your teacher has been told" in graded.page("ada")
+        assert "your teacher has been informed" in graded.page("ada")
 
 
 def test_a_mistake_is_a_mistake_in_a_notebook_of_this_python_and_in_doubt_in_a_newer_one(course):

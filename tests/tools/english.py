@@ -1,7 +1,6 @@
 """Words that no text of memsim uses, because they are another language's in English words; where each stands.
 
-Files that an editor has not gone through yet are listed in ``tests/upkeep/english_todo.txt``. The list only
-gets shorter: ``python -m tests.tools.english`` shows what is left, and removes the files that are clean.
+``python -m tests.tools.english`` shows where one stands.
 """
 
 from __future__ import annotations
@@ -13,7 +12,6 @@ import tokenize
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-TODO = ROOT / "tests" / "upkeep" / "english_todo.txt"
 INSTEAD = {
     "told": "says, shows, reports, returns; shown, reported",
     "nobody|no one": "no reader, no code; or say who it is",
@@ -84,18 +82,11 @@ def in_all_files() -> dict[str, list[tuple[int, str]]]:
     return {name: words for name, words in every.items() if words}
 
 
-def todo() -> list[str]:
-    """Return the files that are still to be rewritten."""
-    return TODO.read_text(encoding="utf-8").split()
-
-
 def main() -> None:
-    """Show what is left, and shorten the list."""
-    left = in_all_files()
-    for name, words in left.items():
+    """Show each word."""
+    for name, words in in_all_files().items():
         for line, word in words:
             print(f"{name}:{line}: {word!r}")
-    TODO.write_text("".join(f"{name}\n" for name in todo() if name in left), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -106,8 +106,8 @@ def test_free_pages_of_an_isolated_pageblock_are_not_allocated():
 @pytest.mark.parametrize(
     ("line", "problem"),
     [
-        ("", "is no line of a script"),
-        ("steal 3", "is no line of a script; those are: allocate"),
+        ("", "is not a line of a script"),
+        ("steal 3", "is not a line of a script. Lines are: allocate"),
         ("allocate", "write allocate ORDER MIGRATETYPE"),
         ("allocate 11 movable", "order 11: blocks have the orders 0 (1 page) to 10 (MAX_PAGE_ORDER)"),
         ("allocate -1 movable", "order -1"),
@@ -202,7 +202,7 @@ def test_there_is_always_a_reason_and_it_is_true(lines, release, pfn):
         "other order": partner is not None and partner < order,
         "isolated": partner == order and ISOLATE in types and types[0] != types[1],
         # Isolation moves free blocks from list to list and merges nothing.
-        "nobody looked": partner == order and types == [ISOLATE, ISOLATE],
+        "not tried": partner == order and types == [ISOLATE, ISOLATE],
     }[why.rule]
 
 
@@ -233,7 +233,7 @@ def test_why_at_the_borders_of_memory_and_of_zones():
     for pfn, zone in ((head, zones[0]), (partner, zones[1])):
         memmap.set_buddy_order(pfn, 9)
         zone.add_to_free_list(pfn, 9, MOVABLE)
-    assert why_not_merged(machine.kernel, head).rule == "nobody looked"
+    assert why_not_merged(machine.kernel, head).rule == "not tried"
     memmap.clear_flags(partner, 512, 7 << 29)
     memmap.set_flags(partner, 512, 1 << 29)
     assert "is in another zone (DMA and DMA32)" in why_not_merged(machine.kernel, head).sentence

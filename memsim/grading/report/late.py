@@ -1,8 +1,8 @@
-"""Lateness, by the clock of whoever collected the submissions.
+"""Lateness, by the clock of the collector of the submissions.
 
 A time that comes with a submission (``timestamp.txt``, the date of a file from an archive, metadata of a
 notebook) can be anything its author likes, so none of these is looked at. The collector writes a table
-instead: ``student,time``, and ``due`` for who has an extension.
+instead: ``student,time``, and ``due`` for a student who has an extension.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def moment(text: str, where: str) -> datetime:
     Raises
     ------
     LateError
-        It is none, or does not say its distance to UTC: then nobody knows when it is.
+        It is not a time, or has no offset from UTC, without which it is no definite moment.
     """
     try:
         time = datetime.fromisoformat(text.strip())
@@ -82,7 +82,7 @@ def _column(path: Path, name: str) -> dict[str, datetime]:
 
 
 def matched(named: Mapping[str, _T], roster: Roster) -> tuple[dict[str, _T], list[str]]:
-    """Return what a table says of each student by id, and the names in it that are nobody's."""
+    """Return what a table says of each student by id, and the names in it that belong to no student."""
     found: dict[str, _T] = {}
     strangers = []
     for name, value in named.items():
@@ -116,7 +116,7 @@ def own_due_times(roster: Roster, due: datetime) -> dict[str, datetime]:
 
 
 def load(path: Path) -> Policy | None:
-    """Return what an earlier run was told, or None if that was nothing."""
+    """Return the policy of an earlier run, or None if it had none."""
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
         moments = {
@@ -182,4 +182,4 @@ class Policy:
 
 
 NO_LATENESS = Policy(datetime.max.replace(tzinfo=UTC))
-"""Nothing is late any more, whatever an earlier run was told."""
+"""Nothing is late any more, whatever the policy of an earlier run."""

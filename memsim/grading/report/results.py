@@ -116,10 +116,10 @@ def fingerprint(submission: bytes, student: str, grading: bytes, key: str, names
 
 
 def write(path: Path, text: str) -> None:
-    """Write a file whole or not at all, also when the machine stops half-way; nobody else may read it.
+    """Write a file completely or not at all, even if the machine stops halfway; no other user may read it.
 
-    A name of its own for each writer: two batches on one folder may disturb each other, not each other's
-    files.
+    Each writer uses a temporary name of its own, so that two batches in one folder cannot damage each
+    other's files.
     """
     with _written(path) as file:
         _put(file, text)

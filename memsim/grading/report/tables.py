@@ -24,7 +24,7 @@ def grades(
     people: Mapping[str, Person] | None = None,
     absent: Mapping[str, str] | None = None,
 ) -> str:
-    """Return all there is to know, a line for each student; who has handed in nothing has no score."""
+    """Return the complete table, a line for each student; one who handed in nothing has no score."""
     people, absent = people or {}, absent or {}
     names = list(dict.fromkeys(question.name for result in results for question in result.questions))
     head = ["student", "score", "max_score", "late_days", "final_score", *names, "remark"]

@@ -70,12 +70,12 @@ class Run:
             return self.found.handed
         wanted = [one for one in self.found.handed if key(one.student) in only or only & set(one.names)]
         if not wanted:
-            msg = f"--only {' '.join(self.asked.only)}: nobody of this name has handed in anything"
+            msg = f"--only {' '.join(self.asked.only)}: no student of this name has handed in anything"
             raise CollectionError(msg)
         return wanted
 
     def _policy(self) -> late.Policy | None:
-        """Return what lateness costs, by id; what an earlier run was told stays in force."""
+        """Return what lateness costs, by id; the policy of an earlier run stays in force."""
         path, asked = self.batch.out / "late.json", self.asked.policy
         if asked is late.NO_LATENESS:
             path.unlink(missing_ok=True)

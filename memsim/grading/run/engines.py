@@ -1,6 +1,6 @@
-"""Who grades: processes on this machine, or a Dask cluster that somebody has started.
+"""Who grades: processes on this machine, or a Dask cluster that already runs.
 
-Both take submissions and give results, in the order in which they are done.
+Both take submissions and yield results in the order in which they finish.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class ThisMachine:
     """As many grading processes as this machine has processors."""
 
     def __init__(self, processes: int) -> None:
-        """Use so many processes."""
+        """Use this many processes."""
         self.processes = processes
 
     def grade(self, setup: Setup, handed: list[Handed]) -> Iterator[Result]:
@@ -73,7 +73,7 @@ class Cluster:
         Raises
         ------
         MemsimError
-            Dask is not installed, or nobody answers.
+            Dask is not installed, or the scheduler does not answer.
         """
         try:
             distributed = importlib.import_module("distributed")

@@ -15,10 +15,8 @@ if TYPE_CHECKING:
 PYTHON = f"{sys.version_info[0]}.{sys.version_info[1]}"
 _SYNTAX = re.compile(r"SyntaxError|IndentationError")
 _SINCE = {
-    (3, 12): re.compile(
-        r"^[ \t]*type \w+(\[.*\])? *=|^[ \t]*(async )?def \w+\[|^[ \t]*class \w+\[", re.MULTILINE
-    ),
-    (3, 14): re.compile(r"""^[ \t]*except\*? +[\w.]+ *(, *[\w.]+ *)+:|\b[tT][rR]?["']""", re.MULTILINE),
+    (3, 12): re.compile(r"^\s*type \w+(\[.*\])? *=|^\s*(async )?def \w+\[|^\s*class \w+\[", re.MULTILINE),
+    (3, 14): re.compile(r"""^\s*except\*? +[\w.]+ *(, *[\w.]+ *)+:|\b[tT][rR]?["']""", re.MULTILINE),
 }
 _FORMATTED = "f-string"
 
@@ -34,11 +32,11 @@ def doubts(found: Sources, questions: Sequence[QuestionResult]) -> list[str]:
     failed = [q for q in questions if q.score < q.max_score and any(map(_SYNTAX.search, q.problems))]
     if not needed or not failed:
         return []
-    told = f"it needs Python {needed} or newer and was graded with Python {PYTHON}"
+    reason = f"it needs Python {needed} or newer and was graded with Python {PYTHON}"
     for test in (test for question in failed for test in question.tests if not test.passed):
         test.needs_teacher = True
-        test.message = f"{test.message} But {told}; your teacher has been told.".strip()
-    return [f"{told} ({broken[0]})"]
+        test.message = f"{test.message} But {reason}; your teacher has been informed.".strip()
+    return [f"{reason} ({broken[0]})"]
 
 
 def _needed(found: Sources, broken: Sequence[str]) -> str:

@@ -3,8 +3,8 @@
 It belongs to the grader and is trusted; it is a process of its own so that grading uses all processors, and
 so that a batch goes on when one of them dies. It reads JSON lines: first what grading needs, then a
 submission at a time; and writes a result for each. It ends when its standard input does, and in the middle
-of a submission when ``BATCH``, the process that started it, is gone. It is told who that is: a batch that is
-killed early is gone before this process could look.
+of a submission when ``BATCH``, the process that started it, is gone. That process passes its id: a
+batch that is killed early is gone before this process could look it up.
 """
 
 from __future__ import annotations

@@ -327,7 +327,7 @@ class _Collecting:
     def _bare(self, name: str) -> str:
         """Return a name without the assignment's, which some systems put before or after it.
 
-        The name of the assignment alone stays: somebody may have handed in one file as it was.
+        The name of the assignment alone stays: a student may have handed in one file without renaming it.
         """
         pattern = r"[\s_.-]+".join(map(re.escape, words(self.assignment).split()))
         found = re.fullmatch(rf"(?:{pattern}[\s_-]+)?(.*?)(?:[\s_-]+{pattern})?", name, re.IGNORECASE)
@@ -428,7 +428,7 @@ class _Collecting:
             made.unknown.pop(student, None)
 
     def _chosen(self, person: Person, files: list[_Found]) -> Handed:
-        """Choose one of a student's files, by rules that are told."""
+        """Choose one of a student's files; the report names the rule."""
         partners = self.roster.group_of(person) if self.roster else [person]
         names = {name for one in partners for name in (self._listed_person(one.id).names | one.names)}
         names |= {key(part) for one in files for part in _TOGETHER.split(one.who)}
@@ -498,7 +498,7 @@ class _Links:
 
 
 def _only_ours(folder: os.stat_result) -> bool:
-    """Return whether nobody else can write in a folder."""
+    """Return whether no other user can write in a folder."""
     mine = not hasattr(os, "geteuid") or folder.st_uid == os.geteuid()
     group = not folder.st_mode & stat.S_IWGRP or folder.st_gid == folder.st_uid
     return mine and group and not folder.st_mode & stat.S_IWOTH
@@ -520,7 +520,7 @@ def _is_folder(path: Path) -> bool:
 
 
 def _is_aside(name: str) -> str:
-    """Return why nobody hands in a file of this name, or nothing."""
+    """Return why a file of this name is no submission, or an empty string."""
     if name.startswith((".", "~$")):
         return "its name is that of a hidden or temporary file"
     return _ASIDE.get(name.lower(), "")

@@ -6,9 +6,7 @@ types, or a :class:`Failure` with a sentence for the student.
 
 from __future__ import annotations
 
-import builtins
 import os
-import re
 import select
 import signal
 import socket
@@ -16,7 +14,7 @@ import time
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Self
 
-from memsim.grading.assignment.values import MayRaise, Raised, is_loose, name_of, received
+from memsim.grading.assignment.values import MayRaise, Raised, is_loose, received
 from memsim.grading.sandbox.guest.frames import HEADER, FrameError, decode, encode, length_of
 from memsim.grading.sandbox.worker import StartError, WorkerError
 
@@ -31,10 +29,8 @@ _KINDS = 20
 _PIECE = 1 << 16
 _PIECES_IN_A_PIPE = 64
 _TEXT = 500
-_PLACE = re.compile(r"cell \d{1,4}, line \d{1,6}")
-_UNREAD = "its answer cannot be read"
 _LOOK = 0.25
-"""Seconds that one wait counts at most: while the machine is stopped nobody can answer."""
+"""Seconds that one wait counts at most: no answer can come while the machine is stopped."""
 _CLOSING = 2.0
 """Seconds. The kernel closes the files of a process before it tells how it ended, and may do much between."""
 _ENDS_IT = frozenset({"cpu", "time", "output", "ended", KILLED, "answer", "missing"})
@@ -46,11 +42,6 @@ class Failure:
 
     kind: str
     told: str
-    hidden: str = ""
-    """What a student may read when the call was a hidden test's, or nothing if that is ``told``.
-
-    It has no text of the student's process in it, as that could be what it was asked.
-    """
 
     @property
     def ends_it(self) -> bool:
@@ -97,7 +88,7 @@ class Conversation:
         told = state.get("problems") if isinstance(state, dict) else None
         if isinstance(told, list):
             self.problems = [text[:_TEXT] for text in told[:20] if type(text) is str]
-        for _ in range(_PIECES_IN_A_PIPE):  # what the notebook has printed, and nobody has read yet
+        for _ in range(_PIECES_IN_A_PIPE):  # what the notebook has printed and is still in the pipe
             if self._pipe in self._open:
                 self._take_output()
         self._executing = False
@@ -133,7 +124,7 @@ class Conversation:
         return []
 
     def _send(self, frame: bytes) -> bool:
-        """Send all of a frame; False when nobody takes it."""
+        """Send all of a frame; False if the other side does not take it."""
         view = memoryview(frame)
         while view:
             if not self._ready([], [self._channel]):
@@ -153,7 +144,7 @@ class Conversation:
             text = self._bytes(length_of(header, self.limits.answer_kib << 10))
             return text if isinstance(text, Failure) else decode(text)
         except FrameError as error:
-            return Failure("answer", f"its answer cannot be read: {error}", _UNREAD)
+            return Failure("answer", f"its answer cannot be read: {error}")
 
     def _bytes(self, size: int) -> bytes | Failure:
         """Return the next bytes from the channel, and meanwhile take what is printed."""
@@ -189,7 +180,7 @@ class Conversation:
         return self.printed <= self.limits.output_kib << 10
 
     def _end_of_channel(self) -> Failure:
-        """Say why nobody answers any more."""
+        """Return why the worker no longer answers."""
         if not self._left():
             return Failure("time", f"it gave no answer within {self.limits.wall_seconds:g} seconds")
         # A process that closed its channel and lives on is stopped, and then has no status.
@@ -251,12 +242,11 @@ def _understood(reply: Any, returns: Any, *, may_raise: bool = False) -> Any:
         return Failure("answer", "its answer cannot be read")
     if "value" in reply:
         value, wrong = received(reply["value"], returns)
-        return Failure("type", f"it returns another type: {wrong}", _other_type(returns)) if wrong else value
+        return Failure("type", f"it returns another type: {wrong}") if wrong else value
     if "unanswered" in reply:
         return Failure("unanswered", "it is not answered yet: it still returns the dots of the starter")
     if "cannot_travel" in reply:
-        told = f"it returns another type: {_text(reply['cannot_travel'])}"
-        return Failure("type", told, _other_type(returns))
+        return Failure("type", f"it returns another type: {_text(reply['cannot_travel'])}")
     if "raised" in reply:
         return _raised(reply, may_raise=may_raise)
     return Failure("answer", "its answer cannot be read")
@@ -265,28 +255,12 @@ def _understood(reply: Any, returns: Any, *, may_raise: bool = False) -> Any:
 def _raised(reply: dict[str, Any], *, may_raise: bool) -> Raised | Failure:
     """Return what a call says that it raised; a student's process says it, as it says any other answer."""
     if not may_raise:
-        at = reply.get("at")
-        place = f" ({at})" if type(at) is str and _PLACE.fullmatch(at) else ""
-        hidden = f"it raised {_kind_of(reply)}{place}; call it with the numbers of the examples to see more"
-        return Failure("raised", f"it raised {_text(reply['raised'])}{place}", hidden)
+        place = f" ({_text(reply['at'])})" if reply.get("at") else ""
+        return Failure("raised", f"it raised {_text(reply['raised'])}{place}")
     kinds = reply.get("kinds")
     names = [_text(name) for name in kinds[:_KINDS]] if isinstance(kinds, list) else []
     name, _, text = _text(reply["raised"]).partition(": ")
     return Raised(name, tuple(names), text)
-
-
-def _other_type(returns: Any) -> str:
-    return f"it returns another type than {name_of(returns)}, or a value that cannot be sent"
-
-
-def _kind_of(reply: dict[str, Any]) -> str:
-    """Return the name of a built-in exception; a name of the student's own could be a message."""
-    kinds = reply.get("kinds")
-    for name in kinds[:_KINDS] if isinstance(kinds, list) else ():
-        kind = getattr(builtins, name, None) if type(name) is str else None
-        if isinstance(kind, type) and issubclass(kind, BaseException):
-            return kind.__name__
-    return "an exception"
 
 
 def _text(value: object) -> str:
@@ -304,5 +278,4 @@ def _told_end(status: Any, limits: Limits) -> Failure:
     if status < 0:
         name = signal.Signals(-status).name if -status in set(signal.Signals) else f"signal {-status}"
         return Failure("ended", f"the process ended with {name}")
-    told = "the process ended by itself"
-    return Failure("ended", f"{told}, with status {status}", told)
+    return Failure("ended", f"the process ended by itself, with status {status}")

@@ -148,7 +148,7 @@ def _bubblewrap(*, memsim: bool) -> list[str]:
         "--as-pid-1",
     ]
     if os.geteuid() == 0:
-        # No user namespace: whoever is another user inside would still be root for the files outside.
+        # No user namespace: a process that is another user inside would still be root for the files outside.
         command += ["--cap-drop", "ALL", "--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]
     else:
         command += ["--unshare-user", "--disable-userns", "--cap-drop", "ALL"]
@@ -204,10 +204,10 @@ for name in sys.argv[1:]:
 class Loaded(ctypes.Structure):
     _fields_ = [("address", ctypes.c_void_p), ("name", ctypes.c_char_p)]
 kind = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(Loaded), ctypes.c_size_t, ctypes.c_void_p)
-def told(info, size, data):
+def write_name(info, size, data):
     sys.stdout.buffer.write((info[0].name or b"") + bytes(1))
     return 0
-ctypes.CDLL(None).dl_iterate_phdr(kind(told), None)
+ctypes.CDLL(None).dl_iterate_phdr(kind(write_name), None)
 """
 
 
@@ -280,7 +280,7 @@ def _package(name: str) -> Path:
 
 
 def _own_uid() -> int:
-    """Return a user that nobody else is: limits on processes are counted for a user."""
+    """Return a user id that no other process has: limits on processes count per user."""
     with Path("/proc/self/uid_map").open(encoding="ascii") as lines:
         highest = max(int(first) + int(count) for first, _, count in (line.split() for line in lines))
     if highest > FIRST_FREE_UID + _WORKERS * _PIDS:

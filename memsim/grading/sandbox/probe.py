@@ -1,7 +1,7 @@
 """Try to get through a fence before anything of a student runs behind it.
 
 A fence is judged by what it withholds here and now, not by its name: a kernel may be too old, a container may
-forbid namespaces, a folder may have been mounted where nobody thought of it.
+forbid namespaces, a folder may have been mounted in an unexpected place.
 """
 
 from __future__ import annotations

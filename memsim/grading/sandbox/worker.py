@@ -26,10 +26,6 @@ class WorkerError(Exception):
     """The worker itself ended or does not answer; a new one can take the next question."""
 
 
-class ReadingError(WorkerError):
-    """The submission's cells take too much time or memory to be read as Python."""
-
-
 class StartError(WorkerError):
     """A worker, or a process of it, does not start. That is no fault of a student's and must cost none."""
 
@@ -62,13 +58,9 @@ class Worker:
             started = receive(self.control, _LONGEST)
         except (OSError, FrameError) as error:
             started = error
-        except BaseException:  # Ctrl-C: nobody else knows that it is there
+        except BaseException:  # Ctrl-C: no other code knows of this process
             self.end()
             raise
-        if started == {"ready": False}:
-            self.end()
-            msg = "its cells take too much time or memory to be read as Python"
-            raise ReadingError(msg)
         if started != {"ready": True}:
             reason = self.end()
             msg = f"the worker did not start: {reason or started}"

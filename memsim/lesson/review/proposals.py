@@ -86,7 +86,7 @@ PROPOSALS = {
     "virtio-count-first": Proposal(
         "virtio-mem: stop counting pages as managed before they are taken",
         "virtio_mem_fake_offline() takes pages from the buddy and adjusts managed_pages afterwards. In "
-        "between, pages are counted as managed that nobody can allocate. Adjust the counter first.",
+        "between, pages that cannot be allocated are counted as managed. Adjust the counter first.",
         "virtio_mem_fake_offline",
         "virtio-mem",
     ),
@@ -129,7 +129,7 @@ PROPOSALS = {
     ),
     "virtio-cancel": Proposal(
         "virtio-mem: take no references when offlining is cancelled",
-        "While a block is online nobody looks at the refcount of its Offline pages. The driver drops its "
+        "While a block is online no code reads the refcount of its Offline pages. The driver drops its "
         "references when the block is about to go offline; there is no need to take them back if it stays.",
         "virtio_mem_fake_offline_cancel_offline",
         "virtio-mem",

@@ -39,7 +39,7 @@ STEPS = {
         "the host wants 16,384 pages plugged",
         "the host wants 32,768 pages plugged",
         _ONLINE,
-        "somebody pins a page of block 32",
+        "a program pins a page of block 32",
         "the host wants 8,192 pages plugged",
         "the host wants no page plugged",
         _OFFLINE,

@@ -1,4 +1,4 @@
-"""What happens on the free lists, told in lines, as they happen.
+"""What happens on the free lists, as lines of text, in order.
 
 Left out: counters and page flags; the tables show those.
 """
@@ -41,33 +41,33 @@ class FreeListWatch:
         """Take no notice of a new action: there is one watch for each."""
 
     def enter(self, function: str, args: tuple[Any, ...]) -> None:  # noqa: ARG002 (part of the protocol)
-        """Note where we are."""
+        """Push the function."""
         self._stack.append(function)
 
     def leave(self, function: str) -> None:  # noqa: ARG002 (part of the protocol)
-        """Note where we are no longer."""
+        """Pop the function."""
         self._stack.pop()
 
     def notify(self, action: str) -> None:
         """Take no notice of notifiers: nothing goes online here."""
 
     def write(self, target: str, primitive: str, *args: Any) -> None:  # noqa: ANN401, ARG002 (part of the protocol)
-        """Remember a change that is worth telling."""
-        if primitive in _TOLD:
+        """Remember a change that gets a line."""
+        if primitive in _SHOWN:
             self.changes.append(Change(self._stack[-1], primitive, args))
             self.count += 1
 
     def story(self) -> list[str]:
-        """Return a line for each change; of many only the last ones.
+        """Return a line for each change, or for the last ones if there are many.
 
-        A block that leaves one list for another is told once.
+        A block that moves from one list to another gets one line.
         """
         lines = list(_lines(list(self.changes)))[-_LONGEST:]
         more = self.count > len(self.changes) or len(lines) == _LONGEST
         return [f"({self.count} changes in all; the last ones:)", *lines] if more else lines
 
 
-_TOLD = {*_ENDS, "del_from_free_list", "set_migratetype"}
+_SHOWN = {*_ENDS, "del_from_free_list", "set_migratetype"}
 
 
 def _lines(changes: Sequence[Change]) -> Iterator[str]:

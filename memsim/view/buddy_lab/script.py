@@ -1,4 +1,4 @@
-"""A small zone and what is done to it, line by line, with undo: the logic of the buddy lab.
+"""A small zone, and a script that changes it line by line, with undo: the logic of the buddy lab.
 
 The machine has a few MiB of zone Normal and nothing else, so that everything can be seen. Per-cpu lists are
 off: a freed block goes to the buddy at once. A script is lines such as ::
@@ -55,7 +55,7 @@ HELP = (
 
 @dataclass(frozen=True)
 class Told:
-    """What a line of a script came to: an answer, and what happened on the free lists."""
+    """The outcome of a line of a script: an answer, and what happened on the free lists."""
 
     line: str
     answer: str
@@ -70,7 +70,7 @@ class Told:
 
 @dataclass
 class BuddyScript:
-    """A zone and the lines that made it what it is.
+    """A zone and the lines that led to its state.
 
     Parameters
     ----------
@@ -85,7 +85,7 @@ class BuddyScript:
     lines: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        """Boot, and do the lines that there are."""
+        """Boot, and execute the given lines."""
         lines, self.lines = self.lines, []
         self._boot()
         self.told = Told("boot", f"{self.nr_pages} pages, all free")
@@ -108,9 +108,9 @@ class BuddyScript:
     # ---- doing -------------------------------------------------------------------------------
 
     def do(self, line: str, *, watched: bool = True) -> Told:
-        """Do one line and return what it came to; what fails or only asks is not kept in ``lines``.
+        """Execute one line and return its outcome; ``lines`` keeps only what changed something.
 
-        Without ``watched`` nobody notes what happens on the free lists, which is quicker.
+        Without ``watched`` the outcome does not say what happened on the free lists, which is faster.
         """
         line = " ".join(line.split())
         try:
@@ -124,7 +124,7 @@ class BuddyScript:
         return self.told
 
     def _answered(self, line: str, action: Callable[[], str], *, watched: bool) -> Told:
-        """Do something, under watch or not; a kernel error is an answer, too."""
+        """Execute a line, with a trace or without; a kernel error is an answer, too."""
         watch = FreeListWatch()
         self.machine.kernel.put_trace(watch if watched else None)
         try:
@@ -136,7 +136,7 @@ class BuddyScript:
         return Told(line, answer, tuple(watch.story()), failed)
 
     def undo(self) -> Told:
-        """Take the last line back: everything before it is done anew."""
+        """Undo the last line: boot again and execute the lines before it."""
         if not self.lines:
             self.told = Told("undo", "there is nothing to undo", failed=True)
             return self.told
@@ -146,7 +146,7 @@ class BuddyScript:
         return self.told
 
     def restart(self, *, size_mib: int | None = None, release: str | None = None, keep: bool = False) -> Told:
-        """Boot again, perhaps another machine; with ``keep`` do the same lines there."""
+        """Boot again, possibly another machine; with ``keep`` execute the same lines there."""
         self.size_mib = self.size_mib if size_mib is None else size_mib
         self.release = self.release if release is None else release
         lines = self.lines if keep else []
@@ -187,7 +187,7 @@ class BuddyScript:
             case "why":
                 pfn = read_pfn(rest)
                 return lambda: str(why_not_merged(self.machine.kernel, pfn)), False
-        msg = f"{line!r} is no line of a script; those are: {HELP}"
+        msg = f"{line!r} is not a line of a script. Lines are: {HELP}"
         raise MemsimError(msg)
 
     def _parse_allocate(self, rest: str) -> Callable[[], str]:

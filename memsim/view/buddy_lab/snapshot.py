@@ -1,4 +1,4 @@
-"""What there is to see of the buddy lab: free lists with their pfns, pageblocks, allocated blocks.
+"""The contents of the buddy lab: free lists with their pfns, pageblocks, allocated blocks.
 
 Text and HTML are made from the same :class:`BuddySight`, which holds nothing of the machine.
 """
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from memsim.view.model.page_class import Classes
 
 SHOWN = 8
-"""So many pfns of a free list are shown."""
+"""Pfns of a free list that are shown at most."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def lists_of(script: BuddyScript) -> Lists:
 
 
 def look(script: BuddyScript, before: Lists | None = None) -> BuddySight:
-    """Return what there is to see; ``before`` holds the lists of the moment before, to mark changes."""
+    """Return what the lab shows; ``before`` holds the lists of the previous moment, to mark changes."""
     now = lists_of(script)
     before = now if before is None else before
     keys = sorted({*now, *before}, key=lambda key: (-key[0], key[1]))

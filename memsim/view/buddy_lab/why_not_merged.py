@@ -43,7 +43,7 @@ def why_not_merged(kernel: Kernel, pfn: int) -> Why:
     'largest'
     """
     if not kernel.memmap.pfn_valid(pfn):
-        return Why("no page", f"Page {pfn:#x} has no struct page: it is no memory of this machine.")
+        return Why("no page", f"Page {pfn:#x} has no struct page: it is not memory of this machine.")
     zone_type = kernel.memmap.zone_of(pfn)
     found = None
     if zone_type <= ZoneType.DEVICE:
@@ -53,9 +53,7 @@ def why_not_merged(kernel: Kernel, pfn: int) -> Why:
     head, order = found
     block = f"Block {head:#x} (order {order})"
     if order >= MAX_PAGE_ORDER:
-        rule = (
-            f"order {MAX_PAGE_ORDER} is the largest there is (MAX_PAGE_ORDER), so nobody looks for a partner"
-        )
+        rule = f"order {MAX_PAGE_ORDER} is the largest (MAX_PAGE_ORDER), so the kernel looks for no partner"
         return Why("largest", f"{block}: {rule}.")
     return _partner(kernel, head, order, block)
 
@@ -94,7 +92,7 @@ def _types(kernel: Kernel, head: int, order: int, its: str) -> Why:
         )
         return Why("isolated", f"{its} is free, but its pageblock is {names}: {rule}.")
     rule = "merging is tried only when a block is freed, and neither has been freed since"
-    return Why("nobody looked", f"{its} is free, of the same order and may merge: {rule}.")
+    return Why("not tried", f"{its} is free, of the same order and may merge: {rule}.")
 
 
 def _in_use(kernel: Kernel, pfn: int) -> str:

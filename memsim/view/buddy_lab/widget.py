@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from memsim.view.buddy_lab.script import Told
 
 _CHOICES = 256
-"""So many allocated blocks can be chosen from; all can be freed by pfn."""
+"""Allocated blocks that the menu lists at most; every block can be freed by its pfn."""
 TOUR = (
     "why 0x100001",
     "free 0x100003",

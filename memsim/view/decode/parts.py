@@ -167,7 +167,7 @@ def _type_parts(release: str) -> list[Part]:
         names = BYTE_TYPES if version_of(release) < (6, 14) else {**dict(type_names(encoding)), 0xFF: "none"}
         return [
             Part("type", 24, 8, "one number: a page has one type at most", names=names),
-            Part("owner's", 0, 24, "left to whoever gave the page its type"),
+            Part("owner's", 0, 24, "free for the code that gave the page its type"),
         ]
     width = encoding.base.bit_count()
     intact = {TYPE_BASE >> 4 - width: "intact"}

@@ -185,7 +185,7 @@ def _sentences(story: Story, times: Sequence[float]) -> list[str]:
         f"{mib} MiB are plugged in. Their struct pages are not written yet.",
         f"Every page is born {before.label} on the left, {after.label} on the right.",
         f"Chunk by chunk, {MAX_ORDER_NR_PAGES:,} pages at a time, the buddy allocator gets them.",
-        "All are free. The two kernels cannot be told apart any more.",
+        "All are free. The two kernels no longer differ.",
     )
     still = next(n for n, (first, last) in enumerate(_spans(len(times) - 1)) if first <= STILL + 1 <= last)
     return [

@@ -98,7 +98,7 @@ def _hv_lines(dm: Any) -> list[str]:  # noqa: ANN401 (HvBalloon)
         f"the host backs {dm.plugged_pages()} pages by hot-add and has {dm.held_pages()} in its balloon",
     ]
     if not dm.do_hot_add:
-        lines.append("hot-add is switched off for ever (EEXIST)")
+        lines.append("hot-add stays switched off (EEXIST)")
     for has in dm.ha_region_list:
         gaps = ", ".join(hex_range(start, end - start) for start, end in has.gap_list) or "none"
         lines.append(

@@ -44,7 +44,7 @@ ANSWERS = {
     "hv-balloon": ("BUSY", "ERROR", "REPEAT"),
     "xen-balloon": ("REFUSE", "HALF"),
 }
-"""What hosts can be told to answer."""
+"""The answers that hosts can be made to give."""
 TOURS: dict[str, tuple[dict[str, Any], ...]] = {
     "virtio-mem": (
         {"do": "offline", "block": 32},

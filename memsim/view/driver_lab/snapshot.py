@@ -1,4 +1,4 @@
-"""What there is to see of the driver lab: the driver's book beside what the kernel believes, on both kernels.
+"""The contents of the driver lab: the driver's records beside the kernel's struct pages, on both kernels.
 
 Text and HTML are made from the same :class:`DriverSight`, which holds nothing of the machines.
 """
@@ -119,7 +119,7 @@ def blocks_of(script: DriverScript) -> list[int]:
 
 
 def look(script: DriverScript, block: int | None, previous: Numbers | None = None) -> DriverSight:
-    """Return what there is to see, with the pages of one memory block."""
+    """Return what the lab shows, with the pages of one memory block."""
     numbers = numbers_of(script)
     return DriverSight(
         script.told.headline,

@@ -1,7 +1,7 @@
 """The explorer: two kernels side by side, on one screen, to move through moment by moment.
 
 Python sends the comparison once (:mod:`memsim.view.explorer.export`); the modules in ``static/`` replay it in
-the browser, and no message goes to the kernel while somebody moves. The same modules with the same data are
+the browser, and no message goes to the kernel while the reader moves. The same modules with the same data are
 the explorers of the web site.
 
 Left out: moments that only one of the kernels passes.
@@ -82,7 +82,7 @@ class Explorer(anywidget.AnyWidget):
 
     @cached_property
     def stored_html(self) -> str:
-        """The first moment as HTML: the same whoever runs it, whatever is moved later."""
+        """The first moment as HTML: the same on every machine, and after any movement."""
         note = f"{self.note} {_NOTE}".lstrip()
         return stored_html(self.walk.look(self.start), self.title, note, self.text(self.start))
 

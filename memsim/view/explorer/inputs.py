@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 Given = ScenarioSource | Comparison
 """A scenario, a file of one, the dict that such a file holds, or a comparison that was made already."""
 MOST_OF_STEP = 20_000
-"""So many events of a step are kept: some thousand moments, and a few times what a memory block needs."""
+"""Events of a step that are kept at most: some thousand moments, a few times what a memory block needs."""
 
 
 def scenario_of(what: Given) -> Scenario:
@@ -142,7 +142,7 @@ def _fits(recording: Observation, run: Run) -> bool:
 def common_steps(recorded: Scenario, run: Run) -> int:
     """Return how many steps a recording and a run have in common before the first other one.
 
-    What a step must end with does not count: a run is told that, a recording tells it.
+    The expected end of a step does not count: a run is given it, a recording holds it.
     """
     pairs = zip(run.scenario.steps, recorded.steps, strict=False)
     same = [{**mine, "errno": None} == {**theirs, "errno": None} for mine, theirs in pairs]

@@ -1,4 +1,4 @@
-"""What there is to see of two kernels at one moment, and its text twin.
+"""What the explorer shows of two kernels at one moment, and its text twin.
 
 A :class:`Sight` holds no state of a machine, so that it stays true when the tapes move on.
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Sight:
-    """All that there is to see at one moment."""
+    """Everything that the explorer shows at one moment."""
 
     index: int
     heading: str
@@ -39,12 +39,12 @@ class Sight:
 
     @cached_property
     def differences(self) -> dict[tuple[str, ...], str]:
-        """In what the two kernels differ."""
+        """How the two kernels differ."""
         return differences(self.sides, self.numbers)
 
     @property
     def differs(self) -> str:
-        """In what the two kernels differ, in a sentence."""
+        """How the two kernels differ, in a sentence."""
         return sentence(self.differences)
 
     @property
@@ -71,7 +71,7 @@ class Sight:
     def twin(self, zone: str, page: str = "") -> str:
         """Return everything as text, with the free lists of one zone: no ids, no times.
 
-        ``page`` is what is told of one page, if anything.
+        ``page`` is the text about one page, if any.
         """
         counters = counters_text(self.numbers, self.previous)
         free_lists = free_lists_text(self.numbers, zone, self.previous)

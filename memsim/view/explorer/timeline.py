@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 
 class Walk:
-    """The moments of a comparison, what there is to see at each, and recordings lined up with them.
+    """The moments of a comparison, what the explorer shows at each, and recordings aligned with them.
 
     Parameters
     ----------
@@ -149,7 +149,7 @@ class Walk:
         return Numbers.of(self.states(index))
 
     def look(self, index: int) -> Sight:
-        """Return all that there is to see at a moment, with the pages of ``block``."""
+        """Return everything that the explorer shows at a moment, with the pages of ``block``."""
         return self._looked(index, self.block)
 
     def _look(self, index: int, block: int) -> Sight:

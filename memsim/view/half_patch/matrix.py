@@ -111,7 +111,7 @@ def _judge(half: Run, normal: Run) -> tuple[Effect, str, int | None]:
     pfn = _first_pfn([*map(str, broken), *errors, *log])
     lost = _memory(normal) - _memory(half)
     if lost > 0:
-        return Effect.LOST, f"{lost:,} pages are nobody's{_and(log)}", pfn
+        return Effect.LOST, f"{lost:,} pages have no owner{_and(log)}", pfn
     if log or errors != expected:
         return Effect.LOGGED, next(iter([*errors, *log])), pfn
     if broken:
@@ -131,7 +131,7 @@ def _first_pfn(told: list[str]) -> int | None:
 
 
 def _and(log: list[str]) -> str:
-    return f", and the log says: {log[0]}" if log else ", and nobody says so"
+    return f", and the log says: {log[0]}" if log else ", and nothing reports it"
 
 
 def _memory(result: Run) -> int:

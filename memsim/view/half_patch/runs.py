@@ -32,7 +32,7 @@ Rest = tuple[str, bool, bool, int]
 """Release, debug_vm, check_pages, and how many steps are run."""
 
 LOG_LINES = 12
-"""So many lines of a log are shown."""
+"""Lines of a log that are shown at most."""
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,7 @@ def length_of(header: bytes, longest: int) -> int:
     Raises
     ------
     FrameError
-        More than ``longest`` bytes: nobody reads that.
+        More than ``longest`` bytes, which is more than the other side reads.
     """
     length = int.from_bytes(header, "big")
     if length > longest:
