@@ -133,6 +133,18 @@ def test_a_check_takes_exceptions_and_tolerances(capsys):
         check("third", returns=float, examples=[([3.0], ValueError, "")], cells=cells)
 
 
+def test_validate_cannot_take_a_check_of_the_form_for_right(monkeypatch, capsys):
+    # nbgrader/utils.py, setenv(): NBGRADER_VALIDATING is set while Validate runs a notebook.
+    monkeypatch.setenv("NBGRADER_VALIDATING", "1")
+    with pytest.raises(CheckError, match="form ok, not judged") as raised:
+        check(
+            "f", returns=int, cells=["def f(): return 7"], examples=[([], form(lambda _: None), "A number.")]
+        )
+    assert "No check failed" in str(raised.value)
+    check("f", returns=int, cells=["def f(): return 7"], examples=[([], 7, "Seven.")])
+    assert "1 of 1 examples right" in capsys.readouterr().out
+
+
 def test_a_check_of_the_form_says_that_nothing_was_judged(capsys):
     def is_positive(answer):
         return None if answer > 0 else "It must be positive."

@@ -85,6 +85,15 @@ def test_nbgraders_autograder_finds_the_public_checks_passed(name, course):
     assert (course[0] / "feedback" / "ada" / name / f"{name}.html").stat().st_size > 10_000
 
 
+def test_validate_does_not_say_that_an_answer_is_right_whose_form_alone_was_looked_at(course):
+    (notebook,) = (course[0] / "submitted" / "ada" / "memmap-on-memory").glob("*.ipynb")
+    ran = run(course[0], "nbgrader", "validate", str(notebook))
+
+    assert "form ok, not judged" in ran.stdout
+    assert "ARE NOT KNOWN TO BE RIGHT" in ran.stdout
+    assert "Success" not in ran.stdout
+
+
 def test_our_results_are_written_into_nbgraders_gradebook(course):
     folder, _ = course
     name = "one-block"

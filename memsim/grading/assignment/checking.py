@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 _SMALL = 0xFFFF
 _FORM_OK = "  form ok, not judged"
 _LATER = "The tests that give the points run when it is graded."
+_VALIDATING = "NBGRADER_VALIDATING"
+_NEITHER = "No check failed; Validate lists the cell because it was not judged."
 
 
 class CheckError(MemsimError):
@@ -71,7 +73,8 @@ def check(
     Raises
     ------
     CheckError
-        Not all examples are right.
+        Not all examples are right. Or nbgrader's Validate runs the notebook, which would show
+        "Success! Your notebook passes all the tests", and the form only was looked at.
     """
     executed = _executed() if cells is None else cells
     submitted = Submitted(_student(executed), executed)
@@ -89,6 +92,9 @@ def check(
     if not submitted.student.strip() and any("variant(" in cell for cell in executed):
         text += "\nSTUDENT is empty: type your id there, or the numbers are not yours."
     if right + formed == len(lines):
+        if formed and os.environ.get(_VALIDATING):
+            text += f"\n{_LATER}\n{_NEITHER}"
+            raise CheckError(text)
         print(f"{text}\n{_LATER}")  # noqa: T201 (for the student)
         return
     if problems:
