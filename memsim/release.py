@@ -17,6 +17,15 @@ from typing import NamedTuple
 from memsim.errors import MemsimError
 from memsim.linux.include.page_flags import PageTypeEncoding
 
+ACTIONS = (
+    *("MEM_ONLINE", "MEM_GOING_OFFLINE", "MEM_OFFLINE", "MEM_GOING_ONLINE"),
+    *("MEM_CANCEL_ONLINE", "MEM_CANCEL_OFFLINE"),
+)
+"""Actions of the memory notifier (include/linux/memory.h), in the order of their numbers.
+
+The model passes them by name. 6.12 has two more, which only s390 heeds and the model does not send.
+"""
+
 
 class Release(NamedTuple):
     """What differs between the recorded kernels for reasons other than the series.
@@ -72,12 +81,23 @@ class Release(NamedTuple):
     """6.15 to 6.17: pages of FS DAX start with refcount 0; before, with 1."""
     hides_nopage: bool = False
     """6.15 to 6.17: /proc/kpageflags shows 0 where no page is online; before, KPF_NOPAGE."""
+    numbers_actions: bool = False
+    """Actions of the memory notifier are 0, 1, 2, ...; before, 1, 2, 4, ... Debian's 6.12.117 has it, too."""
     kernel_owned_is_unrecoverable: bool = False
     """7.3: an error in a reserved page can panic (vm.panic_on_unrecoverable_memory_failure)."""
 
     def __str__(self) -> str:
         """Show the name."""
         return self.name
+
+    def action_number(self, action: str) -> int:
+        """Return what a listener or a debugger sees of a notifier action: a bit, or an enumerator's value.
+
+        >>> [RELEASES[name].action_number("MEM_GOING_ONLINE") for name in ("6.1", "6.12", "7.3")]
+        [8, 8, 3]
+        """
+        place = ACTIONS.index(action)
+        return place if self.numbers_actions else 1 << place
 
 
 RELEASES = {
@@ -127,6 +147,7 @@ RELEASES["7.3"] = RELEASES["6.12"]._replace(
     hv_falls_back=True,
     fs_dax_starts_frozen=True,
     hides_nopage=True,
+    numbers_actions=True,
     kernel_owned_is_unrecoverable=True,
 )
 

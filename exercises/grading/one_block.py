@@ -317,7 +317,7 @@ half_patch = Question(
         Wrong(
             "the_type_is_overwritten_so_nothing_happens",
             "def half_patch(hunks, check_pages):\n    return [32768, 32768]\n",
-            score=3,
+            score=0,  # the same answer to every call
             message="who looks",
         ),
         Wrong(

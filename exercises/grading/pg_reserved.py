@@ -329,6 +329,11 @@ def other_ways_to_ask(rng, mine):
 def who_writes_does_not_read(rng, mine):
     """Who sets or clears the flag does not ask for it."""
     page = a_name(rng)
+    wrong = yield from judge_lines(
+        rng, [f"\tget_page({page});"], False, "this has nothing to do with the flag."
+    )
+    if wrong:
+        return wrong
     lines = [
         f"\tSetPageReserved({page});",
         f"\t__SetPageReserved({page});",

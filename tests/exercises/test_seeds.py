@@ -83,3 +83,31 @@ def test_the_solution_passes_its_public_checks(grading, monkeypatch, capsys):
 
     checked = capsys.readouterr().out.count("The tests that give the points run when it is graded.")
     assert checked == len(Assignment.load(grading).questions)
+
+
+PLAIN = (0, 1, -1, True, False, None, "", 0.0, [], {}, [0], [""], [[]])
+
+
+@every_assignment
+def test_a_constant_answer_earns_nothing(grading, monkeypatch):
+    """Neither what is right for one call nor a plain value, where the question has an argument."""
+    monkeypatch.setattr(memsim.grading, "check", lambda *_, **__: None)
+    assignment = Assignment.load(grading)
+    solved = code_of(solution_copy(load(source_of(grading))))
+    for question in assignment.questions:
+        function, right, asked = function_of(question, solved, "ada"), [*PLAIN], []
+
+        def call(arguments, function=function, right=right, asked=asked):
+            asked.append(arguments)
+            right.append(function(*json.loads(json.dumps(arguments))))
+            return right[-1]
+
+        put(question, call, assignment.name, "ada", "a key")
+        if not any(asked) or question.pattern == "design":
+            continue  # the student's own numbers; or any example that does what is asked for
+        for constant in {json.dumps(value): value for value in right}.values():
+            if problem(constant, question.returns):
+                continue
+            results = put(question, lambda _, value=constant: value, assignment.name, "ada", "a key")
+            paid = [result.title for result in results if result.passed]
+            assert (question.name, constant, paid) == (question.name, constant, [])

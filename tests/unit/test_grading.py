@@ -14,7 +14,7 @@ from memsim.grading.assignment.course import STUB, code_of, load, student_copy
 from memsim.grading.assignment.values import problem
 from memsim.grading.report.late import LateError, Policy, collected, moment
 from memsim.grading.report.results import Result, fingerprint, stored, write_json
-from memsim.grading.report.similarity import alike
+from memsim.grading.report.similarity import pieces, similar
 from memsim.grading.report.tables import final_score, grades
 from memsim.grading.run.engines import ThisMachine
 from memsim.grading.run.judge import Examiner, QuestionResult, RuleResult
@@ -267,17 +267,23 @@ def answer(start, pages):
 """
 
 
-def test_renaming_hides_nothing_and_other_code_is_not_alike():
-    pairs = alike({"ada": [LONG], "bob": [RENAMED], "eve": [OTHER]}, starter=[])
+def pairs_of(submissions, starter=()):
+    """Return the pairs that are alike among code cells."""
+    own = {student: pieces(cells) for student, cells in submissions.items()}
+    return similar(own, {}, pieces(starter))["pairs"]
 
-    assert [(pair.one, pair.other) for pair in pairs] == [("ada", "bob")]
-    assert pairs[0].share == 1
+
+def test_renaming_hides_nothing_and_other_code_is_not_alike():
+    pairs = pairs_of({"ada": [LONG], "bob": [RENAMED], "eve": [OTHER]})
+
+    assert [(pair["one"], pair["other"]) for pair in pairs] == [("ada", "bob")]
+    assert pairs[0]["share"] == 1
 
 
 def test_the_starter_and_what_everybody_writes_is_no_sign():
-    assert alike({"ada": [LONG], "bob": [LONG]}, starter=[LONG]) == []
-    assert alike({str(number): [LONG] for number in range(10)}, starter=[]) == []
-    assert alike({"ada": ["x = 1"], "bob": ["x = 1"]}, starter=[]) == []  # three tokens are nobody's own
+    assert pairs_of({"ada": [LONG], "bob": [LONG]}, starter=[LONG]) == []
+    assert pairs_of({str(number): [LONG] for number in range(10)}) == []
+    assert pairs_of({"ada": ["x = 1"], "bob": ["x = 1"]}) == []  # three tokens are nobody's own
 
 
 # ---- hand-outs ---------------------------------------------------------------------------------------

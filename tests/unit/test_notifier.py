@@ -19,6 +19,7 @@ from memsim.linux.include.notifier import (
     notifier_to_errno,
 )
 from memsim.machine.machine import Machine
+from memsim.release import ACTIONS, RELEASES
 
 P, N = 0x100000, 32768
 
@@ -48,6 +49,15 @@ def listen(machine, priority=0, **answers):
     listener = Listener(**answers)
     machine.register_memory_notifier(listener, priority)
     return listener
+
+
+@pytest.mark.parametrize(
+    ("release", "numbers"),
+    [(name, [1, 2, 4, 8, 16, 32]) for name in ("6.1", "6.11", "6.12")] + [("7.3", [0, 1, 2, 3, 4, 5])],
+)
+def test_actions_are_bits_until_an_enum_numbers_them(release, numbers):
+    """include/linux/memory.h: macros in 6.1 and in Debian's 6.12.95, enum memory_block_state in 7.3."""
+    assert [RELEASES[release].action_number(action) for action in ACTIONS] == numbers
 
 
 def test_notify_bad_is_eperm_and_not_ebusy():

@@ -195,8 +195,9 @@ def title(test: Test) -> str:
 def fresh(key: str, assignment: str, question: str, test: Test, student: str) -> random.Random:
     """Return the random numbers of one test for one student.
 
-    ``key`` is secret and made anew for each course, so that no student can know the numbers. With the same
-    key a submission gets the same numbers again, whenever and wherever it is graded.
+    ``key`` is secret and made anew for each course, and a digest of the file is part of it. So no student can
+    know the numbers, and a second hand-in gets others. One file gets the same numbers again, whenever and
+    wherever it is graded.
     """
     parts = "\0".join((key, assignment, question, title(test), student))
     return random.Random(parts.encode("utf-8", "surrogatepass"))  # noqa: S311 (no secret is made from it)

@@ -6,6 +6,7 @@ All of it is made from the results each time, so that it is never older than the
 from __future__ import annotations
 
 import contextlib
+import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,10 +16,11 @@ from memsim.grading.assignment.course import code_of, load, student_copy
 from memsim.grading.assignment.handout import for_students
 from memsim.grading.report import feedback, tables
 from memsim.grading.report.results import write, write_json, write_zip
-from memsim.grading.report.similarity import similar
+from memsim.grading.report.similarity import pieces, similar
 from memsim.grading.roster.labels import label
 from memsim.grading.roster.people import write_roster
-from memsim.grading.run.notebook import UnreadableError, read, sources
+from memsim.grading.run.notebook import UnreadableError, read
+from memsim.grading.run.reading import Reader
 from memsim.grading.run.submissions import file_name
 
 if TYPE_CHECKING:
@@ -92,17 +94,17 @@ def write_similar(out: Path, handed: Sequence[Handed], source: Path | None) -> d
     ``source`` is the source notebook: what it gives to all students is no sign of copying. A pair that has
     handed in one file is no pair of copies.
     """
-    code, content = {}, {}
+    own, content = {}, {}
     first = {one.path: one.student for one in reversed(handed)}
-    for one in handed:
-        if first[one.path] != one.student:
-            continue
-        with contextlib.suppress(UnreadableError, RecursionError, MemoryError):
-            data = read(one.path, linked=one.linked)
-            code[one.student] = sources(data, one.path.name).code
-            content[one.student] = data
-    starter = code_of(_starter(source)) if source else []
-    found = similar(code, content, starter)
+    with Reader() as reader:
+        for one in handed:
+            if first[one.path] != one.student:
+                continue
+            with contextlib.suppress(UnreadableError):
+                data = read(one.path, linked=one.linked)
+                own[one.student] = reader.pieces(data, one.path.name)
+                content[one.student] = hashlib.sha256(data).digest()
+    found = similar(own, content, pieces(code_of(_starter(source)) if source else []))
     write_json(out / "similar.json", found)
     return found
 

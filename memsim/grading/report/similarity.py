@@ -1,23 +1,30 @@
 """Which submissions are alike in what their students wrote.
 
-What comes with the starter is no sign of anything, nor is what everybody writes. Code is compared by its
-structure: names of variables, numbers, comments and layout do not count, so that renaming hides nothing.
-The report is a reason to look at two submissions side by side, never a verdict.
+What was graded is compared: cells as the grader reads them, functions in text cells, and functions in strings
+that are Python. What comes with the starter is no sign of anything, nor is what everybody writes.
+Code is compared by its structure: names of variables, numbers, comments and layout do not count, so that
+renaming hides nothing. The report is a reason to look at two submissions side by side, never a verdict.
 """
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import io
 import keyword
 import tokenize
+import warnings
 from collections import Counter
 from dataclasses import asdict, dataclass
 from itertools import combinations
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+from memsim.grading.sandbox.guest.cells import statements
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 _WINDOW = 12
 """Tokens in a row that must be the same to count."""
@@ -28,12 +35,17 @@ _SHARE = 0.6
 _COMMON = 0.25
 """Pieces that more than this share of all students have are common knowledge."""
 _FEW = 4
-_LARGEST = 200_000
+_DEEPEST = 3
+"""Strings in strings that are read as Python."""
+_MOST_PAIRS = 5_000_000
+"""Comparisons in all; each set of students that share pieces is compared once."""
 _LEFT_OUT = frozenset(
     {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.ENCODING, tokenize.ENDMARKER}
 )
+_NO_PYTHON = (SyntaxError, ValueError, RecursionError, MemoryError)
 
-Pieces = frozenset[tuple[str, ...]]
+Pieces: TypeAlias = np.ndarray[tuple[int], np.dtype[np.uint64]]
+"""Sorted hashes of all rows of tokens in a submission, each once."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +66,7 @@ def tokens(source: str) -> list[str]:
     """
     found: list[str] = []
     try:
-        for token in tokenize.generate_tokens(io.StringIO(source[:_LARGEST]).readline):
+        for token in tokenize.generate_tokens(io.StringIO(source).readline):
             if token.type in _LEFT_OUT:
                 continue
             name = token.type == tokenize.NAME and not keyword.iskeyword(token.string)
@@ -65,76 +77,136 @@ def tokens(source: str) -> list[str]:
     return found
 
 
-def pieces(cells: Iterable[str]) -> Pieces:
-    """Return every row of tokens in any cell."""
-    rows = [tokens(cell) for cell in cells]
-    return frozenset(
-        tuple(row[at : at + _WINDOW]) for row in rows for at in range(max(0, len(row) - _WINDOW + 1))
-    )
+def pieces(cells: Iterable[str], notes: Iterable[str] = ()) -> Pieces:
+    r"""Return every row of tokens in a submission; of its text cells only the functions.
+
+    >>> hidden = 'exec("def f(a, b):\\n    return [a * b + 1 for a in range(b) if a > b - 1]")'
+    >>> plain = "def g(x, y):\n    return [x*y+7 for x in range(y) if x > y-2]  # mine"
+    >>> bool(set(pieces([plain]).tolist()) <= set(pieces([hidden]).tolist()))
+    True
+    """
+    with warnings.catch_warnings(action="ignore"):  # of what Python thinks of a student's code
+        rows = [tokens(_text(node)) for node in _graded(list(cells), list(notes))]
+    hashes = {
+        int.from_bytes(hashlib.blake2b("\0".join(row[at : at + _WINDOW]).encode(), digest_size=8).digest())
+        for row in rows
+        for at in range(max(0, len(row) - _WINDOW + 1))
+    }
+    return np.array(sorted(hashes), dtype=np.uint64)
 
 
-def similar(
-    submissions: Mapping[str, Sequence[str]], content: Mapping[str, bytes], starter: Sequence[str]
-) -> dict[str, Any]:
+def _graded(cells: list[str], notes: list[str]) -> Iterator[ast.stmt]:
+    """Return the statements that the grader executes, and those in strings that it may execute."""
+    for _, node in statements(cells)[0]:
+        yield node
+        yield from _in_strings(node, _DEEPEST)
+    fenced = ["\n".join(line for line in note.split("\n") if not line.startswith("```")) for note in notes]
+    for _, node in statements([note for note in fenced if "def " in note])[0]:
+        if isinstance(node, ast.FunctionDef):
+            yield node
+
+
+def _in_strings(node: ast.AST, depth: int) -> Iterator[ast.stmt]:
+    """Return the statements in all strings of a statement that are Python with a function in it."""
+    for part in ast.walk(node) if depth else ():
+        if isinstance(part, ast.Constant) and isinstance(part.value, str) and "def " in part.value:
+            try:
+                inside = ast.parse(part.value).body
+            except _NO_PYTHON:
+                continue
+            for statement in inside:
+                yield statement
+                yield from _in_strings(statement, depth - 1)
+
+
+def _text(node: ast.stmt) -> str:
+    try:
+        return ast.unparse(node)
+    except _NO_PYTHON:
+        return ""
+
+
+def similar(own: Mapping[str, Pieces], content: Mapping[str, bytes], starter: Pieces) -> dict[str, Any]:
     """Return who is like whom, and how much was not looked at.
 
     Parameters
     ----------
-    submissions, starter
-        As :func:`alike` takes them.
+    own, starter
+        The pieces of each student's submission, and of what all of them were given.
     content
-        The bytes of each file. Files that are the same byte for byte are named, however many they are, unless
+        A digest of each file. Files that are the same byte for byte are named, however many they are, unless
         nothing in them is a student's own.
     """
-    given = pieces(starter)
-    own = {student: pieces(cells) - given for student, cells in submissions.items()}
+    own = {student: np.setdiff1d(mine, starter, assume_unique=True) for student, mine in own.items()}
     same: dict[bytes, list[str]] = {}
     for student in sorted(content):
-        if own.get(student):
-            same.setdefault(hashlib.sha256(content[student]).digest(), []).append(student)
-    shared = Counter(piece for mine in own.values() for piece in mine)
-    common = {piece for piece, count in shared.items() if count > _limit(len(own))}
+        if student in own and own[student].size:
+            same.setdefault(content[student], []).append(student)
+    common = _common(own)
+    rare = {student: np.setdiff1d(mine, common, assume_unique=True) for student, mine in own.items()}
+    pairs, skipped = alike(rare)
+    left_out = {
+        "pieces of the starter": int(starter.size),
+        "pieces that everybody writes": int(common.size),
+        "students with nothing else": sorted(s for s, mine in own.items() if mine.size and not rare[s].size),
+    }
+    if skipped:
+        left_out["pieces beyond what is compared"] = skipped
     return {
-        "pairs": [asdict(pair) for pair in alike(submissions, starter)],
+        "pairs": [asdict(pair) for pair in pairs],
         "identical": [students for students in same.values() if len(students) > 1],
-        "left_out": {
-            "pieces of the starter": len(given),
-            "pieces that everybody writes": len(common),
-            "students with nothing else": sorted(s for s, mine in own.items() if mine and mine <= common),
-        },
+        "left_out": left_out,
     }
 
 
-def _limit(students: int) -> float:
-    """Return how many students may have a piece before it is common knowledge."""
-    return max(_FEW, students * _COMMON)
+def _common(own: Mapping[str, Pieces]) -> Pieces:
+    """Return the pieces that so many students have that they are common knowledge."""
+    every, counts = np.unique(_joined(list(own.values())), return_counts=True)
+    return np.asarray(every[counts > max(_FEW, len(own) * _COMMON)])
 
 
-def alike(submissions: Mapping[str, Sequence[str]], starter: Sequence[str]) -> list[Alike]:
-    """Return the pairs that are alike, most alike first.
+def alike(rare: Mapping[str, Pieces]) -> tuple[list[Alike], int]:
+    """Return the pairs that are alike, most alike first, and how many pieces were not compared.
 
-    Parameters
-    ----------
-    submissions
-        The cells of each student.
-    starter
-        The cells that all of them were given.
+    ``rare`` are the pieces of each student that are neither the starter's nor common knowledge.
     """
-    given = pieces(starter)
-    own = {student: pieces(cells) - given for student, cells in submissions.items()}
-    shared = Counter(piece for mine in own.values() for piece in mine)
-    limit = _limit(len(own))
-    rare = {
-        student: frozenset(piece for piece in mine if shared[piece] <= limit) for student, mine in own.items()
-    }
-    students_with: dict[tuple[str, ...], list[str]] = {}
-    for student, mine in sorted(rare.items()):
-        for piece in mine:
-            students_with.setdefault(piece, []).append(student)
-    both = Counter(pair for students in students_with.values() for pair in combinations(students, 2))
+    both, skipped = _shared(sorted(rare), rare)
     found = [
-        Alike(one, other, count / min(len(rare[one]), len(rare[other])), count)
+        Alike(one, other, count / min(rare[one].size, rare[other].size), count)
         for (one, other), count in both.items()
-        if count >= _ENOUGH and count >= _SHARE * min(len(rare[one]), len(rare[other]))
+        if count >= _ENOUGH and count >= _SHARE * min(rare[one].size, rare[other].size)
     ]
-    return sorted(found, key=lambda pair: (-pair.share, -pair.pieces, pair.one, pair.other))
+    return sorted(found, key=lambda pair: (-pair.share, -pair.pieces, pair.one, pair.other)), skipped
+
+
+def _shared(students: Sequence[str], rare: Mapping[str, Pieces]) -> tuple[Counter[tuple[str, str]], int]:
+    """Return how many pieces two students share, and how many pieces were beyond what is compared.
+
+    Pieces that the same students share are counted together: copies of a large file cost no more than copies
+    of a small one.
+    """
+    of = np.repeat(np.arange(len(students)), [rare[student].size for student in students])
+    every = _joined([rare[student] for student in students])
+    order = np.argsort(every, kind="stable")
+    every, of = every[order], of[order]
+    starts = np.flatnonzero(np.r_[True, every[1:] != every[:-1]][: every.size])
+    lengths = np.diff(np.r_[starts, every.size])
+    groups: Counter[bytes] = Counter()
+    several = lengths > 1
+    for start, length in zip(starts[several].tolist(), lengths[several].tolist(), strict=True):
+        groups[of[start : start + length].astype(np.uint32).tobytes()] += 1
+    both: Counter[tuple[str, str]] = Counter()
+    left, skipped = _MOST_PAIRS, 0
+    for group, count in groups.most_common():
+        members = [students[at] for at in np.frombuffer(group, dtype=np.uint32)]
+        left -= len(members) * (len(members) - 1) // 2
+        if left < 0:
+            skipped += count
+            continue
+        for pair in combinations(members, 2):
+            both[pair] += count
+    return both, skipped
+
+
+def _joined(arrays: Sequence[Pieces]) -> Pieces:
+    return np.concatenate([*arrays, np.array([], dtype=np.uint64)])

@@ -42,7 +42,7 @@ class _ExchangeError(Exception):
     """One of the two sides does not answer any more."""
 
     def __init__(self, failure: Failure, *, student: bool) -> None:
-        super().__init__(failure.told)
+        super().__init__(failure.hidden or failure.told)
         self.failure, self.student = failure, student
 
 

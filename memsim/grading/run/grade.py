@@ -13,7 +13,8 @@ from memsim.grading.roster.names import key
 from memsim.grading.run import newer
 from memsim.grading.run.cells import examine
 from memsim.grading.run.judge import Examiner, QuestionResult, RuleResult
-from memsim.grading.run.notebook import UnreadableError, sources
+from memsim.grading.run.notebook import UnreadableError
+from memsim.grading.run.reading import READER
 from memsim.grading.sandbox.worker import Submitted
 
 if TYPE_CHECKING:
@@ -40,12 +41,12 @@ class Grader:
         ``names`` are the names of the student, any of which the notebook may give as its own.
         """
         try:
-            found = sources(data, file)
+            found = READER.sources(data, file)
         except UnreadableError as reason:
             return self.unreadable(student, file, str(reason), data, names)
         numbers_of, doubt = self._numbers_of(found, student, names)
         submitted = Submitted(numbers_of, found.code, found.text)
-        questions = self._examined(found, submitted, student)
+        questions = self._examined(found, submitted, student, data)
         for question in questions:
             question.answer = found.answer(question.name)
         made = self._result(student, file, data, names, questions=questions, remarks=found.remarks)
@@ -61,12 +62,16 @@ class Grader:
             )
         return made
 
-    def _examined(self, found: Sources, submitted: Submitted, student: str) -> list[QuestionResult]:
+    def _examined(
+        self, found: Sources, submitted: Submitted, student: str, data: bytes
+    ) -> list[QuestionResult]:
         """Return the result of each question."""
         cells = [question for question in self.assignment.questions if isinstance(question, CellQuestion)]
         if cells:
             return [examine(question, self.fence, found, student) for question in cells]
-        return Examiner(self.assignment, self.fence, self.key).examine(submitted, student)
+        # Other numbers for each file: what a student learns of those of one is of no use in the next.
+        key = f"{self.key}\0{hashlib.sha256(data).hexdigest()}"
+        return Examiner(self.assignment, self.fence, key).examine(submitted, student)
 
     def _numbers_of(self, found: Sources, student: str, names: Sequence[str]) -> tuple[str, str]:
         """Return the name that makes the student's own numbers, and what is doubtful about it.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import threading
 from contextlib import ExitStack, contextmanager
@@ -10,9 +11,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 from memsim.grading.assignment.assignment import fresh, title
+from memsim.grading.assignment.values import Raised
 from memsim.grading.sandbox.conversation import KILLED, Conversation, Failure
 from memsim.grading.sandbox.guest.retry import patiently
-from memsim.grading.sandbox.worker import StartError, Submitted, Worker, WorkerError
+from memsim.grading.sandbox.worker import ReadingError, StartError, Submitted, Worker, WorkerError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -26,6 +28,9 @@ _PROCESSES = 3
 _TRIES = 2
 """How often a test runs whose answer is killed: the machine may have had no memory left."""
 _JUDGING_SECONDS = 20
+_DIFFERENT = 2
+_MORE_RUNS = 3
+_CONSTANT = "It gives the same answer to every call, which is right for some of them only."
 _EXCERPT = 1000
 
 
@@ -121,14 +126,45 @@ def put(
     """
     mine = question.variant_of(student) if mine is None else mine
     results = []
+    heard = _Heard(call)
     for test, points in question.tests.items():
         for _ in range(_TRIES):
             rng = fresh(key, assignment, question.name, test, student)
-            message, faulty, killed = _run(test, question.name, call, rng, mine)
+            message, faulty, killed = _run(test, question.name, heard, rng, mine)
             if not killed:
                 break
         results.append(RuleResult(title(test), points, not message, message, faulty))
+    if heard.always_the_same and not all(result.passed for result in results):
+        for number in range(_MORE_RUNS):  # a test ends at the first wrong answer: ask with other numbers, too
+            for test in question.tests:
+                rng = fresh(f"{key}\0{number}", assignment, question.name, test, student)
+                _run(test, question.name, heard, rng, mine)
+        if heard.always_the_same:
+            for result in (result for result in results if result.passed):
+                result.passed, result.message = False, _CONSTANT
     return results
+
+
+class _Heard:
+    """Calls of a function, and whether it gives one answer to all of them."""
+
+    def __init__(self, call: Callable[[list[Any]], Any]) -> None:
+        self.call = call
+        self.asked, self.answers = set[str](), set[str]()
+
+    def __call__(self, arguments: list[Any]) -> Any:
+        answer = self.call(arguments)
+        raised = isinstance(answer, Raised) or (isinstance(answer, Failure) and answer.kind == "raised")
+        if len(self.answers) < _DIFFERENT and (raised or not isinstance(answer, Failure)):
+            self.answers.add("raised" if raised else json.dumps(answer, sort_keys=True, default=repr))
+        if len(self.asked) < _DIFFERENT:
+            self.asked.add(json.dumps(arguments, sort_keys=True, default=repr))
+        return answer
+
+    @property
+    def always_the_same(self) -> bool:
+        """Whether different things were asked, and one was answered."""
+        return len(self.asked) == _DIFFERENT and len(self.answers) == 1
 
 
 class _Desk:
@@ -137,12 +173,19 @@ class _Desk:
     def __init__(self, fence: Fence, submitted: Submitted, stack: ExitStack) -> None:
         self.fence, self.submitted = fence, submitted
         self.workers: dict[bool, Worker] = {}
+        self.unreadable: ReadingError | None = None
         stack.callback(self.end)
 
     def worker(self, *, memsim: bool) -> Worker:
+        if self.unreadable:
+            raise self.unreadable
         if memsim not in self.workers:
             start = partial(Worker, self.fence, self.submitted, memsim=memsim)
-            self.workers[memsim] = patiently(start, StartError)
+            try:
+                self.workers[memsim] = patiently(start, StartError)
+            except ReadingError as error:  # for every question, and tried once
+                self.unreadable = error
+                raise
         return self.workers[memsim]
 
     def replace(self, *, memsim: bool) -> None:
@@ -182,6 +225,9 @@ class _Line:
                 self._end()
         except StartError:
             raise  # the machine has no room for it now, which makes no answer wrong
+        except ReadingError as error:
+            value = Failure("missing", str(error))
+            self._dead(value)
         except WorkerError:
             value = Failure(KILLED, "the process that answers was ended from inside")
             self._break()
@@ -213,7 +259,7 @@ class _Line:
 
 def _sentence(name: str, failure: Failure) -> str:
     """Return a failure as a sentence that names the question."""
-    told = failure.told
+    told = failure.hidden or failure.told
     return f"{name}(){told[2:]}" if told.startswith("it ") else f"{told[0].upper()}{told[1:]}"
 
 

@@ -15,8 +15,10 @@ if TYPE_CHECKING:
 PYTHON = f"{sys.version_info[0]}.{sys.version_info[1]}"
 _SYNTAX = re.compile(r"SyntaxError|IndentationError")
 _SINCE = {
-    (3, 12): re.compile(r"^\s*type \w+(\[.*\])? *=|^\s*(async )?def \w+\[|^\s*class \w+\[", re.MULTILINE),
-    (3, 14): re.compile(r"""^\s*except\*? +[\w.]+ *(, *[\w.]+ *)+:|\b[tT][rR]?["']""", re.MULTILINE),
+    (3, 12): re.compile(
+        r"^[ \t]*type \w+(\[.*\])? *=|^[ \t]*(async )?def \w+\[|^[ \t]*class \w+\[", re.MULTILINE
+    ),
+    (3, 14): re.compile(r"""^[ \t]*except\*? +[\w.]+ *(, *[\w.]+ *)+:|\b[tT][rR]?["']""", re.MULTILINE),
 }
 _FORMATTED = "f-string"
 

@@ -12,6 +12,7 @@ import re
 import stat
 import textwrap
 from dataclasses import dataclass, field
+from itertools import accumulate, islice
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ LARGEST_FILE = 64 << 20
 _LARGEST_SOURCE = 1 << 20
 _MOST_CELLS = 5000
 _LONGEST_ANSWER = 4000
+_LONGEST_ID = 200
 _KINDS = {
     b"PK\x03\x04": "a ZIP archive (or an office document)",
     b"%PDF": "a PDF",
@@ -40,9 +42,7 @@ _SOURCE = re.compile(r'"(source|input|cell_type)"\s*:\s*')
 _PIECE = re.compile(r'[\[\s,]*(?=")')
 _STUDENT = re.compile(r"""^STUDENT *(?:: *str *)?= *(['"])(.*?)\1""", re.MULTILINE)
 _MARIMO = re.compile(r"^import marimo\b", re.MULTILINE)
-_MARIMO_CELL = re.compile(
-    r"(?:@app\.cell.*?^(?:async )?def .*?\).*?:|with app\.setup.*?:)[^\n]*\n(.*)", re.MULTILINE | re.DOTALL
-)
+_DEFINITION = re.compile(r"^(?:async )?def ", re.MULTILINE)
 _TEXT_CELLS = ("markdown", "raw", "heading")
 
 
@@ -184,7 +184,7 @@ def _decode(data: bytes, found: Sources) -> str:
 
 def _script(text: str, found: Sources) -> Sources:
     """Take a file that is no JSON for a Python script if it has a function in it."""
-    if not re.search(r"^\s*(def|import|from)\s", text, re.MULTILINE):
+    if not re.search(r"^[ \t]*(def|import|from)\s", text, re.MULTILINE):
         msg = "it is not a notebook: it does not begin as one, and there is no Python function in it"
         raise UnreadableError(msg)
     if _MARIMO.search(text):
@@ -204,11 +204,18 @@ def _marimo(text: str) -> list[str]:
         if part.startswith(("@app.function", "@app.class_definition")):
             cells.append(re.sub(r"\A@app\.[^\n]*\n", "", part))
             continue
-        body = _MARIMO_CELL.match(part)
-        if body:
-            inner = textwrap.dedent(body[1])
-            cells.append(re.sub(r"^return\b.*", "", inner, flags=re.MULTILINE | re.DOTALL))
-    return cells
+        inner = textwrap.dedent(_marimo_body(part))
+        cells.append(re.sub(r"^return\b.*", "", inner, flags=re.MULTILINE | re.DOTALL))
+    return [cell for cell in cells if cell.strip()]
+
+
+def _marimo_body(part: str) -> str:
+    """Return what stands under ``def _(...):`` of an ``@app.cell``, or under ``with app.setup:``."""
+    found = _DEFINITION.search(part)
+    place = part.find(")", found.start()) if found else 0 if part.startswith("with app.setup") else -1
+    colon = part.find(":", place) if place >= 0 else -1
+    end = part.find("\n", colon) if colon >= 0 else -1
+    return part[end + 1 :] if end >= 0 else ""
 
 
 def _from_json(text: str, found: Sources) -> None:
@@ -275,13 +282,14 @@ def _salvage(text: str, found: Sources) -> None:
     """Find the sources in a text that is no JSON any more."""
     kind = ""
     decoder = json.JSONDecoder()
-    marks = list(_SOURCE.finditer(text))
-    for number, mark in enumerate(marks[: 3 * _MOST_CELLS]):
+    marks = list(islice(_SOURCE.finditer(text), 3 * _MOST_CELLS + 1))
+    ends = [mark.start() for mark in marks[1:]] + [len(text)]
+    for mark, end in zip(marks[: 3 * _MOST_CELLS], ends, strict=False):
+        piece = text[mark.end() : end]  # each letter is looked at once, however many marks there are
         if mark[1] == "cell_type":
-            kind = _string_at(decoder, text, mark.end())[0] or kind
+            kind = _string_at(decoder, piece, 0)[0] or kind
             continue
-        end = marks[number + 1].start() if number + 1 < len(marks) else len(text)
-        source = _strings(decoder, text[:end] if end < len(text) else text, mark.end())
+        source = _strings(decoder, piece, 0)
         if source:
             (found.text if kind in _TEXT_CELLS else found.code).append(source)
 
@@ -323,4 +331,12 @@ def _cut(found: Sources) -> None:
     if len(kept) < len(found.code):
         found.remarks.append("it has more code than is read; the rest was left out")
     found.code = kept
-    found.text = [text for text in found.text[:_MOST_CELLS] if len(text) < _LARGEST_SOURCE // 10]
+    found.grade_ids = [name[:_LONGEST_ID] for name in found.grade_ids[: len(kept)]]
+    found.text = _first([text for text in found.text[:_MOST_CELLS] if len(text) < _LARGEST_SOURCE // 10])
+
+
+def _first(texts: list[str]) -> list[str]:
+    """Return as many texts as are read, with what no encoding has spelt out."""
+    sizes = accumulate(map(len, texts))
+    kept = [text for text, size in zip(texts, sizes, strict=True) if size <= _LARGEST_SOURCE]
+    return [text.encode("utf-8", "backslashreplace").decode() for text in kept]

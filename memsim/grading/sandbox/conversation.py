@@ -6,7 +6,9 @@ types, or a :class:`Failure` with a sentence for the student.
 
 from __future__ import annotations
 
+import builtins
 import os
+import re
 import select
 import signal
 import socket
@@ -14,7 +16,7 @@ import time
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Self
 
-from memsim.grading.assignment.values import MayRaise, Raised, is_loose, received
+from memsim.grading.assignment.values import MayRaise, Raised, is_loose, name_of, received
 from memsim.grading.sandbox.guest.frames import HEADER, FrameError, decode, encode, length_of
 from memsim.grading.sandbox.worker import StartError, WorkerError
 
@@ -29,6 +31,8 @@ _KINDS = 20
 _PIECE = 1 << 16
 _PIECES_IN_A_PIPE = 64
 _TEXT = 500
+_PLACE = re.compile(r"cell \d{1,4}, line \d{1,6}")
+_UNREAD = "its answer cannot be read"
 _LOOK = 0.25
 """Seconds that one wait counts at most: no answer can come while the machine is stopped."""
 _CLOSING = 2.0
@@ -42,6 +46,11 @@ class Failure:
 
     kind: str
     told: str
+    hidden: str = ""
+    """What a student may read when the call was a hidden test's, or nothing if that is ``told``.
+
+    It has no text of the student's process in it, as that could be what it was asked.
+    """
 
     @property
     def ends_it(self) -> bool:
@@ -144,7 +153,7 @@ class Conversation:
             text = self._bytes(length_of(header, self.limits.answer_kib << 10))
             return text if isinstance(text, Failure) else decode(text)
         except FrameError as error:
-            return Failure("answer", f"its answer cannot be read: {error}")
+            return Failure("answer", f"its answer cannot be read: {error}", _UNREAD)
 
     def _bytes(self, size: int) -> bytes | Failure:
         """Return the next bytes from the channel, and meanwhile take what is printed."""
@@ -242,11 +251,12 @@ def _understood(reply: Any, returns: Any, *, may_raise: bool = False) -> Any:
         return Failure("answer", "its answer cannot be read")
     if "value" in reply:
         value, wrong = received(reply["value"], returns)
-        return Failure("type", f"it returns another type: {wrong}") if wrong else value
+        return Failure("type", f"it returns another type: {wrong}", _other_type(returns)) if wrong else value
     if "unanswered" in reply:
         return Failure("unanswered", "it is not answered yet: it still returns the dots of the starter")
     if "cannot_travel" in reply:
-        return Failure("type", f"it returns another type: {_text(reply['cannot_travel'])}")
+        told = f"it returns another type: {_text(reply['cannot_travel'])}"
+        return Failure("type", told, _other_type(returns))
     if "raised" in reply:
         return _raised(reply, may_raise=may_raise)
     return Failure("answer", "its answer cannot be read")
@@ -255,12 +265,28 @@ def _understood(reply: Any, returns: Any, *, may_raise: bool = False) -> Any:
 def _raised(reply: dict[str, Any], *, may_raise: bool) -> Raised | Failure:
     """Return what a call says that it raised; a student's process says it, as it says any other answer."""
     if not may_raise:
-        place = f" ({_text(reply['at'])})" if reply.get("at") else ""
-        return Failure("raised", f"it raised {_text(reply['raised'])}{place}")
+        at = reply.get("at")
+        place = f" ({at})" if type(at) is str and _PLACE.fullmatch(at) else ""
+        hidden = f"it raised {_kind_of(reply)}{place}; call it with the numbers of the examples to see more"
+        return Failure("raised", f"it raised {_text(reply['raised'])}{place}", hidden)
     kinds = reply.get("kinds")
     names = [_text(name) for name in kinds[:_KINDS]] if isinstance(kinds, list) else []
     name, _, text = _text(reply["raised"]).partition(": ")
     return Raised(name, tuple(names), text)
+
+
+def _other_type(returns: Any) -> str:
+    return f"it returns another type than {name_of(returns)}, or a value that cannot be sent"
+
+
+def _kind_of(reply: dict[str, Any]) -> str:
+    """Return the name of a built-in exception; a name of the student's own could be a message."""
+    kinds = reply.get("kinds")
+    for name in kinds[:_KINDS] if isinstance(kinds, list) else ():
+        kind = getattr(builtins, name, None) if type(name) is str else None
+        if isinstance(kind, type) and issubclass(kind, BaseException):
+            return kind.__name__
+    return "an exception"
 
 
 def _text(value: object) -> str:
@@ -278,4 +304,5 @@ def _told_end(status: Any, limits: Limits) -> Failure:
     if status < 0:
         name = signal.Signals(-status).name if -status in set(signal.Signals) else f"signal {-status}"
         return Failure("ended", f"the process ended with {name}")
-    return Failure("ended", f"the process ended by itself, with status {status}")
+    told = "the process ended by itself"
+    return Failure("ended", f"{told}, with status {status}", told)

@@ -26,6 +26,10 @@ class WorkerError(Exception):
     """The worker itself ended or does not answer; a new one can take the next question."""
 
 
+class ReadingError(WorkerError):
+    """The submission's cells take too much time or memory to be read as Python."""
+
+
 class StartError(WorkerError):
     """A worker, or a process of it, does not start. That is no fault of a student's and must cost none."""
 
@@ -61,6 +65,10 @@ class Worker:
         except BaseException:  # Ctrl-C: no other code knows of this process
             self.end()
             raise
+        if started == {"ready": False}:
+            self.end()
+            msg = "its cells take too much time or memory to be read as Python"
+            raise ReadingError(msg)
         if started != {"ready": True}:
             reason = self.end()
             msg = f"the worker did not start: {reason or started}"

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 _MAGIC = re.compile(r"^\s*([%!?].*|[\w.]+\?{1,2}\s*)$")
 _OF_ANOTHER_LANGUAGE = re.compile(r"^\s*%%(?!time|timeit|capture|prun)\w+")
 _JOINED_AT_MOST = 4
+_UNDER_ANOTHER = 16
 _GOES_ON = (" ", "\t", ")", "]", "}", "#")
 _SECOND_HALVES = re.compile(r"^(else|elif|except|finally)\b")
 
@@ -60,11 +61,29 @@ def statements(cells: list[str]) -> tuple[list[Statement], list[Broken]]:
 def _with_second_halves(cells: list[str]) -> list[str]:
     """Put a cell that goes on inside a function under the cell before it."""
     mended: list[str] = []
+    while len(mended) < len(cells):
+        start = len(mended)
+        end = next((at for at in range(start + 1, len(cells)) if not _goes_on(cells[at])), len(cells))
+        mended += _joined(cells[start:end])
+    return mended
+
+
+def _goes_on(cell: str) -> bool:
+    """Return whether a cell may go on inside a function of an earlier one."""
+    first = next((line for line in cell.split("\n") if line.strip()), "")
+    return first.startswith((" ", "\t")) and not re.match(r"\s*(def|import|from|class|@)", first)
+
+
+def _joined(cells: list[str]) -> list[str]:
+    """Put cells under the first one, all at once or else a few: each is parsed a limited number of times."""
+    whole = "\n".join(cells)
+    if len(cells) > 1 and _parse(whole) is not None:
+        return [whole, *[""] * (len(cells) - 1)]
+    mended = cells[:1]
     last = 0
-    for number, cell in enumerate(cells):
-        first = next((line for line in cell.split("\n") if line.strip()), "")
-        goes_on = first.startswith((" ", "\t")) and not re.match(r"\s*(def|import|from|class|@)", first)
-        if goes_on and number and _parse(f"{mended[last]}\n{cell}") is not None:
+    for number, cell in enumerate(cells[1:], 1):
+        near = number - last <= _UNDER_ANOTHER
+        if near and _parse(f"{mended[last]}\n{cell}") is not None:
             mended[last] += f"\n{cell}"
             mended.append("")
         else:

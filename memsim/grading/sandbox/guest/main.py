@@ -26,6 +26,8 @@ from memsim.grading.sandbox.guest.retry import patiently
 
 _READING = 4 << 30
 """What reading a notebook may take; a question takes less."""
+_READING_SECONDS, _LETTERS_IN_A_SECOND = 2, 100_000
+"""Of processor time for any notebook, and for each so many letters one more."""
 
 
 def main(control_fd: int, setting: dict[str, Any]) -> None:
@@ -44,6 +46,9 @@ def main(control_fd: int, setting: dict[str, Any]) -> None:
     submission = receive(control)
     with contextlib.suppress(ValueError, OSError):  # a lower limit is in force already
         resource.setrlimit(resource.RLIMIT_AS, (_READING, resource.getrlimit(resource.RLIMIT_AS)[1]))
+    if not _can_be_read(submission["cells"]):
+        control.sendall(encode({"ready": False}))
+        return
     script = read(submission["cells"])
     _warm_up(submission["cells"])
     gc.freeze()  # so that the processes to come share the memory that there is
@@ -60,6 +65,20 @@ def main(control_fd: int, setting: dict[str, Any]) -> None:
         status = _end(child, _wait(child, control, waker), alone=setting["alone"])
         with contextlib.suppress(OSError):
             control.sendall(encode({"ended": status}))
+
+
+def _can_be_read(cells: list[str]) -> bool:
+    """Return whether reading the cells ends within limits: a process that can be lost tries it first."""
+    child = patiently(os.fork, OSError)
+    if not child:
+        try:
+            seconds = _READING_SECONDS + sum(map(len, cells)) // _LETTERS_IN_A_SECOND
+            resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
+            read(cells)
+            os._exit(0)
+        finally:
+            os._exit(1)
+    return os.waitpid(child, 0)[1] == 0
 
 
 def _warm_up(cells: list[str]) -> None:

@@ -98,6 +98,7 @@ class Peer:
         self.names, self.judges = names, judges
         self.kept: list[Any] = []
         self.waiting: list[queue.Queue[Any]] = []
+        self.foreign: list[Exception] = []
         self.out: queue.Queue[dict[str, Any]] = queue.Queue()
         self.unsafe = ""
 
@@ -146,8 +147,23 @@ class Peer:
             kind = getattr(builtins, str(name), None)
             if isinstance(kind, type) and issubclass(kind, Exception) and kind is not Exception:
                 with contextlib.suppress(TypeError):
-                    return kind(text)
-        return StudentError(f"{str(answer['raised'][0])[:80]}: {text}")
+                    return self._theirs(kind(text))
+        return self._theirs(StudentError(f"{str(answer['raised'][0])[:80]}: {text}"))
+
+    def _theirs(self, problem: Exception) -> Exception:
+        """Note that an exception is the other side's: its text may hold what a hidden test has asked."""
+        self.foreign.append(problem)
+        return problem
+
+    def _told(self, problem: BaseException) -> str:
+        """Return what a student may read of an exception that ended a test: the teacher's texts only."""
+        if any(problem is one for one in self.foreign):
+            return f"It raised {type(problem).__name__}."
+        return (
+            str(problem)
+            if isinstance(problem, AssertionError)
+            else f"It ended with {type(problem).__name__}."
+        )
 
     def _do(self, operation: dict[str, Any]) -> Any:
         """Do what the other side asks for."""
@@ -281,9 +297,9 @@ class Peer:
         try:
             made: dict[str, Any] = {"passed": True, "number": self._execute(operation["code"])}
         except AssertionError as wrong:
-            made = {"passed": False, "message": str(wrong)[:_TEXT]}
+            made = {"passed": False, "message": self._told(wrong)[:_TEXT]}
         except BaseException as problem:  # noqa: BLE001 (whatever a test raises)
-            made = {"passed": False, "message": f"{type(problem).__name__}: {problem}"[:_TEXT]}
+            made = {"passed": False, "message": self._told(problem)[:_TEXT]}
             if "FunctionHandle" in str(problem) or "Handle'" in str(problem):
                 self.unsafe = self.unsafe or "it looks into a function or an object of the student's"
             if isinstance(problem, ModuleNotFoundError):

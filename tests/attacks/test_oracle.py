@@ -1,0 +1,130 @@
+"""Attacks that carry the numbers of a hidden test out of the grader, to answer them at the next hand-in.
+
+Each function below is asked for a number and tells it in another way. No way leads into what a student gets.
+"""
+
+import json
+
+import pytest
+
+from memsim.grading.assignment.assignment import Assignment
+from memsim.grading.report import feedback, tables
+from memsim.grading.run.grade import Grader
+from memsim.grading.sandbox.conversation import Conversation
+from memsim.grading.sandbox.worker import Submitted, Worker
+
+from .stage import ASSIGNMENT, GRADING, SOLVED
+from .test_files import grade, notebook, scores
+
+ASKED = 8_675_309
+"""Put to each function as a hidden test would; no other part of a page has it."""
+WAYS = {
+    "own-134-in-the-text-of-an-exception": "raise ValueError(f'asked {number}')",
+    "own-135-in-the-name-of-an-exception": "raise type(f'Asked{number}', (Exception,), {})()",
+    "own-136-in-a-value-of-another-type": "return f'asked {number}'",
+    "own-137-in-the-key-of-a-dict": "return {f'asked {number}': object()}",
+    "own-138-in-what-is-printed": "print('asked', number)",
+    "own-139-in-a-place-that-is-none": (
+        "exec(compile('raise ValueError', f'<cell asked {number}>', 'exec'))"
+    ),
+    "own-140-in-a-reply-of-its-own": (
+        "import json, os\n"
+        "    said = json.dumps({'cannot_travel': f'asked {number}'}).encode()\n"
+        "    for fd in range(3, 64):\n"
+        "        try:\n"
+        "            os.write(fd, len(said).to_bytes(4, 'big') + said)\n"
+        "        except OSError:\n"
+        "            pass\n"
+        "    os._exit(0)"
+    ),
+}
+TELLING = """
+from memsim.grading import Assignment, Question
+def asked(rng, mine):
+    "Any number is doubled."
+    answer = yield [8675309]
+    return None if answer == 2 * 8675309 else "It is not twice the number."
+ASSIGNMENT = Assignment("asked", 0, [Question("double", 1, "compute", int, {asked: 1})])
+"""
+
+
+def given_back(result):
+    return feedback.page(result) + json.dumps(tables.gradescope(result)) + tables.moodle([result])
+
+
+@pytest.mark.parametrize("name", WAYS)
+def test_the_number_is_in_nothing_that_a_student_gets(name, fence):
+    source = f"def double(number):\n    {WAYS[name]}"
+    result = Grader(Assignment.parse(TELLING), b"", fence, "k").grade("mallory", "w.ipynb", notebook(source))
+
+    assert result.score == 0
+    assert str(ASKED) not in given_back(result)
+
+
+@pytest.mark.parametrize("name", [name for name in WAYS if "printed" not in name and "none" not in name])
+def test_the_number_is_in_what_a_public_check_would_say(name, fence):
+    """What hidden tests leave out is what the process says: without that it would be in the page."""
+    source = f"def double(number):\n    {WAYS[name]}"
+    with (
+        Worker(fence, Submitted("mallory", [source])) as worker,
+        Conversation(worker, "double", ASSIGNMENT.questions[0].limits) as conversation,
+    ):
+        failure = conversation.call([ASKED], int)
+    assert str(ASKED) in failure.told
+    assert str(ASKED) not in failure.hidden
+
+
+ASKS = """
+from memsim.grading import Assignment, Question
+SEEN = []
+def asked(rng, mine):
+    "Any number is doubled."
+    number = rng.randrange(10**12)
+    SEEN.append(number)
+    return None if (yield [number]) == 2 * number else "It is not twice the number."
+ASSIGNMENT = Assignment("asked", 0, [Question("double", 1, "compute", int, {asked: 1})])
+"""
+
+
+def test_own_141_a_second_hand_in_is_asked_with_other_numbers_and_the_same_file_with_the_same(fence):
+    """Else a table of the numbers of the first one would win."""
+    space = {"__name__": "grading"}
+    exec(ASKS, space)  # noqa: S102 (ours)
+    grader = Grader(space["ASSIGNMENT"], b"", fence, "k")
+    first = notebook("def double(number):\n    return 0")
+    grader.grade("mallory", "w.ipynb", first)
+    table = f"def double(number):\n    return {{{space['SEEN'][0]}: {2 * space['SEEN'][0]}}}.get(number, 0)"
+    second = grader.grade("mallory", "w.ipynb", notebook(table))
+    grader.grade("mallory", "w.ipynb", first)
+
+    assert second.score == 0
+    assert space["SEEN"][0] == space["SEEN"][2] != space["SEEN"][1]
+
+
+CONSTANT = GRADING.replace(
+    '"double", 1, "compute", int, {three: 1, fresh_numbers: 2}',
+    '"double", 1, "compute", int, {three: 1, none: 2}',
+).replace(
+    "def one_more",
+    'def none(rng, mine):\n    """Nothing twice is nothing."""\n    for number in (0, rng.randrange(9)):\n'
+    '        if (yield [number]) != 2 * number:\n            return "No."\n\ndef one_more',
+)
+
+
+@pytest.mark.parametrize("body", ["return 6", "return 0", "raise ValueError"])
+def test_own_142_one_answer_to_everything_earns_nothing(body, fence):
+    """A test that one answer passes would pay for it: here 6 is right for three."""
+    grader = Grader(Assignment.parse(CONSTANT), b"", fence, "k")
+    cells = [f"def double(number):\n    {body}", SOLVED[1]]
+    result = grader.grade("mallory", "w.ipynb", notebook(*cells))
+    assert scores(result) == {"double": 0, "plus_one": 2}
+    if body == "return 6":
+        assert "the same answer to every call" in result.questions[0].tests[0].message
+    almost = ["def double(number):\n    return 6 if number == 3 else 1", SOLVED[1]]
+    assert scores(grader.grade("ada", "w.ipynb", notebook(*almost)))["double"] == 1  # it is not one answer
+
+
+def test_nothing_that_a_student_prints_at_top_level_knows_a_number(fence):
+    """Cells are executed before anything is asked, in a process that ends with its question."""
+    cells = ["import os\nprint(os.listdir('/'), globals())", *SOLVED]
+    assert grade(fence, notebook(*cells)).score == 5

@@ -1,0 +1,257 @@
+"""Attacks by files that are hard to read, and by copies that do not look like copies.
+
+Reading costs processor time in proportion to the file, whatever is in it; what costs more is lost alone.
+"""
+
+import ast
+import contextlib
+import io
+import os
+import random
+import re
+import resource
+import signal
+import subprocess
+import sys
+import tokenize
+from time import process_time
+
+import numpy as np
+import pytest
+
+from memsim.grading.report.similarity import pieces, similar
+from memsim.grading.run import reading
+from memsim.grading.run.newer import _SINCE
+from memsim.grading.run.notebook import UnreadableError, sources
+from memsim.grading.run.reading import Reader
+from memsim.grading.sandbox.guest.program import read
+
+from .stage import FULL, SOLVED, examine
+from .test_files import grade, notebook, scores
+
+
+def cells_inside_a_function(number):
+    return ["def f():\n    x = 1", *[f"    x += {n}" for n in range(number)], "    return ("]
+
+
+def damaged(number):
+    return b'{"cells": [' + b'{"cell_type": "code", "source": ["x = 1\\n", ' * number
+
+
+# What costs, with the size of its first try. Each function takes a size and returns something to be read.
+BYTES = {
+    "own-117-empty-lines": (20_000, lambda n: b"\n" * n),
+    "own-118-source-marks-in-a-damaged-file": (400, damaged),
+    "own-119-marks-of-strings-that-never-end": (400, lambda n: b"{" + b'"cell_type": "' * n),
+    "own-120-a-marimo-cell-of-nothing-but-headers": (
+        400,
+        lambda n: b"import marimo\n@app.cell\n" + b"def f()\n" * n,
+    ),
+}
+CELLS = {
+    "own-122-cells-that-go-on-inside-a-function": (100, cells_inside_a_function),
+    "own-123-cells-that-are-no-python": (100, lambda n: [f"x{i} = (\n" for i in range(n)]),
+}
+TIMES = 4
+
+
+def seconds(function, given):
+    """Return the least processor time of three tries: load on the machine does not count."""
+    taken = []
+    for _ in range(3):
+        start = process_time()
+        with contextlib.suppress(UnreadableError):
+            function(given)
+        taken.append(process_time() - start)
+    return min(taken)
+
+
+def growth(function, make, size):
+    """Return how much more time an input takes that is TIMES as large, from one that takes a while."""
+    while (first := seconds(function, make(size))) < 0.01:
+        size *= 2
+    return seconds(function, make(TIMES * size)) / first
+
+
+@pytest.mark.parametrize("name", BYTES)
+def test_reading_a_file_costs_in_proportion_to_it(name):
+    size, make = BYTES[name]
+    assert growth(sources, make, size) < TIMES**1.5  # if it were quadratic: TIMES**2
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_reading_cells_costs_in_proportion_to_them(name):
+    size, make = CELLS[name]
+    assert growth(read, make, size) < TIMES**1.5
+
+
+def test_looking_for_a_newer_python_costs_in_proportion():
+    def look(text):
+        for sign in _SINCE.values():
+            sign.search(text)
+
+    assert growth(look, lambda n: "\n" * n, 100_000) < TIMES**1.5
+
+
+def naive_second_halves(cells):
+    joined = cells[0]
+    for cell in cells[1:]:
+        joined = f"{joined}\n{cell}"
+        try:
+            ast.parse(joined)
+        except SyntaxError:
+            continue
+
+
+def naive_salvage(data):
+    text = data.decode()
+    for mark in re.finditer('"source"', text):
+        assert text[: mark.end() + 20]
+
+
+NAIVE = {
+    "own-117": (lambda data: re.search(r"^\s*(def|import)\s", data.decode(), re.MULTILINE), BYTES, 2_000),
+    "own-118": (naive_salvage, BYTES, 4_000),
+    "own-120": (
+        lambda data: re.search(r"@app\.cell.*?^def .*?\).*?:\n", data.decode(), re.MULTILINE | re.DOTALL),
+        BYTES,
+        10,
+    ),
+    "own-122": (naive_second_halves, CELLS, 60),
+}
+
+
+@pytest.mark.parametrize("name", NAIVE)
+def test_done_the_obvious_way_it_costs_the_square(name):
+    function, inputs, size = NAIVE[name]
+    make = next(make for full, (_, make) in inputs.items() if full.startswith(name))
+    assert growth(function, make, size) > TIMES**1.5
+
+
+# ---- what is lost is lost alone ----------------------------------------------------------------------
+
+
+def test_own_124_a_bomb_ends_its_own_process_and_the_reader_goes_on():
+    with Reader() as reader:
+        assert reader.sources(notebook(*SOLVED), "a.ipynb").code == SOLVED
+        pid = reader._process.pid  # noqa: SLF001 (the same process goes on)
+        with pytest.raises(UnreadableError, match="no cell"):
+            reader.sources(b'{"cells": ' + b"[" * 1_000_000, "bomb.ipynb")
+        assert reader.sources(notebook(*SOLVED), "b.ipynb").code == SOLVED
+        assert reader._process.pid == pid  # noqa: SLF001
+
+
+FATAL = {
+    "time": lambda *_: [None for _ in iter(int, 1)],
+    "memory": lambda *_: b"x" * (1 << 40),
+    "signal": lambda *_: os.kill(os.getpid(), signal.SIGKILL),
+}
+
+
+@pytest.mark.parametrize("how", FATAL)
+def test_own_125_what_ends_the_process_that_reads_ends_nothing_else(how, monkeypatch):
+    monkeypatch.setitem(reading._WHAT, "sources", FATAL[how])  # noqa: SLF001 (what a file would do)
+    monkeypatch.setattr(reading, "_SECONDS", 1)
+    answer = reading._apart({"what": "sources", "name": "a.ipynb"}, b"x")  # noqa: SLF001
+    assert b"more than 1 seconds of processor time, or too much memory" in answer
+
+
+def test_own_121_a_list_of_empty_cells_that_fills_memory_is_lost_alone(monkeypatch):
+    data = b'{"cells": [' + b"{}," * 1_000_000 + b"{}]}"
+    with pytest.raises(UnreadableError, match="no cell"):
+        sources(data)  # where there is memory enough
+    monkeypatch.setattr(reading, "_MEMORY", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10)
+    monkeypatch.setattr(reading, "_MEMORY_PER_BYTE", 0)
+    assert b"unreadable" in reading._apart({"what": "sources", "name": "a.ipynb"}, data)  # noqa: SLF001
+
+
+def test_own_126_cells_that_kill_what_reads_them_cost_no_other_and_no_second_run(fence):
+    """Without the process that tries first, the worker would end, and the batch be told to run again."""
+    minuses = "x = " + "-" * 900_000 + "1"
+    read_alone = "compile('x = ' + '-' * 900_000 + '1', 'a', 'exec')"
+    alone = subprocess.run([sys.executable, "-c", read_alone], capture_output=True, check=False)  # noqa: S603
+    assert alone.returncode != 0  # a MemoryError here; with other versions of Python the process is gone
+    result = grade(fence, notebook(minuses, *SOLVED))
+    assert result.fingerprint  # it has a result
+    assert result.score in (0, 5)
+    assert examine(fence, SOLVED, "the next one")[0] == FULL
+
+
+def test_cells_that_cannot_be_read_are_told_apart_from_a_worker_that_does_not_start(fence, monkeypatch):
+    monkeypatch.setattr("memsim.grading.sandbox.worker.receive", lambda *_: {"ready": False})
+    result = grade(fence, notebook(*SOLVED))
+
+    assert result.fingerprint
+    assert scores(result) == {"double": 0, "plus_one": 0}
+    assert "too much time or memory to be read as Python" in result.questions[1].tests[0].message
+
+
+# ---- copies ------------------------------------------------------------------------------------------
+
+COPIED = """
+def answer(start, pages):
+    total, pfn = 0, start
+    while pfn < start + pages:
+        order = min(10, (pfn & -pfn).bit_length() - 1)
+        total += 1 << order if order > 3 else 2 * order
+        pfn += 1 << order
+    return [total, pfn, start] if total else []
+"""
+
+
+def else_(number):
+    """Return a function that is like no other."""
+    terms = "".join(f" {'+-*%'[number >> 2 * place & 3]} b" for place in range(5))
+    return f"def f{number}(a, b):\n    return [a{terms}, a, b{terms}]"
+
+
+HIDING = {
+    "own-127-in-a-text-cell": ([], ["```python" + COPIED + "```"]),
+    "own-128-in-a-string-that-is-executed": ([f"exec({COPIED!r})"], []),
+    "own-129-in-strings-in-strings": ([f"exec({f'exec({COPIED!r})'!r})" + " " * 10], []),
+    "own-130-behind-quotes-that-never-close": (["'''\n" + COPIED], []),
+    "own-131-behind-a-long-comment": (["#" + "x" * 200_001 + COPIED], []),
+    "own-132-between-much-else": ([COPIED, *map(else_, range(300))], []),
+}
+
+
+def naive_tokens(cells):
+    """Return the tokens that a plain reading of the first letters of code cells finds."""
+    found = []
+    for cell in cells:
+        try:
+            found += [t.string for t in tokenize.generate_tokens(io.StringIO(cell[:200_000]).readline)]
+        except (tokenize.TokenError, SyntaxError):
+            continue
+    return found
+
+
+@pytest.mark.parametrize("name", HIDING)
+def test_a_copy_is_seen_wherever_it_stands(name):
+    cells, notes = HIDING[name]
+    own = {"ada": pieces([COPIED]), "mallory": pieces(cells, notes)}
+    (pair,) = similar(own, {}, pieces([]))["pairs"]
+
+    assert (pair["one"], pair["other"], pair["share"]) == ("ada", "mallory", 1)
+    if "much-else" in name:
+        assert pair["pieces"] < 0.1 * own["mallory"].size  # a share of the larger one would hide it
+    else:
+        assert "bit_length" not in naive_tokens(cells)  # what looks at code cells as they are is blind
+
+
+def test_own_133_comparing_many_large_copies_is_bounded(monkeypatch):
+    rng = random.Random(1)  # noqa: S311 (no secret)
+    common = [rng.getrandbits(64) for _ in range(20_000)]
+    own = {}
+    for number in range(40):
+        mine = sorted(rng.sample(common, 4_000))
+        own[f"s{number:02}"] = np.array(mine, dtype=np.uint64)
+    monkeypatch.setattr("memsim.grading.report.similarity._COMMON", 1.0)
+    monkeypatch.setattr("memsim.grading.report.similarity._MOST_PAIRS", 1_000)
+    found = similar(own, {}, pieces([]))
+
+    assert found["left_out"]["pieces beyond what is compared"] > 1_000
+    copies = dict.fromkeys(("a", "b"), own["s00"])
+    assert (
+        similar(copies, {}, pieces([]))["pairs"][0]["pieces"] == 4_000
+    )  # one set of students: compared once
