@@ -7,7 +7,7 @@ biggest buddy" (6.14, and in Debian's 6.12): where 6.11 cannot take over a pageb
 largest block of another type, and the model one of the smallest.
 
 Left out of 7.3, for the model has neither nodes nor the balloon of virtio: the node notifier chain (6.17),
-the balloon core ``mm/balloon.c`` (7.0), the counter NR_BALLOON_PAGES, and movability by page type (6.17).
+the balloon core ``mm/balloon.c`` (7.0), and movability by page type (6.17).
 """
 
 from __future__ import annotations
@@ -81,6 +81,8 @@ class Release(NamedTuple):
     """6.15 to 6.17: pages of FS DAX start with refcount 0; before, with 1."""
     hides_nopage: bool = False
     """6.15 to 6.17: /proc/kpageflags shows 0 where no page is online; before, KPF_NOPAGE."""
+    counts_balloon_pages: bool = False
+    """6.15 to 6.17: NR_BALLOON_PAGES, in /proc/meminfo, counts what the Hyper-V and Xen balloons hold."""
     numbers_actions: bool = False
     """Actions of the memory notifier are 0, 1, 2, ...; before, 1, 2, 4, ... Debian's 6.12.117 has it, too."""
     kernel_owned_is_unrecoverable: bool = False
@@ -147,6 +149,7 @@ RELEASES["7.3"] = RELEASES["6.12"]._replace(
     hv_falls_back=True,
     fs_dax_starts_frozen=True,
     hides_nopage=True,
+    counts_balloon_pages=True,
     numbers_actions=True,
     kernel_owned_is_unrecoverable=True,
 )

@@ -56,7 +56,7 @@ VMALLOC_TOTAL_KB = (1 << 45 - 10) - 1
 
 
 def meminfo(kernel: Kernel) -> str:
-    """Return /proc/meminfo, up to the poisoned pages."""
+    """Return /proc/meminfo up to the poisoned pages, and in 7.3 the line of the balloons."""
     pages = lru_sizes(kernel)
     cache = pages["Active(file)"] + pages["Inactive(file)"]
     pages["MemTotal"] = kernel.state.totalram_pages
@@ -69,7 +69,16 @@ def meminfo(kernel: Kernel) -> str:
     kilobytes = {name: pages[name] << PAGE_SHIFT - 10 for name in MEMINFO.split()}
     kilobytes["VmallocTotal"] = VMALLOC_TOTAL_KB
     text = "".join(f"{name + ':':<16}{number:8} kB\n" for name, number in kilobytes.items())
-    return f"{text}HardwareCorrupted: {kernel.num_poisoned_pages << PAGE_SHIFT - 10:5} kB\n"
+    text += f"HardwareCorrupted: {kernel.num_poisoned_pages << PAGE_SHIFT - 10:5} kB\n"
+    if kernel.release.counts_balloon_pages:
+        text += f"{'Balloon:':<16}{nr_balloon_pages(kernel) << PAGE_SHIFT - 10:8} kB\n"
+    return text
+
+
+def nr_balloon_pages(kernel: Kernel) -> int:
+    """Return NR_BALLOON_PAGES: what the Hyper-V and Xen balloons hold, and virtio-mem does not count in."""
+    drivers = kernel.driver_data.values()
+    return sum(getattr(each, "num_pages_ballooned", 0) + getattr(each, "balloon_low", 0) for each in drivers)
 
 
 # ---- drivers/base/memory.c -------------------------------------------------------------------------

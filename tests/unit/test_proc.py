@@ -458,6 +458,47 @@ def test_meminfo_has_the_kernels_layout(boot):
     assert text.endswith("\nPercpu:                0 kB\nHardwareCorrupted:     0 kB\n")
 
 
+@pytest.mark.parametrize("release", ["6.1", "6.11", "6.12", "7.3"])
+@pytest.mark.parametrize(
+    ("device", "give", "take_back", "pages"),
+    [
+        (
+            {"kind": "hv-balloon"},
+            lambda device: device.inflate(1000),
+            lambda device: device.deflate(600),
+            (1000, 400),
+        ),
+        (
+            {"kind": "xen-balloon", "hotplug_start_pfn": START},
+            lambda device: device.set_target(RAM - 1000),
+            lambda device: device.set_target(RAM - 400),
+            (1000, 400),
+        ),
+        (
+            {
+                "kind": "virtio-mem",
+                "start_pfn": START,
+                "region_pages": PAGES,
+                "device_block_pages": 512,
+                "requested_pages": 4096,
+            },
+            lambda device: device.request(1024),
+            lambda device: device.request(2048),
+            (0, 0),
+        ),
+    ],
+    ids=["hv", "xen", "virtio-mem"],
+)
+def test_meminfo_of_7_3_has_what_balloons_hold(release, device, give, take_back, pages):
+    """balloon_append(), alloc_balloon_pages() and free_balloon_pages(), 7.3; nothing in virtio_mem.c."""
+    machine = Machine(release=release, devices=[device | {"name": "d"}])
+    for change, held in zip((give, take_back), pages, strict=True):
+        change(machine.devices["d"])
+        text = meminfo(machine.kernel)
+        assert text.endswith(f"\nBalloon:        {4 * held:8} kB\n") == (release == "7.3")
+        assert ("Balloon:" in text) == (release == "7.3")
+
+
 def test_meminfo_follows_the_counters(boot):
     machine = boot()
     machine.kernel.online_page_callback = withhold
