@@ -160,7 +160,7 @@ def similar(own: Mapping[str, Pieces], content: Mapping[str, bytes], starter: Pi
 
 
 def _common(own: Mapping[str, Pieces]) -> Pieces:
-    """Return the pieces that so many students have that they are common knowledge."""
+    """Return the pieces that are common knowledge, since many students have them."""
     every, counts = np.unique(_joined(list(own.values())), return_counts=True)
     return np.asarray(every[counts > max(_FEW, len(own) * _COMMON)])
 

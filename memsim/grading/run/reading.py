@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from memsim.grading.report.similarity import Pieces
 
 _SECONDS, _MIB_IN_A_SECOND = 2, 2
-"""Of processor time for any file, and for each so many MiB of it one more."""
+"""Of processor time for any file, and how many MiB add one more."""
 _MEMORY, _MEMORY_PER_BYTE = 1 << 30, 16
 _LONGEST = 64 << 20
 """Of an answer: a file's code and text have at most some MiB."""

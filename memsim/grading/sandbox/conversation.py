@@ -47,7 +47,7 @@ class Failure:
     kind: str
     told: str
     hidden: str = ""
-    """What a student may read when the call was a hidden test's, or nothing if that is ``told``.
+    """What a student may read when the call was a hidden test's, or nothing if it is the same.
 
     It has no text of the student's process in it, as that could be what it was asked.
     """

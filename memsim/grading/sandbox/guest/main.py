@@ -27,7 +27,7 @@ from memsim.grading.sandbox.guest.retry import patiently
 _READING = 4 << 30
 """What reading a notebook may take; a question takes less."""
 _READING_SECONDS, _LETTERS_IN_A_SECOND = 2, 100_000
-"""Of processor time for any notebook, and for each so many letters one more."""
+"""Of processor time for any notebook, and how many letters add one more."""
 
 
 def main(control_fd: int, setting: dict[str, Any]) -> None:
