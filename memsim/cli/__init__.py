@@ -79,6 +79,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             _print_no_more()
         print(f"memsim: {problem.filename or 'standard output'}: {problem.strerror}", file=sys.stderr)
         return WRONG
+    except MemoryError:
+        print("memsim: this machine has not enough memory for that", file=sys.stderr)
+        return WRONG
     except KeyboardInterrupt:
         return _INTERRUPTED
     return status

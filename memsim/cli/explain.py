@@ -11,6 +11,7 @@ from memsim.cli.options import OK, WRONG
 from memsim.cli.terminal import say
 from memsim.errors import MemsimError
 from memsim.real.explanation import explain
+from memsim.scenario.json_check import refuse_device
 
 if TYPE_CHECKING:
     import argparse
@@ -53,6 +54,7 @@ def explained(file: str) -> Explanation:
     try:
         if file == "-":
             return explain(sys.stdin.buffer)
+        refuse_device(file)
         with Path(file).open("rb") as text:
             return explain(text)
     except OSError as problem:

@@ -168,7 +168,11 @@ def find_grading(name: str) -> Path:
 
 def grading_text(path: Path) -> str:
     """Return the text of a grading file; that of a notebook says how the assignment is called."""
-    text = path.read_text(encoding="utf-8-sig")
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        msg = f"{path}: it is not saved as UTF-8: byte {error.start} is {error.object[error.start]:#x}"
+        raise MemsimError(msg) from None
     if path.suffix != ".ipynb":
         return text
     try:

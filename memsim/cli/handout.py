@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from memsim.cli.options import OK
 from memsim.errors import MemsimError
@@ -48,8 +48,20 @@ def command_handout(arguments: argparse.Namespace) -> int:
         except (KeyError, TypeError, AttributeError):
             msg = f"{source}: is JSON, but no notebook"
             raise MemsimError(msg) from None
+    texts = {target: encoded(target.name, copy) for target, copy in made.items()}
     arguments.out.mkdir(parents=True, exist_ok=True)
-    for target, copy in made.items():
-        target.write_text(json.dumps(copy, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        print(f"{target}: {len(copy['cells'])} cells")
+    for target, text in texts.items():
+        target.write_bytes(text)
+        print(f"{target}: {len(made[target]['cells'])} cells")
     return OK
+
+
+def encoded(name: str, notebook: dict[str, Any]) -> bytes:
+    """Return a notebook as it is written; MemsimError if it holds half a character."""
+    try:
+        return (json.dumps(notebook, indent=1, ensure_ascii=False) + "\n").encode()
+    except UnicodeEncodeError as error:
+        msg = (
+            f"{name}: it holds half of a character ({error.object[error.start]!a}), which UTF-8 does not have"
+        )
+        raise MemsimError(msg) from None

@@ -12,6 +12,7 @@ from memsim.errors import MemsimError
 from memsim.ftrace.replay import Counts, Replay
 from memsim.linux.include.layout import NR_PAGE_ORDERS, PAGE_SHIFT
 from memsim.machine.machine import Machine
+from memsim.scenario.json_check import refuse_device
 
 if TYPE_CHECKING:
     import argparse
@@ -52,6 +53,7 @@ def command_replay(arguments: argparse.Namespace) -> int:
         if arguments.trace == "-":
             replay.run(sys.stdin.buffer, progress(0, quiet=arguments.quiet))
         else:
+            refuse_device(arguments.trace)
             with Path(arguments.trace).open("rb") as trace:
                 size = Path(arguments.trace).stat().st_size
                 replay.run(trace, progress(size, quiet=arguments.quiet))

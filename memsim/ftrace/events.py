@@ -42,6 +42,7 @@ _KINDS = {
     b"pagevec_free": FREE_BATCHED,
 }
 _HEAD = 512
+_MOST_DIGITS = 100
 """Bytes of a line that say what it is; no expression is tried on more."""
 _SKIPPED = (
     ("lines of stack traces", re.compile(rb"\s*=> |.*<stack trace ?>|.*\bkernel_stack:|\s+[0-9a-f]{6,16}\s")),
@@ -101,6 +102,9 @@ def parse(line: bytes) -> Event | None:
         msg = "neither an event nor a comment"
         raise BadLineError(msg)
     kind, pfn, order, migratetype = found.groups()
+    if max(map(len, (pfn, order, migratetype or b""))) > _MOST_DIGITS:
+        msg = f"a number of more than {_MOST_DIGITS} digits"
+        raise BadLineError(msg)
     event = Event(_KINDS[kind], int(pfn, 16 if pfn[:2] == b"0x" else 10), int(order), int(migratetype or 0))
     if event.order > MAX_PAGE_ORDER or event.migratetype >= MIGRATE_PCPTYPES or event.pfn >= MAX_PHYSMEM_PFN:
         raise BadLineError(impossible(event))
@@ -138,7 +142,7 @@ def lost_events(line: bytes) -> int:
     1207
     """
     found = _LOST.match(line)
-    return int(found[1]) if found else 0
+    return int(found[1]) if found and len(found[1]) <= _MOST_DIGITS else 0
 
 
 def lines(trace: BinaryIO) -> Iterator[bytes]:

@@ -7,7 +7,9 @@ of its format. What a format allows is said beside its reader (:mod:`memsim.scen
 
 from __future__ import annotations
 
+import errno
 import json
+import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -20,7 +22,8 @@ if TYPE_CHECKING:
 def read_json(path: str | Path, error: type[MemsimError]) -> object:
     """Read a JSON file; what cannot be read raises ``error`` with one clear line."""
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
+        refuse_device(path)
+        return json.loads(Path(path).read_text(encoding="utf-8"), parse_constant=_no_number)
     except OSError as problem:
         msg = f"{path}: cannot be read: {problem.strerror}"
         raise error(msg) from None
@@ -36,6 +39,27 @@ def read_json(path: str | Path, error: type[MemsimError]) -> object:
     except RecursionError:
         msg = f"{path}: is not JSON that can be read: nested too deeply"
         raise error(msg) from None
+    except MemoryError:
+        msg = f"{path}: is not JSON that can be read: this machine has not enough memory for it"
+        raise error(msg) from None
+
+
+def refuse_device(path: str | Path) -> None:
+    """Raise OSError for a device, which may have no end; a terminal has one."""
+    mode = Path(path).stat().st_mode
+    if stat.S_ISBLK(mode) or (stat.S_ISCHR(mode) and not _is_terminal(path)):
+        raise OSError(errno.EINVAL, "it is a device, not a file", str(path))
+
+
+def _is_terminal(path: str | Path) -> bool:
+    with Path(path).open("rb", buffering=0) as file:
+        return file.isatty()
+
+
+def _no_number(constant: str) -> None:
+    """Refuse what Python reads and JSON does not have."""
+    msg = f"{constant} is no number of JSON"
+    raise ValueError(msg)
 
 
 def is_number(value: object) -> bool:

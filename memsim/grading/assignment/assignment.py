@@ -177,7 +177,7 @@ class Assignment:
         made: dict[str, Any] = {"__name__": "grading", "__file__": name}
         try:
             exec(compile(text, name, "exec"), made)  # noqa: S102 (the teacher's own file)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             msg = f"{name}: {type(error).__name__}: {error}"
             raise AssignmentError(msg) from error
         assignment = made.get("ASSIGNMENT")

@@ -44,7 +44,8 @@ def moment(text: str, where: str) -> datetime:
     """
     try:
         time = datetime.fromisoformat(text.strip())
-    except ValueError:
+        time.astimezone(UTC)  # which the first and the last day of the calendar may not have
+    except (ValueError, OverflowError):
         msg = f"{where}: {text!r} is no time; write it as 2026-11-30T23:59+01:00"
         raise LateError(msg) from None
     if time.tzinfo is None:

@@ -151,7 +151,7 @@ def open_ways(fence: Fence, secrets: Sequence[Path]) -> list[str]:
                 Worker(fence, Submitted("", [_PROBE])) as worker,
                 Conversation(worker, "open_ways", _LIMITS) as conversation,
             ):
-                paths = [str(path.resolve()) for path in secrets]
+                paths = [os.path.realpath(path) for path in secrets]
                 asked = [paths, port, os.getpid(), SHARED, _standard_modules()]
                 answer = conversation.call(asked, list[str])
         except WorkerError as error:
