@@ -96,7 +96,8 @@ def test_a_machine_without_the_memory_for_it_says_so(monkeypatch, capsys):
     assert capsys.readouterr().err == "memsim: this machine has not enough memory for that\n"
 
 
-def test_links_in_a_circle_are_a_submission_that_is_not_opened(folder, capsys):
+@pytest.mark.usefixtures("folder")
+def test_links_in_a_circle_are_a_submission_that_is_not_opened(capsys):
     assert main(["grade", "loop", "--assignment", "good.py", "--out", "made"]) in (0, 1)
     assert "it is a symbolic link, not a file" in capsys.readouterr().out
 
