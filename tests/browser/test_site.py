@@ -373,6 +373,18 @@ def test_no_page_is_cut_off_at_the_right_in_a_window_of_any_width(name, page, vi
     assert widths == {width: width for width in widths}
 
 
+@pytest.mark.parametrize("name", ["01-one-block-comes-online", "09-virtio-mem", "11-xen-balloon", "genindex"])
+def test_nothing_is_cut_off_on_paper(name, page, visit):
+    page.set_viewport_size({"width": 718, "height": 1000})  # A4 less its margins
+    page.emulate_media(media="print")
+    visit(f"{name}.html")
+    too_wide = page.evaluate("""() => [...document.querySelectorAll("article :is(table, pre, img, svg)")]
+        .filter(shown => shown.getClientRects().length)
+        .filter(shown => shown.getBoundingClientRect().right > innerWidth + 1)
+        .map(shown => shown.outerHTML.slice(0, 80))""")
+    assert too_wide == []
+
+
 # One page of each kind: the cells of all notebooks are tried in test_export.py, and axe-core takes its time.
 @pytest.mark.parametrize("name", ["index", "01-one-block-comes-online", "glossary", "search"])
 def test_a_page_of_the_site_keeps_nobody_out(name, page, visit):

@@ -1,0 +1,80 @@
+"""What people who grade notebooks met, by kind, and the tests that ask for the right outcome."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).parents[1]
+COURSES, HANDOUT, ANSWERS = (f"exercises/test_{name}.py" for name in ("courses", "handout", "answers"))
+TABLE = {
+    "an empty folder": (COURSES, "test_an_empty_folder_is_told_to_teacher_and_student"),
+    "another assignment only": (
+        COURSES,
+        "test_a_student_who_handed_in_another_assignment_only_has_none_of_this",
+    ),
+    "Moodle's folders": (COURSES, "test_moodles_folders_are_its_students"),
+    "Canvas's download": (COURSES, "test_the_latest_attempt_that_canvas_packed_counts"),
+    "own numbers under another name": (COURSES, "test_any_name_of_the_roster_may_stand_in_the_notebook"),
+    "own numbers under an e-mail address": (COURSES, "test_any_name_of_the_roster_may_stand_in_the_notebook"),
+    "a mark without a blank": (HANDOUT, "test_a_solution_between_any_marks_is_cleared"),
+    "a blank behind a mark": (HANDOUT, "test_a_solution_between_any_marks_is_cleared"),
+    "no marks": (HANDOUT, "test_a_solution_between_any_marks_is_cleared"),
+    "a written answer": (HANDOUT, "test_written_answers_and_mark_schemes_are_cleared"),
+    "late names are spelt otherwise": (
+        COURSES,
+        "test_times_are_matched_by_name_and_what_does_not_match_is_told_first",
+    ),
+    "one student graded again": (COURSES, "test_one_student_graded_again_leaves_the_tables_whole"),
+    "a second download": (COURSES, "test_of_two_downloads_the_later_counts_and_the_teacher_is_told"),
+    "a newer Python": (
+        COURSES,
+        "test_what_a_newer_python_reads_is_right_or_for_the_teacher_never_silently_0",
+    ),
+    "feedback to a login with an accent": (
+        COURSES,
+        "test_feedback_returns_to_logins_with_accents_and_who_has_none_is_named",
+    ),
+    "a notebook of marimo": (COURSES, "test_a_notebook_of_marimo_is_graded"),
+    "stray files": (COURSES, "test_what_systems_leave_beside_the_notebooks_is_no_student"),
+    "a notebook one folder down": (
+        COURSES,
+        "test_a_notebook_one_folder_down_is_found_and_a_text_is_not_graded_for_it",
+    ),
+    "a backup of hard links": (COURSES, "test_a_backup_of_hard_links_costs_nobody_anything"),
+    "NUL bytes": (COURSES, "test_nul_bytes_in_the_middle_are_passed_over"),
+    "a pair": (COURSES, "test_one_notebook_of_a_pair_counts_for_both"),
+    "lateness in nbgrader's gradebook": (
+        "exercises/test_nbgrader.py",
+        "test_our_results_are_written_into_nbgraders_gradebook",
+    ),
+    "an answer that raises": (ANSWERS, "test_a_test_can_ask_for_an_exception"),
+    "the assignment is a notebook": (COURSES, "test_a_notebook_is_no_grading_file"),
+    "most hand in the same": (COURSES, "test_files_that_are_the_same_are_named_however_many_they_are"),
+    "answers of quizzes in exports": (
+        "book/test_exports.py",
+        "test_no_export_shows_the_code_that_gives_an_answer_away",
+    ),
+    "columns in a proportional font": ("book/test_exports.py", "test_text_in_columns_brings_its_font_along"),
+    "a table wider than the paper": ("browser/test_site.py", "test_nothing_is_cut_off_on_paper"),
+    "Gradescope": ("exercises/test_gradescope.py", "test_a_submission_is_graded_and_the_fence_is_told"),
+    "lines of Windows in a handout": (HANDOUT, "test_a_solution_between_any_marks_is_cleared"),
+    "Brightspace's download": (
+        COURSES,
+        "test_brightspaces_folders_are_its_students_and_the_later_one_counts",
+    ),
+    "a tuple": (
+        ANSWERS,
+        "test_tuples_arrays_and_their_numbers_are_accepted_where_the_grading_file_says_so",
+    ),
+    "an extension": (COURSES, "test_an_extension_leaves_the_collectors_time_as_it_was"),
+}
+
+
+@pytest.mark.parametrize("case", TABLE)
+def test_every_kind_has_its_test(case):
+    file, name = TABLE[case]
+    tree = ast.parse((TESTS / file).read_text(encoding="utf-8"))
+    assert name in {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
