@@ -86,6 +86,9 @@ def add_course(grade: argparse.ArgumentParser) -> None:
         help="the file that counts where a student handed in several; repeatable",
     )
     grade.add_argument(
+        "--book", default="", metavar="URL", help="the book's web site, for links in the feedback"
+    )
+    grade.add_argument(
         "--points", type=Path, metavar="CSV", help="points by hand: a table student,question,points,comment"
     )
     grade.add_argument(
@@ -136,7 +139,8 @@ def command_grade(arguments: argparse.Namespace) -> int:
     asked = {"again": arguments.again, "question": arguments.question}
     with batches.Batch(arguments.out, text, fence, engine(arguments), **asked) as batch:
         course = import_module("memsim.grading.run.course")
-        run = course.Run(batch, course.Asked(arguments.submissions, roster, choose, arguments.only, given))
+        wanted = course.Asked(arguments.submissions, roster, choose, arguments.only, given, arguments.book)
+        run = course.Run(batch, wanted)
         marks = run.take_marks(arguments.points, arguments.drop, arguments.count)
         tell_before(run)
         made = run.grade(marks, ways, source(grading))

@@ -1,4 +1,4 @@
-"""The page about a class: what it says, for whom it can be read, and how long two thousand take."""
+"""The pages about a class and for a student: what they say, who can read them, how long two thousand take."""
 
 import time
 from html.parser import HTMLParser
@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from memsim.grading.assignment.assignment import Assignment
-from memsim.grading.report import class_page
+from memsim.grading.report import class_page, feedback
 from memsim.grading.report.class_page import Class, hardest_first, misconceptions
+from memsim.grading.report.reading import Chapter, chapter_of
 from memsim.grading.report.results import Result
 from memsim.grading.roster.people import Person, Roster
 from memsim.grading.run.judge import QuestionResult, RuleResult
@@ -147,3 +148,26 @@ def test_roster_and_page_of_two_thousand_take_seconds(tmp_path):
     assert len(found.handed) == 200
     assert len(found.absent) == 1800
     assert time.process_time() - started < 20
+
+
+# ---- the student's page ------------------------------------------------------------------------------
+
+
+def test_the_students_page_says_which_chapter_explains_the_rules():
+    named = feedback.page(CLASS[1], chapter=chapter_of(ONE_BLOCK))
+    assert "The rules are explained in chapter 1, One block comes online." in named
+    linked = Page(feedback.page(CLASS[1], chapter=chapter_of(ONE_BLOCK, "https://book.example/")))
+    assert ("a", {"href": "https://book.example/01-one-block-comes-online.html"}) in linked.tags
+    assert "chapter 1" not in feedback.page(CLASS[0], chapter=chapter_of(ONE_BLOCK))  # nothing is wrong
+
+
+def test_an_address_cannot_become_anything_but_a_link():
+    shown = Page(feedback.page(CLASS[1], chapter=Chapter(1, SCRIPT, f'x"{SCRIPT}')))
+    assert "script" not in [tag for tag, _ in shown.tags]
+
+
+def test_without_a_chapter_or_a_book_the_page_names_none(monkeypatch, tmp_path):
+    other = Assignment("other", 0, ONE_BLOCK.questions)
+    assert chapter_of(other) is None
+    monkeypatch.setattr("memsim.grading.report.reading.find_book", lambda: tmp_path)
+    assert chapter_of(ONE_BLOCK) is None

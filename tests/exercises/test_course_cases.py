@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 TESTS = Path(__file__).parents[1]
-COURSES, HANDOUT, ANSWERS = (f"exercises/test_{name}.py" for name in ("courses", "handout", "answers"))
+COURSES, HANDOUT, ANSWERS = [f"exercises/test_{name}.py" for name in ("courses", "handout", "answers")]
 TABLE = {
     "an empty folder": (COURSES, "test_an_empty_folder_is_told_to_teacher_and_student"),
     "another assignment only": (
@@ -23,7 +23,7 @@ TABLE = {
     "a blank behind a mark": (HANDOUT, "test_a_solution_between_any_marks_is_cleared"),
     "no marks": (HANDOUT, "test_a_solution_between_any_marks_is_cleared"),
     "a written answer": (HANDOUT, "test_written_answers_and_mark_schemes_are_cleared"),
-    "late names are spelt otherwise": (
+    "late names that are spelled in another way": (
         COURSES,
         "test_times_are_matched_by_name_and_what_does_not_match_is_told_first",
     ),

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from memsim.grading.report.late import Policy
+    from memsim.grading.report.reading import Chapter
     from memsim.grading.report.results import Result
     from memsim.grading.run.judge import QuestionResult, RuleResult
 
@@ -44,7 +45,7 @@ _PRINTED = (
 )
 
 
-def page(result: Result, policy: Policy | None = None, name: str = "") -> str:
+def page(result: Result, policy: Policy | None = None, name: str = "", chapter: Chapter | None = None) -> str:
     """Return the feedback to one submission as an HTML page."""
     heading = f"{result.assignment}: {result.score} of {result.max_score} points"
     who = f"{result.student} ({name})" if name and name != result.student else result.student
@@ -59,6 +60,8 @@ def page(result: Result, policy: Policy | None = None, name: str = "") -> str:
         parts.append(f"<p><strong>Nothing could be graded: {text(result.unreadable)}.</strong></p>")
     else:
         parts += [_question(question) for question in result.questions]
+    if chapter is not None and result.score < result.max_score:
+        parts.append(_read_again(chapter))
     parts.append("</main></body></html>\n")
     return "\n".join(parts).encode("utf-8", "backslashreplace").decode()
 
@@ -100,6 +103,13 @@ def _lateness(result: Result, policy: Policy) -> str:
         f"<p>It was handed in {days} day{'s' * (days != 1)} late, of which {policy.free_days} cost nothing. "
         f"{result.score} x {float(factor):.0%} = {final:g} points count.{text(until)}</p>"
     )
+
+
+def _read_again(chapter: Chapter) -> str:
+    title = f"chapter {chapter.number}, {text(chapter.title)}"
+    if chapter.address:
+        title = f'<a href="{escape(chapter.address, quote=True)}">{title}</a>'
+    return f"<p>The rules are explained in {title}.</p>"
 
 
 def _question(question: QuestionResult) -> str:

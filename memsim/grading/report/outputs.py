@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from memsim.grading.assignment.course import Notebook
     from memsim.grading.report.late import Policy
+    from memsim.grading.report.reading import Chapter
     from memsim.grading.report.results import Result
     from memsim.grading.roster.people import Person
     from memsim.grading.run.submissions import Handed
@@ -42,6 +43,8 @@ class Course:
     unknown: frozenset[str] = frozenset()
     """Students whom the roster does not have: a learning management system could not find them either."""
     policy: Policy | None = None
+    chapter: Chapter | None = None
+    """The chapter that the assignment goes with."""
 
 
 def write_all(
@@ -53,7 +56,8 @@ def write_all(
     for result in results:
         name = file_name(result.student)
         person = people.get(result.student)
-        write(out / "feedback" / f"{name}.html", feedback.page(result, policy, person.name if person else ""))
+        text = feedback.page(result, policy, person.name if person else "", course.chapter)
+        write(out / "feedback" / f"{name}.html", text)
         write_json(out / "gradescope" / name / "results.json", tables.gradescope(result, policy))
     graded = {result.student for result in results}
     for student, why in course.absent.items():

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from memsim.grading.report import class_page, late, outputs
 from memsim.grading.report.marks import Marks, applied_to_all, read_marks
+from memsim.grading.report.reading import chapter_of
 from memsim.grading.report.results import write
 from memsim.grading.roster.names import key
 from memsim.grading.roster.people import Person, Roster, RosterError, read_roster
@@ -30,6 +31,8 @@ class Asked:
     only: Sequence[str] = ()
     policy: late.Policy | None = None
     """What lateness costs, with the times by the names in the collector's table."""
+    book: str = ""
+    """The address of the book's web site."""
 
 
 @dataclass(frozen=True)
@@ -133,7 +136,8 @@ class Run:
             for one in self.found.handed
             if self.asked.roster is not None and one.student not in self.asked.roster.people
         )
-        course = outputs.Course(self.roster.people, self.absent, unknown, self.policy)
+        chapter = chapter_of(batch.assignment, self.asked.book)
+        course = outputs.Course(self.roster.people, self.absent, unknown, self.policy, chapter)
         outputs.write_all(batch.out, counted, told, course)
         alike = outputs.write_similar(batch.out, self.found.handed, source)
         names = {person.id: person.name for person in self.roster if person.name}
