@@ -9,7 +9,9 @@ import pytest
 from nbconvert import HTMLExporter, MarkdownExporter, SlidesExporter
 from traitlets.config import Config
 
-from .reading import BOOK, CHAPTERS, cells, joined, source, tags
+from tests.tools.lite import write_notebooks
+
+from .reading import BOOK, CHAPTERS, NOTEBOOKS, cells, joined, source, tags
 
 SETTINGS = json.loads((BOOK / "jupyter_nbconvert_config.json").read_text(encoding="utf-8"))
 EXPORTERS = (HTMLExporter, MarkdownExporter, SlidesExporter)
@@ -44,3 +46,21 @@ def test_text_in_columns_brings_its_font_along(path):
     if path == CHAPTERS[1]:
         assert "Moment 28 of 156" in page
         assert any("overflow-x" in figure for figure in figures)
+
+
+def test_the_copy_for_the_browser_alone_shows_its_outputs_before_anything_runs(tmp_path):
+    """`make lite` adds a cell that installs memsim, and keeps all that is stored."""
+    write_notebooks(BOOK, tmp_path / "files")
+    copied = sorted((tmp_path / "files").glob("*.ipynb"))
+    assert [path.name for path in copied] == [path.name for path in NOTEBOOKS]
+    for path in copied:
+        ours = json.loads(path.read_text(encoding="utf-8"))
+        install = ours["cells"].pop(1)
+        assert "%pip install -q memsim" in source(install)
+        assert ours == json.loads((BOOK / path.name).read_text(encoding="utf-8"))
+        shown = [cell for cell in cells(ours, "code") if cell["outputs"]]
+        assert shown or not cells(ours, "code"), path.name
+        for cell in shown:
+            # A widget's view is a number that means nothing here: HTML or text stands beside it.
+            forms = [output.get("data", {"text/plain": ""}) for output in cell["outputs"]]
+            assert all({"text/html", "text/plain"} & set(form) for form in forms), (path.name, cell["id"])
