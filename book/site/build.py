@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from plotly.offline import get_plotlyjs
 from sphinx.cmd.build import build_main
 
 from book.site import reference
@@ -56,6 +57,7 @@ def prepare(folder: Path) -> None:
     data.mkdir(parents=True)
     (folder / "static" / "explorer.css").write_text(bundle.read("explorer.css"), encoding="utf-8")
     (folder / "static" / "explorer.js").write_text(bundle.page(), encoding="utf-8")
+    (folder / "static" / "plotly.min.js").write_text(get_plotlyjs(), encoding="utf-8")
     (folder / "static" / "widgets.js").write_text(live_script(), encoding="utf-8")
     (folder / "static" / "widgets.css").write_text(live_style(), encoding="utf-8")
     linked = targets({path.name: notebook for path, notebook in notebooks.items()})
@@ -63,7 +65,7 @@ def prepare(folder: Path) -> None:
         for cell, explorer in explorers(notebook, path):
             name = f"{path.stem}--{cell['id']}"
             (data / f"{name}.js").write_text(data_script(name, explorer), encoding="utf-8")
-            placeholder(cell, name, explorer)
+            placeholder(cell, name, explorer, "_static/plotly.min.js")
         for cell, widget, question in live_cells(notebook, path):
             make_live(cell, widget, question, binder(path.name, repository()))
         page = page_of(notebook, path.name, linked)

@@ -98,8 +98,10 @@ def _bound(statement: ast.stmt) -> set[str]:
 # ---- on the page ------------------------------------------------------------------------------------
 
 
-def placeholder(cell: dict[str, Any], name: str, explorer: Explorer) -> None:
+def placeholder(cell: dict[str, Any], name: str, explorer: Explorer, plotly: str = "") -> None:
     """Wrap a stored output in the element that the explorer takes the place of.
+
+    ``plotly`` is the address of plotly's script, fetched when a reader opens a chart; "": there is none.
 
     Raises
     ------
@@ -116,7 +118,8 @@ def placeholder(cell: dict[str, Any], name: str, explorer: Explorer) -> None:
     if stored != explorer.stored_html:
         msg = f"{name}: the stored output is not what the simulator shows; `make book` renews it"
         raise ValueError(msg)
-    output["data"]["text/html"] = f'<div class="memsim-player" data-explorer="{name}">{stored}</div>'
+    plotly = plotly and f' data-plotly="{plotly}"'
+    output["data"]["text/html"] = f'<div class="memsim-player" data-explorer="{name}"{plotly}>{stored}</div>'
 
 
 def data_script(name: str, explorer: Explorer) -> str:

@@ -305,6 +305,26 @@ def test_the_recorded_map_is_wiped_over_the_simulated_one_and_dragged(page):
     assert not wiper.is_visible()
 
 
+def test_a_chart_is_fetched_when_it_is_asked_for_and_follows_the_timeline(keyboard):
+    """Nothing of plotly's is in the page before; the kernel sends it, once; a click leads to the moment."""
+    keyboard.of("e.open('counters')")
+    assert keyboard.page.evaluate("globalThis.Plotly") is None
+    keyboard.page.get_by_role("button", name="Open as a chart").press("Enter")
+    keyboard.page.locator(f"{BOX} .js-plotly-plot .main-svg").first.wait_for()
+    moment = keyboard.press("Home", "d")
+    cursor = "e.chart.picture.layout.shapes[0].x0"
+    keyboard.notebook.wait_until(lambda: keyboard.of(cursor), lambda x: x == moment, "the cursor stays")
+    names = keyboard.of("e.chart.picture.data.map(trace => trace.name)")
+    assert [name for name in names if name.startswith("MemTotal above")] == [
+        "MemTotal above 131,072, before",
+        "MemTotal above 131,072, after",
+    ]
+    keyboard.of("e.chart.picture.emit('plotly_click', { points: [{ x: 40 }] })")
+    assert keyboard.of("e.c.i") == 40
+    assert keyboard.of("box.offsetHeight") <= MOST_HIGH
+    assert violations(keyboard.page, f"{{ include: [['{BOX}']] }}") == []
+
+
 # ---- the replay in a real browser ------------------------------------------------------------------
 
 

@@ -58,6 +58,7 @@ class Explorer(anywidget.AnyWidget):
         self.note = shortened(walk.comparison)
         self.start = start
         super().__init__(packed=packed(export(walk, title=self.title, note=self.note, start=start)))
+        self.on_msg(self._asked)
 
     def go(self, index: int) -> None:
         """Show a moment by its index; beyond the ends the first or the last one."""
@@ -72,6 +73,15 @@ class Explorer(anywidget.AnyWidget):
     def text(self, index: int) -> str:
         """Return a moment as text."""
         return self.walk.look(index).twin(self.walk.zone_of_block())
+
+    def _asked(self, _widget: object, _message: dict[str, Any], _buffers: object) -> None:
+        """Send plotly, which weighs 5 MB, to a reader who opens a chart."""
+        try:
+            from plotly.offline import get_plotlyjs  # noqa: PLC0415 (slow, and not everywhere)
+        except ImportError:
+            self.send({"plotly": "plotly is not installed here"})
+        else:
+            self.send({"plotly": "here it is"}, [get_plotlyjs().encode()])
 
     # ---- without a kernel --------------------------------------------------------------------
 

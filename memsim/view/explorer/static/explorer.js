@@ -1,5 +1,6 @@
 // The explorer: one screen, one state (the moment, the block, the page). Everything else is drawn from these.
 
+import { Chart } from "./chart.js";
 import { Code } from "./code.js";
 import { Comparison } from "./comparison.js";
 import { colour, Machine, PageMap } from "./map.js";
@@ -14,7 +15,7 @@ const COLOURS = ["paper", "ink", "soft", "line", "well", "accent", "before", "af
 const still = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
 
 export class Explorer {
-  /** Fill a box. Options: `link(fragment)` gives an address to copy; `moved(explorer)` is called when one has stopped moving. */
+  /** Fill a box. Options: `link(fragment)` gives an address to copy; `moved(explorer)` is called when one has stopped moving; `plotly()` fetches plotly. */
   constructor(box, data, options = {}) {
     Object.assign(this, { box, data, options, calm: false, page: -1, pointed: -1, wiped: 0, playing: 0, side: 0, tab: "code", shown: -1 });
     this.c = new Comparison(data);
@@ -23,6 +24,7 @@ export class Explorer {
     this.maps = this.$$(".side").map(side => new PageMap(side.querySelector(".pages"), side.querySelector(".cursor"), data));
     this.machines = this.$$(".machine").map(canvas => new Machine(canvas, data));
     this.code = new Code(this.$(".tab-code"), this.c, (fn, no) => this.#point(fn, no), i => this.go(i));
+    if (options.plotly) this.chart = new Chart(this.c, options.plotly, i => this.go(i));
     this.#pace();
     this.#listen();
     this.layout();
@@ -134,7 +136,7 @@ export class Explorer {
     switch (this.tab) {
       case "code": this.code.show(c.actor(c.i), c.causes(c.i)); break;
       case "help": new Code(box, c, () => {}, go).show({ name: "", lines: [[], []] }, []); break;
-      case "counters": panel.counters(box, c, this.colours); break;
+      case "counters": panel.counters(box, c, this.colours, this.chart); break;
       case "writes": panel.writes(box, c); break;
       case "text": panel.text(box, c); break;
       default: if (this.page < 0) box.innerHTML = "<p>Click a page on a map, or move to one with the arrow keys while a map has the focus and press Enter: here is its life.</p>";

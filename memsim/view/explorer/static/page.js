@@ -1,5 +1,6 @@
 // Explorers in a page without a kernel: each element with data-explorer is filled from the data of that name.
 
+import { plotlyFrom } from "./chart.js";
 import { Explorer } from "./explorer.js";
 import { able, unpack } from "./unpack.js";
 
@@ -12,7 +13,8 @@ async function fill(box, text, sole) {
   // A fragment names the explorer where a page has several.
   const prefix = sole ? "" : `explorer=${name}&`, ours = () => sole || location.hash.includes(`explorer=${name}`);
   const link = fragment => `${location.origin === "null" ? location.pathname : location.origin + location.pathname}#${prefix}${fragment}`;
-  const explorer = new Explorer(inner, data, { link, moved: sole ? e => { if (e.touched) history.replaceState(null, "", `#${prefix}${e.fragment}`); } : undefined });
+  const plotly = box.dataset.plotly && (() => plotlyFrom(box.dataset.plotly));
+  const explorer = new Explorer(inner, data, { link, plotly, moved: sole ? e => { if (e.touched) history.replaceState(null, "", `#${prefix}${e.fragment}`); } : undefined });
   inner.explorer = explorer;
   inner.addEventListener("pointerdown", () => { explorer.touched = true; });
   inner.addEventListener("keydown", () => { explorer.touched = true; }, true);

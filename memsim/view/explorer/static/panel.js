@@ -14,12 +14,16 @@ function table(c, caption, rows, name) {
 }
 
 /** Counters that move as small charts, then every counter and the free lists of the block's zone. */
-export function counters(box, c, colours) {
+export function counters(box, c, colours, plot) {
   const previous = numbersOf(c, Math.max(0, c.i - 1)), numbers = numbersOf(c, c.i);
   c.go(c.i);
   const free = freeRows(c.data, numbers, previous, c.data.zone);
-  if (!box.querySelector(".charts")) box.innerHTML = '<div class="charts"></div><div class="tables"></div>';
-  const charts = box.firstElementChild, tables = box.lastElementChild;
+  if (!box.querySelector(".charts")) {
+    box.innerHTML = '<div class="charts"></div><div class="tables"></div>';
+    if (plot) box.prepend(plot.box);
+  }
+  const charts = box.querySelector(".charts"), tables = box.lastElementChild;
+  if (plot?.colours === colours) plot.follow(); else plot?.draw(colours);
   if (charts.childElementCount !== c.moving.length) charts.replaceChildren(...c.moving.map(name => chart(c, name)));
   [...charts.children].forEach((figure, n) => spark(figure, c, c.moving[n], colours));
   tables.innerHTML = table(c, "Counters, in pages", counterRows(numbers, previous), ([zone, name]) => zone === "all" ? "MemTotal (totalram)" : `${zone} ${name}`)
