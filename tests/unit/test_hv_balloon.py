@@ -15,7 +15,11 @@ from hypothesis import strategies as st
 
 from memsim import AFTER, BEFORE, Hunk, Machine, Patch, Scenario, run
 from memsim.errors import BadObservation, KernelBug, KernelError, MemsimError
-from memsim.linux.drivers.hv.hv_balloon.ballooning import RANGES_IN_MESSAGE, compute_balloon_floor
+from memsim.linux.drivers.hv.hv_balloon.ballooning import (
+    RANGES_IN_MESSAGE,
+    compute_balloon_floor,
+    pages_above_floor,
+)
 from memsim.linux.drivers.hv.hv_balloon.region import HvHotaddState, hv_bring_pgs_online, hv_page_online_one
 from memsim.linux.include.notifier import NOTIFY_BAD
 from memsim.linux.include.page_flags import LIVE, MANAGED, PageType
@@ -776,6 +780,9 @@ def test_below_the_floor_the_balloon_takes_nothing():
     assert hv.inflate(100) == 0
     assert hv.num_pages_ballooned == 0
     assert "of 100 pages asked for, 0 can go: the rest is the balloon floor" in machine.log[0]
+    # balloon_up(), drivers/hv/hv_balloon.c: with less available than the floor, the number of pages is 0.
+    machine.allocate(machine.zone("DMA").nr_free_pages, "unmovable")
+    assert pages_above_floor(machine.kernel, 100) == 0
 
 
 def test_memory_that_hot_add_brought_raises_the_floor():

@@ -243,3 +243,12 @@ def test_without_debug_vm_no_type_operation_is_refused(encoding):
     memmap.clear_type(FIRST, 1, PageType.OFFLINE)
     memmap.clear_type(FIRST, 1, PageType.OFFLINE)
     assert memmap.raw(FIRST).types == frozenset()
+
+
+def test_a_range_gives_its_type_to_every_pageblock_that_starts_in_it():
+    # The kernel calls set_pageblock_migratetype() for pageblock after pageblock, from the start of a range.
+    memmap = memmap_of()
+    memmap.set_migratetype(FIRST, 2048, MigrateType.MOVABLE)
+    memmap.set_migratetype(FIRST + 512, 513, MigrateType.UNMOVABLE)
+    names = [MigrateType(memmap.migratetype(FIRST + block * 512)).name for block in range(4)]
+    assert names == ["MOVABLE", "UNMOVABLE", "UNMOVABLE", "MOVABLE"]

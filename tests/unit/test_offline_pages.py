@@ -7,10 +7,12 @@ import pytest
 from memsim.errors import BadPage, KernelError
 from memsim.linux.include.mmzone import MigrateType, ZoneType
 from memsim.linux.include.notifier import NOTIFY_BAD
-from memsim.linux.include.page_flags import PageFlag
+from memsim.linux.include.page_flags import PageFlag, PageType
 from memsim.linux.mm.memory_hotplug.offline import do_migrate_range, offline_pages
 from memsim.linux.mm.memory_hotplug.online import generic_online_page, set_online_page_callback
 from memsim.linux.mm.page_alloc.contig import alloc_contig_range
+from memsim.linux.mm.page_alloc.isolation import __offline_isolated_pages
+from memsim.linux.mm.page_isolation import start_isolate_page_range
 from memsim.machine.machine import Machine
 from memsim.patch import AFTER, BEFORE, Hunk, Patch
 
@@ -433,3 +435,15 @@ def test_free_pages_next_to_withheld_ones_are_isolated_and_given_back():
     assert machine.zone("Movable").nr_free_pages == N // 2
     assert pageblock_types(machine) == {MOVABLE}
     assert machine.check() == []
+
+
+def test_a_poisoned_page_of_type_offline_still_counts_as_managed():
+    # __offline_isolated_pages(), mm/page_alloc.c, 6.12: a hwpoisoned page outside the buddy is passed over
+    # before PageOffline() is asked, so it is not among the pages that the caller leaves out.
+    machine = onlined()
+    kernel, memmap = machine.kernel, machine.kernel.memmap
+    alloc_contig_range(kernel, P, 1024)
+    memmap.set_type(P, 1024, PageType.OFFLINE)
+    memmap.set_flags(P + 7, 1, PageFlag.HWPOISON)
+    start_isolate_page_range(kernel, P, N, memory_offline=True)
+    assert __offline_isolated_pages(kernel, P, N) == N - (1024 - 1)

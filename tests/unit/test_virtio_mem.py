@@ -4,6 +4,8 @@ import pytest
 
 from memsim import AFTER, BEFORE, Hunk, Machine, Patch
 from memsim.errors import KernelError, MemsimError
+from memsim.linux.drivers.virtio.virtio_mem.pages import virtio_mem_fake_offline
+from memsim.linux.drivers.virtio.virtio_mem.sbm import virtio_mem_sbm_prepare_next_mb
 from memsim.linux.drivers.virtio.virtio_mem.state import BbState, MbState
 from memsim.linux.include.notifier import NOTIFY_BAD
 from memsim.linux.include.page_flags import PageFlag
@@ -562,3 +564,36 @@ def test_a_device_without_a_driver_does_nothing_and_cannot_be_unbound_again():
     vm.request(2 * SB).machine.wait(1000)
     assert vm.device.plugged_pages() == 0
     vm.act(vm.device.remove, fails="ENODEV")
+
+
+def test_the_next_memory_block_lies_in_the_usable_region_as_a_whole():
+    # virtio_mem_sbm_prepare_next_mb(): -ENOSPC behind last_usable_mb_id, the last block that fits.
+    vm = Vm(blocks=4).device
+    vm.host.usable_pages = 2 * BLOCK + BLOCK // 2
+    assert [virtio_mem_sbm_prepare_next_mb(vm) for _ in range(2)] == [32, 33]
+    with pytest.raises(KernelError, match="ENOSPC") as error:
+        virtio_mem_sbm_prepare_next_mb(vm)
+    assert "memory block 34 is beyond the usable region" in str(error.value)
+
+
+@pytest.mark.parametrize(("online_type", "tries"), [("online_movable", 5), ("online_kernel", 1)])
+def test_pages_in_use_are_tried_five_times_in_zone_movable_and_once_elsewhere(online_type, tries):
+    # virtio_mem_fake_offline(): retry_count 5; a failure outside ZONE_MOVABLE ends it at once.
+    vm = Vm().half_block(online_type)
+    pinned = vm.machine.pin(32)
+    vm.tape.action("unplug")
+    with pytest.raises(KernelError, match="EBUSY"):
+        virtio_mem_fake_offline(vm.device, pinned - pinned % SB, SB)
+    entered = [event.point for _, event in vm.tape.points() if event.step == len(vm.tape.labels) - 1]
+    assert sum(point.startswith("enter:alloc_contig_range#") for point in entered) == tries
+
+
+@pytest.mark.parametrize(("change", "state"), [("online", "offline"), ("offline", "online")])
+def test_while_the_driver_goes_no_block_changes_its_state(change, state):
+    # virtio_mem_memory_notifier_cb(): while vm->removing, MEM_GOING_ONLINE and MEM_GOING_OFFLINE are -EBUSY.
+    vm = Vm().request(BLOCK)
+    if state == "online":
+        vm.act("online", 32, "online_movable")
+    vm.device.removing = True
+    vm.act(change, 32, fails="EBUSY")
+    assert vm.machine.block(32).state == state
