@@ -57,7 +57,7 @@ def add_ways(grade: argparse.ArgumentParser) -> None:
     grade.add_argument(
         "--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="processes (default: %(default)s)"
     )
-    grade.add_argument("--scheduler", metavar="tcp://...", help="let a Dask cluster grade instead")
+    grade.add_argument("--scheduler", metavar="tls://...", help="let a Dask cluster grade instead")
     grade.add_argument("--again", action="store_true", help="grade also what has a result; see audit.jsonl")
     grade.add_argument(
         "--only", action="append", default=[], metavar="STUDENT", help="grade only this student; repeatable"
@@ -253,12 +253,17 @@ def near(student: str) -> str:
     return f"; is it {student}?" if student else ""
 
 
+def plain(text: str) -> str:
+    """Return a text with a student's control characters spelt out: a terminal would obey them."""
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+
+
 def section(title: str, lines: Mapping[str, str | None]) -> None:
     """Print some lines under a title, not all where there are many."""
     if lines:
         print(f"{title}: {len(lines)}")
     for name, why in list(lines.items())[:_SHOWN]:
-        print(f"  {name}: {why}" if why else f"  {name}")
+        print(plain(f"  {name}: {why}" if why else f"  {name}"))
     if len(lines) > _SHOWN:
         print(f"  and {len(lines) - _SHOWN} more, see report.json")
 
@@ -268,9 +273,9 @@ def tell_after(run: Any, made: Any, out: Path) -> int:  # noqa: ANN401 (imported
     report = made.report
     print(f"{report['submissions']} submissions of {report['assignment']}, {report['max_score']:g} points")
     for student, reason in report["unreadable"].items():
-        print(f"  {student}: nothing graded: {reason}")
+        print(plain(f"  {student}: nothing graded: {reason}"))
     for student in report["needs_teacher"]:
-        print(f"  {student}: a test could not judge an answer; see {out / 'results'}")
+        print(plain(f"  {student}: a test could not judge an answer; see {out / 'results'}"))
     section("for the teacher", {name: "; ".join(told) for name, told in report["attention"].items()})
     section(
         "several files",

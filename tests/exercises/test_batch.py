@@ -19,7 +19,7 @@ from memsim.grading.sandbox.holds import fence_that_holds
 from tests.attacks.stage import GRADING, waited_for
 from tests.exercises.test_damaged import DOUBLE, PLUS_ONE, document, dumped
 
-WRONG = "def double(number):\n    return 6\n"
+WRONG = "def double(number):\n    return 6 if number == 3 else 0\n"
 KEY = "0123456789abcdef\n"
 
 

@@ -87,6 +87,8 @@ class Batch:
             before = results.get(result.student)
             if before and self.question:
                 result = self._one_question(before, result)  # noqa: PLW2901 (the rest stays as it was)
+            if before and not (before.fingerprint or result.fingerprint):
+                result = self._given_up(before, result, one)  # noqa: PLW2901 (no third time)
             self._mark_origin(result, one)
             self._note_change(before, result)
             write_json(self._path(one), result.document())
@@ -98,6 +100,17 @@ class Batch:
         own = [remark for remark in result.remarks if remark not in one.remarks]
         result.remarks = [*one.remarks, *own]
         result.packed, result.others = one.packed, list(one.others)
+
+    def _given_up(self, before: Result, after: Result, one: Handed) -> Result:
+        """Return a result that stands if the grader has failed on the same file before.
+
+        Else whoever can make it fail could ask for another run for ever; a teacher looks at this one.
+        """
+        if before.sha256 != after.sha256:
+            return after
+        current = fingerprint(opened(one).data, one.student, self.grading.encode(), self.setup.key, one.names)
+        told = f"{after.unreadable}, twice; look at the file, and use --only {one.student} --again"
+        return replace(after, fingerprint=current, attention=[*after.attention, told])
 
     def _one_question(self, before: Result, after: Result) -> Result:
         """Return the earlier result with one question of the later one.

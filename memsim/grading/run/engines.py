@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import re
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -68,17 +69,19 @@ class Cluster:
     """A Dask cluster; every worker needs memsim and a fence of its own, which is probed there."""
 
     def __init__(self, scheduler: str) -> None:
-        """Connect to a scheduler, such as ``tcp://10.0.0.1:8786``.
+        """Connect to a scheduler, such as ``tls://10.0.0.1:8786``.
 
         Raises
         ------
         MemsimError
+            It can be reached by others and has no TLS: they could run code as the grader.
             Dask is not installed, or the scheduler does not answer.
         """
+        _refuse_open(scheduler)
         try:
             distributed = importlib.import_module("distributed")
             self._client = distributed.Client(scheduler, timeout=CONNECT)
-        except (ImportError, OSError, ValueError, TimeoutError) as error:
+        except (ImportError, OSError, ValueError, TypeError, TimeoutError) as error:
             msg = f"{scheduler}: no Dask cluster there: {error} (the package is called distributed)"
             raise MemsimError(msg) from None
         self._dask = distributed
@@ -119,6 +122,19 @@ class Cluster:
         except Exception as error:  # noqa: BLE001 (whatever Dask and a worker raise)
             msg = f"the cluster failed; run the same command again: {type(error).__name__}: {error}"
             raise MemsimError(msg) from None
+
+
+def _refuse_open(scheduler: str) -> None:
+    """Raise MemsimError for a scheduler that others can reach and that does not ask who they are."""
+    scheme, _, rest = scheduler.rpartition("://")
+    host = rest.partition("]")[0].lstrip("[") if rest.startswith("[") else rest.partition(":")[0]
+    local = host in ("localhost", "::1") or re.fullmatch(r"127(\.\d+){3}", host)
+    if scheme not in ("tls", "inproc") and not local:
+        msg = (
+            f"--scheduler {scheduler}: without TLS anybody who can reach it runs code as you; use tls:// "
+            "(exercises/README.md says how), or an address of this machine such as tcp://127.0.0.1:8786"
+        )
+        raise MemsimError(msg)
 
 
 class _Crew:

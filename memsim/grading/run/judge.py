@@ -6,7 +6,7 @@ import json
 import signal
 import threading
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
@@ -27,6 +27,8 @@ _PROCESSES = 3
 """When this many processes of one question have died, its other tests are not run."""
 _TRIES = 2
 """How often a test runs whose answer is killed: the machine may have had no memory left."""
+_AFTER_SLEEP = 10.0
+"""Seconds on the clock for each question of a submission that has slept through one."""
 _JUDGING_SECONDS = 20
 _DIFFERENT = 2
 _MORE_RUNS = 3
@@ -174,6 +176,8 @@ class _Desk:
         self.fence, self.submitted = fence, submitted
         self.workers: dict[bool, Worker] = {}
         self.unreadable: ReadingError | None = None
+        self.slept = False
+        """Whether an answer has used up the clock: what only sleeps costs its time once."""
         stack.callback(self.end)
 
     def worker(self, *, memsim: bool) -> Worker:
@@ -216,7 +220,10 @@ class _Line:
         try:
             if self.now is None:
                 worker = self.desk.worker(memsim=self.question.memsim)
-                self.now = Conversation(worker, self.question.name, self.question.limits)
+                limits = self.question.limits
+                if self.desk.slept:
+                    limits = replace(limits, wall_seconds=min(limits.wall_seconds, _AFTER_SLEEP))
+                self.now = Conversation(worker, self.question.name, limits)
             value = self.now.call(arguments, self.question.returns)
             self.problems = self.now.problems
             self.printed = self.now.output[:_EXCERPT].decode("utf-8", "replace")
@@ -236,7 +243,8 @@ class _Line:
 
     def _dead(self, failure: Failure) -> None:
         self.last = failure
-        self.died = _PROCESSES if failure.kind == "missing" else self.died + 1
+        self.died = _PROCESSES if failure.kind in ("missing", "time") else self.died + 1
+        self.desk.slept |= failure.kind == "time"
 
     def _end(self) -> None:
         conversation, self.now = self.now, None

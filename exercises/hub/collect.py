@@ -1,0 +1,113 @@
+"""Collect what students have handed in, by the owner of each folder and never through a link.
+
+``python collect.py one-block``, in the folder of the course, in the place of ``nbgrader collect``, which follows
+links and takes the name of a folder for its owner's. Of each student the newest folder counts. What is refused
+is named, with the reason; then the exit status is 1.
+"""
+
+import os
+import pwd
+import shutil
+import stat
+import sys
+from pathlib import Path
+
+_LARGEST = 64 << 20
+_MOST = 2000
+
+
+class RefusedError(Exception):
+    """A folder or file that is not what its name says."""
+
+
+def main(assignment: str, inbound: Path, course: Path = Path()) -> tuple[list[str], dict[str, str]]:
+    """Return the students whose work was collected, and why a folder was refused."""
+    newest: dict[str, Path] = {}
+    refused = {}
+    for folder in sorted(inbound.iterdir(), key=lambda path: path.name.split("+")[2:]):
+        parts = folder.name.split("+")
+        if len(parts) < 3 or parts[1] != assignment:
+            continue
+        try:
+            newest[owner_of(folder, parts[0])] = folder
+        except RefusedError as reason:
+            refused[folder.name] = str(reason)
+    collected = []
+    for student, folder in sorted(newest.items()):
+        target = course / "submitted" / student / assignment
+        target.mkdir(parents=True, exist_ok=True)
+        try:
+            copy_folder(folder, target)
+        except (RefusedError, OSError) as reason:
+            refused[folder.name] = str(reason)
+            shutil.rmtree(target)
+            continue
+        collected.append(student)
+    return collected, refused
+
+
+def owner_of(folder: Path, name: str) -> str:
+    """Return the account that owns a folder, which must be the one in its name."""
+    status = folder.lstat()
+    if not stat.S_ISDIR(status.st_mode):
+        msg = "it is no folder"
+        raise RefusedError(msg)
+    try:
+        owner = pwd.getpwuid(status.st_uid).pw_name
+    except KeyError:
+        owner = str(status.st_uid)
+    if owner != name:
+        msg = f"it belongs to {owner}"
+        raise RefusedError(msg)
+    return owner
+
+
+def copy_folder(folder: Path, target: Path) -> None:
+    """Copy the plain files of a folder that belong to its owner; anything else is refused."""
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        owner = os.fstat(fd).st_uid
+        names = sorted(os.listdir(fd))  # noqa: PTH208 (of what was opened)
+        if len(names) > _MOST:
+            msg = f"it has more than {_MOST} files"
+            raise RefusedError(msg)
+        for name in names:
+            copy_file(fd, name, target / name, owner)
+    finally:
+        os.close(fd)
+
+
+def copy_file(folder: int, name: str, target: Path, owner: int) -> None:
+    """Copy one file; what is looked at is what is copied, as it is opened only once."""
+    try:
+        fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
+    except OSError as error:
+        msg = f"{name}: it is a link, or cannot be opened ({error.strerror})"
+        raise RefusedError(msg) from None
+    with os.fdopen(fd, "rb") as file:
+        status = os.fstat(fd)
+        rules = {
+            "it is no plain file": stat.S_ISREG(status.st_mode),
+            "it belongs to somebody else": status.st_uid == owner,
+            "it is a hard link to another file": status.st_nlink == 1,
+            f"it has more than {_LARGEST >> 20} MiB": status.st_size <= _LARGEST,
+        }
+        for rule, kept in rules.items():
+            if not kept:
+                msg = f"{name}: {rule}"
+                raise RefusedError(msg)
+        target.write_bytes(file.read(_LARGEST))
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit(f"usage: python {sys.argv[0]} ASSIGNMENT, in the folder of the course")
+    from nbgrader.apps import NbGrader  # where the exchange is, as nbgrader's own commands know it
+
+    app = NbGrader()
+    app.initialize([])
+    root, name = app.config.Exchange.root, app.config.CourseDirectory.course_id
+    taken, left = main(sys.argv[1], Path(root, name, "inbound"))
+    print(*taken)
+    if left:
+        sys.exit("\n".join(f"{folder}: {why}" for folder, why in left.items()))

@@ -1,0 +1,217 @@
+"""Attacks on what stands around the grader: collecting, batches, the cluster, the teacher's terminal, git.
+
+Each shows first what the obvious way would let happen.
+"""
+
+import getpass
+import os
+import runpy
+import shutil
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from memsim.cli.grade import plain, section
+from memsim.errors import MemsimError
+from memsim.grading.assignment.assignment import Assignment
+from memsim.grading.run.batch import Batch
+from memsim.grading.run.engines import Cluster, ThisMachine
+from memsim.grading.run.judge import Examiner
+from memsim.grading.run.submissions import find
+from memsim.grading.sandbox.conversation import Conversation
+from memsim.grading.sandbox.fences import NONE
+from memsim.grading.sandbox.worker import Submitted
+
+from .stage import GRADING, SOLVED
+from .test_files import QUESTIONS, notebook
+
+PROJECT = Path(__file__).parents[2]
+COLLECT = runpy.run_path(str(PROJECT / "exercises" / "hub" / "collect.py"), run_name="collect")
+ME = getpass.getuser()
+
+
+@pytest.fixture
+def exchange(tmp_path):
+    """Lay out somebody's secret, and a folder of what was handed in that anybody may write to."""
+    (tmp_path / "secret.ipynb").write_text("the work of somebody else")
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "theirs" / "one.ipynb").write_text("the work of somebody else")
+    (tmp_path / "inbound").mkdir()
+    return tmp_path
+
+
+def own_143_a_link_to_a_file(inbound, exchange):
+    folder = inbound / f"{ME}+one+2026"
+    folder.mkdir()
+    (folder / "one.ipynb").symlink_to(exchange / "secret.ipynb")
+
+
+def own_144_a_link_to_a_folder(inbound, exchange):
+    (inbound / f"{ME}+one+2026").symlink_to(exchange / "theirs")
+
+
+def own_145_a_hard_link(inbound, exchange):
+    folder = inbound / f"{ME}+one+2026"
+    folder.mkdir()
+    (folder / "one.ipynb").hardlink_to(exchange / "secret.ipynb")
+
+
+def own_146_a_folder_in_the_name_of_another(inbound, exchange):
+    shutil.copytree(exchange / "theirs", inbound / "somebody+one+2026")
+
+
+def own_147_a_pipe_that_nobody_writes_to(inbound, _):
+    folder = inbound / f"{ME}+one+2026"
+    folder.mkdir()
+    os.mkfifo(folder / "one.ipynb")
+
+
+@pytest.mark.parametrize(
+    "attack",
+    [
+        own_143_a_link_to_a_file,
+        own_144_a_link_to_a_folder,
+        own_145_a_hard_link,
+        own_146_a_folder_in_the_name_of_another,
+        own_147_a_pipe_that_nobody_writes_to,
+    ],
+)
+def test_what_is_not_the_students_own_file_is_not_collected(attack, exchange):
+    attack(exchange / "inbound", exchange)
+    if "pipe" not in attack.__name__:  # that would wait for ever
+        shutil.copytree(exchange / "inbound", exchange / "naive")
+        got = [path.read_text() for path in (exchange / "naive").rglob("*.ipynb")]
+        assert got == ["the work of somebody else"]
+    collected, refused = COLLECT["main"]("one", exchange / "inbound", exchange)
+
+    assert collected == []
+    assert len(refused) == 1
+    assert not list((exchange / "submitted").rglob("*.ipynb")) if (exchange / "submitted").exists() else True
+
+
+def test_what_is_handed_in_honestly_is_collected_and_the_newest_counts(exchange):
+    for time, text in (("2026-01-02", "new"), ("2026-01-01", "old")):
+        folder = exchange / "inbound" / f"{ME}+one+{time}+random"
+        folder.mkdir()
+        (folder / "one.ipynb").write_text(text)
+        (folder / "timestamp.txt").write_text(time)
+    assert COLLECT["main"]("one", exchange / "inbound", exchange) == ([ME], {})
+    assert (exchange / "submitted" / ME / "one" / "one.ipynb").read_text() == "new"
+    assert (exchange / "submitted" / ME / "one" / "timestamp.txt").exists()
+
+
+# ---- batches -----------------------------------------------------------------------------------------
+
+
+def test_own_148_sleeping_through_every_question_costs_the_clock_once(monkeypatch):
+    assignment = Assignment.parse(GRADING.replace("wall_seconds=30", "wall_seconds=3"))
+    monkeypatch.setattr("memsim.grading.run.judge._AFTER_SLEEP", 0.5)
+    sleeper = "import time\ndef double(n):\n    time.sleep(60)\nplus_one = double"
+    given = []
+
+    class Counted(Conversation):
+        def __init__(self, worker, name, limits):
+            given.append(limits.wall_seconds)
+            super().__init__(worker, name, limits)
+
+    monkeypatch.setattr("memsim.grading.run.judge.Conversation", Counted)
+    results = Examiner(assignment, NONE, "a key").examine(Submitted("mallory", [sleeper]))
+
+    assert [result.score for result in results] == [0, 0]
+    assert given == [3, 0.5]  # else three times the clock for each question
+    given.clear()
+    Examiner(assignment, NONE, "a key").examine(Submitted("ada", SOLVED))
+    assert given == [3, 3]
+
+
+class Failing(ThisMachine):
+    """Processes that always fail at mallory's, whatever the reason."""
+
+    def grade(self, setup, handed):
+        for result in super().grade(setup, handed):
+            if result.student == "mallory":
+                yield replace(result, fingerprint="", unreadable="the grader could not grade it")
+            else:
+                yield result
+
+
+def test_own_149_nobody_can_ask_for_another_run_twice(fence, tmp_path):
+    (tmp_path / "work").mkdir()
+    for student in ("ada", "mallory"):
+        (tmp_path / "work" / f"{student}.ipynb").write_bytes(notebook(*SOLVED))
+
+    def run():
+        handed = find([tmp_path / "work"], "attacked", QUESTIONS).handed
+        with (
+            Path(os.devnull).open("w") as nothing,
+            Batch(tmp_path / "out", GRADING, fence, Failing(1), progress=nothing) as made,
+        ):
+            return {result.student: result for result in made.run(handed)}
+
+    if fence.name != "bubblewrap":
+        pytest.skip("batches are graded behind bubblewrap only")
+    first, second, third = run(), run(), run()
+    assert not first["mallory"].fingerprint  # it is tried again
+    assert second["mallory"].fingerprint  # it stands, and the teacher is told
+    assert "twice; look at the file" in second["mallory"].attention[0]
+    assert third["mallory"].fingerprint == second["mallory"].fingerprint
+    assert first["ada"].score == third["ada"].score == 5
+
+
+# ---- the cluster, the terminal, git ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "scheduler", ["tcp://10.0.0.1:8786", "10.0.0.1:8786", "ws://example.org:1", "tcp://[fe80::1]:1"]
+)
+def test_own_150_a_scheduler_that_runs_anybodys_code_is_refused(scheduler):
+    with pytest.raises(MemsimError, match="without TLS anybody who can reach it runs code as you"):
+        Cluster(scheduler)
+
+
+@pytest.mark.parametrize(
+    "scheduler", ["tls://127.0.0.1:1", "tcp://127.0.0.1:1", "tcp://localhost:1", "tcp://[::1]:1"]
+)
+def test_schedulers_with_tls_and_of_this_machine_are_asked(scheduler, monkeypatch):
+    monkeypatch.setattr("memsim.grading.run.engines.CONNECT", "10ms")
+    with pytest.raises(MemsimError, match="no Dask cluster there"):
+        Cluster(scheduler)
+
+
+def test_own_151_a_file_name_gives_the_teachers_terminal_no_orders(capsys):
+    name = "ada\x1b]0;owned\x07\x1b[2J\r\n  graded 100 of 100.ipynb"
+    print(f"  {name}")  # noqa: T201 (what the terminal would get)
+    assert "\x1b[2J" in capsys.readouterr().out  # as it is, the screen would be empty
+    section("left out", {name: "it is no notebook"})
+    said = capsys.readouterr().out
+    assert said.isascii()
+    assert all(char.isprintable() or char == "\n" for char in said)
+    assert said.count("\n") == 2
+    assert plain("Zoë") == "Zoë"
+
+
+def test_own_152_git_does_not_remember_private_tests(tmp_path):
+    git = shutil.which("git")
+    copy = tmp_path / "clone"
+    copy.mkdir()
+    shutil.copy(PROJECT / ".gitignore", copy)
+    for place in ("exercises/grading", "exercises/private"):
+        (copy / place).mkdir(parents=True)
+        (copy / place / "hidden.py").write_text("the hidden tests")
+    for words in (
+        ("init", "-q"),
+        ("add", "-A"),
+        ("-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "x"),
+    ):
+        subprocess.run([git, *words], cwd=copy, check=True, capture_output=True)  # noqa: S603 (in a copy)
+    for place in ("exercises/grading", "exercises/private"):
+        (copy / place / "hidden.py").chmod(0)
+
+    def shown(path):
+        ran = subprocess.run([git, "show", f"HEAD:{path}"], cwd=copy, check=False, capture_output=True)  # noqa: S603
+        return ran.stdout
+
+    assert shown("exercises/grading/hidden.py") == b"the hidden tests"  # the file is closed, and git is not
+    assert shown("exercises/private/hidden.py") == b""
