@@ -178,4 +178,6 @@ def tell_step(step: dict[str, Any]) -> str:
     >>> tell_step({"do": "online", "block": 32, "type": "online_movable"})
     'online block 32 (online_movable)'
     """
+    if "told" in step:  # a step of a driver that a reader wrote; no scenario has it
+        return str(step["told"])
     return STEPS[step["do"]].tell.format(**{**_DEFAULTS, **step})

@@ -83,7 +83,7 @@ def play(name: str, script: list[int], *, apply: bool = True, **options: Any) ->
     A step that fails is noted, and the script goes on.
 
     >>> play("hv-free-range", [4, 5]).faults[0]
-    'BUG: Bad page state  pfn:00800  page dumped because: nonzero mapcount'
+    'BUG: Bad page state  pfn:01000  page dumped because: nonzero mapcount'
     >>> play("hv-free-range", [4, 5], apply=False).faults
     ()
 

@@ -1,0 +1,50 @@
+"""A script with a driver in the explorer: each moment, on a kernel without the series and on one with it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from memsim.lesson.own_driver.api import KernelApi
+from memsim.lesson.own_driver.harness import Drive, told
+from memsim.machine.machine import Machine
+from memsim.patch import AFTER, BEFORE, Patch
+from memsim.scenario.comparison import Comparison, shared_moments
+from memsim.scenario.scenario import Outcome, Run, Scenario
+from memsim.view.explorer.explorer import explore
+
+if TYPE_CHECKING:
+    from memsim.lesson.own_driver.driver import Driver
+    from memsim.view.explorer.explorer import Explorer
+    from memsim.view.widgets.refusal import Refusal
+
+
+def explore_drive(
+    driver: type[Driver],
+    script: list[list[Any]],
+    *,
+    block: int = 32,
+    **options: Any,  # noqa: ANN401 (of Machine)
+) -> Explorer | Refusal:
+    """Play a script on both kernels, and return an explorer that begins with its last step."""
+    before, after = (_recorded(driver, script, patch, **options) for patch in (BEFORE, AFTER))
+    comparison = Comparison(before, after, shared_moments(before, after))
+    title = f"{driver.__name__} on a kernel without the series, and with it"
+    return explore(comparison, block=block, recordings=[], title=title, start=len(comparison.moments) - 1)
+
+
+def _recorded(driver: type[Driver], script: list[list[Any]], patch: Patch, **options: Any) -> Run:  # noqa: ANN401 (of Machine)
+    """Return a run of a script, with its tape; its steps are for reading only."""
+    machine = Machine(patch=patch, **options)
+    tape = machine.record()
+    made = Drive(machine, driver(KernelApi(machine)))
+    made.driver.load()
+    steps = []
+    for name, *args in script:
+        words = told(name, tuple(args))
+        tape.action(words)
+        made.step(name, *args)
+        steps.append({"do": name, "told": words})
+    machine.stop_recording()
+    ended = [seen["errno"] or None for seen in made.seen]
+    outcomes = [Outcome(at, errno, errno or "ok", errno) for at, errno in enumerate(ended)]
+    return Run(Scenario("own driver", {}, tuple(steps)), machine, outcomes, tape=tape)

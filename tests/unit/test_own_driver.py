@@ -1,0 +1,193 @@
+"""The harness for a reader's driver: what it shows of a right one, and what it finds in wrong ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from memsim import BEFORE, KernelError, MemsimError
+from memsim.grading import Assignment
+from memsim.grading.assignment.course import code_of, load, solution_copy, source_of
+from memsim.lesson.own_driver import SUB_BLOCK, Driver, drive
+from memsim.lesson.own_driver.explorer import explore_drive
+from memsim.view.explorer.explorer import Explorer
+
+GRADING = Path("exercises/grading/write_a_driver.py")
+HALF = ["back", *range(32)]
+EVERY_OTHER = ["back", *range(0, 64, 2)]
+
+
+@pytest.fixture(scope="module")
+def solved():
+    """The driver of the model solution."""
+    names = {}
+    for cell in code_of(solution_copy(load(source_of(GRADING)))):
+        if "check(" not in cell:
+            exec(cell, names)  # noqa: S102 (our own notebook)
+    return names["Unloading"]
+
+
+def test_half_a_block_goes_the_whole_way(solved):
+    made = drive(solved, [HALF, ["online", 32], ["offline", 32], ["online", 32]])
+    assert made.wrong == []
+    assert [seen["managed"] for seen in made.seen] == [0, 16384, 0, 16384]
+    assert made.seen[1]["blocks"]["32"] == "online " + "f" * 32 + "o" * 32
+
+
+def test_both_halves_of_a_chunk_are_told_apart(solved):
+    made = drive(solved, [EVERY_OTHER, ["online", 32]])
+    assert (made.letters(32), made.wrong) == ("fo" * 32, [])
+
+
+SUB_BLOCKS, COUNTS = st.integers(0, 127), st.integers(1, 90)
+BLOCKS = st.sampled_from([32, 33])
+STEPS = st.one_of(
+    st.tuples(st.just("plug"), COUNTS),
+    st.tuples(st.just("unplug"), COUNTS),
+    st.tuples(st.sampled_from(["online", "offline"]), BLOCKS),
+    st.tuples(st.just("use"), BLOCKS, st.integers(1, 3000)),
+    st.tuples(st.just("pin"), BLOCKS),
+    st.sampled_from([("unpin",), ("dimm",), ("online", 40), ("unload",)]),
+    st.tuples(st.just("veto"), st.sampled_from(["MEM_GOING_OFFLINE", "MEM_GOING_ONLINE"]), st.booleans()),
+)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(STEPS, min_size=3, max_size=10))
+def test_no_script_breaks_the_model_solution(solved, script):
+    made = drive(solved, [list(step) for step in script])
+    for step, sentence in made.wrong:
+        # What no driver can help: a block that is not there, or no memory for the programs.
+        assert "Invalid" in sentence or "no memory block" in sentence or "block" in sentence, (step, sentence)
+    assert made.machine.check() == []
+    withheld = [
+        letter for block in (32, 33) if block in made.machine.blocks for letter in made.letters(block)
+    ]
+    assert "x" not in withheld  # no reference is missing while a block is online
+    assert "?" not in withheld
+
+
+# ---- wrong drivers --------------------------------------------------------------------------------------
+
+
+class Everything(Driver):
+    """Gives every page to the buddy."""
+
+
+class Nothing(Driver):
+    """Takes no chunk that has any page that is not backed."""
+
+    def online_page(self, pfn, order):
+        if not self.withheld(pfn, 1 << order):
+            self.kernel.generic_online_page(pfn, order)
+
+
+class Mine(Driver):
+    """Forgets that other memory comes online, too."""
+
+    def online_page(self, pfn, order):
+        for first in range(pfn, pfn + (1 << order), SUB_BLOCK):
+            number = self.sub_block(first)
+            if number is not None and self.plugged[number]:
+                self.kernel.generic_online_page(first, 9)
+
+
+class Twice(Mine):
+    """Takes its references back whether it has dropped them or not."""
+
+    def load(self):
+        super().load()
+        self.kernel.register_memory_notifier(self.memory_notifier)
+
+    def memory_notifier(self, action, start_pfn, nr_pages):
+        for pfn in self.withheld(start_pfn, nr_pages):
+            if action == "MEM_GOING_OFFLINE":
+                self.kernel.page_ref_dec(pfn, SUB_BLOCK)
+            elif action == "MEM_CANCEL_OFFLINE":
+                self.kernel.page_ref_inc(pfn, SUB_BLOCK)
+
+
+def test_a_driver_that_gives_everything_uses_what_is_not_backed():
+    made = drive(Everything, [HALF, ["online", 32]])
+    assert made.wrong == [
+        (1, "the kernel uses sub-blocks that the host does not back, the first is number 32")
+    ]
+    assert "WRONG: the kernel uses" in str(made)
+
+
+def test_a_driver_that_goes_by_chunks_withholds_too_much():
+    assert drive(Nothing, [EVERY_OTHER, ["online", 32]]).letters(32) == "o" * 64
+
+
+def test_a_driver_that_forgets_others_swallows_a_dimm():
+    made = drive(Mine, [["dimm"], ["online", 40]])
+    assert (made.letters(40), made.seen[-1]["managed"]) == ("o" * 64, 0)
+
+
+def test_without_the_notifier_a_block_with_withheld_pages_stays_online():
+    """scan_movable_pages(), mm/memory_hotplug.c: an Offline page with a reference is EBUSY."""
+    assert drive(Mine, [HALF, ["online", 32], ["offline", 32]]).seen[-1]["errno"] == "EBUSY"
+
+
+def test_a_cancel_without_a_going_shows_in_the_references():
+    """blocking_notifier_call_chain() stops at the first veto; MEM_CANCEL_OFFLINE goes to all."""
+    script = [HALF, ["online", 32], ["veto", "MEM_GOING_OFFLINE", True], ["offline", 32]]
+    made = drive(Twice, script)
+    assert made.seen[-1]["errno"] == "EPERM"
+    assert made.letters(32) == "f" * 32 + "?" * 32
+    assert made.machine.page(made.driver.pfn_of(32)).refcount == 2
+    again = drive(Twice, [*script, ["offline", 32]])
+    assert any("still referenced while offlining" in sentence for _, sentence in again.wrong)
+
+
+def test_an_exception_of_the_driver_is_its_readers_to_see():
+    with pytest.raises(NotImplementedError):
+        drive(Everything, [["plug", 1]])
+
+
+def test_what_the_kernel_refuses_is_an_errno_and_no_fault():
+    made = drive(Mine, [["other driver"]])
+    assert (made.seen[0]["errno"], made.wrong) == ("EINVAL", [])
+
+
+def test_an_unknown_step_is_refused_with_those_that_there_are():
+    with pytest.raises(MemsimError, match="no step 'plugg'; there are back, plug, unplug"):
+        drive(Mine, [["plugg", 3]])
+
+
+def test_the_kernel_refuses_to_restore_a_callback_that_is_not_set():
+    made = drive(Mine, [])
+    with pytest.raises(KernelError, match="EINVAL"):
+        made.driver.kernel.restore_online_page_callback(print)
+    made.driver.kernel.restore_online_page_callback(made.driver.online_page)
+
+
+def test_a_report_is_what_json_holds():
+    report = drive(Everything, [HALF, ["online", 32]]).report()
+    assert set(report) == {"seen", "wrong"}
+    assert report["wrong"][0][0] == 1
+
+
+# ---- the explorer ---------------------------------------------------------------------------------------
+
+
+def test_a_script_can_be_explored_on_both_kernels(solved):
+    shown = explore_drive(solved, [HALF, ["online", 32], ["offline", 32]])
+    assert isinstance(shown, Explorer)
+    text = repr(shown)
+    assert "offline 32" in text
+    assert "Unloading on a kernel without the series, and with it" in text
+
+
+def test_a_driver_for_kernels_with_the_series_fails_without_it(solved):
+    """Pages are born reserved there, and an isolation refuses reserved pages (set_migratetype_isolate())."""
+    script = [HALF, ["online", 32], ["offline", 32]]
+    assert drive(solved, script).seen[-1]["errno"] == ""
+    assert drive(solved, script, patch=BEFORE).seen[-1]["errno"] == "EBUSY"
+
+
+def test_the_grading_file_is_that_of_the_notebook():
+    assert Assignment.load(GRADING).name == "write-a-driver"
