@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
 from memsim.patch import AFTER, BEFORE, Hunk, Patch
-from memsim.scenario.comparison import compare
+from memsim.scenario.comparison import compare, shared_moments
 from memsim.scenario.scenario import FORMAT, Scenario
+from memsim.state.event import Event
 
 P, N = 0x100000, 32768
 
@@ -108,3 +111,16 @@ def test_boot_is_compared_from_power_on_when_asked_for():
     assert {moment.step for moment in both.moments} == {-1, 0, 1}
     assert both.states(both.moments[both.find(0, "enter:add_memory")])[0].totalram_pages == N
     assert {moment.step for moment in compare(one_block()).moments} == {0, 1}
+
+
+def run_that_passes(*points):
+    """Return a run whose tape has only these probe points, all of its first step."""
+    events = [Event(step=0, function="", depth=0, point=point) for point in points]
+    return SimpleNamespace(recording=SimpleNamespace(points=lambda: enumerate(events)))
+
+
+def test_moments_are_in_the_order_of_both_kernels():
+    # A moment that one kernel passes earlier than the other would make its picture jump back in time.
+    before, after = run_that_passes("a", "b", "c", "d"), run_that_passes("b", "a", "d", "c")
+    moments = shared_moments(before, after)
+    assert [moment.point for moment in moments] == ["a", "c"]

@@ -101,8 +101,12 @@ def test_what_a_kernel_shows_is_found_in_the_simulator():
         ),
     ],
 )
-def test_pages_that_differ_are_counted_and_the_first_is_told(pages, problem):
-    assert problems(small(online(pages))) == [problem]
+def test_pages_that_differ_are_counted_and_the_first_is_named(pages, problem):
+    document = small(online(pages))
+    assert problems(document) == [problem]
+    # verify adds these up: every page counts, not every block.
+    (result,) = replay(Observation.parse(document, "x")).results
+    assert result.differ == int(problem.split()[0])
 
 
 @pytest.mark.parametrize("key", ["start_pfn", "spanned", "present", "managed", "nr_isolate_pageblock"])
