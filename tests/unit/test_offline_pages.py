@@ -208,6 +208,18 @@ def test_a_dirty_page_is_migrated_with_its_dirt():
     assert machine.page(pages[0]).flags & PageFlag.DIRTY
 
 
+@pytest.mark.parametrize("release", ["6.1", "6.12", "7.3"])
+def test_a_poisoned_page_on_the_lru_is_taken_off_it_whatever_its_refcount(release):
+    # do_migrate_range(), mm/memory_hotplug.c: it isolates such a page and does not try to migrate it. Then
+    # test_pages_isolated() finds a poisoned page, which may be forgotten.
+    machine = onlined(release)
+    (pfn,) = machine.allocate(1, block=32)
+    machine.kernel.memmap.set_flags(pfn, 1, PageFlag.HWPOISON)
+    machine.kernel.memmap.set_refcount(pfn, 1, 2)
+    machine.offline(32, patience=3)
+    assert machine.block(32).state == "offline"
+
+
 def test_a_poisoned_page_is_no_obstacle_and_leaves_the_counters_right(kernel_kind):
     # It was never subtracted from managed when it was poisoned.
     release, patch = kernel_kind

@@ -11,6 +11,7 @@ place, the per-cpu LRU batches that ``lru_cache_disable()`` empties, node states
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,7 +25,7 @@ from memsim.linux.kernel.resource import walk_system_ram_range
 from memsim.linux.mm.debug import dump_page
 from memsim.linux.mm.memory_hotplug.online import adjust_present_page_count, check_online_range
 from memsim.linux.mm.memory_hotplug.zones import remove_pfn_range_from_zone
-from memsim.linux.mm.migrate import lru_pages, migrate_pages
+from memsim.linux.mm.migrate import compound_order, lru_pages, migrate_pages
 from memsim.linux.mm.page_alloc.api import zone_pcp_disable, zone_pcp_enable
 from memsim.linux.mm.page_alloc.buddy import mark_managed
 from memsim.linux.mm.page_alloc.isolation import __offline_isolated_pages
@@ -132,19 +133,15 @@ def check_no_holes(kernel: Kernel, pfn: int, nr_pages: int) -> None:
 def empty_range(kernel: Kernel, pfn: int, nr_pages: int) -> None:
     """Migrate until every page is free or may be forgotten. There is no retry limit but a signal."""
     while True:
-        while True:
-            if kernel.signal_pending():
-                message = f"a signal arrived while {hex_range(pfn, nr_pages)} was being emptied"
-                raise KernelError("EINTR", "offline_pages", message)
-            movable = scan_movable_pages(kernel, pfn, nr_pages)
-            if movable is None:
-                break
+        if kernel.signal_pending():
+            message = f"a signal arrived while {hex_range(pfn, nr_pages)} was being emptied"
+            raise KernelError("EINTR", "offline_pages", message)
+        movable = scan_movable_pages(kernel, pfn, nr_pages)
+        if movable is not None:
             do_migrate_range(kernel, movable, pfn + nr_pages - movable)
-        try:
-            test_pages_isolated(kernel, pfn, nr_pages, memory_offline=True)
-        except KernelError:
-            continue
-        return
+        else:
+            with suppress(KernelError):
+                return test_pages_isolated(kernel, pfn, nr_pages, memory_offline=True)
 
 
 @kernel_function("mm/memory_hotplug.c")
@@ -175,17 +172,27 @@ def scan_movable_pages(kernel: Kernel, pfn: int, nr_pages: int) -> int | None:
 @kernel_function("mm/memory_hotplug.c")
 def do_migrate_range(kernel: Kernel, pfn: int, nr_pages: int) -> None:
     """Try to migrate every movable page of a range; what fails is printed, and tried again by the caller."""
-    pfns = lru_pages(kernel, pfn, nr_pages)
+    pfns = [each for each in lru_pages(kernel, pfn, nr_pages) if not isolate_poisoned(kernel, each)]
     try:
         failed = migrate_pages(kernel, pfns)
+        ret = len(failed)
     except KernelError as error:
         failed, ret = [each for each in pfns if kernel.memmap.flags(each) & PageFlag.LRU], -error.errno
-    else:
-        ret = len(failed)
     for each in failed[: MIGRATE_BURST - kernel.migration_failures]:
         kernel.migration_failures += 1
         kernel.state.printk(f"migrating pfn {each:x} failed ret:{ret}")
         dump_isolated_page(kernel, each)
+
+
+def isolate_poisoned(kernel: Kernel, pfn: int) -> bool:
+    """Take a page off the LRU if it is a single poisoned one, which is not copied; return whether it is.
+
+    Left out: the reference that isolating takes, for nothing looks at the page any more.
+    """
+    poisoned = bool(kernel.memmap.flags(pfn) & PageFlag.HWPOISON) and not compound_order(kernel, pfn)
+    if poisoned:
+        kernel.memmap.clear_flags(pfn, 1, PageFlag.LRU)
+    return poisoned
 
 
 def dump_isolated_page(kernel: Kernel, pfn: int) -> None:
