@@ -179,7 +179,7 @@ def test_a_script_can_be_explored_on_both_kernels(solved):
     assert isinstance(shown, Explorer)
     text = repr(shown)
     assert "offline 32" in text
-    assert "Unloading on a kernel without the series, and with it" in text
+    assert "Unloading on two kernels" in text
 
 
 def test_a_driver_for_kernels_with_the_series_fails_without_it(solved):

@@ -28,7 +28,7 @@ def explore_drive(
     """Play a script on both kernels, and return an explorer that begins with its last step."""
     before, after = (_recorded(driver, script, patch, **options) for patch in (BEFORE, AFTER))
     comparison = Comparison(before, after, shared_moments(before, after))
-    title = f"{driver.__name__} on a kernel without the series, and with it"
+    title = f"{driver.__name__} on two kernels"
     return explore(comparison, block=block, recordings=[], title=title, start=len(comparison.moments) - 1)
 
 

@@ -125,11 +125,11 @@ class Drive:
         """Return a line for each step, and what broke below it."""
         lines = []
         for number, seen in enumerate(self.seen):
-            blocks = "; ".join(f"{block} {_short(state)}" for block, state in seen["blocks"].items())
+            blocks = "".join(f"; {block} {_short(state)}" for block, state in seen["blocks"].items())
             ended = f"{self.done[number]}: {seen['errno'] or 'done'}"
             returned = "" if seen["returned"] is None else f", returns {seen['returned']}"
             lines.append(
-                f"{number:2} {ended}{returned}; managed {seen['managed']}, free {seen['free']}; {blocks}"
+                f"{number:2} {ended}{returned}; managed {seen['managed']}, free {seen['free']}{blocks}"
             )
             lines += [f"   WRONG: {sentence}" for at, sentence in self.wrong if at == number]
         return "\n".join(lines)
