@@ -77,10 +77,13 @@ def errno_of(said: str, status: int) -> str | None:
 class Session:
     """A script that is being recorded."""
 
-    def __init__(self, guest: Guest, layout: Layout, plan: Plan) -> None:
-        """Take the first probe of a guest that has just started."""
+    PATIENCE_S = 40
+    """Seconds to wait for what the kernel does by itself."""
+
+    def __init__(self, guest: Guest, layout: Layout, plan: Plan, memory: KernelMemory | None = None) -> None:
+        """Take the first probe of a guest that has just started; ``memory`` is the guest's if not given."""
         self.guest, self.layout, self.plan = guest, layout, plan
-        memory = KernelMemory(guest.read, layout, guest.symbols, HOT_NODE)
+        memory = memory or KernelMemory(guest.read, layout, guest.symbols, HOT_NODE)
         blocks = list(range(FIRST_BLOCK, FIRST_BLOCK + NR_BLOCKS))
         devices = (PMEM_BLOCK,) if plan.pmem else ()
         self.recorder = Recorder(memory, blocks, self_hosting=plan.memmap_on_memory, devices=devices)
@@ -175,9 +178,9 @@ class Session:
         known = {b: codes for b, codes in self.recorder.codes.items() if b not in self.recorder.used}
         self.view.codes = {block: codes for block, codes in known.items() if block != PMEM_BLOCK}
 
-    def _settle(self, reached: Callable[[], bool] = lambda: True, seconds: float = 40) -> bool:
+    def _settle(self, reached: Callable[[], bool] = lambda: True) -> bool:
         """Wait until something is reached, nothing changes and no worker runs; False if it takes too long."""
-        end, before, still = time.monotonic() + seconds, None, 0
+        end, before, still = time.monotonic() + self.PATIENCE_S, None, 0
         while still < 2:
             now = (self._look(), self._plugged())
             still = still + 1 if now == before and reached() else 0

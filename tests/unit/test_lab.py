@@ -74,7 +74,7 @@ def raw_pages(codes, layout=LAYOUT):
         ("flags", flags.astype("<u8") | np.uint64(1 << 54), 8),
         ("private", ((codes >> 12) & 0xFF).astype("<u8"), 8),
         ("page_type", kinds.astype("<u4"), 4),
-        ("refcount", ((codes >> 8) & 1).astype("<i4"), 4),
+        ("refcount", ((codes >> 8) & 0xF).astype("<i4"), 4),
     ):
         at = layout.page[name]
         raw[:, at : at + width] = values.view(np.uint8).reshape(-1, width)
