@@ -42,8 +42,7 @@ def add_to(commands: Commands) -> None:
         "--assignment",
         required=True,
         metavar="A",
-        help="a grading file, its assignment's name when exercises/grading/ is in this folder, or a source "
-        "notebook of nbgrader's",
+        help="the name of an assignment in exercises/, a grading file, or a source notebook of nbgrader's",
     )
     grade.add_argument("--out", required=True, type=Path, metavar="DIR", help="where everything is written")
     add_ways(grade)
@@ -161,12 +160,7 @@ def engine(arguments: argparse.Namespace) -> Any:  # noqa: ANN401 (imported when
 
 def find_grading(name: str) -> Path:
     """Return the grading file that ``--assignment`` means."""
-    path = Path(name)
-    if not path.is_file():
-        path = Path("exercises", "grading", f"{name.replace('-', '_')}.py")
-    if not path.is_file():
-        msg = f"--assignment {name}: there is neither such a file nor {path}"
-        raise MemsimError(msg)
+    path: Path = import_module("memsim.grading.assignment.course").named(name, "grading")
     return path
 
 

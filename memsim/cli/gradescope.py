@@ -27,8 +27,7 @@ def add_to(commands: Commands) -> None:
     gradescope.add_argument(
         "assignment",
         metavar="A",
-        help="a grading file, its assignment's name when exercises/grading/ is in this folder, or a source "
-        "notebook of nbgrader's",
+        help="the name of an assignment in exercises/, a grading file, or a source notebook of nbgrader's",
     )
     gradescope.add_argument(
         "--out", type=Path, default=Path("autograder.zip"), metavar="ZIP", help="(default: %(default)s)"

@@ -25,7 +25,12 @@ def add_to(commands: Commands) -> None:
         "refuse where one would give away a solution or a hidden test; with --solutions the solved ones, for "
         "after the deadline.",
     )
-    handout.add_argument("sources", nargs="+", type=Path, metavar="NOTEBOOK", help="source notebooks")
+    handout.add_argument(
+        "sources",
+        nargs="+",
+        metavar="NOTEBOOK",
+        help="source notebooks, or names of assignments in exercises/",
+    )
     handout.add_argument("--out", required=True, type=Path, metavar="DIR", help="where they are written")
     handout.add_argument("--solutions", action="store_true", help="solved copies instead")
     handout.set_defaults(command=command_handout)
@@ -36,7 +41,7 @@ def command_handout(arguments: argparse.Namespace) -> int:
     course = import_module("memsim.grading.assignment.course")
     handout = import_module("memsim.grading.assignment.handout")
     made = {}
-    for source in arguments.sources:
+    for source in [course.named(name, "source") for name in arguments.sources]:
         target = arguments.out / source.name
         if target.exists() and target.samefile(source):
             msg = f"{source}: --out must be another folder, or the source would be lost"

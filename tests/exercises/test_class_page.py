@@ -161,6 +161,10 @@ def test_the_students_page_says_which_chapter_explains_the_rules():
     assert "chapter 1" not in feedback.page(CLASS[0], chapter=chapter_of(ONE_BLOCK))  # nothing is wrong
 
 
+def test_the_students_page_says_which_question_was_dropped():
+    assert "half_patch does not count" in feedback.page(CLASS[0], dropped=["half_patch"])
+
+
 def test_an_address_cannot_become_anything_but_a_link():
     shown = Page(feedback.page(CLASS[1], chapter=Chapter(1, SCRIPT, f'x"{SCRIPT}')))
     assert "script" not in [tag for tag, _ in shown.tags]

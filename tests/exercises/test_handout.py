@@ -5,6 +5,7 @@ import json
 import pytest
 
 from memsim.cli import main
+from memsim.cli.grade import find_grading
 
 SOLUTION = {"grade": False, "solution": True, "locked": False, "task": False, "schema_version": 3}
 TEST = {"grade": True, "solution": False, "locked": True, "task": False, "schema_version": 3, "points": 2}
@@ -156,3 +157,14 @@ def test_the_solved_copy_has_the_solution_and_no_marks_or_hidden_tests(tmp_path)
     assert "SECRET" in made
     assert "BEGIN" not in made
     assert "HIDDEN" not in made
+
+
+def test_an_assignment_goes_by_its_name_wherever_the_course_is(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)  # an instructor's folder, without exercises/
+    assert main(["handout", "one-block", "--out", "out"]) == 0
+    assert "BEGIN SOLUTION" not in (tmp_path / "out" / "one-block.ipynb").read_text(encoding="utf-8")
+    assert find_grading("one-block").name == "one_block.py"
+    assert main(["handout", "no-such", "--out", "out"]) == 2
+    assert (
+        "there is neither such a file nor exercises/source/no-such/no-such.ipynb" in capsys.readouterr().err
+    )

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import copy
 import re
-from typing import TYPE_CHECKING, Any, cast
+from pathlib import Path
+from typing import Any, cast
 
+import memsim
 from memsim.grading.assignment.assignment import AssignmentError
 from memsim.scenario.json_check import read_json
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 STUB = "return ...  # your answer"
 _BEGIN, _END = "### BEGIN SOLUTION", "### END SOLUTION"
@@ -35,6 +34,39 @@ def source_of(grading: Path) -> Path:
         return grading
     name = grading.stem.replace("_", "-")
     return grading.parent.parent / "source" / name / f"{name}.ipynb"
+
+
+def named(name: str, kind: str) -> Path:
+    """Return a file of an assignment that is given by its path or by its name.
+
+    A name is looked for in ``exercises/`` here, and in the one of the checkout that memsim runs from.
+
+    Parameters
+    ----------
+    name
+        A path, or a name such as ``one-block``.
+    kind
+        ``grading`` or ``source``.
+
+    Raises
+    ------
+    AssignmentError
+        There is no such file; the message says where it was looked for.
+
+    >>> named("one-block", "grading").name, named("one-block", "source").name
+    ('one_block.py', 'one-block.ipynb')
+    """
+    if Path(name).is_file():
+        return Path(name)
+    inside = Path(kind, f"{name.replace('-', '_')}.py" if kind == "grading" else f"{name}/{name}.ipynb")
+    folders = dict.fromkeys([Path("exercises"), Path(memsim.__file__).parent.parent / "exercises"])
+    for folder in folders:
+        if (folder / inside).is_file():
+            return folder / inside
+    msg = (
+        f"{name}: there is neither such a file nor {' or '.join(str(folder / inside) for folder in folders)}"
+    )
+    raise AssignmentError(msg)
 
 
 def load(path: Path) -> Notebook:

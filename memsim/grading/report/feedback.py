@@ -13,6 +13,8 @@ from html import escape
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from memsim.grading.report.late import Policy
     from memsim.grading.report.reading import Chapter
     from memsim.grading.report.results import Result
@@ -45,7 +47,13 @@ _PRINTED = (
 )
 
 
-def page(result: Result, policy: Policy | None = None, name: str = "", chapter: Chapter | None = None) -> str:
+def page(
+    result: Result,
+    policy: Policy | None = None,
+    name: str = "",
+    chapter: Chapter | None = None,
+    dropped: Sequence[str] = (),
+) -> str:
     """Return the feedback to one submission as an HTML page."""
     heading = f"{result.assignment}: {result.score} of {result.max_score} points"
     who = f"{result.student} ({name})" if name and name != result.student else result.student
@@ -60,6 +68,7 @@ def page(result: Result, policy: Policy | None = None, name: str = "", chapter: 
         parts.append(f"<p><strong>Nothing could be graded: {text(result.unreadable)}.</strong></p>")
     else:
         parts += [_question(question) for question in result.questions]
+    parts += [f"<p>{text(question)} does not count: your teacher dropped it.</p>" for question in dropped]
     if chapter is not None and result.score < result.max_score:
         parts.append(_read_again(chapter))
     parts.append("</main></body></html>\n")

@@ -45,6 +45,8 @@ class Course:
     policy: Policy | None = None
     chapter: Chapter | None = None
     """The chapter that the assignment goes with."""
+    dropped: Sequence[str] = ()
+    """The questions that do not count."""
 
 
 def write_all(
@@ -56,7 +58,8 @@ def write_all(
     for result in results:
         name = file_name(result.student)
         person = people.get(result.student)
-        text = feedback.page(result, policy, person.name if person else "", course.chapter)
+        shown = person.name if person else ""
+        text = feedback.page(result, policy, shown, course.chapter, course.dropped)
         write(out / "feedback" / f"{name}.html", text)
         write_json(out / "gradescope" / name / "results.json", tables.gradescope(result, policy))
     graded = {result.student for result in results}

@@ -137,7 +137,7 @@ class Run:
             if self.asked.roster is not None and one.student not in self.asked.roster.people
         )
         chapter = chapter_of(batch.assignment, self.asked.book)
-        course = outputs.Course(self.roster.people, self.absent, unknown, self.policy, chapter)
+        course = outputs.Course(self.roster.people, self.absent, unknown, self.policy, chapter, marks.dropped)
         outputs.write_all(batch.out, counted, told, course)
         alike = outputs.write_similar(batch.out, self.found.handed, source)
         names = {person.id: person.name for person in self.roster if person.name}
@@ -156,6 +156,9 @@ class Run:
             "no_time": self.without_time,
             "nobody_in_times": self.strangers,
             "dropped": marks.dropped,
+            "max_score": sum(
+                q.points for q in self.batch.assignment.questions if q.name not in marks.dropped
+            ),
             "by_hand": {
                 s: {q: m.points for q, m in given.items() if m.points is not None}
                 for s, given in marks.given.items()
