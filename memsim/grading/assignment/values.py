@@ -128,6 +128,8 @@ def problem(value: object, wanted: Any, depth: int = 0) -> str | None:
     'item 0 is a bool (True), not an int'
     >>> problem({"free": None}, dict[str, int | None]) is None
     True
+    >>> problem(float("nan"), float)
+    'is nan, not a number'
     """
     if get_origin(wanted) in _UNIONS:
         return _problem_of_union(value, get_args(wanted), depth)
