@@ -5,6 +5,7 @@ Each first shows what the obvious way of taking such a table would do.
 
 import csv
 import html
+import io
 import json
 
 import pytest
@@ -79,6 +80,18 @@ def test_own_95_a_comment_that_quotes_a_student_is_text():
     assert text(quoted) == "&lt;img src=x onerror=alert(1)&gt;\\x1b[2J"
     made = list(csv.reader(_csv([["=cmd|' /C calc'!A1"]]).splitlines()))
     assert made == [["'=cmd|' /C calc'!A1"]]
+
+
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\n", "\r", "\r\n"])
+def test_own_95_a_cell_that_a_spreadsheet_would_compute_is_text(start):
+    # The characters that OWASP lists for CSV injection: spreadsheets take such cells for formulas.
+    (row,) = csv.reader(io.StringIO(_csv([[f"{start}1+1"]]), newline=""))
+    assert row == [f"'{start}1+1".replace("\r\n", "\n").replace("\r", "\n")]
+
+
+def test_own_95_a_carriage_return_begins_no_row():
+    (row,) = csv.reader(io.StringIO(_csv([["ada\r=1+1", 2]]), newline=""))
+    assert row == ["ada\n=1+1", "2"]
 
 
 @pytest.mark.parametrize(
