@@ -146,6 +146,14 @@ def makes_claims(notebook):
         yield f"it makes {made} claims, must make {LEAST_CLAIMS}, and some of them in the section Claims"
 
 
+def leaves_a_question_open(notebook):
+    """A summary ends with what the reader can do now, and a question to take along."""
+    text = section(notebook, "Summary").text
+    for wanted in ("You can now ", "*Open question*: "):
+        if wanted not in text:
+            yield f"Summary must have a sentence with `{wanted.strip()}`"
+
+
 def sets_exercises(notebook):
     if len(NUMBERED.findall(section(notebook, "Exercises").text)) < 3:
         yield "Exercises must be numbered, and at least three"
@@ -221,6 +229,7 @@ RULES = (
     makes_one_predict_twice,
     shows_a_real_kernel,
     makes_claims,
+    leaves_a_question_open,
     sets_exercises,
     answers_its_exercises,
     says_where_to_read_on,
@@ -290,6 +299,7 @@ def test_the_guide_for_authors_follows_its_own_rules(rule):
 
 QUIZ = "quiz('Who?', {'I': 'Yes.', 'You': 'No.'}, correct='I')"
 PREDICT = "predict('How many?', 'number', answer=1, explain='One.')"
+SUMMED_UP = "## Summary\n- this\n- that\n\nYou can now say so. *Open question*: why?"
 CLAIM = "claim('a.b', 'So.', 'f(), 6.12', holds=h, contradicted_by=c)"
 
 
@@ -307,7 +317,7 @@ GOOD: dict[str, Any] = book_of(
     markdown("## Run: watch it\n## Explain\n### Before\n### After all of it\n## Another thing"),
     markdown("## On a real kernel"),
     code("on_a_real_kernel('See it.', 'cat /proc/zoneinfo')", 3),
-    markdown("## Summary\n- this\n- that\n## Exercises\n1. one\n2. (Explain) two\n3. (Drill) three"),
+    markdown(f"{SUMMED_UP}\n## Exercises\n1. one\n2. (Explain) two\n3. (Drill) three"),
     folded("solution(1, 'One.')\nsolution(2, 'Two.', rubric=('a', 'b', 'c'))\nask('chunks')", 4),
     markdown("## Further reading\n- `online_pages()`, mm/memory_hotplug.c, 6.12"),
     markdown("## Claims"),
@@ -361,8 +371,8 @@ BREAKS = {
     "the summary behind what to read": (
         opens_and_closes_in_order,
         both(
-            change(SUMMARY, "## Summary\n- this\n- that\n", ""),
-            change(READING, "6.12", "6.12\n## Summary\n- this\n- that"),
+            change(SUMMARY, f"{SUMMED_UP}\n", ""),
+            change(READING, "6.12", f"6.12\n{SUMMED_UP}"),
         ),
     ),
     "something after the end": (opens_and_closes_in_order, change(READING, "6.12", "6.12\n## More")),
@@ -392,6 +402,7 @@ BREAKS = {
     "nothing to see": (shows_a_real_kernel, in_cell(REAL, "print('a kernel')")),
     "ten claims": (makes_claims, in_cell(CLAIMS, "\n".join([CLAIM] * (LEAST_CLAIMS - 1)))),
     "claims elsewhere": (makes_claims, swap(CLAIMS, WHY + 1)),
+    "no question left": (leaves_a_question_open, change(SUMMARY, "*Open question*: why?", "")),
     "two exercises": (sets_exercises, change(SUMMARY, "3. (Drill) three", "")),
     "an exercise without an answer": (answers_its_exercises, change(SUMMARY, "3. (Drill)", "3. (Compute)")),
     "an answer to another exercise": (answers_its_exercises, change(SOLVED, "solution(1", "solution(4")),

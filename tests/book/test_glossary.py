@@ -49,7 +49,7 @@ def lost_words(notebook):
 
 
 def missing_links(notebook, name, terms):
-    return [term.name for term, *_ in tool.unlinked(notebook, tool.earlier(terms, name))]
+    return [term.name for term, *_ in tool.unlinked(notebook, tool.elsewhere(terms, name))]
 
 
 # ---- on a made-up book -------------------------------------------------------------------------------------
@@ -103,14 +103,16 @@ def test_a_word_that_would_be_lost_is_noticed(cell):
         ("Before `PG_reserved` was set,", ["PG_reserved"]),
         (f"Before {LINK('`PG_reserved`', 'PG_reserved')} was set,", []),
         ("## Free lists and a free list\n```\nfree list\n```\n`free list()`", []),
-        ("A free-list, a carefree listener, PG_reserved_x, [a free list](#there)", []),
+        ("A free-list, a carefree listener, PG_reserved_x, a/free list, [a free list](#there)", []),
         ("Everyday words, as poison is.", []),
     ],
 )
 def test_a_first_use_without_a_link_is_noticed(text, missing):
     assert missing_links(book_of(markdown(text), markdown(text)), "04-b.ipynb", MADE) == missing
-    # Neither the chapter that defines a word nor one before it owes a link.
+    # A chapter before the one that defines the word owes it, too; that one does not, nor the welcome page.
+    assert missing_links(book_of(markdown(text)), "02-z.ipynb", MADE) == missing
     assert missing_links(book_of(markdown(text)), "03-a.ipynb", MADE) == []
+    assert missing_links(book_of(markdown(text)), "00-welcome.ipynb", MADE) == []
 
 
 def test_links_are_made_once_for_each_word():

@@ -3,9 +3,10 @@
     python -m tests.tools.glossary                 write the glossary (part of `make book`)
     python -m tests.tools.glossary --link FILE...  link the first use of each word in these chapters
 
-A word is defined once, in a Markdown cell tagged `glossary`, as `- **word**: what it means`. Chapters
-after that one link it where they use it first. Each word has a cell of its own in the glossary, named
-after it, since JupyterLab jumps to a cell by its id at once.
+A word is defined once, in a Markdown cell tagged `glossary`, as `- **word**: what it means`. All other
+chapters link it where they use it first: those after that one as a reminder, those before it because they
+use a word that is not explained yet. The welcome page explains its words itself. Each word has a cell of
+its own in the glossary, named after it, since JupyterLab jumps to a cell by its id at once.
 """
 
 from __future__ import annotations
@@ -106,8 +107,8 @@ def uses(text: str, words: Iterable[str]) -> Iterator[tuple[str, re.Match[str]]]
     if not longest_first:
         return
     one_of = "|".join(map(re.escape, longest_first))
-    # A hyphen or an underscore makes another word of it: pfn_to_page, kcore-like.
-    pattern = re.compile(rf"(?<![\w-])`?(?P<word>{one_of})(?:e?s)?`?(?![\w-])")
+    # A hyphen, an underscore or a slash makes another word of it: pfn_to_page, kcore-like, xen/balloon.c.
+    pattern = re.compile(rf"(?<![\w/-])`?(?P<word>{one_of})(?:e?s)?`?(?![\w/-])")
     for match in pattern.finditer(prose_only(text, longest_first)):
         yield match["word"], match
 
@@ -139,9 +140,9 @@ def unlinked(notebook: dict[str, Any], terms: Iterable[Term]) -> list[tuple[Term
     return found
 
 
-def earlier(terms: Iterable[Term], chapter: str) -> list[Term]:
-    """Return the words that chapters before this one define."""
-    return [term for term in terms if term.chapter < chapter]
+def elsewhere(terms: Iterable[Term], chapter: str) -> list[Term]:
+    """Return the words that a chapter owes a link: those of other chapters, on the welcome page none."""
+    return [term for term in terms if term.chapter != chapter and not chapter.startswith("00-")]
 
 
 def link(notebook: dict[str, Any], terms: Iterable[Term]) -> int:
@@ -189,7 +190,7 @@ def main(arguments: list[str]) -> int:
     if arguments[:1] == ["--link"]:
         for path in map(Path, arguments[1:]):
             notebook = read(path)
-            made = link(notebook, earlier(terms, path.name))
+            made = link(notebook, elsewhere(terms, path.name))
             write(path, notebook)
             print(f"{path.name}: {made} links to the glossary made")
         return 0
