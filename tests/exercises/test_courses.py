@@ -667,7 +667,8 @@ def test_a_question_can_be_dropped_and_count_again(course):
     dropped = course.grade("--drop", "square")
 
     assert (dropped.table()["ada"]["score"], dropped.table()["ada"]["max_score"]) == ("2", "2")
-    assert "square" not in dropped.page("ada")
+    assert "<h2>square" not in dropped.page("ada")
+    assert "square does not count: your teacher dropped it." in dropped.page("ada")
     assert course.grade().table()["ada"]["max_score"] == "2"
     assert course.grade("--count", "square").table()["ada"]["max_score"] == "5"
     assert course.grade("--drop", "nosuch").status == 2
