@@ -5,6 +5,7 @@ import pytest
 from memsim.grading import Assignment, Like, MayRaise, Question, check, close, form
 from memsim.grading.assignment.checking import CheckError
 from memsim.grading.run.judge import Examiner
+from memsim.grading.sandbox.conversation import Conversation
 from memsim.grading.sandbox.fences import NONE
 from memsim.grading.sandbox.worker import Submitted
 
@@ -160,3 +161,34 @@ def test_a_check_of_the_form_says_that_nothing_was_judged(capsys):
 
     with pytest.raises(CheckError, match="It must be positive"):
         check("f", returns=int, examples=examples, cells=["def f():\n    return -7"])
+
+
+def test_when_three_processes_have_died_the_other_tests_start_none(monkeypatch):
+    # A submission must not keep the grader busy with as many processes as there are tests.
+    started = []
+
+    class Counted(Conversation):
+        def __init__(self, *arguments):
+            started.append(1)
+            super().__init__(*arguments)
+
+    def test_number(number):
+        def test(_rng, _mine):
+            yield [number]
+
+        test.__doc__ = f"Test {number}."
+        return test
+
+    monkeypatch.setattr("memsim.grading.run.judge.Conversation", Counted)
+    tests = {test_number(number): 1 for number in range(6)}
+    assignment = Assignment("a", 6, [Question("squares", 1, "implement", list[int], tests)])
+    dies = "def squares(n):\n    import os\n    os._exit(0)"
+    (result,) = Examiner(assignment, NONE, "key").examine(Submitted("ada", [dies]))
+    assert (result.score, len(started)) == (0, 3)
+
+
+def test_a_cell_that_python_cannot_read_is_named():
+    assignment = Assignment("a", 1, [Question("squares", 1, "implement", list[int], {invalid: 1})])
+    cells = ["x = 1", "y = 2\nz = = 3"]
+    (result,) = Examiner(assignment, NONE, "key").examine(Submitted("ada", cells))
+    assert [problem[:16] for problem in result.problems] == ["cell 2, line 2: "]
