@@ -7,7 +7,7 @@ import lzma
 from pathlib import Path
 
 from tests.lab.errors import LabError
-from tests.lab.vmlinux import section, unpack_zstd
+from tests.lab.vmlinux import has_interpreter, section, unpack_zstd
 
 MODULES = ("virtio_pci", "virtio_mem", "nd_pmem", "nd_e820")
 """What scripts need, where the kernel has it as a module. What these depend on comes before them."""
@@ -31,17 +31,24 @@ _DIRECTORY, _PROGRAM, _FILE, _DEVICE = 0o040755, 0o100755, 0o100644, 0o020600
 
 def build(modules: Path | None, out: Path) -> list[str]:
     """Write the initramfs; return the modules in it, in the order in which they must be loaded."""
-    programs = [Path(path) for path in BUSYBOX if Path(path).exists()]
-    if not programs:
-        msg = "there is no busybox; the guest needs a static one (Debian's package busybox-static)"
-        raise LabError(msg)
     found = modules_below(modules, MODULES) if modules else {}
-    entries = [("bin", _DIRECTORY, b""), ("bin/busybox", _PROGRAM, programs[0].read_bytes())]
+    entries = [("bin", _DIRECTORY, b""), ("bin/busybox", _PROGRAM, busybox())]
     entries += [("dev", _DIRECTORY, b""), ("dev/console", _DEVICE, b""), ("mod", _DIRECTORY, b"")]
     entries += [(f"mod/{name}.ko", _FILE, data) for name, data in found.items()]
     entries += [("init", _PROGRAM, INIT.encode())]
     out.write_bytes(gzip.compress(cpio(entries), 1))
     return list(found)
+
+
+def busybox(places: tuple[str, ...] = BUSYBOX) -> bytes:
+    """Return a busybox that needs no library, for the guest has none."""
+    found = [Path(place).read_bytes() for place in places if Path(place).exists()]
+    static = [program for program in found if not has_interpreter(program)]
+    if not static:
+        why = "it needs libraries" if found else "there is none"
+        msg = f"no busybox for the guest: {why}; install a static one (Debian's package busybox-static)"
+        raise LabError(msg)
+    return static[0]
 
 
 def cpio(entries: list[tuple[str, int, bytes]]) -> bytes:

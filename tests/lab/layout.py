@@ -74,7 +74,12 @@ def layout_of_image(image: Path, cache: Path) -> Layout:
     """Return the layout of a kernel image; reading the BTF takes seconds, so the result is kept."""
     if cache.exists() and cache.stat().st_mtime > image.stat().st_mtime:
         return Layout.load(cache)
-    data = vmlinux.section(vmlinux.unpack(image.read_bytes(), str(image)), ".BTF")
+    try:
+        packed = image.read_bytes()
+    except OSError as problem:  # some distributions let only root read /boot
+        msg = f"{image}: {problem.strerror}; make a copy of the same name that you may read (sudo cp, chown)"
+        raise LabError(msg) from None
+    data = vmlinux.section(vmlinux.unpack(packed, str(image)), ".BTF")
     if data is None:
         msg = f"{image}: has no .BTF section; the lab needs a kernel built with CONFIG_DEBUG_INFO_BTF=y"
         raise LabError(msg)

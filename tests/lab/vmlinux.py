@@ -13,6 +13,7 @@ from tests.lab.errors import LabError
 _SETUP_SECTS, _MAGIC, _PAYLOAD = 0x1F1, 0x202, 0x248
 """Offsets in the header of a bzImage (Documentation/arch/x86/boot.rst)."""
 _SECTOR = 512
+_PT_INTERP = 3
 _GZIP = 31
 """zlib's number for a gzip header."""
 
@@ -56,6 +57,14 @@ def unpack_zstd(data: bytes, name: str) -> bytes:
         msg = f"{name}: zstd cannot decompress it: {done.stderr.decode(errors='replace').strip()}"
         raise LabError(msg)
     return done.stdout
+
+
+def has_interpreter(elf: bytes) -> bool:
+    """Return whether a 64-bit ELF program is started by a loader, which brings its libraries (PT_INTERP)."""
+    (table,) = struct.unpack_from("<Q", elf, 0x20)
+    size, count = struct.unpack_from("<HH", elf, 0x36)
+    kinds = [struct.unpack_from("<I", elf, table + number * size)[0] for number in range(count)]
+    return _PT_INTERP in kinds
 
 
 def section(elf: bytes, wanted: str) -> bytes | None:

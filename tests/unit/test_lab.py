@@ -14,6 +14,7 @@ import random
 import shutil
 import struct
 import subprocess
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -29,7 +30,7 @@ from tests.lab.__main__ import exactness
 from tests.lab.btf import Btf
 from tests.lab.channels import expand
 from tests.lab.errors import LabError
-from tests.lab.layout import ACTIONS, Layout, actions_of, layout_of
+from tests.lab.layout import ACTIONS, Layout, actions_of, layout_of, layout_of_image
 from tests.lab.memory import KernelMemory, Section, digits_of
 from tests.lab.recorder import Recorder
 from tests.lab.session import errno_of, write
@@ -328,6 +329,32 @@ def test_modules_come_after_what_they_depend_on(tmp_path):
         "virtio",
         "virtio_pci",
     ]
+
+
+def test_a_busybox_that_needs_libraries_is_of_no_use_to_the_guest(tmp_path):
+    dynamic, static = tmp_path / "dynamic", tmp_path / "static"
+    for path, kinds in ((dynamic, (6, 3, 1)), (static, (1, 1))):
+        program = bytearray(64)
+        program[:4] = b"\x7fELF"
+        struct.pack_into("<Q", program, 0x20, 64)
+        struct.pack_into("<HH", program, 0x36, 56, len(kinds))
+        path.write_bytes(program + b"".join(struct.pack("<I", kind).ljust(56, b"\0") for kind in kinds))
+    assert initramfs.busybox((str(dynamic), str(static))) == static.read_bytes()
+    with pytest.raises(LabError, match="it needs libraries"):
+        initramfs.busybox((str(dynamic),))
+    with pytest.raises(LabError, match="there is none"):
+        initramfs.busybox((str(tmp_path / "gone"),))
+
+
+def test_an_image_that_only_root_can_read_is_named(tmp_path, monkeypatch):
+    def refuse(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    image = tmp_path / "vmlinuz"
+    image.touch()
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    with pytest.raises(LabError, match="vmlinuz: Permission denied; make a copy of the same name"):
+        layout_of_image(image, tmp_path / "layout.json")
 
 
 def test_packets_of_the_debugger_are_expanded():
