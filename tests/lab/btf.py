@@ -53,6 +53,13 @@ class Btf:
         start = self._strings + offset
         return self._data[start : self._data.index(b"\0", start)].decode()
 
+    def value(self, enumerator: str) -> int:
+        """Return what an enumerator is worth."""
+        if enumerator not in self.enumerators:
+            msg = f"this kernel's BTF has no {enumerator}; was it built with CONFIG_MEMORY_HOTREMOVE=y?"
+            raise LabError(msg)
+        return self.enumerators[enumerator]
+
     def size(self, name: str) -> int:
         """Return the size of a struct in bytes."""
         return int(struct.unpack_from("<I", self._data, self._places[self._number(name)] + 8)[0])

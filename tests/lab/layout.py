@@ -98,8 +98,8 @@ def layout_of(btf: Btf) -> Layout:
         page={key: btf.offset("page", *names) for key, names in page_members.items()}
         | {"page_type": btf.offset("page", "page_type", "_mapcount")},
         flags={key: enum[name] for key, name in FLAGS.items() if name in enum},
-        lru=enum["PG_lru"],
-        nr_flags=enum["__NR_PAGEFLAGS"],
+        lru=btf.value("PG_lru"),
+        nr_flags=btf.value("__NR_PAGEFLAGS"),
         type_encoding=type_encoding(enum),
         zone_size=btf.size("zone"),
         zone={key: btf.offset("zone", name) for key, name in ZONE_MEMBERS.items()},
@@ -108,7 +108,7 @@ def layout_of(btf: Btf) -> Layout:
         usage_pageblocks=btf.offset("mem_section_usage", "pageblock_flags"),
         pageblock_bits=1 << (bits - 1).bit_length(),
         isolate_bit=enum.get("PB_migrate_isolate"),
-        isolate_type=enum["MIGRATE_ISOLATE"],
+        isolate_type=btf.value("MIGRATE_ISOLATE"),
         notifier_pfn=btf.offset("memory_notify", "start_pfn"),
         actions=actions_of(enum),
     )

@@ -265,7 +265,9 @@ def test_members_of_anonymous_structs_and_values_of_enums_are_found():
     types += struct.pack("<III", 0, 6 << 24 | 1, 4) + struct.pack("<Ii", at["PG_lru"], 5)  # 4: enum
     btf = Btf(blob(types, strings))
     assert (btf.size("page"), btf.offset("page", "gone", "private")) == (16, 12)
-    assert btf.enumerators == {"PG_lru": 5}
+    assert btf.value("PG_lru") == 5
+    with pytest.raises(LabError, match="no MIGRATE_ISOLATE; was it built with CONFIG_MEMORY_HOTREMOVE=y"):
+        btf.value("MIGRATE_ISOLATE")
     with pytest.raises(LabError, match="struct page of this kernel has no member lru"):
         btf.offset("page", "lru")
     with pytest.raises(LabError, match="no member _refcount"):
