@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from memsim.view.model.page_class import Classes
     from memsim.view.model.tables import Numbers, Row
 
-COLUMNS = "font: 0.85em monospace; white-space: pre; word-break: normal; overflow-x: auto"
+COLUMNS = "font: 0.85em monospace; white-space: pre-wrap; overflow-wrap: anywhere"
 """Style of text in columns. Pages that nbconvert makes give it another font unless the element names one."""
 SMALL = "font-size: 0.85em"
 _CELL = "padding: 1px 8px; text-align: right; font-family: monospace"
