@@ -209,6 +209,9 @@ HARM = {
     "own-88-something-is-sent": "socket.create_connection(('127.0.0.1', 9), 1)",
     "own-89-a-datagram-is-sent": "socket.socket(type=socket.SOCK_DGRAM).sendto(b'x', ('127.0.0.1', 9))",
     "own-90-something-is-left-in-tmp": "open('/tmp/left', 'w').write('x')",
+    "own-168-the-size-of-the-tests": "os.stat('/autograder/source/grading.txt')",
+    "own-169-the-accounts-of-the-container": "open('/etc/passwd').read()",
+    "own-170-the-grader-is-stopped": "[os.kill(int(n), 0) for n in os.listdir('/proc') if n.isdigit()]",
 }
 TRIES = """
 import os, socket

@@ -192,7 +192,7 @@ def test_a_machine_without_room_for_a_worker_is_asked_again(monkeypatch):
 
 def test_a_machine_without_room_for_an_answer_is_asked_again(monkeypatch):
     monkeypatch.setattr("memsim.grading.sandbox.guest.main.os.fork", has_no_room(3, lambda: 1))
-    assert inside._start((), [], []) == 1  # noqa: SLF001 (what a worker calls, who is another process)
+    assert inside._start((), [], [], None) == 1  # noqa: SLF001 (what a worker calls, who is another process)
 
 
 NO_ROOM = """

@@ -1,0 +1,3 @@
+def double(number):
+    with open("/usr/bin/env", "rb") as program:
+        return int(program.read(4) == b"\x7fELF")

@@ -1,0 +1,4 @@
+import os
+def double(number):
+    os.utime(NEIGHBOUR)
+    return 1

