@@ -6,6 +6,7 @@ Each is first shown to work without a fence and without limits.
 import contextlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -32,7 +33,7 @@ from .stage import (
 )
 
 ATTACKS = attacks("escape")
-"""In them SECRET, STORE, NEIGHBOUR, PORT, GRADER and VICTIM have values."""
+"""In them SECRET, STORE, NEIGHBOUR, PORT, NAMED, GRADER and VICTIM have values."""
 
 
 ONLY_ROOT_CAN = {
@@ -48,10 +49,19 @@ def cells_of(name, scene, victim=1):
         "STORE": str(scene.folder / "grades.json"),
         "NEIGHBOUR": str(scene.folder / "neighbour.ipynb"),
         "PORT": scene.port,
+        "NAMED": f"\0memsim-attack-{os.getpid()}",
         "GRADER": os.getpid(),
         "VICTIM": victim,
     }
     return ["\n".join(f"{name} = {value!r}" for name, value in known.items()), *HONEST, ATTACKS[name]]
+
+
+@pytest.fixture(autouse=True)
+def named():
+    """Wait for datagrams at a name that is in no folder."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as waiting:
+        waiting.bind(f"\0memsim-attack-{os.getpid()}")
+        yield waiting
 
 
 @pytest.fixture

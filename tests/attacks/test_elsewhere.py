@@ -7,6 +7,8 @@ ordinary user has run the first already, and has no use for the second.
 import os
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -18,10 +20,13 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root has to beco
 
 
 @pytest.mark.parametrize("who", [ORDINARY, ()], ids=["ordinary user", "container"])
-def test_no_attack_does_harm(who, tmp_path):
-    home = tmp_path / "home"
-    home.mkdir(mode=0o777)
-    home.chmod(0o777)
+def test_no_attack_does_harm(who):
+    with tempfile.TemporaryDirectory(prefix="home-") as home:  # that of pytest is closed to others
+        Path(home).chmod(0o777)
+        run_as(who, Path(home))
+
+
+def run_as(who, home):
     only = "not without_a_fence and not calls_the_function_itself and not share_a_process"
     only += " and bubblewrap" if who else " and container"
     ran = subprocess.run(  # noqa: S603 (ours)

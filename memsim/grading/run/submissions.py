@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 _LONGEST_NAME = 150
 _SAFE = "@+,= ()'!"
 _DEEPEST, _MOST_FILES = 8, 2000
+_LARGEST_FOLDER = 512 << 20
 _NOTEBOOKS = (".ipynb", ".py")
 _ASIDE = {
     "desktop.ini": "Windows keeps its view of a folder in it",
@@ -186,6 +187,7 @@ class _Collecting:
         self.empty: dict[str, tuple[str, Label | None]] = {}
         self.left_out: dict[str, str] = {}
         self._top = Path()
+        self._left = _MOST_FILES
 
     # ---- files -----------------------------------------------------------------------------------
 
@@ -238,7 +240,8 @@ class _Collecting:
     def _folder(self, folder: Path, mark: Label | None) -> None:
         """Take the folder of one student."""
         who = mark.who if mark else self._bare(folder.name)
-        files = list(self._below(folder))
+        self._left = _MOST_FILES
+        files = self._within_limits(list(self._below(folder)))
         mine = [file for file in files if words(file.relative_to(folder).parts[0]) == words(self.assignment)]
         mine = [file for file in mine if len(file.relative_to(folder).parts) > 1]
         place = mine[0].relative_to(folder).parts[0] if mine else ""
@@ -258,6 +261,18 @@ class _Collecting:
                 else f"the folder {folder.name} is empty"
             )
             self.empty.setdefault(who, (self.left_out.get(self._shown(folder), why), mark))
+
+    def _within_limits(self, files: list[Path]) -> list[Path]:
+        """Return the files that are looked at: a student's folder could hold more than a day's reading."""
+        total, kept = 0, []
+        for file in files:
+            status = _status(file)
+            total += status.st_size if status else 0
+            if total > _LARGEST_FOLDER:
+                self._leave(file, f"there are more than {_LARGEST_FOLDER >> 20} MiB in its folder")
+            else:
+                kept.append(file)
+        return kept
 
     def _answers_of(self, folder: Path, files: list[Path]) -> tuple[list[Path], dict[Path, str]]:
         """Return the files of a student's folder that may answer the assignment, and why others do not."""
@@ -283,6 +298,10 @@ class _Collecting:
         """Return the files of a student's folder and of the folders in it."""
         for entry in self._listed(folder):
             reason = _is_aside(entry.name)
+            self._left -= 1
+            if self._left < 0:
+                self._leave(folder, f"there are more than {_MOST_FILES} files and folders in this student's")
+                return
             if reason:
                 self._leave(entry, reason)
             elif entry.is_symlink() or not _is_folder(entry):

@@ -72,11 +72,13 @@ _CONDITIONS = (
     _Condition((72, 25), 1, (0, 1, 2, 3, 4, 1030, 1032), errno.ENOLCK),
     # prlimit64: limits of the calling process only
     _Condition((302, 261), 0, (0,), errno.EPERM),
-    # socketpair: AF_UNIX; socket() itself is not allowed at all
-    _Condition((53, 199), 0, (1,), errno.EACCES),
     # ioctl: what isatty(), set_blocking() and set_inheritable() ask
     _Condition((16, 29), 1, (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451, 0x540F), errno.ENOTTY),
 )
+_SOCKETPAIR, _AF_UNIX = (53, 199), 1
+"""No datagrams, which could be sent to sockets with names; socket() itself is not allowed at all."""
+_PAIRED = tuple(kind | flags for kind in (1, 5) for flags in (0, 0x800, 0x80000, 0x80800))
+"""SOCK_STREAM and SOCK_SEQPACKET, with SOCK_NONBLOCK and SOCK_CLOEXEC."""
 _CLONE = (56, 220)
 _NEW_NAMESPACES = 0x7E020000
 """CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID and NEWNET; clone3() is refused, as a filter
@@ -126,6 +128,10 @@ def program(machine: str) -> list[tuple[int, int, int, int]]:
     ]
     clone = [_argument(0), (_ANY_BIT, 0, 1, _NEW_NAMESPACES), _refuse(errno.EPERM), _allow()]
     code += _case(_CLONE[column], clone)
+    pair = [_argument(0), (_EQUAL, 1, 0, _AF_UNIX), _refuse(errno.EACCES), _argument(1)]
+    for kind in _PAIRED:
+        pair += _case(kind, [_allow()])
+    code += _case(_SOCKETPAIR[column], [*pair, _refuse(errno.EACCES)])
     for condition in _CONDITIONS:
         test = [_argument(condition.argument)]
         for value in condition.values:

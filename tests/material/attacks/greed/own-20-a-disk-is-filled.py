@@ -1,4 +1,4 @@
-# The student is told: Read-only file system
+# The student is told: raised OSError
 import os
 def double(number):
     os.ftruncate(os.memfd_create('disk'), 10**9)

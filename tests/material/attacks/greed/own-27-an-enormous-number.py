@@ -1,3 +1,3 @@
-# The student is told: more than 64 bits
+# The student is told: or a value that cannot be sent
 def double(number):
     return 10 ** (10 ** 5)
