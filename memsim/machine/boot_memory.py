@@ -78,13 +78,19 @@ class _Memblock:
 
     def alloc(self, nr_pages: int, what: str, function: str, *, align: int = 1, end: int = 1 << 52) -> None:
         """Take the highest free range below ``end`` that is large enough; MemsimError if there is none."""
+        start = self.room(nr_pages, align, end)
+        if start is None:
+            msg = f"boot_reservations: no room in boot memory for {nr_pages} pages ({what}, {function}())"
+            raise MemsimError(msg)
+        self.taken.append(Reservation(start, nr_pages, what, function))
+
+    def room(self, nr_pages: int, align: int, end: int) -> int | None:
+        """Return where the highest free range of a size begins below ``end``, or None."""
         for pfn, size in reversed(list(clip(self.free(), MIB, end))):
             start = (pfn + size - nr_pages) // align * align
             if start >= pfn:
-                self.taken.append(Reservation(start, nr_pages, what, function))
-                return
-        msg = f"boot_reservations: no room in boot memory for {nr_pages} pages ({what}, {function}())"
-        raise MemsimError(msg)
+                return start
+        return None
 
 
 def boot_reservations(
@@ -144,8 +150,7 @@ def boot_reservations(
     for what, scale in (("dentry hash table", 13), ("inode hash table", 14)):
         memblock.alloc(large_system_hash_pages(nr_kernel_pages, scale), what, "alloc_large_system_hash")
     if sum(memblock.ram[-1]) > MAX_DMA32_PFN:
-        memblock.alloc(SWIOTLB_PAGES, "bounce buffers", "swiotlb_init_remap", end=MAX_DMA32_PFN)
-        memblock.alloc(SWIOTLB_SLOT_PAGES, "bounce buffer slots", "swiotlb_init_remap")
+        _bounce_buffers(memblock)
     return sorted(memblock.taken, key=lambda each: each.start_pfn)
 
 
@@ -158,6 +163,17 @@ def _reserve_image(memblock: _Memblock, name: str, start: int) -> None:
         raise MemsimError(msg)
     for pfn, nr_pages in parts:
         memblock.reserve(pfn, nr_pages, "kernel image", "early_reserve_memory")
+
+
+def _bounce_buffers(memblock: _Memblock) -> None:
+    """Take 64 MiB below 4 GiB, or the half as long as that is too much; below 1 MiB there are none."""
+    pages = SWIOTLB_PAGES
+    while pages >= MIB and memblock.room(pages, 1, MAX_DMA32_PFN) is None:
+        pages //= 2
+    if pages >= MIB:
+        slots = -(-SWIOTLB_SLOT_PAGES * pages // SWIOTLB_PAGES)
+        memblock.alloc(pages, "bounce buffers", "swiotlb_init_remap", end=MAX_DMA32_PFN)
+        memblock.alloc(slots, "bounce buffer slots", "swiotlb_init_remap")
 
 
 def large_system_hash_pages(nr_kernel_pages: int, scale: int, bucket_bytes: int = 8) -> int:

@@ -7,6 +7,8 @@ and 7.3.4 for amd64 under QEMU (q35, one or two processors, nokaslr), with the R
 from __future__ import annotations
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from memsim import Machine
 from memsim.errors import MemsimError
@@ -100,6 +102,14 @@ def test_bounce_buffers_are_kept_only_where_memory_lies_above_4_gib():
     kept = {mib: totals(boot_reservations([LOW, (256, (mib << 8) - 256)])) for mib in (4096, 4224)}
     assert "bounce buffers" not in kept[4096]
     assert kept[4224]["bounce buffers"] == 16384  # IO_TLB_DEFAULT_SIZE, 64 MiB
+
+
+def test_bounce_buffers_are_halved_until_they_fit():
+    # swiotlb_init_remap(), kernel/dma/swiotlb.c: half as many slabs each time, down to IO_TLB_MIN_SLABS.
+    ram = [LOW, (256, 0x6000 - 256), (0x100000, 0x8000)]
+    kept = totals(boot_reservations(ram))
+    assert kept["bounce buffers"] == 8192
+    assert kept["bounce buffer slots"] == 96  # 16,384 slots of 24 bytes
 
 
 @pytest.mark.parametrize(
@@ -230,6 +240,39 @@ RAM_4G = [(0, 0xC0000), (0x100000, 0x40000)]
 )
 def test_where_zone_movable_begins(ram, core, movable, start):
     assert start_of_movable(ram, core, movable) == start
+
+
+@st.composite
+def ram_lists(draw):
+    """Return RAM with a kernel image's room, holes, and parts below and above 4 GiB."""
+    low = draw(st.integers(0x6000, 0x20000))
+    ram = [(draw(st.integers(0, 200)), 0), (256, low - 256)]
+    ram[0] = (ram[0][0], 255 - ram[0][0])
+    parts = st.tuples(st.integers(0, 600), st.integers(1, 0x10000))
+    return ram + [
+        (start + first, size)
+        for start in (0x80000, 0x100000)
+        for first, size in draw(st.lists(parts, max_size=1))
+    ]
+
+
+@settings(max_examples=25)
+@given(ram_lists(), st.integers(0, 0x20000), st.integers(0, 0x20000), st.sampled_from(sorted(RELEASES)))
+def test_every_page_of_ram_is_in_one_zone_whatever_is_asked_for(ram, core, movable, release):
+    machine = Machine(
+        ram, release=release, kernelcore_pages=core, movablecore_pages=movable, boot_reservations=True
+    )
+    zones = machine.kernel.zones
+    assert sum(zone.present_pages for zone in zones) == sum(size for _, size in ram)
+    kept = sum(each.nr_pages for each in machine.boot_reservations)
+    assert sum(zone.managed_pages for zone in zones) == sum(size for _, size in ram) - kept
+    assert machine.check() == []
+    start = machine.zone("Movable").zone_start_pfn
+    if machine.zone("Movable").present_pages:
+        # kernelcore is a minimum: what lies below is at least as much, and nothing above is in another zone.
+        assert start % 1024 == 0
+        assert sum(min(size, max(0, start - pfn)) for pfn, size in ram) >= min(core, sum(n for _, n in ram))
+        assert all(machine.kernel.memmap.zone_of(pfn) == 3 for pfn, _ in ram if pfn >= start)
 
 
 def test_numbers_that_are_none_are_refused():
