@@ -104,7 +104,7 @@ class Batch:
     def _given_up(self, before: Result, after: Result, one: Handed) -> Result:
         """Return a result that stands if the grader has failed on the same file before.
 
-        Else whoever can make it fail could ask for another run for ever; a teacher looks at this one.
+        Otherwise a student who can make it fail could request run after run; a teacher looks at this one.
         """
         if before.sha256 != after.sha256:
             return after

@@ -58,7 +58,7 @@ class KernelApi:
         notifier.unregister_memory_notifier(self._kernel, listener)
 
     def add_memory(self, start_pfn: int, nr_pages: int) -> None:
-        """Add memory blocks; they are offline until somebody brings them online."""
+        """Add memory blocks; they are offline until an administrator brings them online."""
         add.add_memory(self._kernel, start_pfn, nr_pages, name="System RAM (own driver)")
 
     def offline_and_remove_memory(self, start_pfn: int, nr_pages: int) -> None:

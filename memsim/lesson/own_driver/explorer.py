@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from memsim.lesson.own_driver.api import KernelApi
-from memsim.lesson.own_driver.harness import Drive, told
+from memsim.lesson.own_driver.harness import Drive, words_of_step
 from memsim.machine.machine import Machine
 from memsim.patch import AFTER, BEFORE, Patch
 from memsim.scenario.comparison import Comparison, shared_moments
@@ -40,7 +40,7 @@ def _recorded(driver: type[Driver], script: list[list[Any]], patch: Patch, **opt
     made.driver.load()
     steps = []
     for name, *args in script:
-        words = told(name, tuple(args))
+        words = words_of_step(name, tuple(args))
         tape.action(words)
         made.step(name, *args)
         steps.append({"do": name, "told": words})

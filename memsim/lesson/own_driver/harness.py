@@ -5,9 +5,9 @@ A script is a list of lists, ``[name, ...]``:
 - ``["back", n, ...]``: the host backs these sub-blocks, before their block comes online;
 - ``["plug", count]``, ``["unplug", count]``, ``["unload"]``: the driver's own functions;
 - ``["online", block]``, ``["offline", block]``: an administrator;
-- ``["dimm"]``: memory of somebody else is added as block 40;
+- ``["dimm"]``: memory that is not the driver's is added as block 40;
 - ``["use", block, pages]``: programs use pages of a block, which can be migrated;
-- ``["pin", block]``, ``["unpin"]``: somebody pins the first free page of a block; lets go of the last one;
+- ``["pin", block]``, ``["unpin"]``: a device pins the first free page of a block; releases the last one;
 - ``["veto", action, first]``: another listener refuses the action once, before the driver hears of it (True)
   or behind it (False);
 - ``["other driver"]``: another driver sets its online page callback.
@@ -63,7 +63,7 @@ class Drive:
     def step(self, name: str, *args: Any) -> None:  # noqa: ANN401 (of a script)
         """Do a step, and note what is to be seen."""
         errno, returned = "", None
-        self.done.append(told(name, args))
+        self.done.append(words_of_step(name, args))
         try:
             returned = _STEPS[name](self, *args)
         except KernelBug as bug:
@@ -135,10 +135,10 @@ class Drive:
         return "\n".join(lines)
 
 
-def told(name: str, args: tuple[Any, ...]) -> str:
+def words_of_step(name: str, args: tuple[Any, ...]) -> str:
     """Return a step in words.
 
-    >>> told("back", (0, 1, 2, 3)), told("use", (32, 100)), told("dimm", ())
+    >>> words_of_step("back", (0, 1, 2, 3)), words_of_step("use", (32, 100)), words_of_step("dimm", ())
     ('back 4 sub-blocks', 'use 32 100', 'dimm')
     """
     if name == "back":
