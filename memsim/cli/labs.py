@@ -107,9 +107,9 @@ def show_buddy(arguments: argparse.Namespace) -> int:
     before, failed = lists_of(script), False
     for line in script_lines(arguments.buddy):
         before = lists_of(script)
-        told = script.do(line)
-        print(told.headline)
-        failed = failed or told.failed
+        outcome = script.do(line)
+        print(outcome.headline)
+        failed = failed or outcome.failed
     print(f"\n{sight_text(look(script, before))}")
     return NOT_OK if failed else OK
 

@@ -38,17 +38,17 @@ def test_a_new_zone_is_all_free_blocks_of_order_10(size, release):
 def test_allocating_one_page_splits_and_tells_how(release):
     """expand(), mm/page_alloc.c: the lower half is kept, each upper half goes to the head of its list."""
     script = BuddyScript(8, release)
-    told = script.do("allocate 0 movable")
-    assert told.answer == f"got {P:#x}"
-    assert told.happened == (
+    outcome = script.do("allocate 0 movable")
+    assert outcome.answer == f"got {P:#x}"
+    assert outcome.happened == (
         f"take: {P:#x} (order 10) leaves the movable list",
         *(
             f"split: {P + (1 << order):#x} (order {order}) goes to the head of the movable list"
             for order in range(9, -1, -1)
         ),
     )
-    told = script.do(f"free {P:#x}")
-    assert told.happened == (
+    outcome = script.do(f"free {P:#x}")
+    assert outcome.happened == (
         *(
             f"merge with: {P + (1 << order):#x} (order {order}) leaves the movable list"
             for order in range(10)
@@ -89,9 +89,9 @@ def test_isolation_splits_a_block_of_order_10_in_both_releases():
 def test_isolating_kernel_memory_is_refused():
     script = BuddyScript(4)
     script.do("allocate 0 unmovable")
-    told = script.do(f"isolate {P:#x}")
-    assert told.failed
-    assert "is unmovable" in told.answer
+    outcome = script.do(f"isolate {P:#x}")
+    assert outcome.failed
+    assert "is unmovable" in outcome.answer
     script.do("free all")
     assert not script.do(f"isolate {P:#x}").failed
 
@@ -125,16 +125,16 @@ def test_free_pages_of_an_isolated_pageblock_are_not_allocated():
 def test_what_cannot_be_done_is_answered_with_the_rule_and_changes_nothing(line, problem):
     script = BuddyScript(8)
     before = lists_of(script)
-    told = script.do(line)
-    assert told.failed
-    assert problem in told.answer
+    outcome = script.do(line)
+    assert outcome.failed
+    assert problem in outcome.answer
     assert (lists_of(script), script.lines) == (before, [])
 
 
 def test_when_memory_runs_out_in_the_middle_what_was_got_is_kept():
     script = BuddyScript(4)
-    told = script.do("allocate 9 movable x3")
-    assert told.answer.startswith(
+    outcome = script.do("allocate 9 movable x3")
+    assert outcome.answer.startswith(
         f"got 2 blocks, the first at {P:#x}, the last at {P + 512:#x}, then -ENOMEM"
     )
     assert len(script.allocated) == 2

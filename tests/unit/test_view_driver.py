@@ -59,10 +59,10 @@ def test_hyper_v_pages_that_are_not_backed_are_reserved_before_and_offline_after
     )
     assert after[-1] == ("40-63", "not backed", "512 pages Offline (O, refcount 1); pageblock movable")
     assert after[1][1] == "32 pages backed"
-    told = script.do({"do": "offline", "block": 32})
-    assert told.failed
-    assert "before the patch -EBUSY from set_migratetype_isolate()" in told.headline
-    assert "after it -EBUSY from scan_movable_pages()" in told.headline
+    outcome = script.do({"do": "offline", "block": 32})
+    assert outcome.failed
+    assert "before the patch -EBUSY from set_migratetype_isolate()" in outcome.headline
+    assert "after it -EBUSY from scan_movable_pages()" in outcome.headline
 
 
 def test_xen_pages_come_online_in_the_balloon():
@@ -112,18 +112,18 @@ def test_steps_that_make_no_sense_are_answered_and_not_kept(step, problem):
     script = DriverScript(lab_scenario("virtio-mem"))
     script.do(REQUEST)
     before = sight_text(look(script, 32))
-    told = script.do(step)
-    assert told.failed
-    assert problem in told.headline
+    outcome = script.do(step)
+    assert outcome.failed
+    assert problem in outcome.headline
     assert script.scenario.steps == (REQUEST,)
     assert sight_text(look(script, 32)) == before
 
 
 def test_what_the_kernel_refuses_is_kept():
     script = DriverScript(lab_scenario("virtio-mem"))
-    told = script.do({"do": "offline", "block": 99})
-    assert told.failed
-    assert "-ENOENT" in told.headline
+    outcome = script.do({"do": "offline", "block": 99})
+    assert outcome.failed
+    assert "-ENOENT" in outcome.headline
     assert len(script.scenario.steps) == 1
 
 

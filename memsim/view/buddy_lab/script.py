@@ -54,7 +54,7 @@ HELP = (
 
 
 @dataclass(frozen=True)
-class Told:
+class Outcome:
     """The outcome of a line of a script: an answer, and what happened on the free lists."""
 
     line: str
@@ -88,7 +88,7 @@ class BuddyScript:
         """Boot, and execute the given lines."""
         lines, self.lines = self.lines, []
         self._boot()
-        self.told = Told("boot", f"{self.nr_pages} pages, all free")
+        self.outcome = Outcome("boot", f"{self.nr_pages} pages, all free")
         for line in lines:
             self.do(line)
 
@@ -107,7 +107,7 @@ class BuddyScript:
 
     # ---- doing -------------------------------------------------------------------------------
 
-    def do(self, line: str, *, watched: bool = True) -> Told:
+    def do(self, line: str, *, watched: bool = True) -> Outcome:
         """Execute one line and return its outcome; ``lines`` keeps only what changed something.
 
         Without ``watched`` the outcome does not say what happened on the free lists, which is faster.
@@ -116,14 +116,14 @@ class BuddyScript:
         try:
             action, keep = self._parse(line)
         except MemsimError as problem:
-            self.told = Told(line or "(nothing)", str(problem), failed=True)
-            return self.told
-        self.told = self._answered(line, action, watched=watched)
-        if keep and not self.told.failed:
+            self.outcome = Outcome(line or "(nothing)", str(problem), failed=True)
+            return self.outcome
+        self.outcome = self._answered(line, action, watched=watched)
+        if keep and not self.outcome.failed:
             self.lines.append(line)
-        return self.told
+        return self.outcome
 
-    def _answered(self, line: str, action: Callable[[], str], *, watched: bool) -> Told:
+    def _answered(self, line: str, action: Callable[[], str], *, watched: bool) -> Outcome:
         """Execute a line, with a trace or without; a kernel error is an answer, too."""
         watch = FreeListWatch()
         self.machine.kernel.put_trace(watch if watched else None)
@@ -133,19 +133,21 @@ class BuddyScript:
             answer, failed = str(problem), True
         finally:
             self.machine.stop_recording()
-        return Told(line, answer, tuple(watch.story()), failed)
+        return Outcome(line, answer, tuple(watch.story()), failed)
 
-    def undo(self) -> Told:
+    def undo(self) -> Outcome:
         """Undo the last line: boot again and execute the lines before it."""
         if not self.lines:
-            self.told = Told("undo", "there is nothing to undo", failed=True)
-            return self.told
+            self.outcome = Outcome("undo", "there is nothing to undo", failed=True)
+            return self.outcome
         *lines, last = self.lines
         self._replay(lines)
-        self.told = Told("undo", f"took back: {last}")
-        return self.told
+        self.outcome = Outcome("undo", f"took back: {last}")
+        return self.outcome
 
-    def restart(self, *, size_mib: int | None = None, release: str | None = None, keep: bool = False) -> Told:
+    def restart(
+        self, *, size_mib: int | None = None, release: str | None = None, keep: bool = False
+    ) -> Outcome:
         """Boot again, possibly another machine; with ``keep`` execute the same lines there."""
         self.size_mib = self.size_mib if size_mib is None else size_mib
         self.release = self.release if release is None else release
@@ -154,8 +156,8 @@ class BuddyScript:
         again = f"; the same {len(lines)} {plural(len(lines), 'line')} done again" if lines else ""
         if len(self.lines) != len(lines):
             again = f"; of {len(lines)} lines {len(self.lines)} could be done again"
-        self.told = Told("start", f"{self.size_mib} MiB, Linux {self.release}{again}")
-        return self.told
+        self.outcome = Outcome("start", f"{self.size_mib} MiB, Linux {self.release}{again}")
+        return self.outcome
 
     def _replay(self, lines: Iterable[str]) -> None:
         self._boot()

@@ -18,7 +18,7 @@ from memsim.view.model.tables import migratetype_name
 from memsim.view.model.text import counts_phrase
 
 if TYPE_CHECKING:
-    from memsim.view.buddy_lab.script import BuddyScript, Told
+    from memsim.view.buddy_lab.script import BuddyScript, Outcome
     from memsim.view.draw.page_map import Heads
     from memsim.view.model.page_class import Classes
 
@@ -62,7 +62,7 @@ class Pageblock:
 class BuddySight:
     """The zone after a line of the script."""
 
-    told: Told
+    outcome: Outcome
     heading: str
     counters: str
     free_lists: tuple[FreeList, ...]
@@ -107,7 +107,7 @@ def look(script: BuddyScript, before: Lists | None = None) -> BuddySight:
     )
     where = hex_range(FIRST_PFN, script.nr_pages)
     return BuddySight(
-        script.told,
+        script.outcome,
         f"{script.size_mib} MiB of zone Normal {where}, Linux {script.release}",
         counters,
         tuple(lists),
@@ -165,9 +165,12 @@ def _check(script: BuddyScript) -> str:
 def sight_text(sight: BuddySight) -> str:
     """Return everything as text."""
     parts = [f"{sight.heading}\nCounters of the zone, in pages: {sight.counters}"]
-    if sight.told.happened:
+    if sight.outcome.happened:
         parts.insert(
-            0, "\n".join(["What happened on the free lists:", *(f"  {line}" for line in sight.told.happened)])
+            0,
+            "\n".join(
+                ["What happened on the free lists:", *(f"  {line}" for line in sight.outcome.happened)]
+            ),
         )
     rows = [
         f"{'*' if free.changed else ' '} order {free.order:>2}  {free.migratetype.ljust(11)}  {free.blocks}"
@@ -201,7 +204,7 @@ def sight_html(sight: BuddySight) -> str:
     return (
         f'<p style="margin: 4px 0"><b>{escape(sight.heading)}</b><br>{escape(sight.counters)}</p>'
         '<div style="display: flex; flex-wrap: wrap; align-items: flex-start; gap: 0 32px">'
-        f"{_lists_html(sight)}{_story_html(sight.told)}</div>"
+        f"{_lists_html(sight)}{_story_html(sight.outcome)}</div>"
         f'<p style="margin: 4px 0">Pageblocks: {pageblocks}<br>Allocated: {escape(sight.allocated)}<br>'
         f"Invariants: {escape(sight.check)}</p>"
     )
@@ -229,6 +232,6 @@ def _list_html(free: FreeList) -> str:
     )
 
 
-def _story_html(told: Told) -> str:
-    items = "".join(f"<li>{escape(line)}</li>" for line in told.happened)
+def _story_html(outcome: Outcome) -> str:
+    items = "".join(f"<li>{escape(line)}</li>" for line in outcome.happened)
     return f"<div><b>What happened on the free lists</b><ul>{items or '<li>nothing</li>'}</ul></div>"

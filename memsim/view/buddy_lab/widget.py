@@ -21,7 +21,7 @@ from memsim.view.widgets.tour import Stop, tour
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from memsim.view.buddy_lab.script import Told
+    from memsim.view.buddy_lab.script import Outcome
 
 _CHOICES = 256
 """Allocated blocks that the menu lists at most; every block can be freed by its pfn."""
@@ -63,9 +63,9 @@ def buddy_lab(script: Sequence[str] = (), *, size_mib: int = 8, release: str = "
     before = lists_of(done)
     for line in script:
         before = lists_of(done)
-        told = done.do(line)
-        if told.failed:
-            raise MemsimError(told.headline)
+        outcome = done.do(line)
+        if outcome.failed:
+            raise MemsimError(outcome.headline)
     return BuddyLab(done, before)
 
 
@@ -170,10 +170,10 @@ class BuddyLab(Board):
 
     # ---- what readers do ---------------------------------------------------------------------
 
-    def do(self, line: str) -> Told:
+    def do(self, line: str) -> Outcome:
         """Do a line of a script and show what came of it."""
         self._act(lambda: self.script.do(line))
-        return self.script.told
+        return self.script.outcome
 
     def _do_line(self, line: Any, _button: object) -> None:  # noqa: ANN401 (a function without arguments)
         self.do(line().removesuffix(" x1"))
@@ -206,7 +206,7 @@ class BuddyLab(Board):
         sight = look(self.script, before)
         self._fill_choices()
         self.picture.show(self.script)
-        self.put(sight.told.headline, sight_html(sight), sight_text(sight))
+        self.put(sight.outcome.headline, sight_html(sight), sight_text(sight))
 
     def _fill_choices(self) -> None:
         self._quiet = True

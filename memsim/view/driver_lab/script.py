@@ -76,8 +76,8 @@ TOURS: dict[str, tuple[dict[str, Any], ...]] = {
 
 
 @dataclass(frozen=True)
-class Told:
-    """What a step came to on both kernels, in words."""
+class Outcome:
+    """The outcome of a step on both kernels, in words."""
 
     step: str
     answers: tuple[str, str]
@@ -140,7 +140,7 @@ class DriverScript:
         self.device: str = devices[0]["name"]
         self.scenario, self.release = scenario, release
         self._replay(scenario.steps)
-        self.told = Told("boot", ("ok", "ok"))
+        self.outcome = Outcome("boot", ("ok", "ok"))
 
     @property
     def online_type(self) -> str:
@@ -164,7 +164,7 @@ class DriverScript:
 
     # ---- doing -------------------------------------------------------------------------------
 
-    def do(self, step: dict[str, Any]) -> Told:
+    def do(self, step: dict[str, Any]) -> Outcome:
         """Do a step on both machines; a step that makes no sense is answered and not kept.
 
         What the kernel refuses with an errno is kept: that it was tried may have left traces.
@@ -177,24 +177,24 @@ class DriverScript:
                 self.scenario.steps[:-1] if step in self.scenario.steps[-1:] else self.scenario.steps
             )
             text = str(problem).removeprefix(f"{WHERE}: ")
-            self.told = Told(_tell(step), (text, text), failed=True)
-            return self.told
+            self.outcome = Outcome(_tell(step), (text, text), failed=True)
+            return self.outcome
         failed = any(answer != "ok" for answer in answers)
-        self.told = Told(tell_step(step), (answers[0], answers[1]), failed)
-        return self.told
+        self.outcome = Outcome(tell_step(step), (answers[0], answers[1]), failed)
+        return self.outcome
 
-    def do_text(self, text: str) -> Told:
+    def do_text(self, text: str) -> Outcome:
         """Do a step that is written in JSON."""
         try:
             step = json.loads(text)
         except ValueError as problem:
-            self.told = Told(text, (f"is not JSON: {problem}",) * 2, failed=True)
-            return self.told
+            self.outcome = Outcome(text, (f"is not JSON: {problem}",) * 2, failed=True)
+            return self.outcome
         if not isinstance(step, dict):
-            self.told = Told(
+            self.outcome = Outcome(
                 text, ('a step is a JSON object, such as {"do": "wait", "seconds": 1}',) * 2, failed=True
             )
-            return self.told
+            return self.outcome
         return self.do(step)
 
     def _extend(self, step: dict[str, Any]) -> None:
@@ -209,19 +209,19 @@ class DriverScript:
         for run in self.runs:
             run.scenario = self.scenario
 
-    def undo(self) -> Told:
+    def undo(self) -> Outcome:
         """Take the last step back: everything before it is done anew."""
         if not self.scenario.steps:
-            self.told = Told("undo", ("there is nothing to undo",) * 2, failed=True)
-            return self.told
+            self.outcome = Outcome("undo", ("there is nothing to undo",) * 2, failed=True)
+            return self.outcome
         *steps, last = self.scenario.steps
         self._replay(steps)
-        self.told = Told("undo", (f"took back: {tell_step(last)}",) * 2)
-        return self.told
+        self.outcome = Outcome("undo", (f"took back: {tell_step(last)}",) * 2)
+        return self.outcome
 
     def restart(
         self, *, release: str | None = None, online_type: str | None = None, keep: bool = False
-    ) -> Told:
+    ) -> Outcome:
         """Boot again, perhaps another kernel; with ``keep`` do the same steps there."""
         steps = self.scenario.steps if keep else ()
         self.release = release or self.release
@@ -231,8 +231,8 @@ class DriverScript:
         self._replay(steps)
         again = f"; the same {len(steps)} {plural(len(steps), 'step')} done again" if steps else ""
         text = f"Linux {self.release}, new blocks: {self.online_type}{again}"
-        self.told = Told("start", (text, text))
-        return self.told
+        self.outcome = Outcome("start", (text, text))
+        return self.outcome
 
     def _replay(self, steps: Iterable[dict[str, Any]]) -> None:
         """Boot both machines again and do these steps."""

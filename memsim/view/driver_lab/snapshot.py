@@ -122,7 +122,7 @@ def look(script: DriverScript, block: int | None, previous: Numbers | None = Non
     """Return what the lab shows, with the pages of one memory block."""
     numbers = numbers_of(script)
     return DriverSight(
-        script.told.headline,
+        script.outcome.headline,
         f"{script.kind} on Linux {script.release}; new memory blocks: {script.online_type}",
         UNITS[script.kind],
         tuple(_side(script.kind, side, machine, block) for side, machine in script.machines.items()),
@@ -288,12 +288,12 @@ def _aligned_html(title: str, block: Block, unit: str) -> str:
             f'<tr class="memsim-gap"><td colspan="{_COLUMNS + 1}" class="memsim-none"></td></tr>'
         )
     words = sorted({(_letter(word), word if not word[0].isdigit() else "in part") for word in block.words})
-    told = [f"<b>{letter}</b> {escape(word)}" for letter, word in words]
+    keys = [f"<b>{letter}</b> {escape(word)}" for letter, word in words]
     seen = [f"<b>{kind.letter}</b> {kind.label}" for kind in classes_in([block.page_map.classes])]
     return (
         f'<table class="memsim-grid"><caption class="memsim-title">'
         f"<b>What the kernel believes, above the driver's {unit}</b><br>"
-        f'<span class="memsim-key">kernel: {", ".join(seen)}; driver: {", ".join(told)}</span>'
+        f'<span class="memsim-key">kernel: {", ".join(seen)}; driver: {", ".join(keys)}</span>'
         "</caption>"
         f'<tbody aria-label="{escape(title)}">{rows}</tbody></table>'
     )

@@ -68,9 +68,9 @@ def driver_lab(
     script = DriverScript(lab_scenario(kind, online_type), release)
     for step in steps:
         before = len(script.scenario.steps)
-        told = script.do(step)
+        outcome = script.do(step)
         if len(script.scenario.steps) == before:
-            raise MemsimError(told.headline)
+            raise MemsimError(outcome.headline)
     return DriverLab(script, block)
 
 
@@ -184,7 +184,7 @@ class DriverLab(Board):
     def do(self, step: Step) -> str:
         """Do a step of a scenario on both machines, show it, and return what it came to."""
         self._act(lambda: self.script.do(step))
-        return self.script.told.headline
+        return self.script.outcome.headline
 
     def _do(self, make: Callable[[], Step], _button: object) -> None:
         self.do(make())
