@@ -93,6 +93,8 @@ class Session:
         self._dimms = 0
         self._kept: set[int] = set()
         """Blocks of which a step of the script says that the running system keeps a page."""
+        self._unclear = False
+        """Whether the place of such a page, which no step can name, decides what a device can unplug."""
         self._guest_ok(f"echo {plan.default} > {SYSFS}/auto_online_blocks")
         if plan.device is not None:
             self._plug_device()
@@ -101,10 +103,10 @@ class Session:
     # ---- the whole script ------------------------------------------------------------------------
 
     def run(self, steps: list[Step] | None = None) -> None:
-        """Do the steps, or as many random ones as the plan says."""
+        """Do the steps, or as many random ones as the plan says; end where the outcome is unclear."""
         for number in range(self.plan.steps if steps is None else len(steps)):
             step = choose(self.plan, number, self.view) if steps is None else steps[number]
-            if step is not None:
+            if step is not None and not self._unclear:
                 getattr(self, f"_{step[0]}")(*step[1:])
 
     def document(self, title: str) -> dict[str, Any]:
@@ -279,9 +281,14 @@ class Session:
                 at, first, {"do": "allocate", "block": block, "nr_pages": 1, "migratetype": "unmovable"}
             )
             self._kept.add(block)
+            self._unclear = block not in self._of_dimms()
         elif errno is None and block in self._kept:
             self._insert(at, first, {"do": "free", "block": block})
             self._kept.discard(block)
+
+    def _of_dimms(self) -> set[int]:
+        """Return the blocks of DIMMs; the others are those of the virtio-mem device."""
+        return {block for first, count in self.view.dimms.values() for block in range(first, first + count)}
 
     def _insert(self, at: int, first: int, step: dict[str, Any]) -> None:
         """Put a step before step ``at``, whose probes begin with number ``first``."""

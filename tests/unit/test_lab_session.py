@@ -25,6 +25,7 @@ from tests.lab.scripts import (
     Abilities,
     Plan,
     View,
+    VirtioMem,
     choose,
     plan_of,
     story,
@@ -171,9 +172,9 @@ def layout(release):
     return LAYOUT.__class__(**{**LAYOUT.__dict__, **values})
 
 
-def recorded(plan, tmp_path, release="6.12", patch=AFTER, steps=None):
+def recorded(plan, tmp_path, release="6.12", patch=AFTER, steps=None, kind=ImitatedGuest):
     """Run a script on an imitated guest; return the file and the guest."""
-    guest = ImitatedGuest(plan, release, patch)
+    guest = kind(plan, release, patch)
     where = layout(release)
     session = Session(guest, where, plan, ImitatedMemory(guest.machine, where))
     session.run(steps)
@@ -234,35 +235,36 @@ def test_a_block_with_a_pinned_page_is_given_up_after_some_seconds(tmp_path):
     assert verify(path).agrees
 
 
+class Busy(ImitatedGuest):
+    """A guest whose kernel keeps a page of its own in a block when that first shall go offline."""
+
+    own = ()
+
+    def _do(self, command):
+        block = re.search(r"echo offline > \S+/memory(\d+)/state", command)
+        if block and self.own:
+            self.machine.free(self.own)
+        elif block:
+            self.own = self.machine.allocate(1, "unmovable", block=int(block[1]))
+        return super()._do(command)
+
+
 def test_an_unmovable_page_of_the_guest_becomes_a_step_before_the_offline_that_it_stops(tmp_path):
     steps = [("add", 33, 1), ("online", 33, "online_kernel"), ("offline", 33), ("offline", 33)]
+    path, _ = recorded(Plan(1, 4), tmp_path, steps=steps, kind=Busy)
+    done = json.loads(path.read_text())["scenario"]["steps"]
+    assert [step["do"] for step in done] == ["add_memory", "online", "allocate", "offline", "free", "offline"]
+    assert done[3]["errno"] == "EBUSY"
+    assert verify(path).agrees
 
-    class Busy(ImitatedGuest):
-        """Its kernel keeps a page of its own in the block at the first try."""
 
-        own = ()
-
-        def _do(self, command):
-            if "memory33/state" in command and "offline" in command and self.own:
-                self.machine.free(self.own)
-            elif "memory33/state" in command and "offline" in command:
-                self.own = self.machine.allocate(1, "unmovable", block=33)
-            return super()._do(command)
-
-    guest = Busy(Plan(1, 4))
-    session = Session(guest, layout("6.12"), Plan(1, 4), ImitatedMemory(guest.machine, layout("6.12")))
-    session.run(steps)
-    path = tmp_path / "busy.json"
-    write(session.document("busy"), path)
-    assert [step["do"] for step in session.steps] == [
-        "add_memory",
-        "online",
-        "allocate",
-        "offline",
-        "free",
-        "offline",
-    ]
-    assert session.steps[3]["errno"] == "EBUSY"
+def test_a_script_ends_when_the_place_of_such_a_page_decides_what_the_device_can_unplug(tmp_path):
+    """6.12, seed 7014: the guest let its page go before the next request, and the simulator kept its own."""
+    plan = Plan(1, 4, device=VirtioMem(2, 0, 256))
+    steps = [("request", 128), ("online", 32, "online_kernel"), ("offline", 32), ("request", 0)]
+    path, _ = recorded(plan, tmp_path, steps=steps, kind=Busy)
+    done = json.loads(path.read_text())["scenario"]["steps"]
+    assert [step["do"] for step in done] == ["virtio_mem_request", "online", "allocate", "offline"]
     assert verify(path).agrees
 
 
