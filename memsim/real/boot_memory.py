@@ -42,10 +42,13 @@ def reserve(files: Files, found: RealMachine, boot: list[Resource]) -> None:
         del machine["reserved"]
     else:
         machine["comment"] = f"reserved: {describe(kept)}"
-    place = _place(files)
     if counted:
-        what = "present less managed" if files.has("zoneinfo") else "RAM less MemTotal"
+        whole = counted[0][:2] == ALL
+        what = "RAM less MemTotal" if whole else "present less managed"
+        place = files.places["meminfo" if whole else "zoneinfo"]
         found.taken.append(f"{sum(n for _, n in _ranges(kept))} reserved pages ({what}) from {place}")
+        if whole and files.has("zoneinfo"):
+            found.unknown.append("why zones lack more pages than MemTotal does: their counts are not taken")
         rest = totals(kept).get(REST, 0)
         found.taken.append(
             f"  by the rules of boot code: {describe(each for each in kept if each.what != REST)}"
@@ -57,10 +60,6 @@ def reserve(files: Files, found: RealMachine, boot: list[Resource]) -> None:
             "how much boot code keeps (zoneinfo and meminfo count it); by the rules of Linux "
             f"{found.release}: {describe(kept)}"
         )
-
-
-def _place(files: Files) -> str:
-    return files.places.get("zoneinfo") or files.places.get("meminfo") or ""
 
 
 def _ranges(kept: list[Reservation]) -> list[Range]:
@@ -126,7 +125,10 @@ def _cpus(files: Files) -> int:
 
 
 def _counted(files: Files, added: int, ram: list[Range]) -> list[tuple[int, int, int]]:
-    """Return (first pfn, end, reserved pages) as far as files count them: each zone, or all memory."""
+    """Return (first pfn, end, reserved pages) as far as files count them: each zone, or all memory.
+
+    Zones do not count where they lack much more than MemTotal does: something took it after boot.
+    """
     found: dict[str, list[int]] = {}
     for zone in zones(files.get("zoneinfo")):
         if zone.numbers.get("present") and "managed" in zone.numbers and "start_pfn" in zone.numbers:
@@ -136,40 +138,53 @@ def _counted(files: Files, added: int, ram: list[Range]) -> list[tuple[int, int,
             missing = pages + numbers["present"] - numbers["managed"]
             found[zone.name] = [min(low, start), max(high, end), missing]
     rows = sorted((low, high, pages) for low, high, pages in found.values())
-    nexts = [low for low, _, _ in rows[1:]] + [ALL[1]]
-    if rows:
-        return [(low, min(high, end), pages) for (low, high, pages), end in zip(rows, nexts, strict=True)]
+    nexts = [low for low, _, _ in rows[1:]] + [ALL[1]] * bool(rows)
+    by_zone = [(low, min(high, end), pages) for (low, high, pages), end in zip(rows, nexts, strict=True)]
     total = mem_total(files.get("meminfo"))
     if total is None:
-        return []
-    return [(*ALL, max(0, sum(size for _, size in ram) + added - (total >> PAGE_SHIFT - 10)))]
+        return by_zone
+    missing = max(0, sum(size for _, size in ram) + added - (total >> PAGE_SHIFT - 10))
+    taken_later = sum(pages for *_, pages in by_zone) > missing + missing // 8
+    return by_zone if by_zone and not taken_later else [(*ALL, missing)]
 
 
 def fit(kept: list[Reservation], ram: list[Range], where: Range, nr_pages: int) -> list[Reservation]:
     """Return reservations of which exactly ``nr_pages`` lie in a range, as far as it has RAM.
 
-    >>> image = [Reservation(16, 8, "image", "f")]
-    >>> [(each.start_pfn, each.nr_pages) for each in fit(image, [(0, 100)], (0, 100), 10)]
-    [(16, 8), (98, 2)]
+    If it is too much by the bounce buffers there are none: they are freed where an IOMMU is used
+    (``swiotlb_exit()``). Else it is taken from the smallest reservations first.
+
+    >>> image = [Reservation(16, 8, "image", "f"), Reservation(40, 2, "other", "g")]
+    >>> [(each.start_pfn, each.nr_pages) for each in fit(image, [(0, 100)], (0, 100), 12)]
+    [(16, 8), (40, 2), (98, 2)]
     >>> [(each.start_pfn, each.nr_pages) for each in fit(image, [(0, 100)], (0, 100), 3)]
     [(16, 3)]
     """
     low, high = where
-    result, missing = [], nr_pages
-    for each in kept:
-        for pfn, size in clip([(each.start_pfn, each.nr_pages)], 0, low):
-            result.append(replace(each, start_pfn=pfn, nr_pages=size))
-        for pfn, size in clip([(each.start_pfn, each.nr_pages)], low, high):
-            if missing:
-                result.append(replace(each, start_pfn=pfn, nr_pages=min(size, missing)))
-                missing -= min(size, missing)
-        for pfn, size in clip([(each.start_pfn, each.nr_pages)], high, ALL[1]):
-            result.append(replace(each, start_pfn=pfn, nr_pages=size))
+    outside = [part for each in kept for part in [*_part(each, 0, low), *_part(each, high, ALL[1])]]
+    inside = [part for each in kept for part in _part(each, low, high)]
+    excess = sum(part.nr_pages for part in inside) - nr_pages
+    bounce = [part for part in inside if part.what.startswith("bounce buffer")]
+    if excess >= sum(part.nr_pages for part in bounce):
+        inside = [part for part in inside if part not in bounce]
+        excess -= sum(part.nr_pages for part in bounce)
+    result = outside
+    for part in sorted(inside, key=lambda each: each.nr_pages):
+        cut = min(part.nr_pages, max(0, excess))
+        excess -= cut
+        if cut < part.nr_pages:
+            result.append(replace(part, nr_pages=part.nr_pages - cut))
     taken = sorted(_ranges(result))
     free = [gap for pfn, size in clip(ram, low, high) for gap in gaps(taken, pfn, pfn + size)]
     for pfn, size in reversed(free):
-        if missing:
-            take = min(size, missing)
+        take = min(size, max(0, -excess))
+        excess += take
+        if take:
             result.append(Reservation(pfn + size - take, take, REST, ""))
-            missing -= take
     return sorted(result, key=lambda each: each.start_pfn)
+
+
+def _part(reservation: Reservation, low: int, high: int) -> list[Reservation]:
+    """Return what of a reservation lies in [low, high)."""
+    pieces = clip([(reservation.start_pfn, reservation.nr_pages)], low, high)
+    return [replace(reservation, start_pfn=pfn, nr_pages=size) for pfn, size in pieces]

@@ -14,6 +14,8 @@ import pytest
 from memsim import Machine
 from memsim.cli import main
 from memsim.errors import MemsimError
+from memsim.machine.boot_memory import boot_reservations, totals
+from memsim.real.boot_memory import fit
 from memsim.real.proc_files import e820, read_files
 from memsim.real.real_machine import differences, real_machine
 from memsim.scenario.scenario import Scenario, run
@@ -215,6 +217,31 @@ def test_without_counters_boot_code_keeps_what_its_rules_say(folder):
     machine = found.scenario.boot(release=found.release)
     assert machine.totalram_pages * 4 == pytest.approx(4016172, rel=0.001)  # MemTotal of that machine
     assert any("by the rules of Linux 6.12" in line and "memmap 16,384" in line for line in found.unknown)
+
+
+def test_what_a_zone_lost_after_boot_is_not_taken_for_boot_memory(folder):
+    # Seen on a virtual machine with 24 GiB and 6.18: zones lacked 4 GiB, MemTotal what boot code keeps.
+    whole = 158 + 72427
+    files = folder(
+        iomem=GUEST_IOMEM, zoneinfo=GUEST_ZONEINFO, meminfo=f"MemTotal: {4 * (whole - 12000)} kB\n"
+    )
+    found = real_machine(files)
+    assert sum(size for _, size in found.document["machine"]["reserved"]) == 12000
+    assert any("12000 reserved pages (RAM less MemTotal) from meminfo" in line for line in found.taken)
+    assert any("why zones lack more pages" in line for line in found.unknown)
+
+
+@pytest.mark.parametrize(("less", "buffers"), [(0, 16384), (100, 16384), (16576, 0), (16700, 0)], ids=str)
+def test_a_machine_that_keeps_less_than_the_rules_say_may_have_no_bounce_buffers(less, buffers):
+    ram = [(256, 0x7FF00), (0x100000, 0x40000)]
+    kept = boot_reservations(ram)
+    pages = sum(each.nr_pages for each in kept) - less
+    fitted = fit(kept, ram, (0, 1 << 40), pages)
+    assert sum(each.nr_pages for each in fitted) == pages
+    sums = totals(fitted)
+    assert sums.get("bounce buffers", 0) == buffers
+    assert sums["memmap"] == totals(kept)["memmap"]
+    assert sums["kernel image"] == totals(kept)["kernel image"]
 
 
 @pytest.mark.parametrize(
