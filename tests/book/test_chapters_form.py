@@ -10,7 +10,7 @@ import copy
 import json
 import math
 import re
-from itertools import takewhile
+from itertools import pairwise, takewhile
 from typing import Any
 
 import pytest
@@ -439,3 +439,11 @@ def test_words_are_counted_as_they_are_read():
         code("nor = 'this'", 1),
     )
     assert words(notebook) == 5
+
+
+@pytest.mark.parametrize(("chapter", "after"), list(pairwise(CHAPTERS[1:])), ids=lambda path: path.stem)
+def test_the_summary_of_a_chapter_leads_to_the_next_one(chapter, after):
+    notebook = json.loads(chapter.read_text(encoding="utf-8"))
+    text = "\n".join(joined(cell["source"]) for cell in cells(notebook, "markdown"))
+    summary = text.split("\n## Summary\n")[1].split("\n## ")[0]
+    assert f"]({after.name})" in summary
