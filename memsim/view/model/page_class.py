@@ -97,9 +97,7 @@ LOOKS = {
         "R", "reserved", "#E69F00", "rising stripes", "PG_reserved: withheld from the buddy"
     ),
     PageClass.OFFLINE: Look("O", "Offline", "#56B4E9", "dots", "type Offline: withheld from the buddy"),
-    PageClass.FREE: Look(
-        "B", "free", "#009E73", "plain", "in a free block of the buddy, whose first page is dark"
-    ),
+    PageClass.FREE: Look("B", "free", "#009E73", "plain", "in a free block of the buddy"),
     PageClass.ALLOCATED: Look("A", "allocated", "#0072B2", "level stripes", "in use, or none of the others"),
     PageClass.SELF_HOSTED: Look(
         "S", "self-hosted vmemmap", "#F0E442", "grid", "holds struct pages of its own memory block"

@@ -117,7 +117,7 @@ export class Explorer {
   }
   #tally(box, s) {
     const view = this.c.views[s], { migratetypes } = this.data, isolated = [];
-    const html = view.counts().map((n, kind) => n ? `<span><i style="background:${kind ? colour(this.data, kind, this.look) : "#8886"}"></i>${fmt(n)} ${panel.escape(this.data.classes[kind][1])}</span>` : "").join("");
+    const html = view.counts().map((n, kind) => n ? `<span title="${panel.escape(this.data.classes[kind][3])}"><i style="background:${kind ? colour(this.data, kind, this.look) : "#8886"}"></i>${fmt(n)} ${panel.escape(this.data.classes[kind][1])}</span>` : "").join("");
     for (let k = 0; k < view.pages / 32768; k++) for (const kind of view.state.sections.get(view.pfn / 32768 + k)?.pageblocks ?? []) if (migratetypes[kind] === "isolate") isolated.push(kind);
     const more = isolated.length && view.there ? `<span title="pageblocks that are isolated">▁ ${isolated.length} isolated</span>` : "";
     if (box.dataset.html !== html + more) { box.innerHTML = html + more; box.dataset.html = html + more; }
