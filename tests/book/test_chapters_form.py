@@ -53,6 +53,7 @@ TIME = re.compile(r"^Time: (\d+) minutes", re.MULTILINE)
 BULLET = re.compile(r"^\s*[-*] ", re.MULTILINE)
 NUMBERED = re.compile(r"^\d+\. ", re.MULTILINE)
 EXERCISE = re.compile(r"^(\d+)\. ", re.MULTILINE)
+RELEASE = re.compile(r"\b[67]\.\d+\b|recording|the twins|the series|after 3/3|\bcommit")
 IN_WORDS = ("(Explain)", "(Design)", "(Review)")
 
 
@@ -146,6 +147,17 @@ def makes_claims(notebook):
         yield f"it makes {made} claims, must make {LEAST_CLAIMS}, and some of them in the section Claims"
 
 
+def names_a_release(notebook):
+    """What a kernel does is true of some releases: a claim says where it was read or recorded."""
+    for cell in cells(notebook, "code"):
+        for node in ast.walk(ast.parse(source(cell))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "claim":
+                named = [keyword.value for keyword in node.keywords if keyword.arg == "source"]
+                given = ast.unparse([*node.args, *named][2])
+                if not RELEASE.search(given):
+                    yield f"name a release, a recording or a commit: {given}"
+
+
 def leaves_a_question_open(notebook):
     """A summary ends with what the reader can do now, and a question to take along."""
     text = section(notebook, "Summary").text
@@ -229,6 +241,7 @@ RULES = (
     makes_one_predict_twice,
     shows_a_real_kernel,
     makes_claims,
+    names_a_release,
     leaves_a_question_open,
     sets_exercises,
     answers_its_exercises,
@@ -402,6 +415,7 @@ BREAKS = {
     "nothing to see": (shows_a_real_kernel, in_cell(REAL, "print('a kernel')")),
     "ten claims": (makes_claims, in_cell(CLAIMS, "\n".join([CLAIM] * (LEAST_CLAIMS - 1)))),
     "claims elsewhere": (makes_claims, swap(CLAIMS, WHY + 1)),
+    "a claim about every kernel": (names_a_release, change(CLAIMS, "6.12", "of late")),
     "no question left": (leaves_a_question_open, change(SUMMARY, "*Open question*: why?", "")),
     "two exercises": (sets_exercises, change(SUMMARY, "3. (Drill) three", "")),
     "an exercise without an answer": (answers_its_exercises, change(SUMMARY, "3. (Drill)", "3. (Compute)")),
