@@ -53,7 +53,7 @@ TIME = re.compile(r"^Time: (\d+) minutes", re.MULTILINE)
 BULLET = re.compile(r"^\s*[-*] ", re.MULTILINE)
 NUMBERED = re.compile(r"^\d+\. ", re.MULTILINE)
 EXERCISE = re.compile(r"^(\d+)\. ", re.MULTILINE)
-RELEASE = re.compile(r"\b[67]\.\d+\b|recording|the twins|the series|after 3/3|\bcommit")
+RELEASE = re.compile(r"\b[67]\.\d+|recording|the twins|the series|after 3/3|\bcommit")
 IN_WORDS = ("(Explain)", "(Design)", "(Review)")
 
 
