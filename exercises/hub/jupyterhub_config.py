@@ -7,9 +7,13 @@ MEMSIM_COURSE says:
 - ``exchange/`` assignments on their way, by nbgrader's rules: handed in, they belong to the student;
 - ``jupyter/`` nbgrader's settings, for everybody to read;
 - ``hub/`` the hub's own: its secret and its database.
+
+The account that MEMSIM_TEACHER names owns the course's folder for exchange from the start. Without it the first
+account that releases an assignment does.
 """
 
 import os
+import pwd
 import shlex
 import shutil
 import sys
@@ -21,6 +25,17 @@ BIN = Path(sys.executable).parent
 for folder, mode in (("", 0o755), ("exchange", 0o1777), ("jupyter", 0o755), ("hub", 0o700)):
     (COURSE / folder).mkdir(parents=True, exist_ok=True)
     (COURSE / folder).chmod(mode)  # mkdir() leaves out what the umask forbids
+# As nbgrader's release_assignment and release_feedback make them: students enter, write and do not list.
+EXCHANGE = (("", 0o755), ("outbound", 0o755), ("inbound", 0o2733), ("feedback", 0o711))
+if teacher := os.environ.get("MEMSIM_TEACHER"):
+    owner = pwd.getpwnam(teacher)
+    for folder, mode in EXCHANGE:
+        place = COURSE / "exchange" / "memsim" / folder
+        if place.is_symlink() or (place.exists() and place.stat().st_uid not in {0, owner.pw_uid}):
+            sys.exit(f"{place} is not {teacher}'s: look who made it, and remove it")
+        place.mkdir(exist_ok=True)
+        os.chown(place, owner.pw_uid, owner.pw_gid)
+        place.chmod(mode)
 settings = COURSE / "jupyter" / "nbgrader_config.py"
 shutil.copyfile(Path(__file__).parent / "nbgrader_config.py", settings)
 settings.chmod(0o644)
