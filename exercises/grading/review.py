@@ -69,7 +69,7 @@ wrong_line = Question(
     wrong=[
         Wrong("a_second_version_is_right", lines_of(0, 0, 2, 3), score=4, message="Every way out"),
         Wrong("what_comes_must_be_wrong", lines_of(4, 14, 3, 5), score=0, message="counts over gaps"),
-        Wrong("nothing_is_printed_so_all_is_well", lines_of(0, 0, 0, 0), score=2, message="Who takes it"),
+        Wrong("nothing_is_printed_so_all_is_well", lines_of(0, 0, 0, 0), score=0, message="Who takes it"),
     ],
 )
 

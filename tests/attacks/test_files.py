@@ -208,12 +208,10 @@ def test_own_41_half_a_character_does_not_stop_the_feedback(fence, tmp_path):
 
 
 def test_own_62_control_and_direction_characters_are_spelt_out(fence, monkeypatch):
-    result = grade(
-        fence, notebook("def double(number):\n    raise ValueError('\\x1b[2J\\u202e\\x00\\ud800')")
-    )
+    result = grade(fence, notebook("def double(number):\n    return 0  # \x1b[2J\u202e\x00\ud800"))
     page = feedback.page(result)
 
-    assert "ValueError" in page
+    assert "Your answer" in page
     assert not re.search("[\x00\x1b\u202e]", page)
     page.encode()  # half a character would not
     monkeypatch.setattr(
@@ -415,7 +413,11 @@ def test_own_68_the_students_id_is_the_collectors(fence):
     )
     assignment = Assignment.parse(by_hand)
     hers = variant("double", "ada", block=range(1000))["block"]
-    copied = ["STUDENT = 'ada'", f"def double(number):\n    return {hers}", SOLVED[1]]
+    copied = [
+        "STUDENT = 'ada'",
+        f"def double(number):\n    return {hers} if number == 3 else 0",
+        SOLVED[1],
+    ]
 
     assert examine(fence, copied, "ada", assignment=assignment)[0]["double"] == 1  # if it were believed
     assert examine(fence, copied, "mallory", assignment=assignment)[0]["double"] == 0

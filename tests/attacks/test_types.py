@@ -135,6 +135,16 @@ def asked_without_defence(source, assignment):
     return end.value.value or PAID
 
 
+def reason(fence, source, assignment):
+    """Return why a call brings no value, as a public check would say it; a hidden test says less."""
+    (question,) = assignment.questions
+    with (
+        Worker(fence, Submitted("mallory", [source])) as worker,
+        Conversation(worker, "f", question.limits) as conversation,
+    ):
+        return conversation.call([], question.returns).told
+
+
 @pytest.mark.parametrize("name", STRANGE)
 def test_a_strange_value_is_answered_with_its_reason(name, fence):
     returns, body, test, harm, message = STRANGE[name]
@@ -146,9 +156,8 @@ def test_a_strange_value_is_answered_with_its_reason(name, fence):
     else:
         with pytest.raises(harm):
             asked_without_defence(source, assignment)
-    scores, messages = examine(fence, [source], assignment=assignment)
-    assert scores == {"f": 0}
-    assert message in messages[0]
+    assert examine(fence, [source], assignment=assignment)[0] == {"f": 0}
+    assert message in reason(fence, source, assignment)
 
 
 # ---- frames on the channel, written by the student ------------------------------------------------
@@ -242,6 +251,5 @@ def test_a_forged_frame_is_an_answer_that_cannot_be_read(name, fence, monkeypatc
     else:
         assert read == (1 if harm == PAID else harm)
     assignment = IMPATIENT if defence == "Conversation._left" else ONE
-    scores, messages = examine(fence, [source], assignment=assignment)
-    assert scores == {"f": 0}
-    assert message in messages[0]
+    assert examine(fence, [source], assignment=assignment)[0] == {"f": 0}
+    assert message in reason(fence, source, assignment)

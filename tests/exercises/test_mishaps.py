@@ -27,7 +27,7 @@ from memsim.grading.run.process import GraderProcess, ProcessError, Setup
 from memsim.grading.run.submissions import Handed
 from memsim.grading.sandbox import conversation
 from memsim.grading.sandbox.conversation import Conversation
-from memsim.grading.sandbox.fences import NONE, Fence, compile_worker
+from memsim.grading.sandbox.fences import NONE, Fence, compile_worker, prepare
 from memsim.grading.sandbox.guest import main as inside
 from memsim.grading.sandbox.probe import open_ways
 from memsim.grading.sandbox.worker import StartError, Submitted, Worker
@@ -268,6 +268,7 @@ def on_a_full_disk(command, folder):
 
 
 def test_a_full_disk_is_told_with_the_file_and_costs_no_grade(command, tmp_path):
+    prepare()  # else that would find the disk full first
     out = tmp_path / "out"
     out.mkdir()
     (out / "key").write_text("0123456789abcdef")

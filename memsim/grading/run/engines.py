@@ -9,7 +9,6 @@ import contextlib
 import importlib
 import re
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Protocol
@@ -18,7 +17,6 @@ from memsim.errors import MemsimError
 from memsim.grading.report.results import Result
 from memsim.grading.run.notebook import UnreadableError, read
 from memsim.grading.run.process import Given, GraderProcess, ProcessError, Setup
-from memsim.grading.sandbox.fences import NONE, read_in
 from memsim.grading.sandbox.holds import raise_if_open
 
 if TYPE_CHECKING:
@@ -30,8 +28,6 @@ CONNECT = "30s"
 """How long to wait for a cluster."""
 _ATTEMPTS = 2
 _AHEAD = 64
-_READ_IN_EVERY = 30.0
-"""Seconds."""
 
 
 class Engine(Protocol):
@@ -54,11 +50,7 @@ class ThisMachine:
         pool = ThreadPoolExecutor(min(self.processes, max(1, len(handed))))
         try:
             futures = [pool.submit(_one, crew, setup, one) for one in handed]
-            last = time.monotonic()
             for future in as_completed(futures):
-                if setup.fence != NONE.name and time.monotonic() - last > _READ_IN_EVERY:
-                    read_in()  # what the kernel has dropped from memory meanwhile
-                    last = time.monotonic()
                 yield future.result()
         finally:
             pool.shutdown(wait=False, cancel_futures=True)

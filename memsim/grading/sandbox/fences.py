@@ -13,6 +13,7 @@ to get through it.
 
 from __future__ import annotations
 
+import atexit
 import compileall
 import contextlib
 import functools
@@ -21,18 +22,17 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import tempfile
 from dataclasses import dataclass
 from importlib.machinery import SourcelessFileLoader
 from importlib.util import cache_from_source, find_spec
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 GUEST = Path(__file__).parent / "guest"
 _PLACE = "/grading"
+SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 (nobody else can write in the folder that is made there)
+_COPY = "MEMSIM_READABLE_COPY"
 FIRST_FREE_UID = 1_900_000_000
 """Far above what systems and containers give to anybody."""
 _FEW_UIDS = 65_536
@@ -156,12 +156,12 @@ def _bubblewrap(*, memsim: bool) -> list[str]:
     for folder in _folders_above([*_system(), Path(_PLACE, "site", "numpy")]):
         command += ["--perms", "0755", "--dir", str(folder)]
     for path in _system():
-        command += ["--ro-bind", str(path), str(path)]
-    for folder in _hidden():
+        command += ["--ro-bind", _source(path), str(path)]
+    for folder in _hidden() if not _copy() else ():
         command += ["--perms", "0555", "--tmpfs", str(folder), "--remount-ro", str(folder)]
-    command += ["--ro-bind", str(GUEST), f"{_PLACE}/guest"]
+    command += ["--ro-bind", _source(GUEST), f"{_PLACE}/guest"]
     for path in _packages(memsim=memsim):
-        command += ["--ro-bind", str(path), f"{_PLACE}/site/{path.name}"]
+        command += ["--ro-bind", _source(path), f"{_PLACE}/site/{path.name}"]
     command += ["--perms", "0555", "--dir", "/proc", "--dev", "/dev"]
     command += ["--remount-ro", "/dev", "--remount-ro", "/"]
     command += ["--clearenv", "--chdir", "/", "--hostname", "grading", "--die-with-parent", "--new-session"]
@@ -169,11 +169,7 @@ def _bubblewrap(*, memsim: bool) -> list[str]:
 
 
 def _system() -> list[Path]:
-    """Return what a Python program needs of the system, and no more.
-
-    The kernel keeps pages of files in memory, and anyone who may read a file can find out by timing which
-    ones: a message for the next submission. So these are few enough to be read in beforehand.
-    """
+    """Return what a Python program needs of the system, and no more: it is copied into memory."""
     standard = _standard_library()
     more = [Path(name) for name in ("/etc/ld.so.cache", "/usr/share/zoneinfo", "/usr/lib/locale/C.utf8")]
     found = [Path(os.path.realpath(sys.executable)), *standard, *(path for path in more if path.exists())]
@@ -229,26 +225,71 @@ def _libraries() -> tuple[Path, ...]:
     )
 
 
-def read_in() -> int:
-    """Read all that a worker can read, so that no page of it tells who has read it; return the bytes."""
-    buffer = bytearray(1 << 20)
-    size = 0
-    for path in _readable_files():
-        with contextlib.suppress(OSError), path.open("rb", buffering=0) as file:
-            while piece := file.readinto(buffer):
-                size += piece
-    return size
+def prepare() -> None:
+    """Copy all that a worker can read into memory, for the workers of this process and of those it starts.
+
+    The kernel remembers which pages of a file were read, and which names were looked up in vain. Who may read
+    a folder of a disk finds both out by timing: a message for the next submission. A file system in memory
+    remembers neither.
+
+    Raises
+    ------
+    OSError
+        There is no such file system, or no room in it.
+    """
+    if _copy():
+        return
+    _remove_left_behind()
+    folder = Path(tempfile.mkdtemp(prefix=f"memsim-{os.geteuid()}-{os.getpid()}-", dir=SHARED_MEMORY))
+    atexit.register(_remove, folder, os.getpid())
+    folder.chmod(0o755)
+    try:
+        for path in (*_system(), *_packages(memsim=True)):
+            _copy_to(folder / path.relative_to("/"), path)
+    except BaseException:
+        _remove(folder, os.getpid())
+        raise
+    os.environ[_COPY] = str(folder)
 
 
-def _readable_files() -> Iterator[Path]:
-    """Return every file that a worker can read."""
-    hidden = set(_hidden())
-    for top in (*_system(), *_packages(memsim=True)):
-        if not top.is_dir():
-            yield top
-        for folder, below, names in os.walk(top):
-            below[:] = [name for name in below if Path(folder, name) not in hidden]
-            yield from (Path(folder, name) for name in names)
+def _copy_to(place: Path, path: Path) -> None:
+    """Copy a file or a folder, without what does not belong to the standard library."""
+    hidden = _hidden()
+    place.parent.mkdir(parents=True, exist_ok=True)
+    if not path.is_dir():
+        shutil.copy2(path, place)
+        return
+    shutil.copytree(
+        path,
+        place,
+        symlinks=True,
+        ignore=lambda top, names: {name for name in names if Path(top, name) in hidden},
+        dirs_exist_ok=True,
+    )
+
+
+def _copy() -> Path | None:
+    """Return where all that a worker can read has been copied to."""
+    folder = os.environ.get(_COPY, "")
+    return Path(folder) if folder and Path(folder).is_dir() else None
+
+
+def _source(path: Path) -> str:
+    """Return where a worker's file or folder is taken from."""
+    copy = _copy()
+    return str(copy / path.relative_to("/") if copy else path)
+
+
+def _remove(folder: Path, owner: int) -> None:
+    if os.getpid() == owner:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _remove_left_behind() -> None:
+    """Remove copies of processes that were killed."""
+    for folder in SHARED_MEMORY.glob(f"memsim-{os.geteuid()}-*"):
+        if not Path("/proc", folder.name.split("-")[2]).exists():
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _folders_above(paths: list[Path]) -> list[Path]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING
 
 from memsim.errors import MemsimError
-from memsim.grading.sandbox.fences import NONE, Fence, available, compile_worker, read_in
+from memsim.grading.sandbox.fences import NONE, SHARED_MEMORY, Fence, available, compile_worker, prepare
 from memsim.grading.sandbox.probe import open_ways
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def fence_that_holds(secret: Sequence[Path], *, unfenced: bool, wanted: str = ""
             continue
         ways = open_ways(fence, secret)
         if not ways and fence != NONE:
-            read_in()
+            _prepared()
             return fence, []
         if fence == NONE and unfenced:
             return fence, ways
@@ -42,6 +43,19 @@ def fence_that_holds(secret: Sequence[Path], *, unfenced: bool, wanted: str = ""
         "say --unfenced if nothing here is worth protecting. Tried: " + " | ".join(tried)
     )
     raise FenceError(msg)
+
+
+def _prepared() -> None:
+    """Copy what workers read into memory; FenceError where there is no room for it."""
+    try:
+        prepare()
+    except (OSError, shutil.Error) as error:
+        msg = (
+            f"{SHARED_MEMORY} has no room for a copy of Python and numpy, and without it submissions could "
+            "leave messages for each other in what a disk's file system remembers. Give it room: sudo mount "
+            f"-o remount,size=1G /dev/shm (docker run --shm-size 1g), or say --unfenced ({error})"
+        )
+        raise FenceError(msg) from None
 
 
 def _remedy(tried: Sequence[str]) -> str:
@@ -58,7 +72,7 @@ def _remedy(tried: Sequence[str]) -> str:
     if "ew namespace" in said or "mount" in said:
         return (
             "Let the container make namespaces: docker run --security-opt seccomp=unconfined "
-            "--security-opt apparmor=unconfined --user 1000 ..."
+            "--security-opt apparmor=unconfined --shm-size 1g --user 1000 ..."
         )
     if "seccomp" in said or "no list of system calls" in said:
         return "Grade on a kernel with seccomp, on x86-64 or arm64"
