@@ -36,10 +36,12 @@ CELLS = (
     "quiz('Who?', {'I': 'Yes.', 'You': 'No.'}, correct='I')",
     "ask('side', seed=1)",
     "answer('side', seed=1)",
+    "solution(1, 'Two `pages`.', rubric=('one', 'two', 'three'))",
+    "solution(2, 'Two.', lines={'pages': lambda: 2})",
     "claim('a.b', 'So.', 'f(), 6.12', lambda: len(scenario.steps) > 0, lambda: not scenario.steps)",
     "on_a_real_kernel('See it.', 'cat /proc/zoneinfo', 'Node 0')",
 )
-WIDGETS = 13
+WIDGETS = 14
 OUTPUTS = "{ include: [['.jp-OutputArea-output']] }"
 
 
