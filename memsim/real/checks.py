@@ -186,7 +186,7 @@ def _typed(reading: Reading) -> list[Fact]:
 
 
 def _wrong_count(reading: Reading, value: int) -> list[Fact]:
-    """Say what a negative ``_mapcount`` is that is no type."""
+    """Say what a negative ``_mapcount`` is that is not a type."""
     if value >= 0:
         return []
     if MAPCOUNT_RESERVE < value < -1:

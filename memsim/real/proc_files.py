@@ -95,7 +95,7 @@ class Files:
 
 
 def read_files(root: Path) -> Files:
-    """Read what there is below a folder; MemsimError if it is no folder, or nothing of it is known."""
+    """Read what there is below a folder; MemsimError if it is not a folder, or none of its files is known."""
     if not root.is_dir():
         msg = f"{root}: is not a directory"
         raise MemsimError(msg)

@@ -181,7 +181,7 @@ def check_probes(document: dict[str, Any], nr_steps: int, where: str) -> None:
         check_probe(probe, number, nr_steps, where)
         for key, count in probe.get("sums", {}).items():
             if key not in document["states"] or not is_number(count):
-                msg = f"{where}: probe {number}: sums: {key!r}: {count!r} has no legend or is no number"
+                msg = f"{where}: probe {number}: sums: {key!r}: {count!r} has no legend or is not a number"
                 raise BadObservation(msg)
         for block, seen in probe.get("blocks", {}).items():
             if "pages" not in seen:

@@ -58,7 +58,7 @@ def _is_terminal(path: str | Path) -> bool:
 
 def _no_number(constant: str) -> None:
     """Refuse what Python reads and JSON does not have."""
-    msg = f"{constant} is no number of JSON"
+    msg = f"{constant} is not a number in JSON"
     raise ValueError(msg)
 
 

@@ -43,7 +43,7 @@ def pages_of(value: Any) -> Any:  # noqa: ANN401 (any JSON)
     Raises
     ------
     ValueError
-        The string is no number, or its size is no whole number of pages.
+        The string is not a number, or its size is not a whole number of pages.
     """
     if not isinstance(value, str):
         return value
@@ -51,7 +51,7 @@ def pages_of(value: Any) -> Any:  # noqa: ANN401 (any JSON)
         return int(value, 16)
     size = _SIZE.fullmatch(value)
     if size is None:
-        msg = f'{value!r} is no number; write a number, "0x100000", or a size such as "128M"'
+        msg = f'{value!r} is not a number; write a number, "0x100000", or a size such as "128M"'
         raise ValueError(msg)
     pages = float(size[1]) * (1 << _SHIFTS[size[2].upper()]) / (1 << PAGE_SHIFT)
     if pages != int(pages):

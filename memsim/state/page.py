@@ -67,7 +67,7 @@ def checked(page: object) -> Page:
         It is something else, such as a pfn.
     """
     if not isinstance(page, Page):
-        message = f"{page!r} is no page: Machine.page(pfn) returns one"
+        message = f"{page!r} is not a page: Machine.page(pfn) returns one"
         raise MemsimError(message)
     return page
 

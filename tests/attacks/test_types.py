@@ -67,7 +67,7 @@ PAID = "paid"
 STRANGE = {
     "own-39-not-a-number": (
         *("float", "return float('nan')"),
-        *("return 'Not near one.' if abs(answer - 1) > 0.1 else None", PAID, "no number"),
+        *("return 'Not near one.' if abs(answer - 1) > 0.1 else None", PAID, "not a number"),
     ),
     "own-40-infinity-in-a-list": (
         *("list[float]", "return [float('inf')] * 3"),

@@ -385,7 +385,7 @@ def test_another_name_in_the_notebook_is_told_and_wins_nothing(typed, course):
 
     assert graded.status == bool(typed)
     assert graded.table()["ada"]["square"] == "0"
-    told = "no name known of ada" if typed else "STUDENT is empty in the notebook"
+    told = "not a known name of ada" if typed else "STUDENT is empty in the notebook"
     assert told in graded.table()["ada"]["remark"]
     assert told in graded.page("ada")
 
@@ -645,10 +645,10 @@ def test_points_by_hand_and_a_comment_count_and_stay(course):
     [
         ("eve,double,1", "'eve' is no student"),
         ("ada,treble,1", "there is no question 'treble'"),
-        ("ada,double,3", "'3' is no number of points from 0 to 2"),
-        ("ada,double,-1", "no number of points"),
-        ("ada,double,nan", "no number of points"),
-        ("ada,double,all", "no number of points"),
+        ("ada,double,3", "'3' is not a number of points from 0 to 2"),
+        ("ada,double,-1", "not a number of points"),
+        ("ada,double,nan", "not a number of points"),
+        ("ada,double,all", "not a number of points"),
     ],
 )
 def test_points_by_hand_that_make_no_sense_are_refused_with_the_line(line, told, course):

@@ -46,8 +46,8 @@ CASES = [
     (("run", "/dev/zero"), "it is a device, not a file"),
     (("verify", "/dev/zero"), "it is a device, not a file"),
     (("handout", "/dev/zero", "--out", "made"), "it is a device, not a file"),
-    (("verify", "infinite.json"), "Infinity is no number of JSON"),
-    (("run", "infinite.json"), "Infinity is no number of JSON"),
+    (("verify", "infinite.json"), "Infinity is not a number in JSON"),
+    (("run", "infinite.json"), "Infinity is not a number in JSON"),
     (("run", "loop"), "cannot be read"),
     (("handout", "half.ipynb", "--out", "made"), "half of a character"),
     (("grade", "work", "--assignment", "latin.py", "--out", "made"), "not saved as UTF-8"),
@@ -84,7 +84,7 @@ def test_numbers_that_json_does_not_have_are_refused_wherever_they_stand(folder,
     assert recording.name
     (folder / "deep.json").write_text('{"steps": [{"step": "online", "block": [[-Infinity]]}]}')
     assert main(["verify", "deep.json"]) == 2
-    assert "-Infinity is no number of JSON" in capsys.readouterr().err
+    assert "-Infinity is not a number in JSON" in capsys.readouterr().err
 
 
 def test_a_machine_without_the_memory_for_it_says_so(monkeypatch, capsys):

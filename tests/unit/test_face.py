@@ -94,7 +94,7 @@ def test_page_functions__a_page_that_a_driver_withholds_is_offline():
     "name", ["PageReserved", "PageOffline", "PageBuddy", "PageHWPoison", "page_ref_count", "page_to_pfn"]
 )
 def test_page_functions__refuse_a_pfn(name):
-    with pytest.raises(MemsimError, match=r"256 is no page: Machine\.page\(pfn\) returns one"):
+    with pytest.raises(MemsimError, match=r"256 is not a page: Machine\.page\(pfn\) returns one"):
         getattr(memsim, name)(0x100)
 
 

@@ -1009,7 +1009,7 @@ def test_sums_of_half_patched_kernels_may_hold_managed_pages_with_a_stale_type()
     ("document", "rule"),
     [
         (recording({"X": 1}), "x: probe 0: sums: 'X': 1 has no legend"),
-        (recording({"*": "many"}), "x: probe 0: sums: '*': 'many' has no legend or is no number"),
+        (recording({"*": "many"}), "x: probe 0: sums: '*': 'many' has no legend or is not a number"),
         (recording({"*": 1}, range=None), "x: 'range' must give start_pfn and nr_pages"),
         (recording({"*": 1}, range={"start_pfn": P}), "x: 'range' must give start_pfn and nr_pages"),
     ],

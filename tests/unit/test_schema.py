@@ -74,7 +74,7 @@ def test_sizes_are_pages_of_4_kib(text, pages):
     "text", ["", "4", "4X", "0x", "0xg", "-1M", "4096", "1K", "M", "1.2.3M", "4.7K", "\uff11M"]
 )
 def test_what_is_no_number_of_pages_is_refused(text):
-    with pytest.raises(ValueError, match=r"is no number|whole number of pages"):
+    with pytest.raises(ValueError, match=r"is not a number|whole number of pages"):
         pages_of(text)
 
 

@@ -114,7 +114,7 @@ def _unsafe(code: str, theirs: frozenset[str]) -> str:
     try:
         nodes = list(ast.walk(ast.parse(code)))
     except SyntaxError:
-        return "it is no plain Python"
+        return "it is not plain Python"
     used = {node.id for node in nodes if isinstance(node, ast.Name)}
     used |= {node.attr for node in nodes if isinstance(node, ast.Attribute)}
     changed = {

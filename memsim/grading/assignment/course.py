@@ -75,7 +75,7 @@ def load(path: Path) -> Notebook:
     Raises
     ------
     AssignmentError
-        There is none, or it is no JSON.
+        There is none, or it is not JSON.
     """
     return cast("Notebook", read_json(path, AssignmentError))
 

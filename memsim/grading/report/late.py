@@ -101,7 +101,7 @@ def own_due_times(roster: Roster, due: datetime) -> dict[str, datetime]:
     Raises
     ------
     LateError
-        A time cannot be understood, or an extension is no number of days.
+        A time cannot be understood, or an extension is not a number of days.
     """
     times = {}
     for person in roster:
@@ -111,7 +111,7 @@ def own_due_times(roster: Roster, due: datetime) -> dict[str, datetime]:
             try:
                 times[person.id] = due + timedelta(days=float(person.extension.lower().removesuffix("days")))
             except ValueError:
-                msg = f"roster, {person.id}: the extension {person.extension!r} is no number of days"
+                msg = f"roster, {person.id}: the extension {person.extension!r} is not a number of days"
                 raise LateError(msg) from None
     return times
 

@@ -165,7 +165,7 @@ def _points(text: str, where: str, most: float) -> float | None:
     except ValueError:
         points = -1.0
     if not 0 <= points <= most:
-        msg = f"{where}: {text!r} is no number of points from 0 to {most:g}"
+        msg = f"{where}: {text!r} is not a number of points from 0 to {most:g}"
         raise MarksError(msg)
     return int(points) if points.is_integer() else points
 

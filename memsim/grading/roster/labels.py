@@ -51,7 +51,7 @@ class Label:
     """The student's own name of the file."""
     late: bool = False
     aside: str = ""
-    """Why it is no file of the student's, if it is none."""
+    """Why it is not a file of the student's; empty if it is one."""
 
 
 def label(name: str) -> Label | None:

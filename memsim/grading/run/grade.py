@@ -84,7 +84,7 @@ class Grader:
         own = f"own numbers were those of {student!r}"
         if not typed.strip():
             return student, f"STUDENT is empty in the notebook: {own}"
-        return student, f"STUDENT is {typed!r} in the notebook, which is no name known of {student}: {own}"
+        return student, f"STUDENT is {typed!r} in the notebook, which is not a known name of {student}: {own}"
 
     def unreadable(
         self, student: str, file: str, reason: str, data: bytes = b"", names: Sequence[str] = ()

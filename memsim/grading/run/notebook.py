@@ -112,7 +112,7 @@ def read(path: Path, *, linked: bool = False, most: int | None = None) -> bytes:
 
 
 def _refuse_other_files(status: os.stat_result, *, linked: bool) -> None:
-    """Raise UnreadableError if this is no plain file, or too large."""
+    """Raise UnreadableError if this is not a plain file, or is too large."""
     msg = ""
     if not stat.S_ISREG(status.st_mode):
         msg = "it is a folder" if stat.S_ISDIR(status.st_mode) else "it is not a plain file"
@@ -183,7 +183,7 @@ def _decode(data: bytes, found: Sources) -> str:
 
 
 def _script(text: str, found: Sources) -> Sources:
-    """Take a file that is no JSON for a Python script if it has a function in it."""
+    """Take a file that is not JSON for a Python script if it has a function in it."""
     if not re.search(r"^[ \t]*(def|import|from)\s", text, re.MULTILINE):
         msg = "it is not a notebook: it does not begin as one, and there is no Python function in it"
         raise UnreadableError(msg)
@@ -279,7 +279,7 @@ def _joined(source: Any) -> str:
 
 
 def _salvage(text: str, found: Sources) -> None:
-    """Find the sources in a text that is no JSON any more."""
+    """Find the sources in a text that is no longer JSON."""
     kind = ""
     decoder = json.JSONDecoder()
     marks = list(islice(_SOURCE.finditer(text), 3 * _MOST_CELLS + 1))

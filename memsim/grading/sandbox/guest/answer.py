@@ -116,5 +116,5 @@ def _scalar_cannot_travel(value: object, where: str) -> str:
     if isinstance(value, int) and not -_LARGEST <= value < _LARGEST:
         return f"{where} is an int of more than 64 bits"
     if isinstance(value, float) and not math.isfinite(value):
-        return f"{where} is {value}, which is no number"
+        return f"{where} is {value}, which is not a number"
     return ""

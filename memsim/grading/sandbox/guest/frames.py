@@ -30,7 +30,7 @@ def decode(text: bytes) -> Any:
 
     >>> decode(b'{"value": NaN}')
     Traceback (most recent call last):
-    memsim.grading.sandbox.guest.frames.FrameError: NaN is no number
+    memsim.grading.sandbox.guest.frames.FrameError: NaN is not a number
     """
     try:
         return json.loads(text, parse_constant=_refuse)
@@ -39,7 +39,7 @@ def decode(text: bytes) -> Any:
 
 
 def _refuse(constant: str) -> None:
-    msg = f"{constant} is no number"
+    msg = f"{constant} is not a number"
     raise ValueError(msg)
 
 
