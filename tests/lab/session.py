@@ -366,9 +366,19 @@ class Session:
         self.steps.append(
             {"do": "virtio_mem_request", "device": "vm0", "requested_pages": mib * PAGES_PER_MIB}
         )
+        first = len(self.recorder.probes)
         place = {"path": "/machine/peripheral/vmem", "property": "requested-size"}
         self._watch(lambda: self.guest.monitor.ask("qom-set", **place, value=mib * MIB), 3)
         self._done(None)
+        if self._plugged() != mib * MIB and self._guest_holds_device_memory():
+            self.steps.pop()
+            del self.recorder.probes[first:]
+            self._unclear = True
+
+    def _guest_holds_device_memory(self) -> bool:
+        """Return whether the running system has unmovable pages in memory of the device."""
+        normal = {block for block, zone in self.view.zones.items() if zone == "Normal"}
+        return any(self.recorder.unmovable.get(block) for block in normal - self._of_dimms())
 
     def _unbind(self) -> None:
         self.steps.append({"do": "virtio_mem_remove", "device": "vm0"})

@@ -268,6 +268,24 @@ def test_a_script_ends_when_the_place_of_such_a_page_decides_what_the_device_can
     assert verify(path).agrees
 
 
+def test_a_request_that_a_page_of_the_guest_keeps_from_its_end_is_left_out(tmp_path):
+    """7.3, seed 7022: a sub-block with an unmovable page stayed plugged, and in the simulator none did."""
+
+    class Holding(ImitatedGuest):
+        def ask(self, command, **arguments):
+            if command == "qom-set" and arguments["value"] == 0:
+                self.machine.allocate(1, "unmovable", block=32)
+            return super().ask(command, **arguments)
+
+    plan = Plan(1, 4, device=VirtioMem(2, 0, 256))
+    steps = [("request", 128), ("online", 32, "online_kernel"), ("request", 0), ("request", 64)]
+    path, _ = recorded(plan, tmp_path, steps=steps, kind=Holding)
+    document = json.loads(path.read_text())
+    assert [step["do"] for step in document["scenario"]["steps"]] == ["virtio_mem_request", "online"]
+    assert max(probe["step"] for probe in document["probes"]) == 1
+    assert verify(path).agrees
+
+
 def test_a_dimm_that_does_not_come_is_an_error_and_no_recording():
     class Deaf(ImitatedGuest):
         def ask(self, command, **arguments):
