@@ -31,10 +31,10 @@ from pathlib import Path
 
 GUEST = Path(__file__).parent / "guest"
 _PLACE = "/grading"
-SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 (nobody else can write in the folder that is made there)
+SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 (no other user can write in the folder that is made there)
 _COPY = "MEMSIM_READABLE_COPY"
 FIRST_FREE_UID = 1_900_000_000
-"""Far above what systems and containers give to anybody."""
+"""Far above the ids that systems and containers assign."""
 _FEW_UIDS = 65_536
 _WORKERS = 64
 _workers = count()
