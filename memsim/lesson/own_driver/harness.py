@@ -11,6 +11,8 @@ A script is a list of lists, ``[name, ...]``:
 - ``["veto", action, first]``: another listener refuses the action once, before the driver hears of it (True)
   or behind it (False);
 - ``["other driver"]``: another driver sets its online page callback.
+
+A block that is not there is ENOENT, and a driver that is gone is ENODEV.
 """
 
 from __future__ import annotations
@@ -58,6 +60,8 @@ class Drive:
     wrong: list[tuple[int, str]] = field(default_factory=list)
     done: list[str] = field(default_factory=list)
     """The steps, in words."""
+    gone: bool = False
+    """Whether the driver has left."""
     _pins: list[int] = field(default_factory=list)
 
     def step(self, name: str, *args: Any) -> None:  # noqa: ANN401 (of a script)
@@ -65,7 +69,9 @@ class Drive:
         errno, returned = "", None
         self.done.append(words_of_step(name, args))
         try:
+            self._check(name, args)
             returned = _STEPS[name](self, *args)
+            self.gone |= name == "unload" and returned is True
         except KernelBug as bug:
             self.wrong.append((len(self.seen), f"the kernel stops: {bug}"))
             errno = "BUG"
@@ -76,6 +82,13 @@ class Drive:
             errno = "EINVAL"
         self.wrong += [(len(self.seen), sentence) for sentence in self._faults()]
         self.seen.append({"errno": errno, "returned": returned} | self._view())
+
+    def _check(self, name: str, args: tuple[Any, ...]) -> None:
+        """Refuse a step that asks a driver that is gone, or a block that is not there."""
+        if self.gone and name in {"back", "plug", "unplug", "unload"}:
+            raise KernelError("ENODEV", name, "the driver is gone")
+        if name in {"online", "offline", "use", "pin"} and args[0] not in self.machine.blocks:
+            raise KernelError("ENOENT", name, f"there is no memory block {args[0]}")
 
     def _view(self) -> dict[str, Any]:
         zone = self.machine.zone("Movable")
