@@ -7,6 +7,7 @@ import difflib
 import functools
 import inspect
 import sys
+import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
 from html import escape
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 _CONTEXT = 3
+_ONE_AT_A_TIME = threading.RLock()
 _SIGNS = {"-": ("del", "dashed"), "+": ("ins", "solid")}
 _CODE = "margin: 0; white-space: pre-wrap; overflow-wrap: anywhere; font-size: 12px"
 _LINE = "display: block; padding-left: 13ch; text-indent: -13ch; text-decoration: none"
@@ -171,7 +173,8 @@ def applied(name: str | None) -> Iterator[None]:
     """Run a block of code with a proposal in place of the model; None: with the models as they are.
 
     Every module that has the function gets the other one. No shortcut of a driver is taken meanwhile.
-    Machines made here must not be used behind the block.
+    Machines made here must not be used behind the block. Another thread that wants to apply a proposal waits;
+    whatever else it does with models meets the proposal.
 
     >>> from memsim import Machine
     >>> with applied("hv-free-range"):
@@ -179,6 +182,11 @@ def applied(name: str | None) -> Iterator[None]:
     ...     balloon.inflate(4), balloon.deflate(), balloon.kernel.bad_pages
     (4, 4, 4)
     """
+    with _ONE_AT_A_TIME:
+        yield from _applied(name)
+
+
+def _applied(name: str | None) -> Iterator[None]:
     register_shortcuts(DRIVERS)  # an import registers once: all must be there before they are put aside
     drivers = {key: each for key, each in SHORTCUTS.items() if each.function.__module__ in DRIVERS.values()}
     changed = list[tuple[Any, str, Any]]()
