@@ -29,6 +29,7 @@ from memsim.grading.sandbox import conversation
 from memsim.grading.sandbox.conversation import Conversation
 from memsim.grading.sandbox.fences import NONE, Fence, compile_worker, prepare
 from memsim.grading.sandbox.guest import main as inside
+from memsim.grading.sandbox.guest.fence import Scope
 from memsim.grading.sandbox.probe import open_ways
 from memsim.grading.sandbox.worker import StartError, Submitted, Worker
 from tests.attacks.stage import ASSIGNMENT, FULL, GRADING, SOLVED, examine, waited_for
@@ -192,7 +193,7 @@ def test_a_machine_without_room_for_a_worker_is_asked_again(monkeypatch):
 
 def test_a_machine_without_room_for_an_answer_is_asked_again(monkeypatch):
     monkeypatch.setattr("memsim.grading.sandbox.guest.main.os.fork", has_no_room(3, lambda: 1))
-    assert inside._start((), [], [], None) == 1  # noqa: SLF001 (what a worker calls, who is another process)
+    assert inside._start((), [], [], Scope(fenced=False)) == 1  # noqa: SLF001 (what a worker calls, who is another process)
 
 
 NO_ROOM = """

@@ -12,7 +12,7 @@ import contextlib
 import errno
 import importlib
 import os
-from typing import Any
+from typing import Any, NamedTuple
 
 from memsim.grading.sandbox.guest import seccomp
 
@@ -28,7 +28,15 @@ _SCOPES, _SCOPES_VERSION = 0b11, 6
 """Abstract sockets and signals, since Linux 6.12."""
 
 
-def fence_in(setting: dict[str, Any]) -> int | None:
+class Scope(NamedTuple):
+    """What a process that answers has to give up, besides what its worker has."""
+
+    fenced: bool
+    ruleset: int | None = None
+    """Landlock's rules for signals, without a namespace for processes."""
+
+
+def fence_in(setting: dict[str, Any]) -> Scope:
     """Give up all that ``setting`` tells to give up; return what :func:`leave_others_alone` takes.
 
     Raises
@@ -36,9 +44,9 @@ def fence_in(setting: dict[str, Any]) -> int | None:
     OSError
         The system does not let it. Then there is no fence, and nothing of a student may run.
     """
-    scope = None
+    ruleset = None
     if not setting["fenced"]:
-        return scope
+        return Scope(fenced=False)
     libc = _libc()
     _empty_keyring(libc)
     if "uid" in setting:
@@ -46,18 +54,22 @@ def fence_in(setting: dict[str, Any]) -> int | None:
     _die_with_parent(libc)  # only now: a change of user forgets it
     if "readable" in setting:
         _checked(libc, libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
-        scope = _landlock(libc, setting["readable"])
+        ruleset = _landlock(libc, setting["readable"])
     _checked(libc, libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0))
     seccomp.load(libc)
-    return scope
+    return Scope(fenced=True, ruleset=ruleset)
 
 
-def leave_others_alone(scope: int | None) -> None:
-    """Give up signals to every process but those that this one starts, without a namespace for processes."""
-    if scope is not None:
-        libc = _libc()
-        _checked(libc, libc.syscall(_RESTRICT_SELF, scope, 0))
-        os.close(scope)
+def leave_others_alone(scope: Scope, *, processes: int) -> None:
+    """Give up signals to all but the own processes; and pipes, if there is no process to talk to."""
+    if not scope.fenced:
+        return
+    libc = _libc()
+    if scope.ruleset is not None:
+        _checked(libc, libc.syscall(_RESTRICT_SELF, scope.ruleset, 0))
+        os.close(scope.ruleset)
+    if not processes:
+        seccomp.load_without_pipes(libc)
 
 
 def _empty_keyring(libc: Any) -> None:

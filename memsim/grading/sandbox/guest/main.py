@@ -18,7 +18,7 @@ import sys
 from typing import Any, NoReturn
 
 from memsim.grading.sandbox.guest.answer import answer
-from memsim.grading.sandbox.guest.fence import fence_in, leave_others_alone
+from memsim.grading.sandbox.guest.fence import Scope, fence_in, leave_others_alone
 from memsim.grading.sandbox.guest.frames import encode, receive
 from memsim.grading.sandbox.guest.limits import Limited, kill_others, limit
 from memsim.grading.sandbox.guest.program import Script, read
@@ -100,7 +100,7 @@ def _receive_question(control: socket.socket) -> tuple[Any, list[int]]:
         # a "stop" that came too late: the process had ended by itself
 
 
-def _start(what: tuple[Any, Any, Script], fds: list[int], not_for_it: list[int], scope: int | None) -> int:
+def _start(what: tuple[Any, Any, Script], fds: list[int], not_for_it: list[int], scope: Scope) -> int:
     """Start the process that answers, and return its pid."""
     try:
         child = patiently(os.fork, OSError)
@@ -113,7 +113,7 @@ def _start(what: tuple[Any, Any, Script], fds: list[int], not_for_it: list[int],
 
 
 def _be_the_child(
-    what: tuple[Any, Any, Script], fds: list[int], not_for_it: list[int], scope: int | None
+    what: tuple[Any, Any, Script], fds: list[int], not_for_it: list[int], scope: Scope
 ) -> NoReturn:
     """Answer the question, and end."""
     question, submission, script = what
@@ -128,7 +128,7 @@ def _be_the_child(
         for fd in (*not_for_it, output, nothing):
             os.close(fd)
         os.setpgid(0, 0)
-        leave_others_alone(scope)
+        leave_others_alone(scope, processes=question["limits"]["processes"])
         limit(Limited(**question["limits"]))
         answer(socket.socket(fileno=channel), question, submission, script)
     finally:

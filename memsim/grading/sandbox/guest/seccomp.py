@@ -67,6 +67,7 @@ class _Condition(NamedTuple):
     refusal: int
 
 
+_NUMBERED = "pipe:22, pipe2:293,59 socketpair:53,199"
 _CONDITIONS = (
     # fcntl: copies of descriptors and their flags; no locks, leases, notifications or write hints
     _Condition((72, 25), 1, (0, 1, 2, 3, 4, 1030, 1032), errno.ENOLCK),
@@ -93,7 +94,23 @@ def load(libc: Any) -> None:
     OSError
         The kernel has no seccomp, or the processor is neither x86-64 nor arm64.
     """
-    instructions = program(os.uname().machine)
+    _load(libc, program(os.uname().machine))
+
+
+def load_without_pipes(libc: Any) -> None:
+    """Take pipes and pairs of sockets away, too.
+
+    Their inodes are numbered by a counter of the whole kernel: who makes a hundred thousand of them leaves
+    some bits for the next one to read.
+    """
+    column = _MACHINES[os.uname().machine][1]
+    code = [(_LOAD, 0, 0, _NUMBER_AT)]
+    for number in _numbers(_NUMBERED, column):
+        code += _case(number, [_refuse(errno.EPERM)])
+    _load(libc, [*code, _allow()])
+
+
+def _load(libc: Any, instructions: list[tuple[int, int, int, int]]) -> None:
     ctypes = importlib.import_module("ctypes")
     code = b"".join(struct.pack("HBBI", *instruction) for instruction in instructions)
     buffer = ctypes.create_string_buffer(code, len(code))
