@@ -56,8 +56,9 @@ def named(name: str, kind: str) -> Path:
     >>> named("one-block", "grading").name, named("one-block", "source").name
     ('one_block.py', 'one-block.ipynb')
     """
-    if Path(name).is_file():
-        return Path(name)
+    path = Path(name)
+    if path.exists() and not path.is_dir():  # a device, too: the reader refuses it by its path
+        return path
     inside = Path(kind, f"{name.replace('-', '_')}.py" if kind == "grading" else f"{name}/{name}.ipynb")
     folders = dict.fromkeys([Path("exercises"), Path(memsim.__file__).parent.parent / "exercises"])
     for folder in folders:
