@@ -59,6 +59,9 @@ def named(name: str, kind: str) -> Path:
     path = Path(name)
     if path.exists() and not path.is_dir():  # a device, too: the reader refuses it by its path
         return path
+    if len(path.parts) > 1 or path.suffix:
+        msg = f"{name}: there is no such file"
+        raise AssignmentError(msg)
     inside = Path(kind, f"{name.replace('-', '_')}.py" if kind == "grading" else f"{name}/{name}.ipynb")
     folders = dict.fromkeys([Path("exercises"), Path(memsim.__file__).parent.parent / "exercises"])
     for folder in folders:
