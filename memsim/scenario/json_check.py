@@ -7,11 +7,12 @@ of its format. What a format allows is said beside its reader (:mod:`memsim.scen
 
 from __future__ import annotations
 
-import errno
 import json
 import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
+
+from memsim.errors import errno_number
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -48,7 +49,7 @@ def refuse_device(path: str | Path) -> None:
     """Raise OSError for a device, which may have no end; a terminal has one."""
     mode = Path(path).stat().st_mode
     if stat.S_ISBLK(mode) or (stat.S_ISCHR(mode) and not _is_terminal(path)):
-        raise OSError(errno.EINVAL, "it is a device, not a file", str(path))
+        raise OSError(errno_number("EINVAL"), "it is a device, not a file", str(path))
 
 
 def _is_terminal(path: str | Path) -> bool:
