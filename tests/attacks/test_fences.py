@@ -17,7 +17,7 @@ from memsim.grading.sandbox.conversation import Conversation
 from memsim.grading.sandbox.fences import BUBBLEWRAP, CONTAINER, NONE, available, prepare
 from memsim.grading.sandbox.holds import FenceError, fence_that_holds
 from memsim.grading.sandbox.probe import open_ways
-from memsim.grading.sandbox.worker import Submitted, Worker
+from memsim.grading.sandbox.worker import StartError, Submitted, Worker
 
 from .conftest import HOLDING
 from .open_house import closed_above
@@ -175,6 +175,13 @@ def test_every_file_that_student_code_can_read_is_a_copy_in_memory():
     mounts = [line.split() for line in Path("/proc/mounts").read_text().splitlines()]
     kinds = {kind for _, place, kind, *_ in mounts if place == "/dev/shm"}  # noqa: S108 (the same)
     assert kinds == {"tmpfs"}
+
+
+@pytest.mark.skipif(BUBBLEWRAP not in HOLDING, reason="batches are graded behind bubblewrap only")
+def test_without_its_copy_no_worker_reads_the_disk_instead(monkeypatch):
+    monkeypatch.setenv("MEMSIM_READABLE_COPY", "/dev/shm/memsim-0-1-gone")  # noqa: S108 (as above)
+    with pytest.raises(StartError, match="gone"):
+        Worker(BUBBLEWRAP, Submitted("ada", []))
 
 
 def test_without_room_for_the_copy_nothing_is_graded(monkeypatch):

@@ -237,7 +237,8 @@ def prepare() -> None:
     OSError
         There is no such file system, or no room in it.
     """
-    if _copy():
+    copy = _copy()
+    if copy and copy.is_dir():
         return
     _remove_left_behind()
     folder = Path(tempfile.mkdtemp(prefix=f"memsim-{os.geteuid()}-{os.getpid()}-", dir=SHARED_MEMORY))
@@ -269,9 +270,9 @@ def _copy_to(place: Path, path: Path) -> None:
 
 
 def _copy() -> Path | None:
-    """Return where all that a worker can read has been copied to."""
+    """Return where all that a worker can read was copied to; if that is gone, no worker starts."""
     folder = os.environ.get(_COPY, "")
-    return Path(folder) if folder and Path(folder).is_dir() else None
+    return Path(folder) if folder else None
 
 
 def _source(path: Path) -> str:

@@ -31,9 +31,8 @@ def fence_that_holds(secret: Sequence[Path], *, unfenced: bool, wanted: str = ""
     for fence in available():
         if wanted and fence.name != wanted:
             continue
-        ways = open_ways(fence, secret)
+        ways = _ways_of(fence, secret)
         if not ways and fence != NONE:
-            _prepared()
             return fence, []
         if fence == NONE and unfenced:
             return fence, ways
@@ -45,17 +44,18 @@ def fence_that_holds(secret: Sequence[Path], *, unfenced: bool, wanted: str = ""
     raise FenceError(msg)
 
 
-def _prepared() -> None:
-    """Copy what workers read into memory; FenceError where there is no room for it."""
+def _ways_of(fence: Fence, secret: Sequence[Path]) -> list[str]:
+    """Return what is open behind a fence, once what its workers read is in memory."""
     try:
-        prepare()
+        if fence != NONE:
+            prepare()
     except (OSError, shutil.Error) as error:
-        msg = (
-            f"{SHARED_MEMORY} has no room for a copy of Python and numpy, and without it submissions could "
-            "leave messages for each other in what a disk's file system remembers. Give it room: sudo mount "
-            f"-o remount,size=1G /dev/shm (docker run --shm-size 1g), or say --unfenced ({error})"
+        told = (
+            f"{SHARED_MEMORY} has no room for a copy of Python and numpy, and without it submissions leave "
+            f"messages for each other in what the file system of a disk remembers ({error})"
         )
-        raise FenceError(msg) from None
+        return [told]
+    return open_ways(fence, secret)
 
 
 def _remedy(tried: Sequence[str]) -> str:
@@ -74,6 +74,8 @@ def _remedy(tried: Sequence[str]) -> str:
             "Let the container make namespaces: docker run --security-opt seccomp=unconfined "
             "--security-opt apparmor=unconfined --shm-size 1g --user 1000 ..."
         )
+    if "has no room" in said:
+        return "Give it room: sudo mount -o remount,size=1G /dev/shm (docker run --shm-size 1g)"
     if "seccomp" in said or "no list of system calls" in said:
         return "Grade on a kernel with seccomp, on x86-64 or arm64"
     return "Close what is open"
