@@ -23,7 +23,7 @@ from book.site.live import live_cells, make_live
 from book.site.live import script as live_script
 from book.site.live import style as live_style
 from book.site.pages import FIRST, contents, page_of, runs_at, targets
-from book.site.players import PLAYER, data_script, explorers, placeholder
+from book.site.players import data_script, explorers, placeholder
 from memsim.lesson.live import WIDGET_VIEW
 from memsim.view.charts.chart import PLOTLY
 from memsim.view.explorer import bundle
@@ -74,7 +74,7 @@ def prepare(folder: Path) -> None:
             page["cells"].append(contents([each.name for each in notebooks], reference.write(folder)))
         target = folder / ("index.ipynb" if path.name == FIRST else path.name)
         target.write_text(json.dumps(page, ensure_ascii=False), encoding="utf-8")
-    assert any(data.iterdir()), f"{BOOK} has no {PLAYER}"  # noqa: S101 (a site without them is broken)
+    assert any(data.iterdir()), f"{BOOK} has no explorer"  # noqa: S101 (a site without them is broken)
 
 
 def without_views(notebook: dict[str, Any]) -> None:

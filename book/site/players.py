@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-PLAYER = "explore"
+PLAYERS = {"explore", "explore_drive"}
+"""The functions that return an explorer."""
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 
 
@@ -28,7 +29,7 @@ WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 
 
 def explorers(notebook: dict[str, Any], path: Path) -> Iterator[tuple[dict[str, Any], Explorer]]:
-    """Return the cells that end with a call of explore(), and the explorer of each."""
+    """Return the cells that end with a call of explore() or explore_drive(), and the explorer of each."""
     before: list[ast.stmt] = []
     for cell in notebook["cells"]:
         if cell["cell_type"] != "code":
@@ -40,12 +41,12 @@ def explorers(notebook: dict[str, Any], path: Path) -> Iterator[tuple[dict[str, 
 
 
 def is_call(statement: ast.stmt) -> bool:
-    """Return whether a statement is nothing but a call of explore()."""
+    """Return whether a statement is nothing but a call that returns an explorer."""
     return (
         isinstance(statement, ast.Expr)
         and isinstance(statement.value, ast.Call)
         and isinstance(statement.value.func, ast.Name)
-        and statement.value.func.id == PLAYER
+        and statement.value.func.id in PLAYERS
     )
 
 
