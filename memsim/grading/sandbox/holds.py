@@ -52,7 +52,7 @@ def _ways_of(fence: Fence, secret: Sequence[Path]) -> list[str]:
     except (OSError, shutil.Error) as error:
         told = (
             f"{SHARED_MEMORY} has no room for a copy of Python and numpy, and without it submissions leave "
-            f"messages for each other in what the file system of a disk remembers ({error})"
+            f"messages for each other in the state that the file system of a disk keeps ({error})"
         )
         return [told]
     return open_ways(fence, secret)
