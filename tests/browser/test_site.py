@@ -331,7 +331,7 @@ def test_on_a_phone_the_kernels_flip_in_place(page, visit):
     page.get_by_role("radio", name="After the patch").press("Space")
     assert (before.is_visible(), after.is_visible()) == (False, True)
     assert after.evaluate("side => side.offsetTop") == where
-    page.locator(BOX).evaluate("box => box.scrollIntoView()")
+    page.locator(BOX).evaluate("box => box.scrollIntoView({ behavior: 'instant' })")
     time = page.locator(f"{BOX} .time").bounding_box()
     assert time["y"] + time["height"] <= 844  # it stays in view below the map
 
