@@ -10,15 +10,25 @@ import { Tape } from "../../memsim/view/explorer/static/tape.js";
 import { twin } from "../../memsim/view/explorer/static/words.js";
 import { digest, forwards, momentsOf } from "./digest.js";
 
-const [folder] = process.argv.slice(2), read = name => JSON.parse(readFileSync(`${folder}/${name}.json`));
-const data = read("data"), expected = read("expected"), moments = momentsOf(data), fresh = () => data.tapes.map(tape => new Tape(tape, data));
+const [folder] = process.argv.slice(2),
+  read = (name) => JSON.parse(readFileSync(`${folder}/${name}.json`));
+const data = read("data"),
+  expected = read("expected"),
+  moments = momentsOf(data),
+  fresh = () => data.tapes.map((tape) => new Tape(tape, data));
 
-const wrong = tapes => forwards(tapes, moments).flatMap((found, side) => found.flatMap((number, i) => number === expected.digests[side][i] ? [] : [[side, i]]));
-const tapes = fresh(), found = { primitives: Object.keys(PRIMITIVES).sort(), wrong: wrong(tapes), jumps: [], twins: [], mutants: {} };
+const wrong = (tapes) =>
+  forwards(tapes, moments).flatMap((found, side) =>
+    found.flatMap((number, i) => (number === expected.digests[side][i] ? [] : [[side, i]])),
+  );
+const tapes = fresh(),
+  found = { primitives: Object.keys(PRIMITIVES).sort(), wrong: wrong(tapes), jumps: [], twins: [], mutants: {} };
 
 for (let k = 0, i = 1; k < (expected.jumps ?? 40); k++) {
   i = (i * 7919 + 13) % moments.length;
-  tapes.forEach((tape, side) => { if (digest(tape.seek(moments[i].at[side]), new Map()) !== expected.digests[side][i]) found.jumps.push([side, i]); });
+  tapes.forEach((tape, side) => {
+    if (digest(tape.seek(moments[i].at[side]), new Map()) !== expected.digests[side][i]) found.jumps.push([side, i]);
+  });
 }
 
 for (const [name, mutant] of Object.entries({
@@ -31,7 +41,11 @@ for (const [name, mutant] of Object.entries({
   if (!expected.mutate) break;
   const right = PRIMITIVES[name];
   PRIMITIVES[name] = (s, args, target) => mutant(right, s, args, target);
-  try { found.mutants[name] = wrong(fresh()).length; } catch (error) { found.mutants[name] = String(error); }
+  try {
+    found.mutants[name] = wrong(fresh()).length;
+  } catch (error) {
+    found.mutants[name] = String(error);
+  }
   PRIMITIVES[name] = right;
 }
 
@@ -42,13 +56,24 @@ if (expected.twins) {
     const said = twin(c, recordedView);
     if (said !== text) found.twins.push([Number(i), said]);
   }
-  found.news = c.news.map(i => ({ moment: i, point: c.moments[i].point, shows: c.actor(i).name, causes: c.causes(i) }));
-  found.visible = c.moments.filter(m => m.visible).length;
-  const sum = of => data.blocks.reduce((all, _, k) => all + of(k), 0);
-  found.misplaced = c.moments.filter(m => m.kind === "done").flatMap(m => {
-    c.go(m.i);
-    return c.states.flatMap((state, s) => geographyOf(state, data).filter(zone => sum(zone.placedIn) !== zone.present || sum(zone.managedIn) !== zone.managed).map(zone => [m.i, s, zone.name]));
-  });
-  found.differ = c.moments.map(m => m.differ);
+  found.news = c.news.map((i) => ({
+    moment: i,
+    point: c.moments[i].point,
+    shows: c.actor(i).name,
+    causes: c.causes(i),
+  }));
+  found.visible = c.moments.filter((m) => m.visible).length;
+  const sum = (of) => data.blocks.reduce((all, _, k) => all + of(k), 0);
+  found.misplaced = c.moments
+    .filter((m) => m.kind === "done")
+    .flatMap((m) => {
+      c.go(m.i);
+      return c.states.flatMap((state, s) =>
+        geographyOf(state, data)
+          .filter((zone) => sum(zone.placedIn) !== zone.present || sum(zone.managedIn) !== zone.managed)
+          .map((zone) => [m.i, s, zone.name]),
+      );
+    });
+  found.differ = c.moments.map((m) => m.differ);
 }
 console.log(JSON.stringify(found));

@@ -7,8 +7,13 @@
 
 /** What a widget sees in place of a kernel: values that are set here are told to whoever listens here. */
 class Model {
-  constructor(state) { this.state = state; this.listeners = new Map(); }
-  get(name) { return this.state[name]; }
+  constructor(state) {
+    this.state = state;
+    this.listeners = new Map();
+  }
+  get(name) {
+    return this.state[name];
+  }
   set(name, value) {
     this.state[name] = value;
     for (const heard of this.listeners.get(`change:${name}`) || []) heard();
@@ -18,7 +23,10 @@ class Model {
   }
   off(names, heard) {
     for (const name of names.split(" ")) {
-      this.listeners.set(name, (this.listeners.get(name) || []).filter((each) => each !== heard));
+      this.listeners.set(
+        name,
+        (this.listeners.get(name) || []).filter((each) => each !== heard),
+      );
     }
   }
   save_changes() {}

@@ -6,7 +6,9 @@ const ROOT = new URL("explorers/", document.currentScript.src);
 
 // What scrolls sideways can be reached by Tab; what does not is no stop.
 function reach() {
-  for (const box of document.querySelectorAll("article .output pre, article .highlight pre, .table-wrapper, .memsim-tables > div")) {
+  for (const box of document.querySelectorAll(
+    "article .output pre, article .highlight pre, .table-wrapper, .memsim-tables > div",
+  )) {
     if (box.closest(".memsim-explore")) continue;
     if (box.scrollWidth > box.clientWidth || box.scrollHeight > box.clientHeight) box.tabIndex = 0;
     else box.removeAttribute("tabindex");
@@ -16,7 +18,8 @@ function reach() {
 // Who comes from a hit of the search is led to the first highlight of the page, not to its top.
 const searched = localStorage.getItem("sphinx_highlight_terms") && !location.hash;
 function showHighlight() {
-  if (searched) setTimeout(() => document.querySelector("article span.highlighted")?.scrollIntoView({ block: "center" }), 50);
+  if (searched)
+    setTimeout(() => document.querySelector("article span.highlighted")?.scrollIntoView({ block: "center" }), 50);
 }
 
 addEventListener("resize", reach);

@@ -22,7 +22,10 @@ function canonicalNumber(text) {
 
 /** Return a word or a list of words in one spelling. */
 function canonicalWords(text) {
-  const items = text.toLowerCase().split(/[,;\n]/).map((item) => item.trim().replace(/\s+/g, " "));
+  const items = text
+    .toLowerCase()
+    .split(/[,;\n]/)
+    .map((item) => item.trim().replace(/\s+/g, " "));
   const said = items.filter((item) => item && item !== "none");
   return said.map((item) => canonicalNumber(item) ?? item.replace(/^\+/, "")).join(", ") || "none";
 }
@@ -57,16 +60,36 @@ class Choice {
     this.rows = spec.options.map(({ value, label }) => {
       const input = make("input", { type: "radio", name, value });
       const mark = make("span", { class: "memsim-mark" });
-      return { value, input, mark, row: make("label", { class: "memsim-option" }, input, make("span", { html: label }), mark) };
+      return {
+        value,
+        input,
+        mark,
+        row: make("label", { class: "memsim-option" }, input, make("span", { html: label }), mark),
+      };
     });
     this.empty = "Choose one of the options first.";
-    this.element = make("fieldset", {}, make("legend", { html: paragraph(spec.question, spec.lead) }),
-      ...this.rows.map(({ row }) => row));
+    this.element = make(
+      "fieldset",
+      {},
+      make("legend", { html: paragraph(spec.question, spec.lead) }),
+      ...this.rows.map(({ row }) => row),
+    );
   }
-  read() { return this.rows.find(({ input }) => input.checked)?.value ?? null; }
-  shown(value) { return this.rows.find((row) => row.value === value).row.querySelector("span").innerHTML; }
-  close(closed) { for (const { input } of this.rows) input.disabled = closed; }
-  clear() { for (const row of this.rows) { row.input.checked = false; this.say(row, "", ""); } }
+  read() {
+    return this.rows.find(({ input }) => input.checked)?.value ?? null;
+  }
+  shown(value) {
+    return this.rows.find((row) => row.value === value).row.querySelector("span").innerHTML;
+  }
+  close(closed) {
+    for (const { input } of this.rows) input.disabled = closed;
+  }
+  clear() {
+    for (const row of this.rows) {
+      row.input.checked = false;
+      this.say(row, "", "");
+    }
+  }
   /** Mark options: { value: "right" | "wrong" }, in a sign and a word, not by colour alone. */
   mark(marks) {
     for (const row of this.rows) {
@@ -74,27 +97,50 @@ class Choice {
       this.say(row, how || "", { right: "✓ right", wrong: "✗ not this" }[how] || "");
     }
   }
-  say({ row, mark }, how, text) { row.dataset.mark = how; mark.textContent = text; }
+  say({ row, mark }, how, text) {
+    row.dataset.mark = how;
+    mark.textContent = text;
+  }
 }
 
 /** A line to type in. */
 class Line {
   constructor(spec) {
     this.number = spec.field === "number";
-    this.empty = this.number ? "Type a number first, such as 32768, 32,768, 0x8000 or 1.5." : "Write a few words first.";
-    this.input = make("input", { type: "text", autocomplete: "off", spellcheck: "false",
-      placeholder: this.number ? "a number, such as 32768 or 0x8000" : "a few words" });
-    this.element = make("div", {}, make("div", { html: paragraph(spec.question, spec.lead) }),
-      make("label", { class: "memsim-line" }, "Your prediction: ", this.input));
+    this.empty = this.number
+      ? "Type a number first, such as 32768, 32,768, 0x8000 or 1.5."
+      : "Write a few words first.";
+    this.input = make("input", {
+      type: "text",
+      autocomplete: "off",
+      spellcheck: "false",
+      placeholder: this.number ? "a number, such as 32768 or 0x8000" : "a few words",
+    });
+    this.element = make(
+      "div",
+      {},
+      make("div", { html: paragraph(spec.question, spec.lead) }),
+      make("label", { class: "memsim-line" }, "Your prediction: ", this.input),
+    );
   }
-  read() { return this.number ? canonicalNumber(this.input.value) : this.input.value.trim() || null; }
-  shown(value) { return this.number ? grouped(value) : escaped(value); }
-  close(closed) { this.input.disabled = closed; }
-  clear() { this.input.value = ""; }
+  read() {
+    return this.number ? canonicalNumber(this.input.value) : this.input.value.trim() || null;
+  }
+  shown(value) {
+    return this.number ? grouped(value) : escaped(value);
+  }
+  close(closed) {
+    this.input.disabled = closed;
+  }
+  clear() {
+    this.input.value = "";
+  }
   mark() {}
 }
 
-function grouped(value) { return value.replace(/^-?\d+/, (whole) => whole.replace(/\B(?=(\d{3})+$)/g, ",")); }
+function grouped(value) {
+  return value.replace(/^-?\d+/, (whole) => whole.replace(/\B(?=(\d{3})+$)/g, ","));
+}
 
 /** What quiz and predict share: a field, a button, and room for what is said. */
 class Form {
@@ -104,17 +150,36 @@ class Form {
     this.field = this.spec.options ? new Choice(this.spec) : new Line(this.spec);
     this.button = make("button", { type: "submit", class: "memsim-do" }, this.spec.button);
     this.feedback = make("div", { class: "memsim-feedback", role: "status" });
-    const form = make("form", { class: `memsim-lesson memsim-${this.spec.kind}`,
-      onsubmit: (event) => { event.preventDefault(); this.submit(); } },
-    this.field.element, this.button, this.feedback);
+    const form = make(
+      "form",
+      {
+        class: `memsim-lesson memsim-${this.spec.kind}`,
+        onsubmit: (event) => {
+          event.preventDefault();
+          this.submit();
+        },
+      },
+      this.field.element,
+      this.button,
+      this.feedback,
+    );
     keepKeys(form);
     el.append(form);
   }
-  say(html) { this.feedback.innerHTML = html; }
+  say(html) {
+    this.feedback.innerHTML = html;
+  }
   /** Say it, with a button to where the explorer shows it, if the question knows a place. */
   tellAndShow(html) {
     this.say(html);
-    if (this.spec.show) this.feedback.append(make("button", { type: "button", class: "memsim-show", onclick: (event) => showMe(event.target, this.spec.show) }, "Show me"));
+    if (this.spec.show)
+      this.feedback.append(
+        make(
+          "button",
+          { type: "button", class: "memsim-show", onclick: (event) => showMe(event.target, this.spec.show) },
+          "Show me",
+        ),
+      );
   }
   submit() {
     const value = this.field.read();
@@ -146,7 +211,10 @@ class Predict extends Form {
     this.say(earlier ? paragraph(earlier, "On an earlier run you predicted:") : "");
   }
   answer(value) {
-    if (this.committed !== undefined) { this.again(); return; }
+    if (this.committed !== undefined) {
+      this.again();
+      return;
+    }
     this.committed = value;
     this.field.close(true);
     // The button stays enabled: disabling it would throw the keyboard's focus out.
@@ -169,26 +237,44 @@ class Predict extends Form {
     const mine = this.committed;
     if (!outcome || (outcome.of !== undefined && outcome.of !== mine)) return;
     const said = paragraph(this.field.shown(mine), "You predicted:");
-    if (outcome.error) { this.say(said + paragraph(outcome.error, "⚠ No answer:")); return; }
+    if (outcome.error) {
+      this.say(said + paragraph(outcome.error, "⚠ No answer:"));
+      return;
+    }
     const alike = same(mine, outcome.value) && (!this.spec.options || mine === outcome.value);
     this.field.mark({ [mine]: "wrong", [outcome.value]: "right" });
     const words = this.spec.field === "words";
-    const verdict = words ? "Compare: which part did you foresee, and which not?"
-      : alike ? "✓ As you predicted." : "≠ Not as you predicted.";
+    const verdict = words
+      ? "Compare: which part did you foresee, and which not?"
+      : alike
+        ? "✓ As you predicted."
+        : "≠ Not as you predicted.";
     const explain = this.spec.explain;
-    const other = this.spec.options && !alike && outcome.value in explain
-      ? paragraph(explain[outcome.value], `${outcome.shown}:`) : "";
-    this.tellAndShow(`<div class="memsim-outcome">${said}${paragraph(outcome.shown, this.spec.says)}${paragraph(verdict)}`
-      + `${paragraph(explain[mine] ?? explain[""])}${other}</div>`);
+    const other =
+      this.spec.options && !alike && outcome.value in explain
+        ? paragraph(explain[outcome.value], `${outcome.shown}:`)
+        : "";
+    this.tellAndShow(
+      `<div class="memsim-outcome">${said}${paragraph(outcome.shown, this.spec.says)}${paragraph(verdict)}` +
+        `${paragraph(explain[mine] ?? explain[""])}${other}</div>`,
+    );
   }
-  leave() { this.model.off("change:outcome", this.heard); }
+  leave() {
+    this.model.off("change:outcome", this.heard);
+  }
 }
 
 /** A problem, or an exercise with its solution folded below: a field for each line that is asked for. */
 class Problem {
   constructor(el, model) {
     this.model = model;
-    this.form = make("form", { class: "memsim-lesson memsim-ask", onsubmit: (event) => { event.preventDefault(); this.want("check"); } });
+    this.form = make("form", {
+      class: "memsim-lesson memsim-ask",
+      onsubmit: (event) => {
+        event.preventDefault();
+        this.want("check");
+      },
+    });
     keepKeys(this.form);
     el.append(this.form);
     this.draw = () => this.show();
@@ -210,15 +296,26 @@ class Problem {
     this.form.replaceChildren(
       make("div", { html: paragraph(this.spec.question, `${this.spec.title}.`) + (this.spec.table || "") }),
       ...this.lines.map(({ row }) => row),
-      make("div", { class: "memsim-buttons" }, make("button", { type: "submit", class: "memsim-do" }, "Check"),
-        ...(this.spec.fold ? [] : [button("Show the answers", () => this.want("show")),
-          button("Another problem", () => this.another())])),
-      this.feedback, ...(this.spec.fold ? [make("div", { html: this.spec.fold })] : []));
+      make(
+        "div",
+        { class: "memsim-buttons" },
+        make("button", { type: "submit", class: "memsim-do" }, "Check"),
+        ...(this.spec.fold
+          ? []
+          : [button("Show the answers", () => this.want("show")), button("Another problem", () => this.another())]),
+      ),
+      this.feedback,
+      ...(this.spec.fold ? [make("div", { html: this.spec.fold })] : []),
+    );
   }
   want(what) {
     if (what === "check" && this.lines.every(({ input }) => !input.value.trim())) {
-      this.feedback.innerHTML = paragraph("Fill in a line first. Lists are written with commas: `+0 order 1, +4 order 2`."
-        .replace(/`([^`]*)`/, "<code>$1</code>"));
+      this.feedback.innerHTML = paragraph(
+        "Fill in a line first. Lists are written with commas: `+0 order 1, +4 order 2`.".replace(
+          /`([^`]*)`/,
+          "<code>$1</code>",
+        ),
+      );
       return;
     }
     this.wanted = what;
@@ -233,7 +330,10 @@ class Problem {
   tell() {
     const outcome = this.answers();
     if (!outcome || !this.wanted) return;
-    if (outcome.error) { this.feedback.innerHTML = paragraph(outcome.error, "⚠ No answer:"); return; }
+    if (outcome.error) {
+      this.feedback.innerHTML = paragraph(outcome.error, "⚠ No answer:");
+      return;
+    }
     const shown = this.wanted === "show";
     let right = 0;
     this.lines.forEach(({ input, mark, row }, number) => {
@@ -245,24 +345,36 @@ class Problem {
       mark.textContent = shown ? "" : is ? "✓ right" : input.value.trim() ? "✗ not this" : "";
     });
     const count = this.lines.length;
-    const verdict = shown ? "These are the answers." : right === count ? `✓ ${count === 1 ? "It is" : `All ${count} lines are`} right.`
-      : `${right} of ${count} lines ${right === 1 ? "is" : "are"} right.`;
+    const verdict = shown
+      ? "These are the answers."
+      : right === count
+        ? `✓ ${count === 1 ? "It is" : `All ${count} lines are`} right.`
+        : `${right} of ${count} lines ${right === 1 ? "is" : "are"} right.`;
     const rule = this.spec.rule && (shown || right === count) ? ` Decided by ${this.spec.rule}.` : "";
     this.feedback.innerHTML = paragraph(`${verdict}${rule}`);
   }
   another() {
-    if (!this.spec.more) { ask(this.model, { another: this.spec.seed + 1 }); return; }
+    if (!this.spec.more) {
+      ask(this.model, { another: this.spec.seed + 1 });
+      return;
+    }
     const [next, ...rest] = this.spec.more;
     const first = { ...this.spec, more: undefined };
     this.model.set("spec", { ...next, more: [...rest, first] });
   }
-  leave() { this.model.off("change:spec", this.draw); this.model.off("change:outcome", this.heard); }
+  leave() {
+    this.model.off("change:spec", this.draw);
+    this.model.off("change:outcome", this.heard);
+  }
 }
 
 /** Move the explorer of the same page to a place, and bring it into view. */
 function showMe(button, place) {
   const box = (button.closest(".jp-Notebook") ?? document).querySelector(".memsim-explore");
-  if (!box?.explorer) { button.textContent = "Run the explorer's cell first, then press here again"; return; }
+  if (!box?.explorer) {
+    button.textContent = "Run the explorer's cell first, then press here again";
+    return;
+  }
   button.textContent = "Show me";
   box.explorer.follow(place);
   box.scrollIntoView({ block: "center" });

@@ -24,7 +24,9 @@
     box-shadow: 0 4px 16px #0004; }
     #memsim-loading.memsim-failed { border-color: #b3261e; } #memsim-loading ol { margin: 4px 0; padding-left: 20px; }
     #memsim-loading p { margin: 0; } #memsim-loading a { color: #0b4f9e; }`;
-  const say = (html) => { box.querySelector("p").innerHTML = html; };
+  const say = (html) => {
+    box.querySelector("p").innerHTML = html;
+  };
   const steps = (items) => {
     box.querySelector("ol").innerHTML = items.map(([done, text]) => `<li>${done ? "✓ " : "… "}${text}</li>`).join("");
   };
@@ -43,7 +45,14 @@
     const facts = await (await fetch(new URL("memsim-lite.json", here))).json();
     const host = new URL(facts.pyodide, here).host;
     let reached = null;
-    fetch(new URL(facts.pyodide, here), { mode: "no-cors" }).then(() => { reached = true; }, () => { reached = false; });
+    fetch(new URL(facts.pyodide, here), { mode: "no-cors" }).then(
+      () => {
+        reached = true;
+      },
+      () => {
+        reached = false;
+      },
+    );
     say("<strong>memsim is loading.</strong> You can read on; pictures and stored outputs need nothing more.");
     const timer = setInterval(() => {
       const idle = ["idle", "busy"].includes(status());
@@ -59,9 +68,11 @@
       } else if (reached === false) {
         box.className = "memsim-failed";
         box.setAttribute("role", "alert");
-        say(`<strong>Python cannot be fetched: ${host} does not answer.</strong> Everything that is stored can be read; `
-          + "no cell can be run. A copy of Pyodide on the same server does without that host: "
-          + "<code>make lite PYODIDE_URL=…</code>.");
+        say(
+          `<strong>Python cannot be fetched: ${host} does not answer.</strong> Everything that is stored can be read; ` +
+            "no cell can be run. A copy of Pyodide on the same server does without that host: " +
+            "<code>make lite PYODIDE_URL=…</code>.",
+        );
         reached = null;
       }
     }, 500);

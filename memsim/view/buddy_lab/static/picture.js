@@ -4,7 +4,10 @@
 // the kernel of the notebook says; this only draws it.
 
 const SVG = "http://www.w3.org/2000/svg";
-const ROW = 24, LEFT = 74, WIDTH = 900, TOP = 4;
+const ROW = 24,
+  LEFT = 74,
+  WIDTH = 900,
+  TOP = 4;
 
 function make(tag, attributes = {}, ...children) {
   const element = document.createElement(tag);
@@ -35,22 +38,41 @@ class Picture {
   constructor(el, model) {
     this.model = model;
     this.at = null;
-    this.kind = make("select", { "aria-label": "Kind of memory" },
-      ...["movable", "unmovable", "reclaimable"].map((kind) => make("option", {}, kind)));
-    this.times = make("select", { "aria-label": "Blocks at a time" },
-      ...[1, 4, 16, 64, 256].map((times) => make("option", { value: times }, `${times} at a time`)));
-    this.zoom = make("select", { "aria-label": "Zoom", onchange: () => this.show() },
-      make("option", { value: 1 }, "whole zone"), make("option", { value: 8 }, "8 times larger"), make("option", { value: 64 }, "64 times larger"));
+    this.kind = make(
+      "select",
+      { "aria-label": "Kind of memory" },
+      ...["movable", "unmovable", "reclaimable"].map((kind) => make("option", {}, kind)),
+    );
+    this.times = make(
+      "select",
+      { "aria-label": "Blocks at a time" },
+      ...[1, 4, 16, 64, 256].map((times) => make("option", { value: times }, `${times} at a time`)),
+    );
+    this.zoom = make(
+      "select",
+      { "aria-label": "Zoom", onchange: () => this.show() },
+      make("option", { value: 1 }, "whole zone"),
+      make("option", { value: 8 }, "8 times larger"),
+      make("option", { value: 64 }, "64 times larger"),
+    );
     const button = (text, line) => make("button", { type: "button", onclick: () => this.act(line) }, text);
     this.undo = button("Undo", "undo");
     this.svg = draw("svg", { class: "memsim-orders", role: "group", "aria-label": "Blocks by order and address" });
     this.says = make("p", { class: "memsim-buddies", role: "status" });
     this.challenge = make("p", { class: "memsim-challenge" });
-    this.box = make("section", { class: "memsim-buddy-picture", "aria-label": "Buddy allocator",
-      onkeydown: (event) => this.key(event) },
-    make("p", { class: "memsim-hint" }, "Click in a row: a block of that order is allocated. Click a block in use: it is freed."),
-    make("div", { class: "memsim-controls" }, this.kind, this.times, this.zoom, this.undo),
-    this.svg, this.says, this.challenge);
+    this.box = make(
+      "section",
+      { class: "memsim-buddy-picture", "aria-label": "Buddy allocator", onkeydown: (event) => this.key(event) },
+      make(
+        "p",
+        { class: "memsim-hint" },
+        "Click in a row: a block of that order is allocated. Click a block in use: it is freed.",
+      ),
+      make("div", { class: "memsim-controls" }, this.kind, this.times, this.zoom, this.undo),
+      this.svg,
+      this.says,
+      this.challenge,
+    );
     this.box.dataset.lmSuppressShortcuts = "true";
     el.append(this.box);
     this.heard = () => this.show();
@@ -92,7 +114,8 @@ class Picture {
     const inUse = this.blocks.filter(({ use }) => use);
     const stop = this.svg.querySelector(`[data-key="${this.at}"]`) || this.svg.querySelector(".memsim-used");
     if (stop) stop.setAttribute("tabindex", 0);
-    if (focused) (this.svg.querySelector(`[data-key="${focused}"]`) || stop || this.svg.querySelector("[data-key]"))?.focus();
+    if (focused)
+      (this.svg.querySelector(`[data-key="${focused}"]`) || stop || this.svg.querySelector("[data-key]"))?.focus();
     this.judge(inUse);
   }
 
@@ -113,62 +136,107 @@ class Picture {
 
   x(pfn) {
     const bound = Math.min(Math.max(pfn, this.from), this.from + this.window);
-    return LEFT + (WIDTH - LEFT - 4) * (bound - this.from) / this.window;
+    return LEFT + ((WIDTH - LEFT - 4) * (bound - this.from)) / this.window;
   }
 
   row(order, y) {
     const label = draw("text", { x: LEFT - 8, y: y + 16, class: "memsim-order" }, `order ${order}`);
     const size = 1 << order;
     const name = `Allocate a block of order ${order}: ${size} ${size === 1 ? "page" : "pages"}`;
-    return draw("g", { class: "memsim-row", role: "button", tabindex: order === this.model.get("orders") ? 0 : -1,
-      "data-key": `row/${order}`, "data-order": order, "aria-label": name },
-    draw("title", {}, name), draw("rect", { x: 2, y, width: WIDTH - 4, height: ROW - 3, rx: 3 }), label);
+    return draw(
+      "g",
+      {
+        class: "memsim-row",
+        role: "button",
+        tabindex: order === this.model.get("orders") ? 0 : -1,
+        "data-key": `row/${order}`,
+        "data-order": order,
+        "aria-label": name,
+      },
+      draw("title", {}, name),
+      draw("rect", { x: 2, y, width: WIDTH - 4, height: ROW - 3, rx: 3 }),
+      label,
+    );
   }
 
   block(block, y, fresh) {
-    const x = this.x(block.pfn), whole = this.x(block.pfn + (1 << block.order)) - x;
+    const x = this.x(block.pfn),
+      whole = this.x(block.pfn + (1 << block.order)) - x;
     const wide = Math.max(whole - Math.min(1.5, whole / 8), 1.2);
     const where = block.order ? `${hex(block.pfn)} to ${hex(block.pfn + (1 << block.order) - 1)}` : hex(block.pfn);
-    const name = block.use ? `Free ${where}, order ${block.order}, ${block.kind}, in use` : `${where}, order ${block.order}, ${block.kind}, free`;
+    const name = block.use
+      ? `Free ${where}, order ${block.order}, ${block.kind}, in use`
+      : `${where}, order ${block.order}, ${block.kind}, free`;
     const key = `${block.pfn}/${block.order}`;
-    const attributes = { class: `${block.use ? "memsim-used" : "memsim-free"} ${block.kind === "isolate" ? "memsim-isolated" : ""} ${fresh ? "memsim-fresh" : ""}`,
-      "data-pfn": block.pfn, "data-order": block.order };
+    const attributes = {
+      class: `${block.use ? "memsim-used" : "memsim-free"} ${block.kind === "isolate" ? "memsim-isolated" : ""} ${fresh ? "memsim-fresh" : ""}`,
+      "data-pfn": block.pfn,
+      "data-order": block.order,
+    };
     if (block.use) Object.assign(attributes, { role: "button", tabindex: -1, "data-key": key, "aria-label": name });
-    const parts = [draw("title", {}, name), draw("rect", { x, y: y + 2, width: wide, height: ROW - 7, rx: wide > 6 ? 2 : 0 })];
-    if (wide > 14) parts.push(draw("text", { x: x + wide / 2, y: y + 15 }, block.use ? block.kind[0].toUpperCase() : "B"));
+    const parts = [
+      draw("title", {}, name),
+      draw("rect", { x, y: y + 2, width: wide, height: ROW - 7, rx: wide > 6 ? 2 : 0 }),
+    ];
+    if (wide > 14)
+      parts.push(draw("text", { x: x + wide / 2, y: y + 15 }, block.use ? block.kind[0].toUpperCase() : "B"));
     return draw("g", attributes, ...parts);
   }
 
   axis(y) {
     return [0, 0.25, 0.5, 0.75].map((share) =>
-      draw("text", { x: this.x(this.from + this.window * share), y: y + 14, class: "memsim-tick" }, hex(this.from + this.window * share)));
+      draw(
+        "text",
+        { x: this.x(this.from + this.window * share), y: y + 14, class: "memsim-tick" },
+        hex(this.from + this.window * share),
+      ),
+    );
   }
 
   /** Show the buddy of a block, and the bit in which the two pfns differ. */
   point(group) {
     for (const old of this.svg.querySelectorAll(".memsim-buddy")) old.remove();
-    const pfn = Number(group.dataset.pfn), order = Number(group.dataset.order);
+    const pfn = Number(group.dataset.pfn),
+      order = Number(group.dataset.order);
     if (order >= this.model.get("orders")) {
       this.says.textContent = `${hex(pfn)} has the largest order there is: it merges with nothing.`;
       return;
     }
     const buddy = pfn ^ (1 << order);
-    const x = this.x(buddy), wide = this.x(buddy + (1 << order)) - x;
+    const x = this.x(buddy),
+      wide = this.x(buddy + (1 << order)) - x;
     const y = TOP + ROW * (this.model.get("orders") - order);
-    this.svg.append(draw("rect", { class: "memsim-buddy", x, y: y + 1, width: Math.max(wide, 2), height: ROW - 5, rx: 2 }));
+    this.svg.append(
+      draw("rect", { class: "memsim-buddy", x, y: y + 1, width: Math.max(wide, 2), height: ROW - 5, rx: 2 }),
+    );
     const there = this.blocks.find((block) => block.pfn === buddy && block.order === order);
     const state = there ? (there.use ? "in use, so they cannot merge" : "free") : "not one whole block now";
-    this.says.replaceChildren(`${hex(pfn)} `, make("code", {}, ...bits(pfn, order)), ` and its buddy ${hex(buddy)} `,
-      make("code", {}, ...bits(buddy, order)), ` differ in bit ${order}. The buddy is ${state}.`);
+    this.says.replaceChildren(
+      `${hex(pfn)} `,
+      make("code", {}, ...bits(pfn, order)),
+      ` and its buddy ${hex(buddy)} `,
+      make("code", {}, ...bits(buddy, order)),
+      ` differ in bit ${order}. The buddy is ${state}.`,
+    );
   }
 
   judge(inUse) {
     const pages = inUse.reduce((sum, { order }) => sum + (1 << order), 0);
-    const largest = Math.max(-1, ...this.blocks.filter(({ use, kind }) => !use && kind !== "isolate").map(({ order }) => order));
+    const largest = Math.max(
+      -1,
+      ...this.blocks.filter(({ use, kind }) => !use && kind !== "isolate").map(({ order }) => order),
+    );
     const fewest = this.pages / 512;
     const now = `Now ${pages} in use, and the largest free block has order ${largest < 0 ? "none" : largest}.`;
-    this.challenge.replaceChildren(make("strong", {}, "Challenge: "), "leave no free block of order 9 or more, with as few pages in use as you can. ",
-      largest >= 9 ? now : pages === fewest ? `✓ ${pages} pages: fewer do not do it.` : `Done with ${pages} pages; ${fewest} are enough.`);
+    this.challenge.replaceChildren(
+      make("strong", {}, "Challenge: "),
+      "leave no free block of order 9 or more, with as few pages in use as you can. ",
+      largest >= 9
+        ? now
+        : pages === fewest
+          ? `✓ ${pages} pages: fewer do not do it.`
+          : `Done with ${pages} pages; ${fewest} are enough.`,
+    );
   }
 
   /** Up and down go from row to row, left and right from one block in use to the next; Enter or Space acts. */
@@ -176,7 +244,8 @@ class Picture {
     event.stopPropagation();
     const here = event.target.closest?.("[data-key]");
     if (!here) return;
-    const rows = [...this.svg.querySelectorAll(".memsim-row")], used = [...this.svg.querySelectorAll(".memsim-used")];
+    const rows = [...this.svg.querySelectorAll(".memsim-row")],
+      used = [...this.svg.querySelectorAll(".memsim-used")];
     used.sort((one, other) => one.dataset.pfn - other.dataset.pfn);
     const list = rows.includes(here) ? rows : used;
     const step = { ArrowUp: -1, ArrowLeft: -1, ArrowDown: 1, ArrowRight: 1 }[event.key];
@@ -207,11 +276,15 @@ class Picture {
       else if (row) this.press(row);
     });
     for (const when of ["pointerover", "focusin"]) {
-      this.svg.addEventListener(when, (event) => { if (blockOf(event)) this.point(blockOf(event)); });
+      this.svg.addEventListener(when, (event) => {
+        if (blockOf(event)) this.point(blockOf(event));
+      });
     }
   }
 
-  leave() { this.model.off("change:blocks", this.heard); }
+  leave() {
+    this.model.off("change:blocks", this.heard);
+  }
 }
 
 function render({ model, el }) {

@@ -18,7 +18,11 @@ function make(tag, attributes = {}, ...children) {
 class Bits {
   constructor(el, model) {
     this.model = model;
-    this.box = make("section", { class: "memsim-bits", "aria-label": "Bits of the word", onkeydown: (event) => this.key(event) });
+    this.box = make("section", {
+      class: "memsim-bits",
+      "aria-label": "Bits of the word",
+      onkeydown: (event) => this.key(event),
+    });
     this.box.dataset.lmSuppressShortcuts = "true";
     el.append(this.box);
     this.at = 0;
@@ -35,7 +39,9 @@ class Bits {
     this.paint();
   }
 
-  number(part) { return (this.value >> BigInt(part.low)) & ((1n << BigInt(part.width)) - 1n); }
+  number(part) {
+    return (this.value >> BigInt(part.low)) & ((1n << BigInt(part.width)) - 1n);
+  }
   says(part) {
     const number = this.number(part);
     if (part.flag) return (number === 1n) !== part.inverted;
@@ -44,14 +50,16 @@ class Bits {
 
   told(part) {
     if (part.flag) return part.name;
-    const number = this.number(part), name = part.names[number.toString()];
+    const number = this.number(part),
+      name = part.names[number.toString()];
     return `${part.name} ${number > 9n && !name ? `0x${number.toString(16)}` : number}${name ? ` (${name})` : ""}`;
   }
 
   /** What the word says: the kernel's sentence, or without a kernel the parts that say something. */
   sentence() {
     if (!this.spec.alone) return this.spec.sentence;
-    if (this.spec.ones && this.value >> 31n === 0n) return `No type: a _mapcount of ${this.value}, so the page is mapped ${this.value + 1n} times.`;
+    if (this.spec.ones && this.value >> 31n === 0n)
+      return `No type: a _mapcount of ${this.value}, so the page is mapped ${this.value + 1n} times.`;
     const said = this.spec.parts.filter((part) => !part.rest && this.says(part)).map((part) => this.told(part));
     return said.length ? `It says: ${said.reverse().join(", ")}.` : "It says nothing.";
   }
@@ -62,9 +70,16 @@ class Bits {
     const rows = [];
     for (let high = this.spec.width - 1; high > 0; high -= CELLS) rows.push(this.row(high));
     this.box.replaceChildren(
-      make("p", { role: "status" }, make("code", {}, hex), ` ${this.spec.about}. `, make("strong", {}, this.sentence())),
+      make(
+        "p",
+        { role: "status" },
+        make("code", {}, hex),
+        ` ${this.spec.about}. `,
+        make("strong", {}, this.sentence()),
+      ),
       make("div", { class: "memsim-scroll" }, make("table", {}, make("tbody", {}, ...rows))),
-      make("p", { class: "memsim-small" }, "■ striped: says something; □ plain: does not. A click turns a bit over."));
+      make("p", { class: "memsim-small" }, "■ striped: says something; □ plain: does not. A click turns a bit over."),
+    );
     if (focused) this.box.querySelector(`[data-bit="${this.at}"]`)?.focus();
   }
 
@@ -72,7 +87,8 @@ class Bits {
     const low = high - CELLS + 1;
     const cells = [];
     for (const part of this.spec.parts) {
-      const top = Math.min(part.low + part.width - 1, high), bottom = Math.max(part.low, low);
+      const top = Math.min(part.low + part.width - 1, high),
+        bottom = Math.max(part.low, low);
       if (top >= bottom) cells.push(this.cell(part, top, bottom));
     }
     return make("tr", {}, make("th", { scope: "row" }, `${high}-${low}`), ...cells);
@@ -82,14 +98,33 @@ class Bits {
     const buttons = [];
     for (let bit = top; bit >= bottom; bit -= 1) {
       const set = Boolean((this.value >> BigInt(bit)) & 1n);
-      buttons.push(make("button", { type: "button", "data-bit": bit, tabindex: bit === this.at ? 0 : -1,
-        "aria-pressed": String(set), "aria-label": `${part.name}, bit ${bit}`, title: part.meaning,
-        onclick: () => this.toggle(bit) }, set ? "1" : "0"));
+      buttons.push(
+        make(
+          "button",
+          {
+            type: "button",
+            "data-bit": bit,
+            tabindex: bit === this.at ? 0 : -1,
+            "aria-pressed": String(set),
+            "aria-label": `${part.name}, bit ${bit}`,
+            title: part.meaning,
+            onclick: () => this.toggle(bit),
+          },
+          set ? "1" : "0",
+        ),
+      );
     }
     const says = this.says(part) && !part.rest;
-    return make("td", { colspan: top - bottom + 1, class: says ? "memsim-says" : "", title: part.meaning },
+    return make(
+      "td",
+      { colspan: top - bottom + 1, class: says ? "memsim-says" : "", title: part.meaning },
       make("span", { class: "memsim-buttons" }, ...buttons),
-      make("span", { class: "memsim-name" }, `${says ? "■" : "□"} ${part.flag ? part.short : part.width > 1 && !part.rest ? this.told(part) : part.short}`));
+      make(
+        "span",
+        { class: "memsim-name" },
+        `${says ? "■" : "□"} ${part.flag ? part.short : part.width > 1 && !part.rest ? this.told(part) : part.short}`,
+      ),
+    );
   }
 
   toggle(bit) {
@@ -112,11 +147,14 @@ class Bits {
     if (to === undefined || to < 0 || to >= this.spec.width) return;
     event.preventDefault();
     this.at = to;
-    for (const button of this.box.querySelectorAll("[data-bit]")) button.tabIndex = Number(button.dataset.bit) === to ? 0 : -1;
+    for (const button of this.box.querySelectorAll("[data-bit]"))
+      button.tabIndex = Number(button.dataset.bit) === to ? 0 : -1;
     this.box.querySelector(`[data-bit="${to}"]`).focus();
   }
 
-  leave() { this.model.off("change:spec", this.heard); }
+  leave() {
+    this.model.off("change:spec", this.heard);
+  }
 }
 
 function render({ model, el }) {

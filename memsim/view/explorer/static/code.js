@@ -5,11 +5,14 @@ import { escape } from "./panel.js";
 const KINDS = { asks: "asks for the hunk", with: "only with the hunk", without: "only without the hunk" };
 
 export class Code {
-  constructor(box, comparison, onLine, onLink) { Object.assign(this, { box, c: comparison, onLine, onLink, name: null, kept: new Map() }); }
+  constructor(box, comparison, onLine, onLink) {
+    Object.assign(this, { box, c: comparison, onLine, onLink, name: null, kept: new Map() });
+  }
 
   show(actor, causes) {
     const parts = this.c.data.code[actor.name];
-    if (this.name !== actor.name) {           // built once for each function: two take turns while a block comes online
+    if (this.name !== actor.name) {
+      // built once for each function: two take turns while a block comes online
       if (!this.kept.has(actor.name)) this.kept.set(actor.name, this.#build(actor.name, parts));
       const { nodes, rows, lines, note } = this.kept.get(actor.name);
       this.box.replaceChildren(...nodes);
@@ -17,62 +20,108 @@ export class Code {
     }
     this.#say(causes);
     if (!parts?.length) return;
-    const hunks = this.c.data.sides.map(side => side.hunks);
-    const helpersRan = actor.lines.map(lines => lines.length > 0);
-    let first = null, last = null;
+    const hunks = this.c.data.sides.map((side) => side.hunks);
+    const helpersRan = actor.lines.map((lines) => lines.length > 0);
+    let first = null,
+      last = null;
     for (const row of this.rows) {
-      const ran = actor.lines.map((lines, s) => row.helper ? helpersRan[s] && row.marks.some(([hunk, kind]) => kind === (hunks[s].includes(hunk) ? "with" : "without")) : lines.includes(row.no));
+      const ran = actor.lines.map((lines, s) =>
+        row.helper
+          ? helpersRan[s] && row.marks.some(([hunk, kind]) => kind === (hunks[s].includes(hunk) ? "with" : "without"))
+          : lines.includes(row.no),
+      );
       if (`${ran}` !== row.ran) {
         row.ran = `${ran}`;
-        row.cells.forEach((cell, s) => { cell.className = ran[s] ? `ran${s}` : ""; cell.textContent = ran[s] ? "●" : ""; });
+        row.cells.forEach((cell, s) => {
+          cell.className = ran[s] ? `ran${s}` : "";
+          cell.textContent = ran[s] ? "●" : "";
+        });
         row.element.classList.toggle("lit", ran[0] || ran[1]);
       }
-      if ((ran[0] || ran[1]) && !row.helper) { first ??= row; last = row; }
+      if ((ran[0] || ran[1]) && !row.helper) {
+        first ??= row;
+        last = row;
+      }
     }
-    if (!first) { this.lines.scrollTop = 0; return; }
-    const top = first.element.offsetTop - this.lines.offsetTop, end = last.element.offsetTop + last.element.offsetHeight - this.lines.offsetTop;
-    if (top < this.lines.scrollTop + 20 || end > this.lines.scrollTop + this.lines.clientHeight) this.lines.scrollTop = Math.min(top - 24, Math.max(0, end - this.lines.clientHeight + 24, 0) || top - 24);
+    if (!first) {
+      this.lines.scrollTop = 0;
+      return;
+    }
+    const top = first.element.offsetTop - this.lines.offsetTop,
+      end = last.element.offsetTop + last.element.offsetHeight - this.lines.offsetTop;
+    if (top < this.lines.scrollTop + 20 || end > this.lines.scrollTop + this.lines.clientHeight)
+      this.lines.scrollTop = Math.min(top - 24, Math.max(0, end - this.lines.clientHeight + 24, 0) || top - 24);
   }
 
   /** Who made the difference that begins or ends here, where that is not what is shown. */
   #say(causes) {
     const told = new Map();
-    for (const cause of causes) if (cause.moment >= 0 && cause.moment < this.c.i) told.set(`${cause.moment} ${cause.fn}`, cause);
+    for (const cause of causes)
+      if (cause.moment >= 0 && cause.moment < this.c.i) told.set(`${cause.moment} ${cause.fn}`, cause);
     const key = [...told.keys()].join();
     if (this.note.dataset.key === key) return;
     this.note.dataset.key = key;
-    this.note.replaceChildren(...[...told.values()].flatMap(({ moment, fn, hunks }) => {
-      const link = document.createElement("button");
-      link.type = "button"; link.textContent = `moment ${moment}, ${fn}()`;
-      link.onclick = () => this.onLink(moment);
-      return [`The difference was made earlier, by ${hunks.join(", ")}: `, link, " "];
-    }));
+    this.note.replaceChildren(
+      ...[...told.values()].flatMap(({ moment, fn, hunks }) => {
+        const link = document.createElement("button");
+        link.type = "button";
+        link.textContent = `moment ${moment}, ${fn}()`;
+        link.onclick = () => this.onLink(moment);
+        return [`The difference was made earlier, by ${hunks.join(", ")}: `, link, " "];
+      }),
+    );
     this.note.hidden = !told.size;
   }
 
   #build(name, parts) {
-    const note = Object.assign(document.createElement("p"), { className: "note", hidden: true }), rows = [];
+    const note = Object.assign(document.createElement("p"), { className: "note", hidden: true }),
+      rows = [];
     if (!parts?.length) {
-      const text = Object.assign(document.createElement("div"), { className: "lines help", innerHTML: HELP, tabIndex: 0 });
-      text.setAttribute("role", "region"); text.setAttribute("aria-label", "How to read this");
+      const text = Object.assign(document.createElement("div"), {
+        className: "lines help",
+        innerHTML: HELP,
+        tabIndex: 0,
+      });
+      text.setAttribute("role", "region");
+      text.setAttribute("aria-label", "How to read this");
       return { nodes: [note, text], rows, lines: text, note };
     }
-    const hunks = [...new Set(parts.flatMap(part => part.marks.map(([hunk]) => hunk)))];
-    const head = Object.assign(document.createElement("p"), { className: "head", innerHTML: `<b>${escape(name)}()</b> <small>${escape(parts[0].file)}:${parts[0].lines[0]?.[0] ?? ""}</small>` });
-    const doc = Object.assign(document.createElement("p"), { className: "doc", innerHTML: `${hunks.length ? `<b>Hunks here: ${hunks.join(", ")}</b>` : escape(parts[0].doc)}`, title: parts[0].doc });
+    const hunks = [...new Set(parts.flatMap((part) => part.marks.map(([hunk]) => hunk)))];
+    const head = Object.assign(document.createElement("p"), {
+      className: "head",
+      innerHTML: `<b>${escape(name)}()</b> <small>${escape(parts[0].file)}:${parts[0].lines[0]?.[0] ?? ""}</small>`,
+    });
+    const doc = Object.assign(document.createElement("p"), {
+      className: "doc",
+      innerHTML: `${hunks.length ? `<b>Hunks here: ${hunks.join(", ")}</b>` : escape(parts[0].doc)}`,
+      title: parts[0].doc,
+    });
     const lines = Object.assign(document.createElement("div"), { className: "lines", tabIndex: 0 });
-    lines.setAttribute("role", "region"); lines.setAttribute("aria-label", `Source of ${name}(), in the model`);
-    lines.innerHTML = '<div class="codeline top"><span title="ran before the patch">bef</span><span title="ran after the patch">aft</span><code></code></div>';
+    lines.setAttribute("role", "region");
+    lines.setAttribute("aria-label", `Source of ${name}(), in the model`);
+    lines.innerHTML =
+      '<div class="codeline top"><span title="ran before the patch">bef</span><span title="ran after the patch">aft</span><code></code></div>';
     if (!parts[0].lines.length) lines.append("The source is not on the machine that made this.");
-    parts.forEach((part, nr) => part.lines.forEach(([no, text], n) => {
-      const marks = part.marks.filter(mark => mark[2] <= no && no <= mark[3]), element = document.createElement("div");
-      element.className = `codeline ${marks.map(mark => mark[1]).join(" ")} ${nr && !n ? "helper" : ""}`;
-      element.innerHTML = `<span></span><span></span><code>${escape(text)}</code>`;
-      element.title = marks.map(([hunk, kind]) => `${hunk}: ${KINDS[kind]}`).join("; ");
-      element.onpointerenter = () => this.onLine(name, no); element.onpointerleave = () => this.onLine(name, 0);
-      lines.append(element);
-      rows.push({ no, marks, element, helper: nr > 0, cells: [element.children[0], element.children[1]], ran: "false,false" });
-    }));
+    parts.forEach((part, nr) =>
+      part.lines.forEach(([no, text], n) => {
+        const marks = part.marks.filter((mark) => mark[2] <= no && no <= mark[3]),
+          element = document.createElement("div");
+        element.className = `codeline ${marks.map((mark) => mark[1]).join(" ")} ${nr && !n ? "helper" : ""}`;
+        element.innerHTML = `<span></span><span></span><code>${escape(text)}</code>`;
+        element.title = marks.map(([hunk, kind]) => `${hunk}: ${KINDS[kind]}`).join("; ");
+        element.onpointerenter = () => this.onLine(name, no);
+        element.onpointerleave = () => this.onLine(name, 0);
+        lines.append(element);
+        rows.push({
+          no,
+          marks,
+          element,
+          helper: nr > 0,
+          cells: [element.children[0], element.children[1]],
+          ran: "false,false",
+        });
+      }),
+    );
     return { nodes: [head, doc, note, lines], rows, lines, note };
   }
 }

@@ -12,11 +12,21 @@ export class Comparison {
   constructor(data) {
     this.data = data;
     const made = new Map();
-    this.tapes = data.tapes.map(tape => new Tape(tape, data, made));
-    const m = data.moments, [step, point, nth, before, after] = [m.step, m.point, m.nth, m.before, m.after].map(column);
+    this.tapes = data.tapes.map((tape) => new Tape(tape, data, made));
+    const m = data.moments,
+      [step, point, nth, before, after] = [m.step, m.point, m.nth, m.before, m.after].map(column);
     this.moments = Array.from(step, (_, i) => {
-      const base = data.names[point[i]], [kind, name] = base.includes(":") ? base.split(":") : ["done", ""];
-      return { i, step: step[i], kind, name, point: nth[i] ? `${base}#${nth[i]}` : base, nth: nth[i], at: [before[i], after[i]] };
+      const base = data.names[point[i]],
+        [kind, name] = base.includes(":") ? base.split(":") : ["done", ""];
+      return {
+        i,
+        step: step[i],
+        kind,
+        name,
+        point: nth[i] ? `${base}#${nth[i]}` : base,
+        nth: nth[i],
+        at: [before[i], after[i]],
+      };
     });
     this.length = this.moments.length;
     this.block = data.block;
@@ -34,11 +44,17 @@ export class Comparison {
     this.i = Math.max(0, Math.min(this.length - 1, i));
     this.moment = this.moments[this.i];
     this.states = this.tapes.map((tape, s) => tape.seek(this.moment.at[s]));
-    this.views = this.states.map(state => new BlockView(state, this.block, this.data.blockPages, this.data.types));
+    this.views = this.states.map((state) => new BlockView(state, this.block, this.data.blockPages, this.data.types));
     return this.moment;
   }
-  show(block) { this.block = block; this.#visible(); this.go(this.i); }
-  kinds() { return this.states.map(state => kindsOf(state, this.data.blocks, this.data.blockPages, this.data.types)); }
+  show(block) {
+    this.block = block;
+    this.#visible();
+    this.go(this.i);
+  }
+  kinds() {
+    return this.states.map((state) => kindsOf(state, this.data.blocks, this.data.blockPages, this.data.types));
+  }
 
   next(i, by) {
     let at = i + by;
@@ -46,34 +62,63 @@ export class Comparison {
     return Math.max(0, Math.min(this.length - 1, at));
   }
   /** The moment of a step with a name such as return:memmap_init_range (the first one) or enter:generic_online_page#3; -1 if there is none. */
-  find(step, point) { return this.moments.findIndex(m => m.step === step && m.point.replace(/#1$/, "") === point.replace(/#1$/, "")); }
-  nextNews(i, by) { return (by > 0 ? this.news.find(n => n > i) : this.news.findLast(n => n < i)) ?? i; }
-  #ending(i, depth) { let at = i + 1; while (at < this.length - 1 && this.moments[at].depth > depth) at++; return Math.min(at, this.length - 1); }
-  over(i) { return this.#ending(i, this.moments[i].depth); }
-  out(i) { return this.#ending(i, Math.max(this.moments[i].depth - 1, -1)); }
-  momentOf(side, event) {                     // the first moment at or after an event
-    let low = 0, high = this.length - 1;
-    while (low < high) { const mid = (low + high) >> 1; if (this.moments[mid].at[side] >= event) high = mid; else low = mid + 1; }
+  find(step, point) {
+    return this.moments.findIndex((m) => m.step === step && m.point.replace(/#1$/, "") === point.replace(/#1$/, ""));
+  }
+  nextNews(i, by) {
+    return (by > 0 ? this.news.find((n) => n > i) : this.news.findLast((n) => n < i)) ?? i;
+  }
+  #ending(i, depth) {
+    let at = i + 1;
+    while (at < this.length - 1 && this.moments[at].depth > depth) at++;
+    return Math.min(at, this.length - 1);
+  }
+  over(i) {
+    return this.#ending(i, this.moments[i].depth);
+  }
+  out(i) {
+    return this.#ending(i, Math.max(this.moments[i].depth - 1, -1));
+  }
+  momentOf(side, event) {
+    // the first moment at or after an event
+    let low = 0,
+      high = this.length - 1;
+    while (low < high) {
+      const mid = (low + high) >> 1;
+      if (this.moments[mid].at[side] >= event) high = mid;
+      else low = mid + 1;
+    }
     return low;
   }
 
   // ---- one scan, forwards ------------------------------------------------------------------------
 
   #scan() {
-    const { types } = this.data, differ = new Map(), pairs = new Map();
-    const seen = [new Map(), new Map()], blocks = [new Map(), new Map()];
-    const start = this.tapes.map((tape, s) => tape.seek(this.moments[0].at[s]).share());   // where nothing was written since, it is as it was here
-    this.tapes.forEach(tape => { tape.state.dirty = new Set(unlike(...start)); });
-    let total = 0, logged = true, logs = false;
-    const kinds = new Map();                  // pairs of classes, and how many pages have them now
+    const { types } = this.data,
+      differ = new Map(),
+      pairs = new Map();
+    const seen = [new Map(), new Map()],
+      blocks = [new Map(), new Map()];
+    const start = this.tapes.map((tape, s) => tape.seek(this.moments[0].at[s]).share()); // where nothing was written since, it is as it was here
+    this.tapes.forEach((tape) => {
+      tape.state.dirty = new Set(unlike(...start));
+    });
+    let total = 0,
+      logged = true,
+      logs = false;
+    const kinds = new Map(); // pairs of classes, and how many pages have them now
     const samples = new Map();
     for (const m of this.moments) {
       const touched = new Set();
       m.sides = this.tapes.map((tape, s) => {
-        const state = tape.seek(m.at[s]), moved = new Map(), retyped = new Map(), changed = [];
+        const state = tape.seek(m.at[s]),
+          moved = new Map(),
+          retyped = new Map(),
+          changed = [];
         for (const id of state.dirty) {
           touched.add(id);
-          const now = look(state.chunk(id * CHUNK), types), old = seen[s].get(id) ?? look(start[s].chunk(id * CHUNK), types);
+          const now = look(state.chunk(id * CHUNK), types),
+            old = seen[s].get(id) ?? look(start[s].chunk(id * CHUNK), types);
           const mt = migratetypes(state, id);
           if (old !== now) {
             seen[s].set(id, now);
@@ -82,49 +127,74 @@ export class Comparison {
           const was = blocks[s].get(id) ?? migratetypes(start[s], id);
           if (mt !== was) {
             blocks[s].set(id, mt);
-            if (m.i && mt >= 0 && was >= 0) for (const shift of [4, 0]) {
-              const from = was >> shift & 15, to = mt >> shift & 15;
-              if (from !== to) retyped.set(from * 16 + to, (retyped.get(from * 16 + to) ?? 0) + 1);
-            }
+            if (m.i && mt >= 0 && was >= 0)
+              for (const shift of [4, 0]) {
+                const from = (was >> shift) & 15,
+                  to = (mt >> shift) & 15;
+                if (from !== to) retyped.set(from * 16 + to, (retyped.get(from * 16 + to) ?? 0) + 1);
+              }
             if (m.i && changed.at(-1) !== id) changed.push(id);
           }
         }
         state.dirty.clear();
         const before = this.moments[m.i - 1]?.sides[s];
-        const counters = !state.moved && before ? before.counters : countersOf(state, before?.counters), shown = !state.registered && before ? before.shown : shownOf(state, before?.shown);
-        if (before && state.log.length !== before.log || !m.i) logged = true;
+        const counters = !state.moved && before ? before.counters : countersOf(state, before?.counters),
+          shown = !state.registered && before ? before.shown : shownOf(state, before?.shown);
+        if ((before && state.log.length !== before.log) || !m.i) logged = true;
         state.moved = state.registered = false;
         return { moved, retyped, changed, counters, log: state.log.length, shown };
       });
-      const [one, other] = this.tapes.map(tape => tape.state);
+      const [one, other] = this.tapes.map((tape) => tape.state);
       for (const id of touched) {
-        for (const [key, n] of pairs.get(id) ?? []) { const left = kinds.get(key) - n; if (left) kinds.set(key, left); else kinds.delete(key); }
+        for (const [key, n] of pairs.get(id) ?? []) {
+          const left = kinds.get(key) - n;
+          if (left) kinds.set(key, left);
+          else kinds.delete(key);
+        }
         total -= differ.get(id) ?? 0;
         const found = compare(one.chunk(id * CHUNK), other.chunk(id * CHUNK), types, id * CHUNK, samples);
-        if (found.n) differ.set(id, found.n); else differ.delete(id);
-        if (found.pairs.size) pairs.set(id, found.pairs); else pairs.delete(id);
+        if (found.n) differ.set(id, found.n);
+        else differ.delete(id);
+        if (found.pairs.size) pairs.set(id, found.pairs);
+        else pairs.delete(id);
         for (const [key, n] of found.pairs) kinds.set(key, (kinds.get(key) ?? 0) + n);
         total += found.n;
       }
       m.differ = total;
       m.kinds = new Map([...kinds].map(([key]) => [`pages ${key}`, samples.get(key)]));
       if (total) m.kinds.set("pages", samples.get("any"));
-      for (const [name, value] of Object.entries(m.sides[0].counters)) if (m.sides[1].counters[name] !== value) m.kinds.set(`counter ${name}`, name);
+      for (const [name, value] of Object.entries(m.sides[0].counters))
+        if (m.sides[1].counters[name] !== value) m.kinds.set(`counter ${name}`, name);
       if (logged) logs = one.log.length !== other.log.length || one.log.some((line, k) => line !== other.log[k]);
       if (logs) m.kinds.set("log", "log");
       logged = false;
     }
-    this.tapes.forEach(tape => { tape.state.dirty = null; });
+    this.tapes.forEach((tape) => {
+      tape.state.dirty = null;
+    });
   }
 
-  #spans() {                                  // calls, from the moment of entry to that of return
+  #spans() {
+    // calls, from the moment of entry to that of return
     this.spans = [];
     const stack = [];
     for (const m of this.moments) {
-      if (m.kind === "enter") { const span = { name: m.name, from: m.i, to: m.i, depth: stack.length }; stack.push(span); this.spans.push(span); }
-      m.stack = stack.map(span => span.name);
-      if (m.kind === "return" && stack.some(span => span.name === m.name)) { let span; do { span = stack.pop(); span.to = m.i; } while (span.name !== m.name); }
-      if (m.kind === "done") { for (const span of stack.splice(0)) span.to = m.i; }
+      if (m.kind === "enter") {
+        const span = { name: m.name, from: m.i, to: m.i, depth: stack.length };
+        stack.push(span);
+        this.spans.push(span);
+      }
+      m.stack = stack.map((span) => span.name);
+      if (m.kind === "return" && stack.some((span) => span.name === m.name)) {
+        let span;
+        do {
+          span = stack.pop();
+          span.to = m.i;
+        } while (span.name !== m.name);
+      }
+      if (m.kind === "done") {
+        for (const span of stack.splice(0)) span.to = m.i;
+      }
       m.depth = m.kind === "done" ? -1 : this.tapes[1].event(m.at[1]).depth;
     }
     this.depth = this.spans.reduce((most, span) => Math.max(most, span.depth), 0) + 1;
@@ -132,32 +202,51 @@ export class Comparison {
 
   /** Where a kind of difference is there for the first time in a step, or for the last. */
   #news() {
-    const first = new Map(), last = new Map();
+    const first = new Map(),
+      last = new Map();
     for (const m of this.moments) {
       const before = this.moments[m.i - 1]?.kinds ?? new Map();
-      for (const kind of m.kinds.keys()) if (!before.has(kind) && !first.has(`${m.step} ${kind}`)) first.set(`${m.step} ${kind}`, m.i);
+      for (const kind of m.kinds.keys())
+        if (!before.has(kind) && !first.has(`${m.step} ${kind}`)) first.set(`${m.step} ${kind}`, m.i);
       for (const kind of before.keys()) if (!m.kinds.has(kind)) last.set(`${m.step} ${kind}`, m.i);
     }
-    this.stories = new Map();                 // moment -> [[kind, whether it begins]]
-    const note = (map, begins) => { for (const [key, i] of map) this.stories.set(i, [...this.stories.get(i) ?? [], [key.slice(key.indexOf(" ") + 1), begins]]); };
-    note(first, true); note(last, false);
+    this.stories = new Map(); // moment -> [[kind, whether it begins]]
+    const note = (map, begins) => {
+      for (const [key, i] of map)
+        this.stories.set(i, [...(this.stories.get(i) ?? []), [key.slice(key.indexOf(" ") + 1), begins]]);
+    };
+    note(first, true);
+    note(last, false);
     this.news = [...this.stories.keys()].sort((a, b) => a - b);
   }
 
-  #lanes() {                                  // the counters that move, those of the block's zone first
-    const start = this.moments[0].sides, moving = Object.keys(start[0].counters).filter(name => !/start_pfn|early/.test(name)
-      && this.moments.some(m => m.sides.some((side, s) => side.counters[name] !== start[s].counters[name])));
-    const here = name => name === TOTAL ? 1 : name.startsWith(`${this.data.zone} `) ? 0 : 2;
+  #lanes() {
+    // the counters that move, those of the block's zone first
+    const start = this.moments[0].sides,
+      moving = Object.keys(start[0].counters).filter(
+        (name) =>
+          !/start_pfn|early/.test(name) &&
+          this.moments.some((m) => m.sides.some((side, s) => side.counters[name] !== start[s].counters[name])),
+      );
+    const here = (name) => (name === TOTAL ? 1 : name.startsWith(`${this.data.zone} `) ? 0 : 2);
     this.moving = moving.sort((a, b) => here(a) - here(b));
-    return this.moving.filter(name => !name.endsWith(" spanned_pages")).slice(0, MOST_LANES);
+    return this.moving.filter((name) => !name.endsWith(" spanned_pages")).slice(0, MOST_LANES);
   }
 
   #visible() {
-    const first = this.block * this.data.blockPages / CHUNK, end = first + this.data.blockPages / CHUNK;
+    const first = (this.block * this.data.blockPages) / CHUNK,
+      end = first + this.data.blockPages / CHUNK;
     for (const m of this.moments) {
       const before = this.moments[m.i - 1];
-      m.visible = !before || m.sides.some((side, s) => side.changed.some(id => id >= first && id < end) || side.shown !== before.sides[s].shown
-        || side.log !== before.sides[s].log || this.lanes.some(name => side.counters[name] !== before.sides[s].counters[name]));
+      m.visible =
+        !before ||
+        m.sides.some(
+          (side, s) =>
+            side.changed.some((id) => id >= first && id < end) ||
+            side.shown !== before.sides[s].shown ||
+            side.log !== before.sides[s].log ||
+            this.lanes.some((name) => side.counters[name] !== before.sides[s].counters[name]),
+        );
     }
   }
 
@@ -167,10 +256,20 @@ export class Comparison {
   hunksOf(side, event) {
     const tape = this.tapes[side];
     for (let at = event; at >= 0;) {
-      const { fn, line } = tape.event(at), parts = this.data.code[fn] ?? [];
-      const branches = (parts[0]?.marks ?? []).filter(([, kind, first, last]) => kind !== "asks" && first <= line && line <= last);
-      const helpers = branches.length ? [] : parts.slice(1).flatMap(part => part.marks.filter(mark => mark[1] !== "asks"));
-      const asked = branches.length || helpers.length ? [] : (parts[0]?.marks ?? []).filter(([hunk, kind]) => kind === "asks" && !parts[0].marks.some(m => m[0] === hunk && m[1] !== "asks"));
+      const { fn, line } = tape.event(at),
+        parts = this.data.code[fn] ?? [];
+      const branches = (parts[0]?.marks ?? []).filter(
+        ([, kind, first, last]) => kind !== "asks" && first <= line && line <= last,
+      );
+      const helpers = branches.length
+        ? []
+        : parts.slice(1).flatMap((part) => part.marks.filter((mark) => mark[1] !== "asks"));
+      const asked =
+        branches.length || helpers.length
+          ? []
+          : (parts[0]?.marks ?? []).filter(
+              ([hunk, kind]) => kind === "asks" && !parts[0].marks.some((m) => m[0] === hunk && m[1] !== "asks"),
+            );
       const found = [...branches, ...helpers, ...asked];
       if (found.length) return { fn, line, hunks: [...new Set(found.map(([hunk]) => hunk))] };
       at = tape.around[at];
@@ -181,15 +280,27 @@ export class Comparison {
   /** Who made a difference of a kind that is there at a moment (or was there just before): the hunk whose branch last wrote otherwise. */
   cause(kind, i) {
     const sample = this.moments[i].kinds.get(kind) ?? this.moments[i - 1]?.kinds.get(kind);
-    const lives = this.tapes.map((tape, s) => this.#about(tape, kind, sample).filter(e => e <= this.moments[i].at[s]));
-    const at = new Map();                     // moment -> the writes of each side
-    lives.forEach((life, s) => { for (const e of life) { const n = this.momentOf(s, e); if (!at.has(n)) at.set(n, [[], []]); at.get(n)[s].push(e); } });
+    const lives = this.tapes.map((tape, s) =>
+      this.#about(tape, kind, sample).filter((e) => e <= this.moments[i].at[s]),
+    );
+    const at = new Map(); // moment -> the writes of each side
+    lives.forEach((life, s) => {
+      for (const e of life) {
+        const n = this.momentOf(s, e);
+        if (!at.has(n)) at.set(n, [[], []]);
+        at.get(n)[s].push(e);
+      }
+    });
     const text = (s, e) => `${this.tapes[s].event(e).what.name} ${this.tapes[s].args(e)}`;
     for (const n of [...at.keys()].sort((a, b) => b - a)) {
-      const [one, other] = at.get(n), texts = [one.map(e => text(0, e)), other.map(e => text(1, e))];
+      const [one, other] = at.get(n),
+        texts = [one.map((e) => text(0, e)), other.map((e) => text(1, e))];
       if (`${texts[0]}` === `${texts[1]}`) continue;
-      const odd = [...one.filter((_, k) => !texts[1].includes(texts[0][k])).map(e => [0, e]), ...other.filter((_, k) => !texts[0].includes(texts[1][k])).map(e => [1, e])];
-      for (const [s, e] of odd.length ? odd : [...one.map(e => [0, e]), ...other.map(e => [1, e])]) {
+      const odd = [
+        ...one.filter((_, k) => !texts[1].includes(texts[0][k])).map((e) => [0, e]),
+        ...other.filter((_, k) => !texts[0].includes(texts[1][k])).map((e) => [1, e]),
+      ];
+      for (const [s, e] of odd.length ? odd : [...one.map((e) => [0, e]), ...other.map((e) => [1, e])]) {
         const found = this.hunksOf(s, e);
         if (found) return { kind, moment: n, ...found };
       }
@@ -201,8 +312,16 @@ export class Comparison {
     const found = [];
     for (const e of tape.writes(-1, tape.length - 1)) {
       const { what } = tape.event(e);
-      if (kind === "log" ? what.name === "printk" : sample === TOTAL ? what.name === "totalram_pages_add"
-        : what.name === "add" ? sample === `${what.target} ${this.data.names[tape.args(e)[0]]}` : what.name === "set_span" && sample.startsWith(`${what.target} `)) found.push(e);
+      if (
+        kind === "log"
+          ? what.name === "printk"
+          : sample === TOTAL
+            ? what.name === "totalram_pages_add"
+            : what.name === "add"
+              ? sample === `${what.target} ${this.data.names[tape.args(e)[0]]}`
+              : what.name === "set_span" && sample.startsWith(`${what.target} `)
+      )
+        found.push(e);
     }
     return found;
   }
@@ -211,29 +330,45 @@ export class Comparison {
   causes(i) {
     this.found ??= new Map();
     if (!this.found.has(i)) {
-      this.found.set(i, (this.stories.get(i) ?? []).map(([kind, begins]) => {
-        const found = this.cause(kind, i);
-        if (found.hunks.length || kind.startsWith("pages") || !this.moments[i - 1]?.kinds.has("pages")) return { begins, follows: false, ...found };
-        return { begins, follows: true, ...this.cause("pages", i - 1), kind };
-      }));
+      this.found.set(
+        i,
+        (this.stories.get(i) ?? []).map(([kind, begins]) => {
+          const found = this.cause(kind, i);
+          if (found.hunks.length || kind.startsWith("pages") || !this.moments[i - 1]?.kinds.has("pages"))
+            return { begins, follows: false, ...found };
+          return { begins, follows: true, ...this.cause("pages", i - 1), kind };
+        }),
+      );
     }
     return this.found.get(i);
   }
 
   /** Who acted since the moment before, and on which lines, on both kernels. */
   actor(i) {
-    const m = this.moments[i], before = this.moments[i - 1];
-    const running = m.kind === "enter" || m.kind === "return" ? m.name : m.stack.at(-1) ?? "";
+    const m = this.moments[i],
+      before = this.moments[i - 1];
+    const running = m.kind === "enter" || m.kind === "return" ? m.name : (m.stack.at(-1) ?? "");
     if (!before) return { name: m.kind === "done" ? "" : running, acted: false, functions: [], lines: [[], []] };
-    const found = this.tapes.map((tape, s) => [...tape.writes(before.at[s], m.at[s])].map(e => tape.event(e)));
-    const functions = [...new Set(found.flat().map(e => e.fn).filter(Boolean))];
-    const caused = this.causes(i).find(cause => cause.moment === i && cause.fn);
-    const patched = functions.find(fn => this.data.code[fn]?.some(part => part.marks.length));
+    const found = this.tapes.map((tape, s) => [...tape.writes(before.at[s], m.at[s])].map((e) => tape.event(e)));
+    const functions = [
+      ...new Set(
+        found
+          .flat()
+          .map((e) => e.fn)
+          .filter(Boolean),
+      ),
+    ];
+    const caused = this.causes(i).find((cause) => cause.moment === i && cause.fn);
+    const patched = functions.find((fn) => this.data.code[fn]?.some((part) => part.marks.length));
     const name = caused?.fn ?? patched ?? functions.at(-1) ?? running;
     const lines = this.tapes.map((tape, s) => {
       const ran = new Set();
       for (const e of tape.writes(before.at[s], m.at[s]))
-        for (let at = e; at >= 0; at = tape.around[at]) if (tape.event(at).fn === name) { ran.add(tape.event(at).line); break; }
+        for (let at = e; at >= 0; at = tape.around[at])
+          if (tape.event(at).fn === name) {
+            ran.add(tape.event(at).line);
+            break;
+          }
       return [...ran];
     });
     return { name, acted: functions.length > 0, functions, lines };
@@ -241,12 +376,15 @@ export class Comparison {
 
   /** The ids of the chunks that a line of a function wrote at this moment, for each kernel. */
   wroteBy(i, fn, line) {
-    const m = this.moments[i], before = this.moments[i - 1];
+    const m = this.moments[i],
+      before = this.moments[i - 1];
     return this.tapes.map((tape, s) => {
       const chunks = new Set();
       for (const e of before ? tape.writes(before.at[s], m.at[s]) : []) {
-        const event = tape.event(e), [first, nr] = tape.span(e);
-        if (event.fn === fn && event.line === line && nr && nr !== Infinity) for (let c = Math.floor(first / CHUNK); c * CHUNK < first + nr; c++) chunks.add(c);
+        const event = tape.event(e),
+          [first, nr] = tape.span(e);
+        if (event.fn === fn && event.line === line && nr && nr !== Infinity)
+          for (let c = Math.floor(first / CHUNK); c * CHUNK < first + nr; c++) chunks.add(c);
       }
       return chunks;
     });
@@ -256,26 +394,30 @@ export class Comparison {
 /** The chunks in which two states are not one and the same. */
 function* unlike(one, other) {
   for (const nr of new Set([...one.sections.keys(), ...other.sections.keys()])) {
-    const [a, b] = [one, other].map(state => state.sections.get(nr)?.chunks);
+    const [a, b] = [one, other].map((state) => state.sections.get(nr)?.chunks);
     for (let k = 0; k < SECTION / CHUNK; k++) if (a?.[k] !== b?.[k]) yield nr * (SECTION / CHUNK) + k;
   }
 }
 /** The migratetypes of the two pageblocks of a chunk as one number; -1 where no section is. */
 function migratetypes(state, id) {
-  const section = state.sections.get(id >> 5), b = (id & 31) * 2;
+  const section = state.sections.get(id >> 5),
+    b = (id & 31) * 2;
   return section ? section.pageblocks[b] * 16 + section.pageblocks[b + 1] : -1;
 }
 
 /** Count the pages whose class changed by pair of classes; return whether anything on a map changed. */
 function difference(old, now, moved) {
-  if (!old || old.alike && now.alike && old.classes[0] === now.classes[0]) {
+  if (!old || (old.alike && now.alike && old.classes[0] === now.classes[0])) {
     if (old) return old.heads.some((order, p) => order !== now.heads[p]);
     old = { classes: new Uint8Array(CHUNK), heads: now.heads };
   }
   let changed = false;
   for (let p = 0; p < CHUNK; p++) {
-    if (old.classes[p] !== now.classes[p]) { const key = old.classes[p] * 16 + now.classes[p]; moved.set(key, (moved.get(key) ?? 0) + 1); changed = true; }
-    else if (old.heads[p] !== now.heads[p]) changed = true;
+    if (old.classes[p] !== now.classes[p]) {
+      const key = old.classes[p] * 16 + now.classes[p];
+      moved.set(key, (moved.get(key) ?? 0) + 1);
+      changed = true;
+    } else if (old.heads[p] !== now.heads[p]) changed = true;
   }
   return changed;
 }
@@ -287,8 +429,17 @@ function compare(one, other, types, pfn, samples) {
   const [a, b] = [look(one, types), look(other, types)];
   let n = 0;
   for (let p = 0; p < CHUNK; p++) {
-    const f = one ? one.flags[p] : 0, g = other ? other.flags[p] : 0;
-    if ((f | g) & LIVE && ((f ^ g) & (ALL_FLAGS | LIVE) || !one || !other || one.type[p] !== other.type[p] || one.refcount[p] !== other.refcount[p] || one.order[p] !== other.order[p])) {
+    const f = one ? one.flags[p] : 0,
+      g = other ? other.flags[p] : 0;
+    if (
+      (f | g) & LIVE &&
+      ((f ^ g) & (ALL_FLAGS | LIVE) ||
+        !one ||
+        !other ||
+        one.type[p] !== other.type[p] ||
+        one.refcount[p] !== other.refcount[p] ||
+        one.order[p] !== other.order[p])
+    ) {
       if (!n) samples.set("any", pfn + p);
       n++;
     }
@@ -304,9 +455,10 @@ function compare(one, other, types, pfn, samples) {
 /** The counters of all zones and MemTotal; the same object while nothing changes. */
 function countersOf(state, last) {
   const now = {};
-  for (const zone of state.zones.values()) for (const [name, value] of Object.entries(zone.counters)) now[`${zone.name} ${name}`] = value;
+  for (const zone of state.zones.values())
+    for (const [name, value] of Object.entries(zone.counters)) now[`${zone.name} ${name}`] = value;
   now[TOTAL] = state.totalram;
-  return last && Object.keys(now).every(name => now[name] === last[name]) ? last : now;
+  return last && Object.keys(now).every((name) => now[name] === last[name]) ? last : now;
 }
 /** What sysfs shows of the blocks and which sections are online, as one word. */
 function shownOf(state, last) {

@@ -9,22 +9,51 @@ import * as panel from "./panel.js";
 import { Timeline } from "./timeline.js";
 import { fmt, happened, heading, hex, lifeOf, mapSentence, pageNow, plain, zoneSentence } from "./words.js";
 
-const PLAY_MS = 8000, WIPE_MS = 1200, HALF = 0.5, QUIET_MS = 120;
-const TABS = [["code", "Code"], ["page", "Page"], ["counters", "Counters"], ["writes", "Writes"], ["text", "Text"], ["help", "?"]];
+const PLAY_MS = 8000,
+  WIPE_MS = 1200,
+  HALF = 0.5,
+  QUIET_MS = 120;
+const TABS = [
+  ["code", "Code"],
+  ["page", "Page"],
+  ["counters", "Counters"],
+  ["writes", "Writes"],
+  ["text", "Text"],
+  ["help", "?"],
+];
 const COLOURS = ["paper", "ink", "soft", "line", "well", "accent", "before", "after", "ok"];
 const still = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
 
 export class Explorer {
   /** Fill a box. Options: `link(fragment)` gives an address to copy; `moved(explorer)` is called when one has stopped moving; `plotly()` fetches plotly. */
   constructor(box, data, options = {}) {
-    Object.assign(this, { box, data, options, calm: false, page: -1, pointed: -1, wiped: 0, playing: 0, side: 0, tab: "code", shown: -1 });
+    Object.assign(this, {
+      box,
+      data,
+      options,
+      calm: false,
+      page: -1,
+      pointed: -1,
+      wiped: 0,
+      playing: 0,
+      side: 0,
+      tab: "code",
+      shown: -1,
+    });
     this.c = new Comparison(data);
     this.#build();
     this.timeline = new Timeline(this.$(".time"), this.c);
-    this.maps = this.$$(".side").map(side => new PageMap(side.querySelector(".pages"), side.querySelector(".cursor"), data));
-    this.machines = this.$$(".machine").map(canvas => new Machine(canvas, data));
-    this.code = new Code(this.$(".tab-code"), this.c, (fn, no) => this.#point(fn, no), i => this.go(i));
-    if (options.plotly) this.chart = new Chart(this.c, options.plotly, i => this.go(i));
+    this.maps = this.$$(".side").map(
+      (side) => new PageMap(side.querySelector(".pages"), side.querySelector(".cursor"), data),
+    );
+    this.machines = this.$$(".machine").map((canvas) => new Machine(canvas, data));
+    this.code = new Code(
+      this.$(".tab-code"),
+      this.c,
+      (fn, no) => this.#point(fn, no),
+      (i) => this.go(i),
+    );
+    if (options.plotly) this.chart = new Chart(this.c, options.plotly, (i) => this.go(i));
     this.#pace();
     this.#listen();
     this.layout();
@@ -34,17 +63,32 @@ export class Explorer {
   #think([next, ...others]) {
     if (next === undefined) return;
     const later = globalThis.requestIdleCallback ?? setTimeout;
-    this.thinking = later(() => { this.c.causes(next); this.#think(others); });
+    this.thinking = later(() => {
+      this.c.causes(next);
+      this.#think(others);
+    });
   }
-  $(selector) { return this.box.querySelector(selector); }
-  $$(selector) { return [...this.box.querySelectorAll(selector)]; }
+  $(selector) {
+    return this.box.querySelector(selector);
+  }
+  $$(selector) {
+    return [...this.box.querySelectorAll(selector)];
+  }
 
   #build() {
-    const { data } = this, id = `memsim${Math.random().toString(36).slice(2)}`, { escape } = panel;
-    this.box.className = "memsim-explore"; this.box.tabIndex = 0; this.box.dataset.lmSuppressShortcuts = "true";
-    this.box.setAttribute("role", "group"); this.box.setAttribute("aria-label", `Explorer: ${data.title}`);
+    const { data } = this,
+      id = `memsim${Math.random().toString(36).slice(2)}`,
+      { escape } = panel;
+    this.box.className = "memsim-explore";
+    this.box.tabIndex = 0;
+    this.box.dataset.lmSuppressShortcuts = "true";
+    this.box.setAttribute("role", "group");
+    this.box.setAttribute("aria-label", `Explorer: ${data.title}`);
     const button = (name, label, title) => `<button type="button" class="${name}" title="${title}">${label}</button>`;
-    const side = ({ title }, s) => `<section class="side side${s}" aria-label="${escape(title)}"><p class="caption"><b>${escape(title)}</b><span class="zoom"></span><button type="button" class="badge" hidden></button></p>
+    const side = (
+      { title },
+      s,
+    ) => `<section class="side side${s}" aria-label="${escape(title)}"><p class="caption"><b>${escape(title)}</b><span class="zoom"></span><button type="button" class="badge" hidden></button></p>
       <canvas class="machine" tabindex="0" role="slider" aria-label="Memory block shown, ${escape(title)}"></canvas>
       <div class="map"><canvas class="pages" role="img"></canvas><canvas class="cursor" tabindex="0" role="slider" aria-label="Page, ${escape(title)}" aria-valuemin="0"></canvas><input type="range" class="wiper" min="0" max="1000" hidden aria-label="How much of the map is the recorded kernel's, ${escape(title)}"></div><p class="tally"></p></section>`;
     this.box.innerHTML = `<header><p class="title"><b>${escape(data.title)}</b></p>
@@ -66,15 +110,20 @@ export class Explorer {
   /** Measure, and draw everything anew. */
   layout() {
     const width = this.box.clientWidth;
-    this.width = width;                       // 0 while it is hidden: it is drawn when it is shown
+    this.width = width; // 0 while it is hidden: it is drawn when it is shown
     if (!width) return;
     const dark = isDark();
-    this.box.dataset.dark = dark; this.box.dataset.form = width < 840 ? "narrow" : width < 1240 ? "cell" : "wide";
-    const css = getComputedStyle(this.box), form = this.box.dataset.form, narrow = form === "narrow";
-    this.colours = Object.fromEntries(COLOURS.map(name => [name, css.getPropertyValue(`--${name}`).trim()]));
+    this.box.dataset.dark = dark;
+    this.box.dataset.form = width < 840 ? "narrow" : width < 1240 ? "cell" : "wide";
+    const css = getComputedStyle(this.box),
+      form = this.box.dataset.form,
+      narrow = form === "narrow";
+    this.colours = Object.fromEntries(COLOURS.map((name) => [name, css.getPropertyValue(`--${name}`).trim()]));
     this.colours.dark = dark;
     const map = form === "wide" ? 393 : 265;
-    this.maps.forEach((each, s) => each.resize(narrow ? width - 4 : map + (s ? 0 : 52), !narrow && !s, this.data.blockPages, narrow));
+    this.maps.forEach((each, s) =>
+      each.resize(narrow ? width - 4 : map + (s ? 0 : 52), !narrow && !s, this.data.blockPages, narrow),
+    );
     this.machines.forEach((each, s) => each.resize(this.maps[s].width, this.maps[s].left));
     this.timeline.resize(width, this.colours);
     this.open(this.tab);
@@ -82,48 +131,87 @@ export class Explorer {
     this.draw(true);
     this.#wipers();
   }
-  get look() { return { ...this.colours, calm: this.calm }; }
+  get look() {
+    return { ...this.colours, calm: this.calm };
+  }
 
   draw(whole = false, exact = this.c.i) {
     const { c } = this;
-    this.timeline.follow(exact); this.timeline.draw(exact);
+    this.timeline.follow(exact);
+    this.timeline.draw(exact);
     if (this.shown === c.i && !whole) return;
     this.shown = c.i;
-    const says = happened(c, c.i), kinds = c.kinds();
+    const says = happened(c, c.i),
+      kinds = c.kinds();
     this.#maps();
-    this.zones = c.states.map(state => geographyOf(state, this.data));
+    this.zones = c.states.map((state) => geographyOf(state, this.data));
     this.machines.forEach((machine, s) => machine.draw(kinds[s], c.block, this.look, this.zones[s]));
-    this.$(".says").replaceChildren(...says.map(part => typeof part === "string" ? part : Object.assign(document.createElement(part[0] === "fn" ? "b" : part[0] === "key" ? "kbd" : "span"), { className: part[0], textContent: part[1] })));
-    this.$(".where").textContent = heading(c, c.i); this.$(".where").title = heading(c, c.i);
+    this.$(".says").replaceChildren(
+      ...says.map((part) =>
+        typeof part === "string"
+          ? part
+          : Object.assign(document.createElement(part[0] === "fn" ? "b" : part[0] === "key" ? "kbd" : "span"), {
+              className: part[0],
+              textContent: part[1],
+            }),
+      ),
+    );
+    this.$(".where").textContent = heading(c, c.i);
+    this.$(".where").title = heading(c, c.i);
     this.$$(".tally").forEach((box, s) => this.#tally(box, s));
     this.$$(".badge").forEach((badge, s) => this.#badge(badge, s));
     this.#fill();
-    if (!this.timer) this.#where(plain(says));   // a slider has a value from the start
+    if (!this.timer) this.#where(plain(says)); // a slider has a value from the start
     clearTimeout(this.timer);
-    this.timer = setTimeout(() => this.#stopped(says), QUIET_MS);   // a screen reader is told where one stops, not all that flies by
+    this.timer = setTimeout(() => this.#stopped(says), QUIET_MS); // a screen reader is told where one stops, not all that flies by
   }
   #maps(wrote = null) {
     const { c, look } = this;
     this.maps.forEach((map, s) => {
-      const real = this.wiped > 0 && this.#recorded(s), first = c.views[s].pfn / 1024;
-      if (real) map.wipe(c.views[s], real, this.wiped, look); else map.draw(c.views[s], look);
+      const real = this.wiped > 0 && this.#recorded(s),
+        first = c.views[s].pfn / 1024;
+      if (real) map.wipe(c.views[s], real, this.wiped, look);
+      else map.draw(c.views[s], look);
       const chunks = wrote ? [...wrote[s]] : c.moment.sides[s].changed;
-      map.over({ chunks: chunks.length > 31 && !wrote ? [] : chunks.map(id => id - first), frame: wrote ? look.accent : look.ink, page: this.pointed >= 0 ? this.pointed : this.page });
+      map.over({
+        chunks: chunks.length > 31 && !wrote ? [] : chunks.map((id) => id - first),
+        frame: wrote ? look.accent : look.ink,
+        page: this.pointed >= 0 ? this.pointed : this.page,
+      });
     });
   }
   #recorded(s) {
-    const recorded = this.data.recorded[s], probe = recorded?.probes[this.c.i];
+    const recorded = this.data.recorded[s],
+      probe = recorded?.probes[this.c.i];
     return probe?.map && recorded.block === this.c.block ? recordedView(probe.map, this.c.views[s].pfn) : null;
   }
   #tally(box, s) {
-    const view = this.c.views[s], { migratetypes } = this.data, isolated = [];
-    const html = view.counts().map((n, kind) => n ? `<span title="${panel.escape(this.data.classes[kind][3])}"><i style="background:${kind ? colour(this.data, kind, this.look) : "#8886"}"></i>${fmt(n)} ${panel.escape(this.data.classes[kind][1])}</span>` : "").join("");
-    for (let k = 0; k < view.pages / 32768; k++) for (const kind of view.state.sections.get(view.pfn / 32768 + k)?.pageblocks ?? []) if (migratetypes[kind] === "isolate") isolated.push(kind);
-    const more = isolated.length && view.there ? `<span title="pageblocks that are isolated">▁ ${isolated.length} isolated</span>` : "";
-    if (box.dataset.html !== html + more) { box.innerHTML = html + more; box.dataset.html = html + more; }
+    const view = this.c.views[s],
+      { migratetypes } = this.data,
+      isolated = [];
+    const html = view
+      .counts()
+      .map((n, kind) =>
+        n
+          ? `<span title="${panel.escape(this.data.classes[kind][3])}"><i style="background:${kind ? colour(this.data, kind, this.look) : "#8886"}"></i>${fmt(n)} ${panel.escape(this.data.classes[kind][1])}</span>`
+          : "",
+      )
+      .join("");
+    for (let k = 0; k < view.pages / 32768; k++)
+      for (const kind of view.state.sections.get(view.pfn / 32768 + k)?.pageblocks ?? [])
+        if (migratetypes[kind] === "isolate") isolated.push(kind);
+    const more =
+      isolated.length && view.there
+        ? `<span title="pageblocks that are isolated">▁ ${isolated.length} isolated</span>`
+        : "";
+    if (box.dataset.html !== html + more) {
+      box.innerHTML = html + more;
+      box.dataset.html = html + more;
+    }
   }
   #badge(badge, s) {
-    const recorded = this.data.recorded[s], probe = recorded?.probes[this.c.i];
+    const recorded = this.data.recorded[s],
+      probe = recorded?.probes[this.c.i];
     badge.hidden = !probe;
     if (!probe) return;
     badge.classList.toggle("no", !probe.agrees);
@@ -131,40 +219,78 @@ export class Explorer {
     badge.innerHTML = `◆ real kernel: ${probe.agrees ? "same" : "DIFFERS"}${probe.pages ? `<span>, ${fmt(probe.pages)} pages</span>` : ""}`;
     badge.title = `Recorded kernel ${recorded.kernel}: ${probe.says}. Press to lay its map over the simulated one, and drag (R)`;
   }
-  #fill() {                                   // the tab that is open
-    const { c } = this, box = this.$(`.tab-${this.tab}`), go = i => this.go(i);
+  #fill() {
+    // the tab that is open
+    const { c } = this,
+      box = this.$(`.tab-${this.tab}`),
+      go = (i) => this.go(i);
     switch (this.tab) {
-      case "code": this.code.show(c.actor(c.i), c.causes(c.i)); break;
-      case "help": new Code(box, c, () => {}, go).show({ name: "", lines: [[], []] }, []); break;
-      case "counters": panel.counters(box, c, this.colours, this.chart); break;
-      case "writes": panel.writes(box, c); break;
-      case "text": panel.text(box, c); break;
-      default: if (this.page < 0) box.innerHTML = "<p>Click a page on a map, or move to one with the arrow keys while a map has the focus and press Enter: here is its life.</p>";
+      case "code":
+        this.code.show(c.actor(c.i), c.causes(c.i));
+        break;
+      case "help":
+        new Code(box, c, () => {}, go).show({ name: "", lines: [[], []] }, []);
+        break;
+      case "counters":
+        panel.counters(box, c, this.colours, this.chart);
+        break;
+      case "writes":
+        panel.writes(box, c);
+        break;
+      case "text":
+        panel.text(box, c);
+        break;
+      default:
+        if (this.page < 0)
+          box.innerHTML =
+            "<p>Click a page on a map, or move to one with the arrow keys while a map has the focus and press Enter: here is its life.</p>";
         else panel.life(box, c, this.pfn, go);
     }
-    if (this.tab === "page") { const here = box.querySelector(".here"); if (here) box.scrollTop = here.offsetTop - box.offsetTop - 80; }
+    if (this.tab === "page") {
+      const here = box.querySelector(".here");
+      if (here) box.scrollTop = here.offsetTop - box.offsetTop - 80;
+    }
   }
-  get pfn() { return this.c.block * this.data.blockPages + Math.max(0, this.page); }
+  get pfn() {
+    return this.c.block * this.data.blockPages + Math.max(0, this.page);
+  }
 
   /** Give the timeline the value that a screen reader says of a slider. */
   #where(told) {
-    const { c } = this, time = this.$(".time");
-    time.setAttribute("aria-valuemax", c.length - 1); time.setAttribute("aria-valuenow", c.i); time.setAttribute("aria-valuetext", `${heading(c, c.i)}. ${told}`);
+    const { c } = this,
+      time = this.$(".time");
+    time.setAttribute("aria-valuemax", c.length - 1);
+    time.setAttribute("aria-valuenow", c.i);
+    time.setAttribute("aria-valuetext", `${heading(c, c.i)}. ${told}`);
   }
   #stopped(says) {
-    const { c } = this, told = plain(says);
+    const { c } = this,
+      told = plain(says);
     this.$(".live").textContent = told;
     this.#where(told);
     this.maps.forEach((map, s) => {
-      map.canvas.setAttribute("aria-label", `${this.data.sides[s].title}, block ${c.block}: ${mapSentence(this.data, c.views[s])}`);
-      map.overlay.setAttribute("aria-valuemax", this.data.blockPages - 1); map.overlay.setAttribute("aria-valuenow", Math.max(0, this.page));
+      map.canvas.setAttribute(
+        "aria-label",
+        `${this.data.sides[s].title}, block ${c.block}: ${mapSentence(this.data, c.views[s])}`,
+      );
+      map.overlay.setAttribute("aria-valuemax", this.data.blockPages - 1);
+      map.overlay.setAttribute("aria-valuenow", Math.max(0, this.page));
       map.overlay.setAttribute("aria-valuetext", `pfn ${hex(this.pfn)}: ${pageNow(c, s, this.pfn).text}`);
-      const machine = this.machines[s].canvas, { blocks } = this.data;
-      machine.setAttribute("aria-valuemin", blocks[0]); machine.setAttribute("aria-valuemax", blocks.at(-1)); machine.setAttribute("aria-valuenow", c.block); machine.setAttribute("aria-valuetext", `block ${c.block}, ${c.states[s].blocks.get(c.block) ?? "not there"}; ${this.zones[s].map(zoneSentence).join("; ")}`);
+      const machine = this.machines[s].canvas,
+        { blocks } = this.data;
+      machine.setAttribute("aria-valuemin", blocks[0]);
+      machine.setAttribute("aria-valuemax", blocks.at(-1));
+      machine.setAttribute("aria-valuenow", c.block);
+      machine.setAttribute(
+        "aria-valuetext",
+        `block ${c.block}, ${c.states[s].blocks.get(c.block) ?? "not there"}; ${this.zones[s].map(zoneSentence).join("; ")}`,
+      );
     });
     this.options.moved?.(this);
   }
-  #point(fn, no) { this.#maps(no ? this.c.wroteBy(this.c.i, fn, no) : null); }
+  #point(fn, no) {
+    this.#maps(no ? this.c.wroteBy(this.c.i, fn, no) : null);
+  }
 
   // ---- moving --------------------------------------------------------------------------------------------
 
@@ -175,7 +301,9 @@ export class Explorer {
   }
   look_at(block) {
     if (!this.data.blocks.includes(block)) return;
-    this.c.show(block); this.zoom(-1); this.draw(true);
+    this.c.show(block);
+    this.zoom(-1);
+    this.draw(true);
   }
   /** Choose a page of the block that is shown, and open its life if asked to. */
   choose(page, open = false) {
@@ -187,32 +315,48 @@ export class Explorer {
     this.timer = setTimeout(() => this.#stopped(happened(this.c, this.c.i)), QUIET_MS);
   }
   zoom(tile) {
-    this.maps.forEach(map => { map.zoomed = tile; });
-    this.$$(".zoom").forEach(box => { box.textContent = tile < 0 ? "" : `pageblock ${tile}, ${hex(this.c.block * this.data.blockPages + tile * 512)}`; });
+    this.maps.forEach((map) => {
+      map.zoomed = tile;
+    });
+    this.$$(".zoom").forEach((box) => {
+      box.textContent = tile < 0 ? "" : `pageblock ${tile}, ${hex(this.c.block * this.data.blockPages + tile * 512)}`;
+    });
     this.#maps();
   }
   open(tab) {
     this.tab = tab;
     for (const [name] of TABS) {
       const button = this.$(`[data-tab=${name}]`);
-      button.setAttribute("aria-selected", name === tab); button.tabIndex = name === tab ? 0 : -1;
+      button.setAttribute("aria-selected", name === tab);
+      button.tabIndex = name === tab ? 0 : -1;
       this.$(`.tab-${name}`).hidden = name !== tab;
     }
     this.#fill();
   }
   flip(side) {
     this.side = side;
-    this.$$(".flip input").forEach((input, s) => { input.checked = s === side; });
+    this.$$(".flip input").forEach((input, s) => {
+      input.checked = s === side;
+    });
     this.$$(".side.side0, .side.side1").forEach((each, s) => each.classList.toggle("under", s !== side));
   }
-  toggleCalm() { this.calm = !this.calm; this.$(".calm").setAttribute("aria-pressed", this.calm); this.draw(true); }
+  toggleCalm() {
+    this.calm = !this.calm;
+    this.$(".calm").setAttribute("aria-pressed", this.calm);
+    this.draw(true);
+  }
 
   /** Wipe the recorded map over the simulated one and halfway back, where it can be dragged; or take it away. */
   wipe() {
     if (!this.#recorded(0) && !this.#recorded(1)) return;
-    const to = this.wiped ? 0 : HALF, begun = performance.now(), { i } = this.c;
-    if (!to || still()) { this.#wipeTo(to); return; }
-    const frame = now => {
+    const to = this.wiped ? 0 : HALF,
+      begun = performance.now(),
+      { i } = this.c;
+    if (!to || still()) {
+      this.#wipeTo(to);
+      return;
+    }
+    const frame = (now) => {
       if (this.c.i !== i || this.dragged) return;
       const part = Math.min(1, (now - begun) / WIPE_MS);
       this.#wipeTo(part < HALF ? part / HALF : 1 - (part - HALF));
@@ -238,148 +382,314 @@ export class Explorer {
     });
   }
 
-  #pace() {                                   // a moment that shows something lasts, the others pass
-    const weights = this.c.moments.map(m => this.c.news.includes(m.i) ? 9 : m.visible ? 1 : 0.12), whole = weights.reduce((a, b) => a + b, 0);
+  #pace() {
+    // a moment that shows something lasts, the others pass
+    const weights = this.c.moments.map((m) => (this.c.news.includes(m.i) ? 9 : m.visible ? 1 : 0.12)),
+      whole = weights.reduce((a, b) => a + b, 0);
     let sum = 0;
-    this.begins = [0, ...weights.map(weight => (sum += weight / whole * PLAY_MS))];
+    this.begins = [0, ...weights.map((weight) => (sum += (weight / whole) * PLAY_MS))];
   }
   play() {
     this.stop();
     const { c } = this;
     if (c.i === c.length - 1) c.go(0);
-    const from = performance.now() - this.begins[c.i], quiet = still();
-    this.$(".play").textContent = "❚❚ Pause"; this.#wipeTo(0);
-    const frame = now => {
+    const from = performance.now() - this.begins[c.i],
+      quiet = still();
+    this.$(".play").textContent = "❚❚ Pause";
+    this.#wipeTo(0);
+    const frame = (now) => {
       const t = now - from;
       let { i } = c;
       while (i < c.length - 1 && this.begins[i + 1] <= t) i++;
       if (i !== c.i) c.go(i);
-      this.draw(false, quiet ? c.i : Math.min(c.length - 1, i + Math.max(0, Math.min(1, (t - this.begins[i]) / (this.begins[i + 1] - this.begins[i])))));
-      if (t >= PLAY_MS) { this.stop(); this.draw(true); } else this.playing = requestAnimationFrame(frame);
+      this.draw(
+        false,
+        quiet
+          ? c.i
+          : Math.min(
+              c.length - 1,
+              i + Math.max(0, Math.min(1, (t - this.begins[i]) / (this.begins[i + 1] - this.begins[i]))),
+            ),
+      );
+      if (t >= PLAY_MS) {
+        this.stop();
+        this.draw(true);
+      } else this.playing = requestAnimationFrame(frame);
     };
     this.playing = requestAnimationFrame(frame);
   }
-  stop() { cancelAnimationFrame(this.playing); this.playing = 0; this.$(".play").textContent = "▶ Play"; }
+  stop() {
+    cancelAnimationFrame(this.playing);
+    this.playing = 0;
+    this.$(".play").textContent = "▶ Play";
+  }
 
   /** The part of an address that leads here; and the way back. */
-  get fragment() { return `moment=${this.c.i}${this.c.block === this.data.block ? "" : `&block=${this.c.block}`}${this.page < 0 ? "" : `&page=${hex(this.pfn)}`}`; }
+  get fragment() {
+    return `moment=${this.c.i}${this.c.block === this.data.block ? "" : `&block=${this.c.block}`}${this.page < 0 ? "" : `&page=${hex(this.pfn)}`}`;
+  }
   follow(fragment) {
-    const asked = new URLSearchParams(fragment.replace(/^#/, "")), pfn = Number(asked.get("page")), { blockPages } = this.data;
+    const asked = new URLSearchParams(fragment.replace(/^#/, "")),
+      pfn = Number(asked.get("page")),
+      { blockPages } = this.data;
     if (!asked.has("moment") && !asked.has("point")) return;
     const block = Number(asked.get("block") ?? (asked.has("page") ? Math.floor(pfn / blockPages) : this.data.block));
     if (block !== this.c.block) this.look_at(block);
-    this.go(asked.has("moment") ? Number(asked.get("moment")) || 0 : Math.max(0, this.c.find(Number(asked.get("step")), asked.get("point"))));
+    this.go(
+      asked.has("moment")
+        ? Number(asked.get("moment")) || 0
+        : Math.max(0, this.c.find(Number(asked.get("step")), asked.get("point"))),
+    );
     if (asked.has("page")) this.choose(pfn - this.c.block * blockPages, true);
   }
 
   // ---- keys and pointers -----------------------------------------------------------------------------------
 
   #listen() {
-    const { c } = this, on = (selector, act) => { this.$(selector).onclick = () => { this.stop(); act(); }; };
+    const { c } = this,
+      on = (selector, act) => {
+        this.$(selector).onclick = () => {
+          this.stop();
+          act();
+        };
+      };
     this.$(".play").onclick = () => (this.playing ? this.stop() : this.play());
-    on(".back", () => this.go(c.next(c.i, -1))); on(".forth", () => this.go(c.next(c.i, 1))); on(".news", () => this.go(c.nextNews(c.i, 1)));
-    on(".over", () => this.go(c.over(c.i))); on(".out", () => this.go(c.out(c.i)));
+    on(".back", () => this.go(c.next(c.i, -1)));
+    on(".forth", () => this.go(c.next(c.i, 1)));
+    on(".news", () => this.go(c.nextNews(c.i, 1)));
+    on(".over", () => this.go(c.over(c.i)));
+    on(".out", () => this.go(c.out(c.i)));
     this.$(".calm").onclick = () => this.toggleCalm();
     this.$(".link").onclick = () => this.#copy();
-    this.$$(".badge").forEach(badge => { badge.onclick = () => this.wipe(); });
-    this.$$(".wiper").forEach(wiper => { wiper.oninput = () => { this.dragged = true; this.#wipeTo(Math.max(0.001, wiper.value / 1000)); }; });
-    this.$$(".flip input").forEach((input, s) => { input.onchange = () => this.flip(s); });
+    this.$$(".badge").forEach((badge) => {
+      badge.onclick = () => this.wipe();
+    });
+    this.$$(".wiper").forEach((wiper) => {
+      wiper.oninput = () => {
+        this.dragged = true;
+        this.#wipeTo(Math.max(0.001, wiper.value / 1000));
+      };
+    });
+    this.$$(".flip input").forEach((input, s) => {
+      input.onchange = () => this.flip(s);
+    });
     const keys = {
-      ArrowRight: e => this.go(e.shiftKey ? c.i + 1 : c.next(c.i, 1)), ArrowLeft: e => this.go(e.shiftKey ? c.i - 1 : c.next(c.i, -1)),
-      Home: () => this.go(0), End: () => this.go(c.length - 1), " ": () => (this.playing ? this.stop() : this.play()),
-      PageDown: () => this.go(c.i + Math.ceil(c.length / 10)), PageUp: () => this.go(c.i - Math.ceil(c.length / 10)),
-      d: e => this.go(c.nextNews(c.i, e.shiftKey ? -1 : 1)), o: () => this.go(c.over(c.i)), u: () => this.go(c.out(c.i)),
-      c: () => this.toggleCalm(), r: () => this.wipe(), f: () => this.flip(1 - this.side), z: () => this.zoom(this.maps[0].zoomed < 0 ? Math.max(0, this.page) >> 9 : -1),
-      "+": () => this.#zoomTime(0.5), "-": () => this.#zoomTime(2), "?": () => this.open("help"), Escape: () => { this.zoom(-1); this.#card(-1); this.#wipeTo(0); },
+      ArrowRight: (e) => this.go(e.shiftKey ? c.i + 1 : c.next(c.i, 1)),
+      ArrowLeft: (e) => this.go(e.shiftKey ? c.i - 1 : c.next(c.i, -1)),
+      Home: () => this.go(0),
+      End: () => this.go(c.length - 1),
+      " ": () => (this.playing ? this.stop() : this.play()),
+      PageDown: () => this.go(c.i + Math.ceil(c.length / 10)),
+      PageUp: () => this.go(c.i - Math.ceil(c.length / 10)),
+      d: (e) => this.go(c.nextNews(c.i, e.shiftKey ? -1 : 1)),
+      o: () => this.go(c.over(c.i)),
+      u: () => this.go(c.out(c.i)),
+      c: () => this.toggleCalm(),
+      r: () => this.wipe(),
+      f: () => this.flip(1 - this.side),
+      z: () => this.zoom(this.maps[0].zoomed < 0 ? Math.max(0, this.page) >> 9 : -1),
+      "+": () => this.#zoomTime(0.5),
+      "-": () => this.#zoomTime(2),
+      "?": () => this.open("help"),
+      Escape: () => {
+        this.zoom(-1);
+        this.#card(-1);
+        this.#wipeTo(0);
+      },
     };
-    this.box.addEventListener("keydown", e => {
-      const name = e.key.length === 1 ? e.key.toLowerCase() : e.key, { target } = e;
+    this.box.addEventListener("keydown", (e) => {
+      const name = e.key.length === 1 ? e.key.toLowerCase() : e.key,
+        { target } = e;
       if (e.ctrlKey || e.metaKey || e.altKey) return;
-      if (target.matches("input") && !(target.matches(".wiper") && (name === "r" || name === "Escape"))) { e.stopPropagation(); return; }
-      const act = this.#keyOf(target, name, e) ?? (target.matches(".lines, .box") && /^(Home|End|Page|Arrow[UD])/.test(name) || target.matches("button") && (name === " " || name === "Enter") ? null : keys[name]);
+      if (target.matches("input") && !(target.matches(".wiper") && (name === "r" || name === "Escape"))) {
+        e.stopPropagation();
+        return;
+      }
+      const act =
+        this.#keyOf(target, name, e) ??
+        ((target.matches(".lines, .box") && /^(Home|End|Page|Arrow[UD])/.test(name)) ||
+        (target.matches("button") && (name === " " || name === "Enter"))
+          ? null
+          : keys[name]);
       if (!act) return;
       const begun = performance.now();
       if (this.playing && name !== " ") this.stop();
-      act(e); e.preventDefault(); e.stopPropagation();
+      act(e);
+      e.preventDefault();
+      e.stopPropagation();
       this.spent?.push(performance.now() - begun);
     });
     this.#pointers();
     const anew = () => {
-      this.maps.forEach(map => { map.kept = ""; });
+      this.maps.forEach((map) => {
+        map.kept = "";
+      });
       this.layout();
-      if (!this.width) setTimeout(() => this.layout(), 300);   // JupyterLab hides its panels while it changes the theme
+      if (!this.width) setTimeout(() => this.layout(), 300); // JupyterLab hides its panels while it changes the theme
     };
-    this.observers = [new ResizeObserver(() => { if (this.box.clientWidth !== this.width) this.layout(); }), new MutationObserver(anew)];
+    this.observers = [
+      new ResizeObserver(() => {
+        if (this.box.clientWidth !== this.width) this.layout();
+      }),
+      new MutationObserver(anew),
+    ];
     this.observers[0].observe(this.box);
     this.observers[1].observe(document.body, { attributeFilter: ["data-jp-theme-light", "data-theme"] });
-    this.scheme = matchMedia("(prefers-color-scheme: dark)"); this.anew = anew;
+    this.scheme = matchMedia("(prefers-color-scheme: dark)");
+    this.anew = anew;
     this.scheme.addEventListener("change", anew);
   }
   /** Take everything away that outlives the box. */
-  close() { this.stop(); clearTimeout(this.timer); (globalThis.cancelIdleCallback ?? clearTimeout)(this.thinking); this.observers.forEach(each => each.disconnect()); this.scheme.removeEventListener("change", this.anew); }
+  close() {
+    this.stop();
+    clearTimeout(this.timer);
+    (globalThis.cancelIdleCallback ?? clearTimeout)(this.thinking);
+    this.observers.forEach((each) => each.disconnect());
+    this.scheme.removeEventListener("change", this.anew);
+  }
 
-  #keyOf(target, name, e) {                   // keys that mean something else in a part of the picture
-    const at = Math.max(0, this.page), row = this.maps[0].zoomed >= 0 ? 32 : 16, far = e.shiftKey ? 8 : 1;
+  #keyOf(target, name, e) {
+    // keys that mean something else in a part of the picture
+    const at = Math.max(0, this.page),
+      row = this.maps[0].zoomed >= 0 ? 32 : 16,
+      far = e.shiftKey ? 8 : 1;
     if (target.matches(".cursor")) {
-      const to = { ArrowLeft: at - far, ArrowRight: at + far, ArrowUp: at - row * far, ArrowDown: at + row * far, PageUp: at - 512, PageDown: at + 512, Home: 0, End: this.data.blockPages - 1 }[name];
+      const to = {
+        ArrowLeft: at - far,
+        ArrowRight: at + far,
+        ArrowUp: at - row * far,
+        ArrowDown: at + row * far,
+        PageUp: at - 512,
+        PageDown: at + 512,
+        Home: 0,
+        End: this.data.blockPages - 1,
+      }[name];
       if (to !== undefined) return () => this.choose(this.page < 0 ? 0 : to);
       if (name === "Enter") return () => this.choose(at, true);
     }
     if (target.matches(".machine")) {
-      const { blocks } = this.data, place = blocks.indexOf(this.c.block), to = { ArrowLeft: place - 1, ArrowRight: place + 1, ArrowUp: place + 1, ArrowDown: place - 1, Home: 0, End: blocks.length - 1 }[name];
+      const { blocks } = this.data,
+        place = blocks.indexOf(this.c.block),
+        to = {
+          ArrowLeft: place - 1,
+          ArrowRight: place + 1,
+          ArrowUp: place + 1,
+          ArrowDown: place - 1,
+          Home: 0,
+          End: blocks.length - 1,
+        }[name];
       if (to !== undefined) return () => this.look_at(blocks[Math.max(0, Math.min(blocks.length - 1, to))]);
     }
     if (target.matches("[role=tab]")) {
-      const place = TABS.findIndex(([tab]) => tab === this.tab), to = { ArrowLeft: place - 1, ArrowRight: place + 1, Home: 0, End: TABS.length - 1 }[name];
-      if (to !== undefined) return () => { const [tab] = TABS[(to + TABS.length) % TABS.length]; this.open(tab); this.$(`[data-tab=${tab}]`).focus(); };
+      const place = TABS.findIndex(([tab]) => tab === this.tab),
+        to = { ArrowLeft: place - 1, ArrowRight: place + 1, Home: 0, End: TABS.length - 1 }[name];
+      if (to !== undefined)
+        return () => {
+          const [tab] = TABS[(to + TABS.length) % TABS.length];
+          this.open(tab);
+          this.$(`[data-tab=${tab}]`).focus();
+        };
     }
     return null;
   }
-  #zoomTime(factor, about = this.c.i) { this.timeline.zoom(factor, about); this.timeline.draw(this.c.i); }
+  #zoomTime(factor, about = this.c.i) {
+    this.timeline.zoom(factor, about);
+    this.timeline.draw(this.c.i);
+  }
 
   #pointers() {
-    const { c } = this, time = this.$(".time"), scrub = e => { this.stop(); this.go(this.timeline.at(e.offsetX)); };
-    time.onwheel = e => { e.preventDefault(); this.#zoomTime(Math.exp(e.deltaY / 400), this.timeline.at(e.offsetX)); };
-    time.ondblclick = e => {
+    const { c } = this,
+      time = this.$(".time"),
+      scrub = (e) => {
+        this.stop();
+        this.go(this.timeline.at(e.offsetX));
+      };
+    time.onwheel = (e) => {
+      e.preventDefault();
+      this.#zoomTime(Math.exp(e.deltaY / 400), this.timeline.at(e.offsetX));
+    };
+    time.ondblclick = (e) => {
       const part = this.timeline.part(e.offsetX, e.offsetY);
-      if (part?.calls > 1) this.timeline.open(part); else this.timeline.zoom(1e9, c.i);
+      if (part?.calls > 1) this.timeline.open(part);
+      else this.timeline.zoom(1e9, c.i);
       this.timeline.draw(c.i);
     };
-    time.onpointerdown = e => { time.setPointerCapture(e.pointerId); scrub(e); };
-    time.onpointermove = e => { if (e.buttons) scrub(e); time.title = this.timeline.about(e.offsetX, e.offsetY); };
+    time.onpointerdown = (e) => {
+      time.setPointerCapture(e.pointerId);
+      scrub(e);
+    };
+    time.onpointermove = (e) => {
+      if (e.buttons) scrub(e);
+      time.title = this.timeline.about(e.offsetX, e.offsetY);
+    };
     this.maps.forEach((map, s) => {
-      const over = map.overlay, at = e => map.pageAt(e.offsetX, e.offsetY);
-      over.onpointermove = e => { if (e.pointerType !== "touch") this.#card(at(e), e); };
+      const over = map.overlay,
+        at = (e) => map.pageAt(e.offsetX, e.offsetY);
+      over.onpointermove = (e) => {
+        if (e.pointerType !== "touch") this.#card(at(e), e);
+      };
       over.onpointerleave = () => this.#card(-1);
-      over.onclick = e => { const page = at(e); if (page >= 0) this.choose(page, true); };
-      over.ondblclick = e => { const page = at(e); this.zoom(map.zoomed < 0 && page >= 0 ? page >> 9 : -1); };
+      over.onclick = (e) => {
+        const page = at(e);
+        if (page >= 0) this.choose(page, true);
+      };
+      over.ondblclick = (e) => {
+        const page = at(e);
+        this.zoom(map.zoomed < 0 && page >= 0 ? page >> 9 : -1);
+      };
       const machine = this.machines[s];
-      machine.canvas.onclick = e => this.look_at(machine.blockAt(e.offsetX));
-      machine.canvas.onpointermove = e => { machine.canvas.title = machine.about(e.offsetX, e.offsetY, this.zones[s]); };
+      machine.canvas.onclick = (e) => this.look_at(machine.blockAt(e.offsetX));
+      machine.canvas.onpointermove = (e) => {
+        machine.canvas.title = machine.about(e.offsetX, e.offsetY, this.zones[s]);
+      };
     });
-    this.$$("[role=tab]").forEach(button => { button.onclick = () => this.open(button.dataset.tab); });
+    this.$$("[role=tab]").forEach((button) => {
+      button.onclick = () => this.open(button.dataset.tab);
+    });
   }
   /** The card of the page one points at. */
   #card(page, e) {
-    const card = this.$(".card"), { c, data } = this;
-    this.pointed = page; this.#maps();
+    const card = this.$(".card"),
+      { c, data } = this;
+    this.pointed = page;
+    this.#maps();
     card.hidden = page < 0;
     if (page < 0) return;
-    const pfn = c.block * data.blockPages + page, now = data.sides.map((_, s) => {
-      const seen = pageNow(c, s, pfn), last = lifeOf(c, s, pfn).filter(([moment]) => moment <= c.i).at(-1);
-      return { ...seen, label: `${data.classes[seen.kind][0]} ${data.classes[seen.kind][1]}`, free: seen.order >= 0 ? `order ${seen.order}, first page` : "", last: last ? `${last[1] || "no function"}(), moment ${last[0]}` : "nobody yet" };
-    });
-    const row = (name, of) => `<tr><th scope="row">${name}</th>${now.map(each => `<td>${panel.escape(of(each) ?? "")}</td>`).join("")}</tr>`;
-    card.innerHTML = `<b>pfn ${hex(pfn)}</b> pageblock ${page >> 9}<table><tr><td></td>${data.sides.map((side, s) => `<th scope="col" class="side${s}">${panel.escape(side.name)}</th>`).join("")}</tr>${row("is", each => each.label)}${row("refcount", each => each.refcount)}${row("free block", each => each.free)}${row("pageblock", each => each.migratetype)}${row("last write", each => each.last)}</table>`;
-    const frame = this.box.getBoundingClientRect(), x = e.clientX - frame.left, y = e.clientY - frame.top;
+    const pfn = c.block * data.blockPages + page,
+      now = data.sides.map((_, s) => {
+        const seen = pageNow(c, s, pfn),
+          last = lifeOf(c, s, pfn)
+            .filter(([moment]) => moment <= c.i)
+            .at(-1);
+        return {
+          ...seen,
+          label: `${data.classes[seen.kind][0]} ${data.classes[seen.kind][1]}`,
+          free: seen.order >= 0 ? `order ${seen.order}, first page` : "",
+          last: last ? `${last[1] || "no function"}(), moment ${last[0]}` : "nobody yet",
+        };
+      });
+    const row = (name, of) =>
+      `<tr><th scope="row">${name}</th>${now.map((each) => `<td>${panel.escape(of(each) ?? "")}</td>`).join("")}</tr>`;
+    card.innerHTML = `<b>pfn ${hex(pfn)}</b> pageblock ${page >> 9}<table><tr><td></td>${data.sides.map((side, s) => `<th scope="col" class="side${s}">${panel.escape(side.name)}</th>`).join("")}</tr>${row("is", (each) => each.label)}${row("refcount", (each) => each.refcount)}${row("free block", (each) => each.free)}${row("pageblock", (each) => each.migratetype)}${row("last write", (each) => each.last)}</table>`;
+    const frame = this.box.getBoundingClientRect(),
+      x = e.clientX - frame.left,
+      y = e.clientY - frame.top;
     card.style.left = `${Math.max(4, Math.min(x + 16, this.width - 384))}px`;
     card.style.top = `${y + 16 + 150 > frame.height ? y - 150 : y + 16}px`;
   }
   async #copy() {
-    const button = this.$(".link"), address = this.options.link(this.fragment);
-    try { await navigator.clipboard.writeText(address); button.textContent = "Copied"; }
-    catch { button.textContent = "Copy the address"; location.replace(address); }
-    setTimeout(() => { button.textContent = "Copy link"; }, 1500);
+    const button = this.$(".link"),
+      address = this.options.link(this.fragment);
+    try {
+      await navigator.clipboard.writeText(address);
+      button.textContent = "Copied";
+    } catch {
+      button.textContent = "Copy the address";
+      location.replace(address);
+    }
+    setTimeout(() => {
+      button.textContent = "Copy link";
+    }, 1500);
   }
 }
 

@@ -3,7 +3,7 @@
 import { age, chunksOf, State } from "./memory.js";
 import { column } from "./unpack.js";
 
-const KEYFRAME = 256;                         // events between two states that are kept
+const KEYFRAME = 256; // events between two states that are kept
 const LEFT_OUT = "left_out";
 
 export class Tape {
@@ -12,24 +12,44 @@ export class Tape {
     this.data = data;
     this.site = Int32Array.from(column(stored.site));
     this.length = this.site.length;
-    this.kinds = stored.kinds.map(([target, name, read]) => ({ target, name, read, isWrite: !["enter", "return", "notifier"].includes(target) }));
-    this.sites = stored.sites.map(([kind, fn, line, depth]) => ({ kind, what: this.kinds[kind], fn: data.names[fn], line, depth }));
-    this.columns = stored.args.map(columns => columns.map(column));
-    this.steps = stored.steps;                // the last event of each step, boot first
+    this.kinds = stored.kinds.map(([target, name, read]) => ({
+      target,
+      name,
+      read,
+      isWrite: !["enter", "return", "notifier"].includes(target),
+    }));
+    this.sites = stored.sites.map(([kind, fn, line, depth]) => ({
+      kind,
+      what: this.kinds[kind],
+      fn: data.names[fn],
+      line,
+      depth,
+    }));
+    this.columns = stored.args.map((columns) => columns.map(column));
+    this.steps = stored.steps; // the last event of each step, boot first
     const seen = new Int32Array(this.kinds.length);
-    this.row = Int32Array.from(this.site, site => seen[this.sites[site].kind]++);
-    const contents = nr => { if (!made.has(nr)) made.set(nr, chunksOf(data.contents[nr])); return made.get(nr); };
-    this.states = stored.states.map(state => () => State.from(state, contents, data, column));
+    this.row = Int32Array.from(this.site, (site) => seen[this.sites[site].kind]++);
+    const contents = (nr) => {
+      if (!made.has(nr)) made.set(nr, chunksOf(data.contents[nr]));
+      return made.get(nr);
+    };
+    this.states = stored.states.map((state) => () => State.from(state, contents, data, column));
     this.state = this.states[0]();
-    this.at = -1;                             // the event that the state is after
+    this.at = -1; // the event that the state is after
     this.frames = new Map([[-1, this.state.share()]]);
     this.spacing = Math.max(KEYFRAME, Math.ceil(this.length / 64));
     this.#around();
   }
 
-  event(i) { return this.sites[this.site[i]]; }
-  args(i) { return this.columns[this.event(i).kind].map(numbers => numbers[this.row[i]]); }
-  step(i) { return this.steps.findIndex(last => i <= last) - 1; }
+  event(i) {
+    return this.sites[this.site[i]];
+  }
+  args(i) {
+    return this.columns[this.event(i).kind].map((numbers) => numbers[this.row[i]]);
+  }
+  step(i) {
+    return this.steps.findIndex((last) => i <= last) - 1;
+  }
 
   /** Go to the state after an event (-1: before the first), and return it: good until the next call. */
   seek(to) {
@@ -39,7 +59,8 @@ export class Tape {
       this.#take(this.frames.get(from).share(), from);
     }
     while (this.at < to) {
-      const i = this.at + 1, { what } = this.event(i);
+      const i = this.at + 1,
+        { what } = this.event(i);
       if (what.name === LEFT_OUT) this.#take(this.states[this.args(i)[2]](), i);
       else if (what.isWrite) this.state.write(what.target, what.name, this.args(i));
       this.at = i;
@@ -50,8 +71,11 @@ export class Tape {
   #take(state, at) {
     const { dirty } = this.state;
     state.dirty = dirty;
-    if (dirty) for (const s of [state, this.state]) for (const nr of s.sections.keys()) for (let k = 0; k < 32; k++) dirty.add(nr * 32 + k);
-    this.state = state; this.at = at;
+    if (dirty)
+      for (const s of [state, this.state])
+        for (const nr of s.sections.keys()) for (let k = 0; k < 32; k++) dirty.add(nr * 32 + k);
+    this.state = state;
+    this.at = at;
     age();
   }
 
@@ -78,27 +102,38 @@ export class Tape {
   }
 
   /** The writes after one event, up to another. */
-  *writes(from, to) { for (let i = from + 1; i <= to; i++) if (this.event(i).what.isWrite) yield i; }
+  *writes(from, to) {
+    for (let i = from + 1; i <= to; i++) if (this.event(i).what.isWrite) yield i;
+  }
 
   /** The first pfn and the number of pages that an event is about; [0, 0] if it is about none. */
   span(i) {
-    const { what } = this.event(i), a = this.args(i), kind = this.data.spans[what.name];
+    const { what } = this.event(i),
+      a = this.args(i),
+      kind = this.data.spans[what.name];
     if (what.name === LEFT_OUT) return [0, Infinity];
     switch (kind) {
-      case "range": return [a[0], a[1]];
-      case "page": return [a[0], 1];
-      case "block": return [a[0], 2 ** a[1]];
-      case "run_of_blocks": return [a[0], a[1] * 2 ** a[3]];
-      case "section": return [a[0] * 32768, 32768];
-      case "memory_block": return [a[0] * this.data.blockPages, this.data.blockPages];
-      default: return [0, 0];
+      case "range":
+        return [a[0], a[1]];
+      case "page":
+        return [a[0], 1];
+      case "block":
+        return [a[0], 2 ** a[1]];
+      case "run_of_blocks":
+        return [a[0], a[1] * 2 ** a[3]];
+      case "section":
+        return [a[0] * 32768, 32768];
+      case "memory_block":
+        return [a[0] * this.data.blockPages, this.data.blockPages];
+      default:
+        return [0, 0];
     }
   }
   /** Every write that is about a page, the first one first. */
   life(pfn) {
     if (!this.spans) {
       const writes = [...this.writes(-1, this.length - 1)];
-      this.spans = writes.map(i => [i, ...this.span(i)]).filter(([, , nr]) => nr);
+      this.spans = writes.map((i) => [i, ...this.span(i)]).filter(([, , nr]) => nr);
     }
     return this.spans.filter(([, first, nr]) => first <= pfn && pfn < first + nr).map(([i]) => i);
   }

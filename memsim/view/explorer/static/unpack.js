@@ -3,7 +3,8 @@
 export const FORMAT = "memsim-explorer/1";
 
 /** Whether this browser has all that the explorer needs. */
-export const able = () => typeof DecompressionStream === "function" && typeof CSS === "object" && CSS.supports("selector(&)");
+export const able = () =>
+  typeof DecompressionStream === "function" && typeof CSS === "object" && CSS.supports("selector(&)");
 
 /** The data in zlib-compressed bytes. */
 export async function unpack(bytes) {
@@ -12,7 +13,8 @@ export async function unpack(bytes) {
 }
 
 export function checked(data) {
-  if (data.format !== FORMAT) throw new Error(`this page reads ${FORMAT}, and was given ${data.format}: run the cell again`);
+  if (data.format !== FORMAT)
+    throw new Error(`this page reads ${FORMAT}, and was given ${data.format}: run the cell again`);
   return data;
 }
 
