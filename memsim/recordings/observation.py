@@ -22,6 +22,7 @@ from memsim.scenario.json_check import is_number, is_text, read_json
 from memsim.scenario.scenario import Scenario
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     import numpy.typing as npt
@@ -145,8 +146,19 @@ class Observation:
         >>> bundled("6.12base-after-dimm").page_counts(1, "notifier:MEM_GOING_ONLINE", 32)
         {'O/1': 32768}
         """
+        return self.page_counts_at(self.probe(step, at), block)
+
+    def page_counts_at(self, probe: Mapping[str, Any], block: int) -> dict[str, int]:
+        """Return the same for one of ``probes``: several of a step may have the same name.
+
+        >>> recorded = bundled("7.3-pinned-page")
+        >>> probes = [each for each in recorded.probes if each["step"] == 4]
+        >>> onlining = [each for each in probes if each["at"] == "notifier:MEM_GOING_ONLINE"]
+        >>> len(onlining), recorded.page_counts_at(onlining[2], 38)
+        (3, {'O/1': 32768})
+        """
         counts: dict[str, int] = {}
-        for count, key in runs_of(self.probe(step, at)["blocks"][str(block)]["pages"], self.name):
+        for count, key in runs_of(probe["blocks"][str(block)]["pages"], self.name):
             counts[key] = counts.get(key, 0) + count
         return counts
 

@@ -69,7 +69,7 @@ WORLDS: dict[str, Callable[[], Any]] = {
     "no hunk acts": instead(Kernel, "has", lambda *_: False),
     "all hunks act": instead(Kernel, "has", lambda *_: True),
     "recordings are forged": wrapped(Observation, "probe", tampered),
-    "recorded pages are forged": wrapped(Observation, "page_counts", lambda counts: {"?": len(counts)}),
+    "recorded pages are forged": wrapped(Observation, "page_counts_at", lambda counts: {"?": len(counts)}),
     "types are not set": instead(Memmap, "set_type", nothing),
     "flags are not set": instead(Memmap, "set_flags", nothing),
     "counters move twice as far": instead(Zone, "add", double),
