@@ -99,8 +99,9 @@ def test_the_wheel_holds_the_whole_book_and_nothing_hidden(wheel):
     with zipfile.ZipFile(wheel) as archive:
         names = [Path(name) for name in archive.namelist()]
 
-    settings = "jupyter_nbconvert_config.json"  # folds code in exports
-    assert {path.name for path in names if path.parent == Path("memsim/book")} == {*NOTEBOOKS, settings}
+    # How exports fold code, and what kernel a saved notebook names.
+    settings = {"jupyter_nbconvert_config.json", "ipython_kernel_config.json"}
+    assert {path.name for path in names if path.parent == Path("memsim/book")} == {*NOTEBOOKS, *settings}
     assert {path.parts[0].split("-")[0] for path in names} == {"memsim"}
     assert [path for path in names if any(part.startswith((".", "__py")) for part in path.parts)] == []
     assert [path for path in names if "site" in path.parts] == []

@@ -161,7 +161,7 @@ export class Explorer {
     this.$$(".tally").forEach((box, s) => this.#tally(box, s));
     this.$$(".badge").forEach((badge, s) => this.#badge(badge, s));
     this.#fill();
-    if (!this.timer) this.#where(plain(says)); // a slider has a value from the start
+    if (!this.timer) this.#describe(plain(says)); // names and values are there from the start
     clearTimeout(this.timer);
     this.timer = setTimeout(() => this.#stopped(says), QUIET_MS); // a screen reader is told where one stops, not all that flies by
   }
@@ -255,19 +255,13 @@ export class Explorer {
     return this.c.block * this.data.blockPages + Math.max(0, this.page);
   }
 
-  /** Give the timeline the value that a screen reader says of a slider. */
-  #where(told) {
+  /** Give pictures their names and sliders their values, for a screen reader. */
+  #describe(told) {
     const { c } = this,
       time = this.$(".time");
     time.setAttribute("aria-valuemax", c.length - 1);
     time.setAttribute("aria-valuenow", c.i);
     time.setAttribute("aria-valuetext", `${heading(c, c.i)}. ${told}`);
-  }
-  #stopped(says) {
-    const { c } = this,
-      told = plain(says);
-    this.$(".live").textContent = told;
-    this.#where(told);
     this.maps.forEach((map, s) => {
       map.canvas.setAttribute(
         "aria-label",
@@ -286,6 +280,11 @@ export class Explorer {
         `block ${c.block}, ${c.states[s].blocks.get(c.block) ?? "not there"}; ${this.zones[s].map(zoneSentence).join("; ")}`,
       );
     });
+  }
+  #stopped(says) {
+    const told = plain(says);
+    this.$(".live").textContent = told;
+    this.#describe(told);
     this.options.moved?.(this);
   }
   #point(fn, no) {
