@@ -49,7 +49,6 @@ from memsim.machine.arguments import (
     ranges_of,
     zone_type_of,
 )
-from memsim.machine.boot_memory import boot_reservations as keep_boot_memory
 from memsim.machine.invariants import Violation, check
 from memsim.patch import AFTER, Patch
 from memsim.release import release_named
@@ -176,6 +175,8 @@ class Machine:
         self.boot_reservations: list[Reservation] = []
         """What ``boot_reservations`` keeps of boot memory, ascending; empty without it."""
         if boot_reservations:
+            from memsim.machine.boot_memory import boot_reservations as keep_boot_memory  # noqa: PLC0415 (slow, and rare)
+
             self.boot_reservations = keep_boot_memory(ram, release, crashkernel_pages=crashkernel_pages)
             reserved += [(each.start_pfn, each.nr_pages) for each in self.boot_reservations]
         register_shortcuts(spec["kind"] for spec in devices)

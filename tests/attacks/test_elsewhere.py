@@ -16,7 +16,10 @@ from .open_house import PROJECT
 
 ORDINARY = ("setpriv", "--reuid", "64123", "--regid", "64123", "--clear-groups")
 SUITES = ("test_breaking_out.py", "test_forging.py", "test_fences.py")
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root has to become somebody else")
+pytestmark = [
+    pytest.mark.slow,  # whole suites in a row
+    pytest.mark.skipif(os.geteuid() != 0, reason="only root has to become somebody else"),
+]
 
 
 @pytest.mark.parametrize("who", [ORDINARY, ()], ids=["ordinary user", "container"])

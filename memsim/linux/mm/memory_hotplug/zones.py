@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from memsim.linux.include.layout import (
     PAGES_PER_SECTION,
@@ -21,6 +20,8 @@ from memsim.state.trace import kernel_function
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    import numpy.typing as npt
 
     from memsim.linux.include.mmzone import Zone
     from memsim.state.kernel import Kernel
