@@ -81,10 +81,10 @@ def free_lru_page(kernel: Kernel, pfn: int) -> None:
     free_unref_page(kernel, pfn, order)
 
 
-def lru_pages(kernel: Kernel, pfn: int, nr_pages: int) -> list[int]:
-    """Return the pages of a range that are on the LRU, ascending."""
-    found: list[int] = []
+def lru_pages(kernel: Kernel, pfn: int, nr_pages: int, flags: int = 0) -> list[int]:
+    """Return the pages of a range that are on the LRU and have these flags, too, ascending."""
+    found, wanted = [], np.uint32(PageFlag.LRU | flags)
     for section, at in kernel.memmap.spans(pfn, nr_pages):
-        found += (np.flatnonzero(section.pages.flags[at] & np.uint32(PageFlag.LRU)) + pfn).tolist()
+        found += (np.flatnonzero(section.pages.flags[at] & wanted == wanted) + pfn).tolist()
         pfn += at.stop - at.start
     return found

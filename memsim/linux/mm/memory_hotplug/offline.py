@@ -172,27 +172,26 @@ def scan_movable_pages(kernel: Kernel, pfn: int, nr_pages: int) -> int | None:
 @kernel_function("mm/memory_hotplug.c")
 def do_migrate_range(kernel: Kernel, pfn: int, nr_pages: int) -> None:
     """Try to migrate every movable page of a range; what fails is printed, and tried again by the caller."""
-    pfns = [each for each in lru_pages(kernel, pfn, nr_pages) if not isolate_poisoned(kernel, each)]
+    isolate_poisoned(kernel, pfn, nr_pages)
     try:
-        failed = migrate_pages(kernel, pfns)
+        failed = migrate_pages(kernel, lru_pages(kernel, pfn, nr_pages))
         ret = len(failed)
     except KernelError as error:
-        failed, ret = [each for each in pfns if kernel.memmap.flags(each) & PageFlag.LRU], -error.errno
+        failed, ret = lru_pages(kernel, pfn, nr_pages), -error.errno
     for each in failed[: MIGRATE_BURST - kernel.migration_failures]:
         kernel.migration_failures += 1
         kernel.state.printk(f"migrating pfn {each:x} failed ret:{ret}")
         dump_isolated_page(kernel, each)
 
 
-def isolate_poisoned(kernel: Kernel, pfn: int) -> bool:
-    """Take a page off the LRU if it is a single poisoned one, which is not copied; return whether it is.
+def isolate_poisoned(kernel: Kernel, pfn: int, nr_pages: int) -> None:
+    """Take the single poisoned pages of a range off the LRU; they are not copied.
 
-    Left out: the reference that isolating takes, for nothing looks at the page any more.
+    Left out: the reference that isolating takes, for nothing looks at such a page any more.
     """
-    poisoned = bool(kernel.memmap.flags(pfn) & PageFlag.HWPOISON) and not compound_order(kernel, pfn)
-    if poisoned:
-        kernel.memmap.clear_flags(pfn, 1, PageFlag.LRU)
-    return poisoned
+    for each in lru_pages(kernel, pfn, nr_pages, PageFlag.HWPOISON):
+        if not compound_order(kernel, each):
+            kernel.memmap.clear_flags(each, 1, PageFlag.LRU)
 
 
 def dump_isolated_page(kernel: Kernel, pfn: int) -> None:
