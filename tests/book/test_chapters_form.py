@@ -43,13 +43,15 @@ LEAST_CLAIMS = 11  # fourteen chapters, and at least 150 claims over the book
 RECALLED = 3
 WORDS_BEFORE_A_PICTURE = 150
 
-OPENING = ("Goals", "What you need", "Recall", "Why")
+OPENING = ("Recall", "Why")
 MIDDLE = ("Predict", "Run", "Explain")
 CLOSING = ("On a real kernel", "Summary", "Exercises", "Further reading", "Claims")
 WELCOME = "00-welcome"
-WELCOME_FORM = ("Goals", "What you need", "On a real kernel", "Further reading")
+WELCOME_FORM = ("On a real kernel", "Further reading")
 
-TIME = re.compile(r"^Time: (\d+) minutes", re.MULTILINE)
+TITLE_LINE = re.compile(
+    r"^\*\*Goal:\*\* (.+\.) \*\*Needs:\*\* (.+\.) \*\*Time:\*\* (\d+) minutes\.$", re.MULTILINE
+)
 BULLET = re.compile(r"^\s*[-*] ", re.MULTILINE)
 NUMBERED = re.compile(r"^\d+\. ", re.MULTILINE)
 EXERCISE = re.compile(r"^(\d+)\. ", re.MULTILINE)
@@ -84,26 +86,31 @@ def tells_before_then_after(notebook):
         yield f"a heading Before and then a heading After must be among {titles}"
 
 
-def lists_goals_and_summary(notebook):
-    for name in ("Goals", "Summary"):
-        if len(BULLET.findall(section(notebook, name).text)) < 2:
-            yield f"{name} must have at least two bullets"
-
-
-def says_what_it_needs(notebook):
-    if not re.search(r"\]\(\d\d-[\w-]+\.ipynb", section(notebook, "What you need").text):
-        yield "What you need must link to an earlier chapter"
-
-
-def keeps_to_its_time(notebook):
+def says_its_goal_needs_and_time(notebook):
+    """One line below the title: what a reader can do afterwards, what it builds on, how long it takes."""
+    line = TITLE_LINE.search("\n".join(source(cells(notebook, "markdown")[0]).splitlines()[:3]))
+    if not line:
+        yield "below the title must be a line `**Goal:** ... **Needs:** ... **Time:** N minutes.`"
+        return
     needed = minutes(notebook)
     if needed > BUDGET_MINUTES:
         yield f"{told(notebook)}: more than {BUDGET_MINUTES} minutes"
-    stated = TIME.search(section(notebook, "What you need").text)
-    if not stated:
-        yield "What you need must have a line `Time: N minutes`"
-    elif not needed <= int(stated[1]) <= BUDGET_MINUTES:
-        yield f"it says {stated[0]}, and needs {told(notebook)}"
+    elif not needed <= int(line[3]) <= BUDGET_MINUTES:
+        yield f"it says {line[3]} minutes, and needs {told(notebook)}"
+
+
+def builds_on_earlier_chapters(notebook):
+    needs = re.search(r"\*\*Needs:\*\* (.*)", source(cells(notebook, "markdown")[0]))
+    if not needs or not re.search(r"\]\(\d\d-[\w-]+\.ipynb", needs[1]):
+        yield "Needs must link to an earlier chapter"
+
+
+def sums_up(notebook):
+    """What to remember, then what the reader can do now: at least two bullets each."""
+    remember, _, can_do = section(notebook, "Summary").text.partition("You can now\n")
+    for name, text in (("Summary", remember), ("You can now", can_do)):
+        if len(BULLET.findall(text)) < 2:
+            yield f"{name} must have at least two bullets"
 
 
 def asks_to_recall(notebook):
@@ -159,11 +166,9 @@ def names_a_release(notebook):
 
 
 def leaves_a_question_open(notebook):
-    """A summary ends with what the reader can do now, and a question to take along."""
-    text = section(notebook, "Summary").text
-    for wanted in ("You can now ", "*Open question*: "):
-        if wanted not in text:
-            yield f"Summary must have a sentence with `{wanted.strip()}`"
+    """A summary ends with a question to take along."""
+    if "*Open question*: " not in section(notebook, "Summary").text:
+        yield "Summary must have a sentence with `*Open question*:`"
 
 
 def sets_exercises(notebook):
@@ -232,9 +237,9 @@ RULES = (
     opens_with_a_picture,
     predicts_then_runs_then_explains,
     tells_before_then_after,
-    lists_goals_and_summary,
-    says_what_it_needs,
-    keeps_to_its_time,
+    says_its_goal_needs_and_time,
+    builds_on_earlier_chapters,
+    sums_up,
     asks_to_recall,
     folds_its_answers,
     folds_what_is_no_reading,
@@ -295,7 +300,7 @@ def test_the_welcome_page_has_its_own_form():
     assert [title for title in section_titles(notebook) if title.startswith(WELCOME_FORM)] == list(
         WELCOME_FORM
     )
-    assert list(keeps_to_its_time(notebook)) == []
+    assert list(says_its_goal_needs_and_time(notebook)) == []
     assert list(opens_with_a_picture(notebook)) == []
     assert list(says_where_to_read_on(notebook)) == []
 
@@ -312,7 +317,9 @@ def test_the_guide_for_authors_follows_its_own_rules(rule):
 
 QUIZ = "quiz('Who?', {'I': 'Yes.', 'You': 'No.'}, correct='I')"
 PREDICT = "predict('How many?', 'number', answer=1, explain='One.')"
-SUMMED_UP = "## Summary\n- this\n- that\n\nYou can now say so. *Open question*: why?"
+SUMMED_UP = "## Summary\n- this\n- that\n\nYou can now\n\n- say\n- show\n\n*Open question*: why?"
+PICTURE = "![a map](images/map.svg)\n"
+LINE = "**Goal:** say so. **Needs:** [chapter 1](01-one-block-comes-online.ipynb). **Time:** 11 minutes."
 CLAIM = "claim('a.b', 'So.', 'f(), 6.12', holds=h, contradicted_by=c)"
 
 
@@ -321,8 +328,8 @@ def folded(text, count):
 
 
 GOOD: dict[str, Any] = book_of(
-    markdown("# A chapter\n![a map](images/map.svg)\nWhat it is about.\n## Goals\n- say\n- show"),
-    markdown("## What you need\n[The first chapter](01-one-block-comes-online.ipynb).\n\nTime: 11 minutes"),
+    markdown(f"# A chapter\n\n{LINE}\n\n{PICTURE}What it is about."),
+    markdown("A word to begin with."),
     markdown("## Recall"),
     folded(f"{QUIZ}\n{QUIZ}\n{QUIZ}", 1),
     markdown("## Why it is so\nFor a reason.\n## Something in between\n## Predict"),
@@ -336,7 +343,7 @@ GOOD: dict[str, Any] = book_of(
     markdown("## Claims"),
     folded("\n".join([CLAIM] * LEAST_CLAIMS), 5),
 )
-GOALS, NEED, RECALL, WHY, RUN, REAL, SUMMARY, SOLVED, READING, CLAIMS = 0, 1, 3, 4, 6, 8, 9, 10, 11, 13
+TITLE, WORD, RECALL, WHY, RUN, REAL, SUMMARY, SOLVED, READING, CLAIMS = 0, 1, 3, 4, 6, 8, 9, 10, 11, 13
 
 
 def in_cell(number, text):
@@ -371,15 +378,15 @@ def both(one, other):
 
 
 BREAKS = {
-    "no picture": (opens_with_a_picture, change(GOALS, "![a map](images/map.svg)\n", "")),
+    "no picture": (opens_with_a_picture, change(TITLE, PICTURE, "")),
     "a late picture": (
         opens_with_a_picture,
         both(
-            change(GOALS, "![a map](images/map.svg)\n", "word " * 151),
-            change(NEED, "Time: 11 minutes", "Time: 20 minutes\n\n![a map](images/map.svg)"),
+            change(TITLE, f"11 minutes.\n\n{PICTURE}", "12 minutes.\n\n" + "word " * 151),
+            change(WORD, "with.", f"with.\n\n{PICTURE}"),
         ),
     ),
-    "goals not first": (opens_and_closes_in_order, change(GOALS, "about.", "about.\n## Words")),
+    "a section before the recall": (opens_and_closes_in_order, change(TITLE, "about.", "about.\n## Words")),
     "no motivation": (opens_and_closes_in_order, change(WHY, "## Why it is so", "### Why it is so")),
     "the summary behind what to read": (
         opens_and_closes_in_order,
@@ -396,14 +403,20 @@ BREAKS = {
     ),
     "after without before": (tells_before_then_after, change(RUN, "### Before", "### Beforehand")),
     "after, then before": (tells_before_then_after, change(RUN, "### Before\n", "## After\n### Before\n")),
-    "one goal": (lists_goals_and_summary, change(GOALS, "\n- show", "")),
-    "nothing to sum up": (lists_goals_and_summary, change(SUMMARY, "- this\n", "")),
-    "it needs nothing": (says_what_it_needs, change(NEED, "](01", "] (01")),
-    "no time": (keeps_to_its_time, change(NEED, "Time: 11", "Time: ten")),
+    "one thing to do": (sums_up, change(SUMMARY, "\n- show", "")),
+    "nothing the reader can do": (sums_up, change(SUMMARY, "You can now\n", "Now\n")),
+    "nothing to sum up": (sums_up, change(SUMMARY, "- this\n", "")),
+    "it needs nothing": (builds_on_earlier_chapters, change(TITLE, "](01", "] (01")),
+    "no goal": (says_its_goal_needs_and_time, change(TITLE, "**Goal:** say so. ", "")),
+    "its goal further down": (
+        says_its_goal_needs_and_time,
+        change(TITLE, "# A chapter", "# A chapter\n\nWords."),
+    ),
+    "no time": (says_its_goal_needs_and_time, change(TITLE, "11 minutes", "ten minutes")),
     # Five interactions take ten minutes, and some words.
-    "too little time": (keeps_to_its_time, change(NEED, "Time: 11", "Time: 10")),
-    "too much time": (keeps_to_its_time, change(NEED, "Time: 11", "Time: 46")),
-    "too many words": (keeps_to_its_time, change(GOALS, "about.", "about " * 7200)),
+    "too little time": (says_its_goal_needs_and_time, change(TITLE, "11 minutes", "10 minutes")),
+    "too much time": (says_its_goal_needs_and_time, change(TITLE, "11 minutes", "46 minutes")),
+    "too many words": (says_its_goal_needs_and_time, change(TITLE, "about.", "about " * 7200)),
     "two questions": (asks_to_recall, in_cell(RECALL, f"{QUIZ}\n{QUIZ}")),
     "the answer above the question": (folds_its_answers, put({}, "cells", RECALL, "metadata")),
     "the answer above the question when exported": (
