@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from memsim.lesson.errors import ClaimError, LessonError
     from memsim.lesson.prediction import Prediction, predict
     from memsim.lesson.problems import Problem, answer, ask
+    from memsim.lesson.question_file import read_questions
     from memsim.lesson.quizzes import Quiz, quiz
     from memsim.lesson.real_kernel import OnARealKernel, on_a_real_kernel
     from memsim.lesson.solutions import Solution, solution
@@ -41,6 +42,7 @@ __all__ = [
     "on_a_real_kernel",
     "predict",
     "quiz",
+    "read_questions",
     "solution",
 ]
 
@@ -51,6 +53,7 @@ __getattr__ = imported_on_first_use(
         "memsim.lesson.claim_registry": ("Claim", "claim", "claims"),
         "memsim.lesson.prediction": ("Prediction", "predict"),
         "memsim.lesson.problems": ("Problem", "answer", "ask"),
+        "memsim.lesson.question_file": ("read_questions",),
         "memsim.lesson.quizzes": ("Quiz", "quiz"),
         "memsim.lesson.real_kernel": ("OnARealKernel", "on_a_real_kernel"),
         "memsim.lesson.solutions": ("Solution", "solution"),

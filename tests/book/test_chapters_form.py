@@ -128,6 +128,20 @@ def folds_its_answers(notebook):
             yield f"the answer shows above its question: hide the source of\n{source(cell)}"
 
 
+def keeps_its_answers_in_a_file(notebook):
+    """Sites that only show a notebook, GitHub among them, print the code of every cell above its output."""
+    for cell in cells(notebook, "code"):
+        for node in ast.walk(ast.parse(source(cell))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+                given = [
+                    *node.args,
+                    *(word.arg for word in node.keywords if word.arg not in {None, "answer"}),
+                ]
+                fixed = [w for w in node.keywords if w.arg == "answer" and isinstance(w.value, ast.Constant)]
+                if node.func.id in {"quiz", "predict"} and (given or fixed):
+                    yield f"the answer shows above its question, not in book/questions/: {ast.unparse(node)}"
+
+
 def folds_what_is_no_reading(notebook):
     """Imports, helpers and the evidence of claims are one click away, and do not stand in the way."""
     for cell in cells(notebook, "code"):
@@ -242,6 +256,7 @@ RULES = (
     sums_up,
     asks_to_recall,
     folds_its_answers,
+    keeps_its_answers_in_a_file,
     folds_what_is_no_reading,
     makes_one_predict_twice,
     shows_a_real_kernel,
@@ -315,8 +330,8 @@ def test_the_guide_for_authors_follows_its_own_rules(rule):
 
 # ---- the rules themselves ----------------------------------------------------------------------------------
 
-QUIZ = "quiz('Who?', {'I': 'Yes.', 'You': 'No.'}, correct='I')"
-PREDICT = "predict('How many?', 'number', answer=1, explain='One.')"
+QUIZ = "quiz(**questions['recall-1'])"
+PREDICT = "predict(**questions['predict-1'], answer=lambda: 1)"
 SUMMED_UP = "## Summary\n- this\n- that\n\nYou can now\n\n- say\n- show\n\n*Open question*: why?"
 PICTURE = "![a map](images/map.svg)\n"
 LINE = "**Goal:** say so. **Needs:** [chapter 1](01-one-block-comes-online.ipynb). **Time:** 11 minutes."
@@ -422,6 +437,14 @@ BREAKS = {
     "the answer above the question when exported": (
         folds_its_answers,
         put({"jupyter": {"source_hidden": True}}, "cells", RECALL, "metadata"),
+    ),
+    "the answer in the code": (
+        keeps_its_answers_in_a_file,
+        in_cell(RECALL, f"{QUIZ}\n{QUIZ}\nquiz('Who?', {{'I': 'Yes.', 'You': 'No.'}}, correct='I')"),
+    ),
+    "the answer as an argument": (
+        keeps_its_answers_in_a_file,
+        put(f"{PREDICT}\npredict(**questions['predict-2'], answer=1)", "cells", WHY + 1, "source"),
     ),
     "a claim's code in the way": (folds_what_is_no_reading, put({}, "cells", CLAIMS, "metadata")),
     "one prediction": (makes_one_predict_twice, put(PREDICT, "cells", WHY + 1, "source")),

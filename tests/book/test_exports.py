@@ -2,36 +2,104 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
+import tomllib
+from typing import TYPE_CHECKING
 
+import nbformat
 import pytest
-from nbconvert import HTMLExporter, MarkdownExporter, SlidesExporter
+from nbconvert import HTMLExporter, LatexExporter, MarkdownExporter, PythonExporter, SlidesExporter
 from traitlets.config import Config
 
 from tests.tools.lite import write_notebooks
 
-from .reading import BOOK, CHAPTERS, NOTEBOOKS, cells, joined, source, tags
+from .reading import BOOK, CHAPTERS, NOTEBOOKS, called, cells, joined, source
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from nbformat import NotebookNode
+
+QUESTIONS = BOOK / "questions"
+ASKING = [path for path in NOTEBOOKS if (QUESTIONS / f"{path.stem}.toml").exists()]
 SETTINGS = json.loads((BOOK / "jupyter_nbconvert_config.json").read_text(encoding="utf-8"))
-EXPORTERS = (HTMLExporter, MarkdownExporter, SlidesExporter)
+EXPORTERS = (HTMLExporter, LatexExporter, MarkdownExporter, PythonExporter, SlidesExporter)
+SAME = 40
+"""Letters and digits of an explanation that no text has by chance."""
+
+SHORT = 8
+"""*Yes.* and *People do.* may stand anywhere."""
+
+
+def explanations(path: Path) -> dict[str, str]:
+    """Return the beginning of each explanation of a notebook, by its question."""
+    tables = tomllib.loads((QUESTIONS / f"{path.stem}.toml").read_text(encoding="utf-8"))
+    texts = {}
+    for name, table in tables.items():
+        explained = table.get("explanations") or table["explain"]
+        for number, text in enumerate(explained.values() if isinstance(explained, dict) else [explained]):
+            texts[f"{name}, {number}"] = bare(text)[:SAME]
+    return {name: text for name, text in texts.items() if len(text) > SHORT}
+
+
+def bare(text: str) -> str:
+    """Return letters and digits only: exporters wrap, escape and colour the rest, each in its own way."""
+    text = html.unescape(
+        re.sub(r"<(style|script)\b.*?</\1>|</?[a-zA-Z][^>]*>|\\PY\{\w+\}", "", text, flags=re.DOTALL)
+    )
+    return re.sub(r"[\W_]", "", text)
+
+
+def questions_of(*paths: Path) -> NotebookNode:
+    """Return the cells that ask, of all notebooks, as one, without their outputs."""
+    books = [nbformat.read(path, as_version=4) for path in paths]
+    code = [
+        cell
+        for book in books
+        for cell in book.cells
+        if cell.cell_type == "code" and called(cell.source).keys() & {"quiz", "predict"}
+    ]
+    made = [nbformat.v4.new_code_cell(cell.source, metadata=cell.metadata) for cell in code]
+    return nbformat.v4.new_notebook(cells=made)
 
 
 @pytest.mark.parametrize("exporter", EXPORTERS, ids=lambda exporter: exporter.__name__)
-def test_no_export_shows_the_code_that_gives_an_answer_away(exporter):
-    path = CHAPTERS[1]
-    hidden = [
-        cell
+def test_no_export_shows_an_answer_above_its_question(exporter):
+    """Without the settings of the book: GitHub, nbviewer and Colab have none of them."""
+    made, _ = exporter().from_notebook_node(questions_of(*ASKING))
+    page = bare(made)
+    for path in ASKING:
+        assert [name for name, text in explanations(path).items() if text in page] == [], path.stem
+    assert not re.search(r"\bcorrect\s*=", made)
+
+
+@pytest.mark.parametrize("path", ASKING, ids=lambda path: path.stem)
+def test_a_viewer_of_notebooks_shows_questions_and_no_answers(path):
+    """What stands in the file, outputs included, is what GitHub renders."""
+    page = bare(path.read_text(encoding="utf-8").replace("\\n", " "))
+    tables = tomllib.loads((QUESTIONS / f"{path.stem}.toml").read_text(encoding="utf-8"))
+    assert [name for name, text in explanations(path).items() if text in page] == []
+    outputs = " ".join(
+        joined(output["data"].get("text/plain", ""))
         for cell in cells(json.loads(path.read_text(encoding="utf-8")), "code")
-        if "hide-input" in tags(cell) and "correct=" in source(cell)
-    ]
-    with_settings, _ = exporter(config=Config(SETTINGS)).from_filename(str(path))
-    without, _ = exporter().from_filename(str(path))
-    assert hidden
-    for page, shown in ((with_settings, False), (without, True)):
-        assert ("correct" in page) is shown, "the settings make the difference"
-    question = joined(hidden[0]["outputs"][0]["data"]["text/plain"]).splitlines()[1].removeprefix("  ( ) ")
-    assert question in with_settings
+        for output in cell["outputs"]
+        if "data" in output
+    )
+    assert [
+        name for name, table in tables.items() if bare(table["question"])[:SAME] not in bare(outputs)
+    ] == []
+
+
+@pytest.mark.parametrize("exporter", EXPORTERS, ids=lambda exporter: exporter.__name__)
+def test_an_answer_in_the_code_would_be_found(exporter, tmp_path):
+    path = tmp_path / "ch.ipynb"
+    text = "That is what one expects, and what the hardware suggests."
+    cell = nbformat.v4.new_code_cell(f'quiz("Who?", {{"I": "{text}"}}, correct="I")')
+    nbformat.write(nbformat.v4.new_notebook(cells=[cell]), path)
+    made, _ = exporter().from_notebook_node(questions_of(path))
+    assert bare(text)[:SAME] in bare(made)
 
 
 @pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)

@@ -81,8 +81,8 @@ def test_an_export_keeps_the_stored_form_of_what_was_changed_since(tmp_path, cap
     cell["outputs"][0]["data"]["text/html"] = "<p>another picture</p>"
     changed = tmp_path / path.name
     changed.write_text(json.dumps(chapter), encoding="utf-8")
-    shutil.copytree(BOOK / "scenarios", tmp_path / "scenarios")
-    shutil.copytree(BOOK / "images", tmp_path / "images")
+    for folder in ("images", "questions", "scenarios"):
+        shutil.copytree(BOOK / folder, tmp_path / folder)
     text = export(changed)
     assert "<p>another picture</p>" in text
     assert "memsimExplorer(" not in text

@@ -55,7 +55,7 @@ TABLE = {
     "most hand in the same": (COURSES, "test_files_that_are_the_same_are_named_however_many_they_are"),
     "answers of quizzes in exports": (
         "book/test_exports.py",
-        "test_no_export_shows_the_code_that_gives_an_answer_away",
+        "test_no_export_shows_an_answer_above_its_question",
     ),
     "columns in a proportional font": ("book/test_exports.py", "test_text_in_columns_brings_its_font_along"),
     "a table wider than the paper": ("browser/test_site.py", "test_nothing_is_cut_off_on_paper"),
