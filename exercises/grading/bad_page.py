@@ -102,6 +102,7 @@ read_report = Question(
     "read_report",
     difficulty=3,
     pattern="implement",
+    section="Explain",
     returns=dict[str, int | str | list[str]],
     tests={in_the_form_of_6_12: 2, in_the_form_of_6_1: 2, flags_and_references: 2},
     wrong=[
@@ -171,6 +172,7 @@ mistake = Question(
     "mistake",
     difficulty=4,
     pattern="bug hunt",
+    section="From the page to the mistake",
     returns=str,
     tests={birth: 2, drivers: 2, twice: 1},
     wrong=[
@@ -263,6 +265,7 @@ damage = Question(
     "damage",
     difficulty=3,
     pattern="who breaks",
+    section="Why the kernel complains",
     returns=dict[str, int],
     tests={with_checks: 2, newest: 1, without_checks: 2},
     wrong=[

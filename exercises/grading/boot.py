@@ -77,6 +77,7 @@ free_chunks = Question(
     "free_chunks",
     difficulty=2,
     pattern="implement",
+    section="Explain",
     returns=list[list[int]],
     tests={every_page_once: 2, every_chunk_aligned: 1, as_large_as_possible: 2},
     wrong=[
@@ -171,6 +172,7 @@ counted_at_chunk = Question(
     "counted_at_chunk",
     difficulty=2,
     pattern="trace",
+    section="Explain",
     returns=dict[str, int],
     variant=CHOICES,
     tests={only_the_list_is_reserved: 1, managed_and_free_by_chunks: 2, memtotal_comes_last: 1},
@@ -306,6 +308,7 @@ boot_story = Question(
     "boot_story",
     difficulty=2,
     pattern="predict",
+    section="Who is reserved, and why that is right",
     returns=str,
     tests={free_ram: 1, reserved_ram: 1, holes: 1, no_section: 1},
     wrong=[
@@ -418,6 +421,7 @@ boot_order = Question(
     "boot_order",
     difficulty=2,
     pattern="parsons",
+    section="Explain",
     returns=list[int],
     variant={"factor": [1, 3, 7, 9], "shift": range(10)},
     tests={
@@ -535,6 +539,7 @@ freed_late = Question(
     "freed_late",
     difficulty=4,
     pattern="who breaks",
+    section="One function, two callers",
     returns=dict[str, int],
     tests={
         the_right_context: 1,

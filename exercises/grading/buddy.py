@@ -76,6 +76,7 @@ take_block = Question(
     "take_block",
     difficulty=2,
     pattern="implement",
+    section="One block, split by hand",
     returns=dict[str, int | list[list[int]] | None],
     tests={smallest_that_will_do: 2, the_buddies_are_left: 2, nothing_large_enough: 1},
     wrong=[
@@ -209,6 +210,7 @@ freed_blocks = Question(
     "freed_blocks",
     difficulty=3,
     pattern="implement",
+    section="Run: watch it merge",
     returns=list[list[int]],
     tests={all_become_one: 1, only_buddies_merge: 2, not_across_isolation: 2, isolated_with_isolated: 1},
     wrong=[
@@ -331,6 +333,7 @@ after_fallback = Question(
     "after_fallback",
     difficulty=3,
     pattern="predict",
+    section="A label on each pageblock",
     returns=dict[str, str | list[int]],
     tests={a_rest_stays_in_6_12: 2, a_rest_moves_in_6_1: 2, a_whole_pageblock_is_claimed: 1},
     wrong=[
@@ -431,6 +434,7 @@ watermarks = Question(
     "watermarks",
     difficulty=3,
     pattern="compute",
+    section="Explain",
     returns=dict[str, list[int]],
     tests={in_6_1_all_share: 2, normal_has_all_in_6_12: 1, movable_is_apart_in_6_12: 2},
     wrong=[
@@ -548,6 +552,7 @@ lists_after_online = Question(
     "lists_after_online",
     difficulty=3,
     pattern="implement",
+    section="Explain",
     returns=dict[str, list[int]],
     tests={behind_the_others: 1, in_ascending_order: 1, a_pageblock_alone: 2},
     wrong=[

@@ -114,6 +114,7 @@ reference_model = Question(
     "reference_model",
     difficulty=4,
     pattern="implement",
+    section="2/3: three drivers that keep pages",
     returns=dict[str, int | bool | list[str]],
     tests={nobody_comes: 1, too_late_to_get: 2, held_while_going: 3},
     wrong=[
@@ -226,6 +227,7 @@ find_race = Question(
     "find_race",
     difficulty=5,
     pattern="bug hunt",
+    section="Explain",
     returns=list[str],
     tests={freed_while_offline: 3, busy: 2, unseen: 1},
     wrong=[
@@ -369,6 +371,7 @@ skippable = Question(
     "skippable",
     difficulty=4,
     pattern="design",
+    section="3/3: use what the mark says",
     returns=str,
     tests={withheld_pages_go: 2, an_extra_reference: 2, who_did_not_agree: 2, all_others: 1},
     wrong=[
@@ -538,6 +541,7 @@ counterexample = Question(
     "counterexample",
     difficulty=5,
     pattern="design",
+    section="Each hunk alone, each hunk missing",
     returns=list[int],
     memsim=True,
     limits=A_MINUTE,

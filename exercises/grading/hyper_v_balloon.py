@@ -69,6 +69,7 @@ region = Question(
     "region",
     difficulty=2,
     pattern="compute",
+    section="What the driver remembers",
     returns=dict[str, int],
     tests={covered_without_gaps: 3, linux_adds_whole_blocks: 1},
     wrong=[
@@ -163,6 +164,7 @@ offline_partly_backed = Question(
     "offline_partly_backed",
     difficulty=3,
     pattern="predict",
+    section="Taking it offline",
     returns=dict[str, str | int | list[str]],
     tests={a_full_block_goes: 1, who_says_no: 3, what_remains: 2},
     wrong=[
@@ -287,6 +289,7 @@ hv_page_online_one = Question(
     "hv_page_online_one",
     difficulty=3,
     pattern="implement",
+    section="The function",
     returns=list[str],
     tests={fresh_pages: 2, backed_later: 2, called_twice: 3},
     wrong=[
@@ -401,6 +404,7 @@ repeated_request = Question(
     "repeated_request",
     difficulty=4,
     pattern="design",
+    section="Doing it twice",
     returns=dict[str, int | list[list[int]]],
     tests={freed_twice: 3, a_good_host: 2},
     wrong=[

@@ -81,6 +81,7 @@ type_word = Question(
     "type_word",
     difficulty=1,
     pattern="compute",
+    section="One word, two meanings",
     returns=int,
     tests={
         no_type_is_all_ones: 1,
@@ -215,6 +216,7 @@ words_written = Question(
     "words_written",
     difficulty=2,
     pattern="implement",
+    section="One word, two meanings",
     returns=list[int],
     tests={
         one_at_a_time: 1,
@@ -341,6 +343,7 @@ pfn_of = Question(
     "pfn_of",
     difficulty=2,
     pattern="compute",
+    section="Found by arithmetic",
     returns=int | None,
     tests={found_by_arithmetic: 2, between_struct_pages: 1, nothing_behind_the_array: 2},
     wrong=[
@@ -445,6 +448,7 @@ read_page = Question(
     "read_page",
     difficulty=3,
     pattern="bug hunt",
+    section="One word, two meanings",
     returns=dict[str, int | bool | str | None] | None,
     tests={
         poison_says_nothing: 1,

@@ -76,6 +76,7 @@ sizes = Question(
     "sizes",
     difficulty=1,
     pattern="compute",
+    section="A life of a self-hosted page",
     returns=dict[str, int],
     tests={the_map_itself: 1, what_counts: 2, how_it_is_chunked: 2},
     wrong=[
@@ -198,6 +199,7 @@ map_story = Question(
     "map_story",
     difficulty=3,
     pattern="trace",
+    section="A life of a self-hosted page",
     returns=dict[str, list[str] | list[int]],
     tests={born_as_all_others: 2, marks_on_the_way_back: 1, present_in_two_parts: 3},
     wrong=[
@@ -293,6 +295,7 @@ left_out = Question(
     "left_out",
     difficulty=3,
     pattern="who breaks",
+    section="Walker by walker",
     returns=list[str],
     tests={ordinary_pages: 2, the_map_is_read: 1, without_the_hunk: 3},
     wrong=[

@@ -83,6 +83,7 @@ who_hears = Question(
     "who_hears",
     difficulty=2,
     pattern="predict",
+    section="The veto",
     returns=list[list[str]],
     tests={everybody_in_order: 1, the_chain_stops: 2, everybody_hears_the_cancellation: 2},
     wrong=[
@@ -216,6 +217,7 @@ one_page = Question(
     "one_page",
     difficulty=3,
     pattern="implement",
+    section="Which pages may be forgotten",
     returns=str,
     tests={
         reserved_pages_stop_isolation: 2,
@@ -387,6 +389,7 @@ offline_steps = Question(
     "offline_steps",
     difficulty=2,
     pattern="parsons",
+    section="Explain",
     returns=list[str],
     variant=MIX,
     tests={all_goes_well: 2, a_listener_says_no: 2, isolation_fails: 1, the_scan_fails: 1},
@@ -489,6 +492,7 @@ poison_story = Question(
     "poison_story",
     difficulty=3,
     pattern="trace",
+    section="Broken pages",
     returns=dict[str, int | str],
     tests={broken_is_still_managed: 2, offlining_subtracts_all: 1, the_memmap_forgets: 3},
     wrong=[

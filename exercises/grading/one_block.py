@@ -53,6 +53,7 @@ chunk_orders = Question(
     "chunk_orders",
     difficulty=1,
     pattern="implement",
+    section="Explain",
     returns=list[int],
     tests={every_page_once: 2, as_large_as_aligned: 2},
     wrong=[
@@ -133,6 +134,7 @@ trace_counters = Question(
     "trace_counters",
     difficulty=2,
     pattern="trace",
+    section="Explain",
     returns=dict[str, int],
     variant={"chunk": range(2, 33)},
     tests={marks_go_chunk_by_chunk: 2, managed_grows_first: 1, present_and_free_wait: 2},
@@ -234,6 +236,7 @@ page_story = Question(
     "page_story",
     difficulty=2,
     pattern="predict",
+    section="Explain",
     returns=str,
     tests={added_means_nothing: 1, the_mark_of_this_kernel: 1, only_heads_are_buddy: 2},
     wrong=[
@@ -311,6 +314,7 @@ half_patch = Question(
     "half_patch",
     difficulty=3,
     pattern="who breaks",
+    section="Half of the patch",
     returns=list[int],
     tests={whole_patches_lose_nothing: 1, nobody_checks: 2, checks_refuse_the_pages: 3},
     wrong=[

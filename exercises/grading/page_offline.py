@@ -140,6 +140,7 @@ count_marks = Question(
     "count_marks",
     difficulty=1,
     pattern="compute",
+    section="Who looks",
     returns=dict[str, int],
     tests={marks_are_bits: 1, two_marks_count_twice: 1, an_offline_block_has_no_offline_pages: 1},
     wrong=[
@@ -223,6 +224,7 @@ kpageflags_word = Question(
     "kpageflags_word",
     difficulty=2,
     pattern="predict",
+    section="Who looks",
     returns=int,
     tests={the_patch_does_not_touch_them: 1, withheld_pages: 2, its_own_struct_pages: 1},
     wrong=[
@@ -352,6 +354,7 @@ init_range = Question(
     "init_range",
     difficulty=3,
     pattern="implement",
+    section="Explain",
     returns=dict[str, int | bool | str | None],
     tests={no_mark_at_boot: 1, reserved_before: 1, offline_after: 2, device_pages_are_left_alone: 2},
     wrong=[
@@ -456,6 +459,7 @@ leave_out = Question(
     "leave_out",
     difficulty=2,
     pattern="bug hunt",
+    section="A number that must be looked up",
     returns=list[int],
     tests={found_in_6_12: 1, found_in_6_1: 1, mapped_pages_are_kept: 2},
     wrong=[
@@ -559,6 +563,7 @@ freed_offline = Question(
     "freed_offline",
     difficulty=3,
     pattern="predict",
+    section="Who notices a mistake",
     returns=dict[str, bool | list[str]],
     tests={checked_in_6_1: 1, checked_in_6_12: 1, the_head_becomes_buddy: 1, others_keep_the_type: 2},
     wrong=[

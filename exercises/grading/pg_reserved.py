@@ -98,6 +98,7 @@ can_be = Question(
     "can_be",
     difficulty=2,
     pattern="predict",
+    section="Why one bit is not enough",
     returns=list[str],
     tests={
         before_it_nothing_can_be_told: 2,
@@ -241,6 +242,7 @@ which_kernel = Question(
     "which_kernel",
     difficulty=3,
     pattern="which kernel",
+    section="Explain",
     returns=str,
     tests={memtotal_and_the_chunk: 2, managed_is_too_high: 2, some_traces_tell_nothing: 2},
     wrong=[
@@ -362,6 +364,7 @@ reads_reserved = Question(
     "reads_reserved",
     difficulty=2,
     pattern="implement",
+    section="When is the flag set, and when not?",
     returns=bool,
     tests={the_plain_test: 1, other_ways_to_ask: 2, who_writes_does_not_read: 1, comments_do_nothing: 1},
     wrong=[
@@ -493,6 +496,7 @@ audit = Question(
     "audit",
     difficulty=4,
     pattern="design",
+    section="Run: ask the readers",
     returns=str,
     tests={never_reached: 1, caught_by_another_test: 1, as_ordinary_vmemmap: 2, the_gap: 2},
     wrong=[

@@ -64,6 +64,7 @@ wrong_line = Question(
     "wrong_line",
     difficulty=4,
     pattern="bug hunt",
+    section="Explain",
     returns=int,
     tests={the_right_one: 2, a_way_out: 2, a_reference: 1, a_mark: 1},
     wrong=[
@@ -160,6 +161,7 @@ story = Question(
     "story",
     difficulty=5,
     pattern="design",
+    section="Write the mail",
     returns=list[int],
     memsim=True,
     limits=Limits(60, 600),

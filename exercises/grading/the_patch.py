@@ -90,6 +90,7 @@ dropped_hunk = Question(
     "dropped_hunk",
     difficulty=3,
     pattern="who breaks",
+    section="Each hunk alone, each hunk missing",
     returns=dict[str, int],
     tests={nothing_to_notice: 1, checks_keep_the_pages: 2, they_stay_counted: 2},
     wrong=[
@@ -193,6 +194,7 @@ halves = Question(
     "halves",
     difficulty=2,
     pattern="compute",
+    section="Each hunk alone, each hunk missing",
     returns=list[int],
     tests={both_or_none: 2, a_half_alone: 2, a_half_alone_and_a_veto: 1},
     wrong=[
@@ -345,6 +347,7 @@ kernel_works = Question(
     "kernel_works",
     difficulty=4,
     pattern="design",
+    section="The three patches as one argument",
     returns=bool,
     tests={birth_and_freeing: 2, drivers_and_maps: 2, two_halves: 1, what_nobody_needs: 2},
     wrong=[
@@ -445,6 +448,7 @@ lost_hunk = Question(
     "lost_hunk",
     difficulty=4,
     pattern="bug hunt",
+    section="Who would have noticed?",
     returns=list[str],
     tests={a_counter_is_wrong: 2, marks_are_wrong: 2, nothing_is_wrong: 2},
     wrong=[

@@ -106,6 +106,7 @@ plug_story = Question(
     "plug_story",
     difficulty=2,
     pattern="compute",
+    section="Plug and unplug",
     returns=dict[str, int],
     tests={present_does_not_ask: 1, managed_follows: 1, dirty_remembers: 3},
     wrong=[
@@ -217,6 +218,7 @@ virtio_mem_notifier = Question(
     "virtio_mem_notifier",
     difficulty=3,
     pattern="implement",
+    section="Offline and online again",
     returns=dict[str, bool | int | list[int]],
     tests={
         a_block_goes_offline: 2,
@@ -358,6 +360,7 @@ which_kernel = Question(
     "which_kernel",
     difficulty=2,
     pattern="which kernel",
+    section="Explain",
     returns=str,
     tests={real_recordings: 2, offlining_that_fails: 2, nothing_to_see: 2},
     wrong=[
@@ -465,6 +468,7 @@ mixed_chunk = Question(
     "mixed_chunk",
     difficulty=4,
     pattern="bug hunt",
+    section="A flag as a memory",
     returns=dict[str, bool | int | list[int]],
     tests={there_is_such_a_chunk: 4, managed_says: 2, the_verdict: 1},
     wrong=[
@@ -687,6 +691,7 @@ remembering_driver = Question(
     "remembering_driver",
     difficulty=5,
     pattern="design",
+    section="Offline and online again",
     returns=dict[str, dict[str, list[int]] | list[int]],
     tests={the_first_time: 1, nothing_leaks: 3, nothing_is_lost: 2, it_lets_go_and_takes_back: 2},
     wrong=[

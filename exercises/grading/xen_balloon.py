@@ -82,6 +82,7 @@ marks_of_a_page = Question(
     "marks_of_a_page",
     difficulty=2,
     pattern="trace",
+    section="The list",
     returns=list[str],
     tests={where_it_came_from: 2, lent_and_taken_back: 2, once_populated: 2},
     wrong=[
@@ -211,6 +212,7 @@ grow = Question(
     "grow",
     difficulty=2,
     pattern="compute",
+    section="Explain",
     returns=dict[str, int],
     tests={whole_sections: 1, online_is_not_populated: 2, up_to_the_target: 2},
     wrong=[
@@ -303,6 +305,7 @@ missing_line = Question(
     "missing_line",
     difficulty=3,
     pattern="bug hunt",
+    section="The list",
     returns=str,
     tests={nothing_is_missing: 1, counters_that_stand_still: 2, pages_on_the_list: 2},
     wrong=[

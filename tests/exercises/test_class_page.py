@@ -1,5 +1,6 @@
 """The pages about a class and for a student: what they say, who can read them, how long two thousand take."""
 
+import json
 import time
 from html.parser import HTMLParser
 from pathlib import Path
@@ -7,13 +8,14 @@ from pathlib import Path
 import pytest
 
 from memsim.grading.assignment.assignment import Assignment
-from memsim.grading.report import class_page, feedback
+from memsim.grading.report import class_page, feedback, place
 from memsim.grading.report.class_page import Class, hardest_first, misconceptions
-from memsim.grading.report.reading import Chapter, chapter_of
+from memsim.grading.report.reading import Chapter, anchor, chapter_of, headings
 from memsim.grading.report.results import Result
 from memsim.grading.roster.people import Person, Roster
 from memsim.grading.run.judge import QuestionResult, RuleResult
 from memsim.grading.run.submissions import find
+from tests.book.reading import CHAPTERS, cells, joined
 
 ONE_BLOCK = Assignment.load(Path("exercises/grading/one_block.py"))
 SCRIPT = "<script>alert(1)</script>"
@@ -159,6 +161,62 @@ def test_the_students_page_says_which_chapter_explains_the_rules():
     linked = Page(feedback.page(CLASS[1], chapter=chapter_of(ONE_BLOCK, "https://book.example/")))
     assert ("a", {"href": "https://book.example/01-one-block-comes-online.html"}) in linked.tags
     assert "chapter 1" not in feedback.page(CLASS[0], chapter=chapter_of(ONE_BLOCK))  # nothing is wrong
+
+
+def test_the_students_page_leads_to_the_section_that_explains_a_question():
+    chapter = Chapter(1, "One", "https://book.example/01.html", {"second": "2/3: off again, on the way"})
+    page = Page(feedback.page(CLASS[1], chapter=chapter))
+    links = [given["href"] for tag, given in page.tags if tag == "a"]
+    assert links == [
+        "https://book.example/01.html#off-again-on-the-way",  # of the second question; the first has none
+        "https://book.example/01.html",
+    ]
+    assert "section 2/3: off again, on the way." in " ".join(page.words).replace("  ", " ").replace(" .", ".")
+    assert "To read again" not in feedback.page(CLASS[0], chapter=chapter)  # nothing is wrong
+
+
+@pytest.mark.parametrize("path", sorted(Path("exercises/grading").glob("*.py")), ids=lambda path: path.stem)
+def test_every_question_has_a_section_that_its_chapter_has(path):
+    assignment = Assignment.load(path)
+    chapter = chapter_of(assignment)
+    assert set(chapter.sections) == {question.name for question in assignment.questions}
+
+
+def test_the_site_gives_a_heading_the_anchor_of_the_link():
+    make_id = pytest.importorskip("docutils.nodes").make_id
+    texts = [
+        joined(cell["source"])
+        for path in CHAPTERS
+        for cell in cells(json.loads(path.read_text(encoding="utf-8")), "markdown")
+    ]
+    found = headings(texts)
+    assert len(found) > 100
+    assert [heading for heading in found if anchor(heading) != make_id(heading)] == []
+
+
+def test_the_students_page_shows_the_page_on_the_map_and_the_answer_beside_what_was_wrong():
+    one = result("bob", "+-++", message="Page 0x100633 is wrong. Its head is Buddy.")
+    one.questions[0].answer = "def first():\n    return '<b>'"
+    page = Page(feedback.page(one))
+    (picture,) = [given for tag, given in page.tags if tag == "svg"]
+    assert picture["aria-label"] == place.in_words(0x100633)
+    assert [given.get("class") for tag, given in page.tags if tag == "rect"].count("here") == 1
+    (beside,) = [n for n, (tag, given) in enumerate(page.tags) if given.get("class") == "beside"]
+    after = [tag for tag, _ in page.tags[beside:]]
+    assert after.index("table") < after.index("pre")
+    assert "b" not in [tag for tag, _ in page.tags]
+    assert "<svg" not in feedback.page(result("bob", "++++", message="Page 0x100633"))
+
+
+@pytest.mark.parametrize("pfn", [0, 0x3FF, 0x400, 0x100633, 0x107FFF, 0xFFFFFFFFF])
+def test_the_mark_on_the_map_is_where_the_words_say(pfn):
+    page = Page(place.drawing(pfn))
+    width = 14 * 32  # as many chunks as a section has
+    here = next(n for n, (_, given) in enumerate(page.tags[2:]) if given.get("class") == "here")
+    assert here == pfn // 1024 % 32
+    (mark,) = [given["d"] for tag, given in page.tags if given.get("class") == "mark"]
+    assert float(mark[1:].split()[0]) == pytest.approx(width * (pfn % 1024) / 1024, abs=0.06)
+    assert f"its chunk {here} of 0 to 31" in place.in_words(pfn)
 
 
 def test_the_students_page_says_which_question_was_dropped():

@@ -110,6 +110,8 @@ class Question:
     memsim: bool = False
     """Whether the answer may import the simulator. Where it would answer the question, it may not."""
     limits: Limits = Limits()
+    section: str = ""
+    """The heading in the chapter under which the rules are explained."""
 
     def __post_init__(self) -> None:
         """Refuse a question that could not be graded."""

@@ -12,6 +12,8 @@ from fractions import Fraction
 from html import escape
 from typing import TYPE_CHECKING
 
+from memsim.grading.report import place
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -20,9 +22,10 @@ if TYPE_CHECKING:
     from memsim.grading.report.results import Result
     from memsim.grading.run.judge import QuestionResult, RuleResult
 
-_STYLE = """
+_STYLE = (
+    """
 :root { color-scheme: light dark; }
-body { font: 1rem/1.5 system-ui, sans-serif; max-width: 50rem; margin: 2rem auto; padding: 0 1rem; }
+body { font: 1rem/1.5 system-ui, sans-serif; max-width: 80rem; margin: 2rem auto; padding: 0 1rem; }
 table { border-collapse: collapse; width: 100%; }
 th, td { text-align: left; vertical-align: top; padding: .3rem .6rem; border-bottom: 1px solid #888; }
 td:first-child { white-space: nowrap; }
@@ -31,7 +34,12 @@ td.points { text-align: right; white-space: nowrap; }
 .wrong { font-weight: bold; color: #9a3f00; }
 @media (prefers-color-scheme: dark) { .right { color: #33c79a; } .wrong { color: #f0a05c; } }
 pre { overflow: auto; padding: .6rem; border: 1px solid #888; }
+@media (min-width: 64rem) {
+  .beside { display: grid; grid-template-columns: repeat(2, minmax(0, 1fr)); gap: 0 2rem; }
+}
 """
+    + place.STYLE
+)
 _STYLE_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
 _TABLE_HEAD = (
     "<table><thead><tr><th scope='col'>Result</th><th scope='col'>Rule</th>"
@@ -67,7 +75,7 @@ def page(
     if result.unreadable:
         parts.append(f"<p><strong>Nothing could be graded: {text(result.unreadable)}.</strong></p>")
     else:
-        parts += [_question(question) for question in result.questions]
+        parts += [_question(question, chapter) for question in result.questions]
     parts += [f"<p>{text(question)} does not count: your teacher dropped it.</p>" for question in dropped]
     if chapter is not None and result.score < result.max_score:
         parts.append(_read_again(chapter))
@@ -115,21 +123,36 @@ def _lateness(result: Result, policy: Policy) -> str:
 
 
 def _read_again(chapter: Chapter) -> str:
-    title = f"chapter {chapter.number}, {text(chapter.title)}"
-    if chapter.address:
-        title = f'<a href="{escape(chapter.address, quote=True)}">{title}</a>'
+    title = _linked(f"chapter {chapter.number}, {chapter.title}", chapter.address)
     return f"<p>The rules are explained in {title}.</p>"
 
 
-def _question(question: QuestionResult) -> str:
-    parts = [
-        f"<h2>{text(question.name)}: {question.score} of {question.max_score} points</h2>",
-        _TABLE_HEAD,
-        *(_test(test) for test in question.tests),
-        "</tbody></table>",
-    ]
-    if question.score < question.max_score and question.answer:
-        parts.append(f"<p>Your answer:</p><pre>{text(question.answer)}</pre>")
+def _section(chapter: Chapter, question: str) -> str:
+    """Return where the rules of one question are explained."""
+    section = chapter.sections.get(question)
+    if section is None:
+        return ""
+    linked = _linked(section, chapter.address_of(question))
+    return f"<p>To read again: chapter {chapter.number}, section {linked}.</p>"
+
+
+def _linked(title: str, address: str) -> str:
+    shown = text(title)
+    return f'<a href="{escape(address, quote=True)}">{shown}</a>' if address else shown
+
+
+def _question(question: QuestionResult, chapter: Chapter | None) -> str:
+    """Return what was right and wrong, and beside it the student's answer."""
+    table = "".join([_TABLE_HEAD, *(_test(test) for test in question.tests), "</tbody></table>"])
+    wrong = question.score < question.max_score
+    parts = [f"<h2>{text(question.name)}: {question.score} of {question.max_score} points</h2>"]
+    if wrong and question.answer:
+        own = f"<div><p>Your answer:</p><pre tabindex='0'>{text(question.answer)}</pre></div>"
+        parts.append(f"<div class='beside'><div>{table}</div>{own}</div>")
+    else:
+        parts.append(table)
+    if wrong and chapter is not None:
+        parts.append(_section(chapter, question.name))
     if question.by_hand is not None:
         parts.append(
             f"<p>Your teacher gave {question.by_hand:g} points; the tests gave {question.graded:g}.</p>"
@@ -147,6 +170,9 @@ def _question(question: QuestionResult) -> str:
 def _test(test: RuleResult) -> str:
     word = _RIGHT if test.passed else _WRONG
     message = f"<br>{text(test.message)}" if test.message else ""
+    pfn = None if test.passed else place.page_in(test.message)
+    if pfn is not None:
+        message += place.drawing(pfn)
     got = test.points if test.passed else 0
     return (
         f"<tr><td>{word}</td><td>{text(test.title)}{message}</td>"
