@@ -310,7 +310,7 @@ def why(reading: Reading) -> list[Fact]:
         facts.append(Fact(text, CONCLUDED))
     elif dump.reason == "nonzero mapcount" and reading.types:
         text = (
-            "'nonzero mapcount' is how bad_page() words a page type: the page still has type "
+            "'nonzero mapcount' is what bad_page() prints for any page type: this page still has type "
             f"{type_names(reading.types)}."
         )
         facts.append(Fact(text, CONCLUDED))
@@ -392,7 +392,7 @@ def _offline(reading: Reading) -> list[Fact]:
         if reading.dump.source == "bad_page()":
             return [
                 Fact(
-                    "It was freed while it was Offline: who frees such a page clears the type first.",
+                    "It was freed while it was Offline; what frees such a page must clear the type first.",
                     CONCLUDED,
                 )
             ]

@@ -47,7 +47,7 @@ def test_what_is_asked_does_not_hold_the_answer(kind):
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_instruction_works_as_it_is_printed(kind):
     """In a notebook that has imported nothing of it."""
-    instruction = repr(ask(kind, seed=3)).splitlines()[-1].removeprefix("On paper first. Then: ")
+    instruction = repr(ask(kind, seed=3)).splitlines()[-1].removeprefix("Solve it on paper first. To check: ")
     *statements, last = instruction.split("; ")
     names = {}
     exec("\n".join(statements), names)  # noqa: S102 (what a reader types)

@@ -49,7 +49,7 @@ def test_one_half_of_the_sum_leaves_managed_wrong():
 def test_the_chart_has_a_row_for_each_hunk():
     chart = matrix_chart()
     assert list(chart.rows) == [hunk.name for hunk in Hunk]
-    assert "MM_INIT: only this hunk, DIMM M" in chart.text
+    assert "MM_INIT: only this hunk: DIMM M" in chart.text
 
 
 def test_a_page_without_a_kernel_has_the_run_of_every_cell():
@@ -81,5 +81,5 @@ def test_the_code_beside_a_cell_runs_it():
 
 def test_half_patch_without_a_scenario_is_the_matrix():
     bundle = half_patch()._repr_mimebundle_()
-    assert "MM_INIT: only this hunk, DIMM M" in bundle["text/plain"]
+    assert "MM_INIT: only this hunk: DIMM M" in bundle["text/plain"]
     assert "data:image/svg+xml" in bundle["text/html"]

@@ -8,7 +8,7 @@ Problem page-type, seed 7
   page_type of a page of type Buddy: ?
   page_type of a page without a type: ?
   type of a page whose page_type is 0xf3000000: ?
-On paper first. Then: from memsim.lesson import answer; answer("page-type", seed=7)
+Solve it on paper first. To check: from memsim.lesson import answer; answer("page-type", seed=7)
 
 The same kind and seed always give the same problem. Nothing is stored: an answer is found by doing what
 the question says to a simulated machine.

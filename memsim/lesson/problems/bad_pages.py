@@ -25,14 +25,14 @@ if TYPE_CHECKING:
     from memsim.machine.bad_page_report import BadPageReport
 
 CAUSES = {
-    "A": "`__free_pages_core()` did not take the type Offline off pages that come online",
-    "B": "`memmap_init_range()` gave hotplugged pages PG_reserved; `__free_pages_core()` clears Offline only",
-    "C": "a driver freed pages that it had marked Offline, and did not clear the type first",
-    "D": "a driver brought pages online that were with the buddy already",
-    "E": "a driver split a block into single pages, and freed it as one block",
+    "A": "`__free_pages_core()` did not clear the type Offline of pages that came online",
+    "B": "`memmap_init_range()` gave hotplugged pages PG_reserved, and `__free_pages_core()` clears Offline",
+    "C": "a driver freed pages that it had marked Offline, without clearing the type first",
+    "D": "a driver brought pages online that the buddy had already",
+    "E": "a driver split a block into pages with a reference each (`split_page()`), and freed it as a block",
     "F": "a driver freed a page of boot memory that was still reserved",
 }
-"""What can have gone wrong: a letter, and the mistake."""
+"""The possible mistakes, by letter."""
 _MODULES = {faulty_driver.__name__: faulty_driver.MODULE}
 _ABOUT = {"nonzero mapcount": "type", "nonzero _refcount": "refcount"}
 _LABELS = (
@@ -162,7 +162,7 @@ def bad_page(draw: Draw) -> Task:
     causes = "; ".join(f"{letter}: {mistake}" for letter, mistake in CAUSES.items())
     return Task(
         "A kernel printed this; the lines that name its version were cut. 7.3 prints in the form of 6.12. "
-        f"Zones 0 to 3 are DMA, DMA32, Normal, Movable. What can have gone wrong: {causes}.",
+        f"Zones 0 to 3 are DMA, DMA32, Normal, Movable. One of six mistakes was made. {causes}.",
         _LABELS,
         {"cause": bad.cause, "release": bad.report.release, "report": bad.report.text(whole=False)},
         lambda: read(bad),

@@ -137,7 +137,7 @@ class Problem:
             again = f'ask("{self.kind}", seed={self.seed + 1})'
             return f"Decided by {self.task.rule}. Another: {again}"
         how = f'from memsim.lesson import answer; answer("{self.kind}", seed={self.seed})'
-        return f"On paper first. Then: {how}"
+        return f"Solve it on paper first. To check: {how}"
 
 
 class Asked:

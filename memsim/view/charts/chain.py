@@ -18,7 +18,7 @@ class State:
     name
         What it is called.
     details
-        What holds then, a line each.
+        What holds then: a sentence, in the lines in which it is drawn.
     by
         What leads to it.
     colour
@@ -41,7 +41,7 @@ class Chain(Chart):
     def lines(self) -> list[str]:
         """Return a line for each state."""
         return [
-            f"{order}. {state.name}{f', by {state.by}' if state.by else ''}: {'; '.join(state.details)}."
+            f"{order}. {state.name}{f', by {state.by}' if state.by else ''}: {_sentence(state)}"
             for order, state in enumerate(self.states, start=1)
         ]
 
@@ -70,3 +70,8 @@ class Chain(Chart):
             words(x + 10, y + 26, state.name, "strong"),
         ]
         return parts + [words(x + 10, y + 46 + _LINE * at, detail) for at, detail in enumerate(state.details)]
+
+
+def _sentence(state: State) -> str:
+    said = " ".join(state.details)
+    return said if said.endswith("?") else f"{said}."

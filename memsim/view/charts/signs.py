@@ -36,18 +36,18 @@ class Signs(Chart):
     """Headings above the columns, each over as many as the others."""
 
     def lines(self) -> list[str]:
-        """Return a line for each row."""
-        return [
-            f"{row}: {', '.join(f'{c} {text}' for c, (text, _) in zip(self._names(), cells, strict=True))}."
-            for row, cells in self.rows.items()
-        ]
+        """Return a line for each row, in which a group is named once."""
+        return [f"{row}: {'; '.join(self._parts(cells))}." for row, cells in self.rows.items()]
 
-    def _names(self) -> list[str]:
-        """Return the names of the columns, those of a group with its heading."""
+    def _parts(self, cells: tuple[tuple[str, str], ...]) -> list[str]:
+        """Return what a row says, in one piece for each group of columns."""
+        said = [f"{column} {text}" for column, (text, _) in zip(self.columns, cells, strict=True)]
         if not self.groups:
-            return list(self.columns)
-        each = len(self.columns) // len(self.groups)
-        return [f"{self.groups[at // each]}, {column}" for at, column in enumerate(self.columns)]
+            return [", ".join(said)]
+        each = len(said) // len(self.groups)
+        return [
+            f"{group}: {', '.join(said[at * each : (at + 1) * each])}" for at, group in enumerate(self.groups)
+        ]
 
     def svg(self) -> str:
         """Return the table."""

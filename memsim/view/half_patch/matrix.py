@@ -31,11 +31,11 @@ KINDS = ("alone", "missing")
 class Effect(Enum):
     """What a half patch does, the worst last: a letter, words, and how a chart shows it."""
 
-    NOTHING = "·", "nothing", "none"
+    NOTHING = "·", "nothing wrong", "none"
     LOGGED = "L", "logged", "told"
     SILENT = "S", "silently wrong", "odd"
     LOST = "M", "memory lost", "bad"
-    DEAD = "D", "dead", "dead"
+    DEAD = "D", "kernel stops", "dead"
 
     @property
     def letter(self) -> str:
