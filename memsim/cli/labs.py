@@ -132,7 +132,7 @@ def script_lines(text: str) -> list[str]:
 
 
 def show_driver(arguments: argparse.Namespace) -> int:
-    """``--driver``: a device's book beside what the kernel believes, before and after the patch."""
+    """``--driver``: a device's records beside what the struct pages say, before and after the patch."""
     script = DriverScript(scenario_for(arguments), chosen_release(arguments))
     blocks = arguments.block or blocks_of(script) or [None]
     print(driver_text(look_at_driver(script, blocks[0])))
@@ -150,5 +150,5 @@ VIEWS = (
         "a small zone after these lines, divided by semicolons, or of this file",
         show_buddy,
     ),
-    View("--driver", None, "the device of SCENARIO: the driver's book beside the memmap", show_driver),
+    View("--driver", None, "the device of SCENARIO: the driver's records beside the memmap", show_driver),
 )

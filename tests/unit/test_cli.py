@@ -360,4 +360,4 @@ def test_a_small_zone_after_some_lines(capsys, tmp_path):
 def test_a_driver_s_book(capsys):
     status, out, _ = said(capsys, "show", "6.12-vmem", "--driver", "--block", "32")
     assert status == 0
-    assert "sub-blocks: what the driver says | what the kernel believes" in out
+    assert "sub-blocks: what the driver says | what the struct pages say" in out

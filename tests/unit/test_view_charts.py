@@ -71,7 +71,7 @@ def test_a_line_is_told_by_its_changes():
     ]
     many = Lines("Many", tuple(map(str, range(9))), (Line("n", tuple(range(9))),))
     assert many.lines() == [
-        "n: 0 pages at first; 8 changes from 1 to 8; at most 8, at least 0; in the end 8."
+        "n: 0 pages at first; 8 changes, the first at 1, the last at 8; lowest 0, highest 8; in the end 8."
     ]
 
 

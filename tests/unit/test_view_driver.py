@@ -1,4 +1,4 @@
-"""The driver lab: steps on two kernels with undo, the driver's book beside the memmap, and the widget."""
+"""The driver lab: steps on two kernels with undo, the driver's records beside the memmap, and the widget."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_xen_pages_come_online_in_the_balloon():
     """drivers/xen/balloon.c: everything goes to the balloon, the last pages first come back."""
     script = DriverScript(lab_scenario("xen-balloon"))
     script.do(TARGET)
-    assert [word for _, word, _ in runs(script, 1)] == ["in the balloon", "none ballooned"]
+    assert [word for _, word, _ in runs(script, 1)] == ["in the balloon", "not in the balloon"]
     assert runs(script, 0)[0][2].startswith("512 pages reserved and Offline (X, refcount 1)")
     assert runs(script, 1)[0][2].startswith("512 pages Offline (O, refcount 1);")
     script.do({"do": "xen_balloon_lend", "device": "xen0", "nr_pages": 8})

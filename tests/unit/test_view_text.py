@@ -197,6 +197,16 @@ def test_the_sentence_tells_refcounts_only_where_they_are_uniform():
     assert pfn != other
 
 
+def test_pages_that_left_the_free_lists_are_not_called_allocated():
+    """offline_pages() has taken them off in __offline_isolated_pages() when MEM_OFFLINE is sent."""
+    machine = online_machine()
+    tape = machine.record()
+    tape.action("offline")
+    machine.offline(BLOCK)
+    state = tape.at(tape.find(0, "notifier:MEM_OFFLINE"))
+    assert "32768 pages on no free list (A, refcount 0)" in block_sentence(state, BLOCK, PAGES)
+
+
 def test_a_block_of_several_sections():
     machine = Machine(ram=[(0, 131072)], block_pages=4 * PAGES)
     machine.add_memory(START, 4 * PAGES)

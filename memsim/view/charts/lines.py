@@ -66,10 +66,11 @@ class Lines(Chart):
         if not changes:
             return f"{first} {self.unit} all the time"
         if len(changes) > 5:  # noqa: PLR2004 (as many as one reads)
-            where = f"{len(changes)} changes from {self.points[changes[0]]} to {self.points[changes[-1]]}"
+            where = f"the first at {self.points[changes[0]]}, the last at {self.points[changes[-1]]}"
             most, least = number(max(line.values)), number(min(line.values))
             return (
-                f"{first} {self.unit} at first; {where}; at most {most}, at least {least}; in the end {last}"
+                f"{first} {self.unit} at first; {len(changes)} changes, {where}; "
+                f"lowest {least}, highest {most}; in the end {last}"
             )
         told = [f"{number(line.values[at])} from {self.points[at]} on" for at in changes]
         return f"{first} {self.unit} at first, {', '.join(told)}"

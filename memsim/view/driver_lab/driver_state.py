@@ -66,7 +66,10 @@ def _virtio_lines(vm: Any) -> list[str]:  # noqa: ANN401 (VirtioMem)
             f"requested {vm.host.requested_pages} pages, plugged {vm.plugged_pages()}, "
             f"region {vm.host.region_pages}; {mode}"
         ),
-        f"added to Linux and offline: {vm.offline_pages} pages (at most {vm.offline_threshold})",
+        (
+            f"added to Linux and still offline: {vm.offline_pages} pages "
+            f"(no block is added beyond {vm.offline_threshold})"
+        ),
     ]
     if vm.last_error is not None:
         lines.append(f"last error: {vm.last_error}")
@@ -141,5 +144,5 @@ def _xen_words(machine: Machine, block: int) -> list[str]:
     inside = (ballooned >= first.start) & (ballooned < first.stop)
     places = (ballooned[inside] - first.start) // pageblock_nr_pages
     counts = np.bincount(places.astype(np.intp), minlength=len(first))
-    names = {0: "none ballooned", pageblock_nr_pages: BALLOON}
+    names = {0: "not in the balloon", pageblock_nr_pages: BALLOON}
     return [names.get(int(count), f"{count} {BALLOON}") for count in counts]

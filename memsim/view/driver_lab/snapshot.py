@@ -163,7 +163,7 @@ def _block(kind: str, machine: Machine, block: int) -> Block:
 
 
 def kernel_words(state: State, pfn: int, classes: Classes) -> str:
-    """Return what the kernel believes of a pageblock: pages by class with refcount, flags of all, type."""
+    """Return what the struct pages of a pageblock say: pages by class with refcount, flags of all, type."""
     if not classes.any():
         return "no struct pages that mean anything"
     section, at = state.memmap.spans(pfn, len(classes))[0]
@@ -192,7 +192,7 @@ def sight_text(sight: DriverSight) -> str:
     parts = [sight.heading]
     if same:
         parts.append(
-            "\n".join(["The driver's book, the same on both kernels", *_indented(sight.sides[0].book)])
+            "\n".join(["The driver's records, the same on both kernels", *_indented(sight.sides[0].book)])
         )
     parts += [_side_text(side, sight.unit, book=not same) for side in sight.sides]
     table = counters_text(sight.numbers, sight.previous)
@@ -203,14 +203,14 @@ def sight_text(sight: DriverSight) -> str:
 def _side_text(side: Side, unit: str, *, book: bool) -> str:
     lines = [side.title.upper()]
     if book:
-        lines += ["  The driver's book:", *(f"    {line}" for line in side.book)]
+        lines += ["  The driver's records:", *(f"    {line}" for line in side.book)]
     if side.block is None:
         lines.append(f"  {NO_BLOCK}")
     else:
-        state = f" In the driver's book: {side.block.state}." if side.block.state else ""
+        state = f" In the driver's records: {side.block.state}." if side.block.state else ""
         lines += [
             f"  {side.block.sentence}{state}",
-            f"  {unit}: what the driver says | what the kernel believes",
+            f"  {unit}: what the driver says | what the struct pages say",
         ]
         where = max(len(run.where) for run in side.block.runs)
         driver = max(len(run.driver) for run in side.block.runs)
@@ -253,14 +253,14 @@ def _side_html(side: Side, unit: str) -> str:
     checks = "; ".join(side.violations) or "all hold"
     return (
         f'<div role="group" aria-label="{escape(side.title)}" class="memsim-half">'
-        f"<h4>{escape(side.title)}</h4>{block}<b>The driver's book</b>{_list(side.book)}"
+        f"<h4>{escape(side.title)}</h4>{block}<b>The driver's records</b>{_list(side.book)}"
         f'<p class="memsim-line">Invariants: {escape(checks)}</p>'
         f"{f'<b>Kernel log</b>{_list(side.log)}' if side.log else ''}</div>"
     )
 
 
 def _block_html(side: Side, block: Block, unit: str) -> str:
-    state = f" In the driver's book: {block.state}." if block.state else ""
+    state = f" In the driver's records: {block.state}." if block.state else ""
     return (
         f"{_aligned_html(side.title, block, unit)}"
         f'<p class="memsim-line">{escape(block.sentence)}{escape(state)}</p>{_runs_html(block, unit)}'
@@ -274,7 +274,7 @@ _BY_LETTER = {kind.letter: kind for kind in CLASSES}
 
 
 def _aligned_html(title: str, block: Block, unit: str) -> str:
-    """Return what the kernel believes of pageblocks, and in a row below it what the driver says."""
+    """Return what the struct pages of pageblocks say, and in a row below it what the driver says."""
     kernel = pageblock_letters(block.page_map.classes)
     driver = [_letter(word) for word in block.words]
     rows = ""

@@ -44,7 +44,7 @@ def driver_lab(
     online_type: str = "online_movable",
     block: int | None = None,
 ) -> DriverLab:
-    """Return a widget with a driver's book and what the kernel believes, before and after the patch.
+    """Return a widget with a driver's records and what the struct pages say, before and after the patch.
 
     Parameters
     ----------

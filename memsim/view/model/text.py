@@ -77,11 +77,24 @@ def counts_phrase(counts: Mapping[PageClass, int], extra: Mapping[PageClass, str
     """Return class counts in words, such as ``2048 pages free (B), 30720 pages Offline (O)``."""
     extra = extra or {}
     return ", ".join(
-        f"{number} {plural(number, 'page')} {kind.label} ({kind.letter}{extra.get(kind, '')})"
+        f"{number} {plural(number, 'page')} {_label(kind, extra.get(kind, ''))} "
+        f"({kind.letter}{extra.get(kind, '')})"
         for kind, number in counts.items()
     )
 
 
+def _label(kind: PageClass, extra: str) -> str:
+    """Return the name of a class; without a reference "allocated" would be wrong.
+
+    Such pages were taken off the free lists while their block goes offline, or are on a per-cpu list, or are
+    tail pages of a larger page.
+    """
+    if kind is PageClass.ALLOCATED and extra == NO_REFERENCE:
+        return "on no free list"
+    return kind.label
+
+
+NO_REFERENCE = ", refcount 0"
 NO_BLOCK = "No memory block is hot-added now."
 
 

@@ -60,8 +60,8 @@ def pages_above_floor(kernel: Kernel, num_pages: int) -> int:
     allowed = available - compute_balloon_floor(kernel.state.totalram_pages)
     if num_pages <= allowed:
         return num_pages
-    reason = "not that much is available" if available < num_pages else "the rest is the balloon floor"
-    kernel.state.printk(f"hv_balloon: of {num_pages} pages asked for, {max(0, allowed)} can go: {reason}")
+    reason = "not enough memory available" if available < num_pages else "balloon floor reached"
+    kernel.state.printk(f"hv_balloon: {max(0, allowed)} of {num_pages} pages requested: {reason}")
     return max(0, allowed)
 
 
