@@ -180,7 +180,12 @@ def naive_score(cells, tmp_path, *options):
 
 def without_defence(cells, name="double", arguments=(3,), limits=WITHOUT_LIMITS, returns=int):
     """Call the function behind no fence and with no limits."""
-    worker = Worker(NONE, Submitted("mallory", list(cells)))
+    return answered(NONE, cells, name, arguments, limits, returns)
+
+
+def answered(fence, cells, name="double", arguments=(3,), limits=ASSIGNMENT.questions[0].limits, returns=int):
+    """Return what the function answers behind a fence, or a Failure."""
+    worker = Worker(fence, Submitted("mallory", list(cells)))
     try:
         with Conversation(worker, name, limits) as conversation:
             value = conversation.call(list(arguments), returns)

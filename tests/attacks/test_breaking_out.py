@@ -25,6 +25,7 @@ from .stage import (
     HONEST,
     IMPATIENT,
     SOLVED,
+    answered,
     attacks,
     examine,
     left_behind,
@@ -82,6 +83,8 @@ def test_it_does_no_harm(name, fence, scene, victim):
     scores, messages = examine(fence, cells_of(name, scene, victim))
 
     assert scores == {"double": 0, "plus_one": 2}, messages
+    value = answered(fence, cells_of(name, scene, victim))
+    assert isinstance(value, Failure) or value <= 0, value  # as it says itself, nothing was to be had
     if name.startswith("row-14"):
         time.sleep(0.6)  # when the child would write
     assert scene.untouched()
@@ -98,9 +101,9 @@ def test_it_does_harm_without_a_fence(name, scene, victim):
     if name in ONLY_ROOT_CAN and os.geteuid():
         assert isinstance(value, Failure)  # whoever is not root is refused by the kernel alone
         return
-    answered = not isinstance(value, Failure) and value > 0
+    told = not isinstance(value, Failure) and value > 0
     broken = isinstance(value, Failure) and value.kind == "broken"
-    assert answered or broken or not scene.untouched(), value
+    assert told or broken or not scene.untouched(), value
 
 
 def test_nothing_stays_open_when_the_worker_is_killed():

@@ -15,7 +15,7 @@ import pytest
 from .open_house import PROJECT
 
 ORDINARY = ("setpriv", "--reuid", "64123", "--regid", "64123", "--clear-groups")
-SUITES = ("test_breaking_out.py", "test_forging.py", "test_fences.py")
+SUITES = ("test_breaking_out.py", "test_forging.py", "test_fences.py", "test_side_by_side.py")
 pytestmark = [
     pytest.mark.slow,  # whole suites in a row
     pytest.mark.skipif(os.geteuid() != 0, reason="only root has to become somebody else"),

@@ -73,7 +73,8 @@ def test_what_is_no_fence_is_seen_to_be_none(tmp_path):
     assert f"{secret} can be read" in ways
     assert "the network can be reached" in ways
     assert "the grader can be signalled" in ways
-    for kind in ("keyring", "System V", "locked", "watched", "unix family", "io_uring", "limits", "stopped"):
+    kinds = ("keyring", "System V", "locked", "watched", "unix family", "io_uring", "limits", "stopped")
+    for kind in (*kinds, "woken", "put out of memory", "terminal"):
         assert any(kind in way for way in ways), kind
 
 

@@ -40,6 +40,7 @@ _WORKERS = 64
 _workers = count()
 """Each worker has a user of its own: keyrings and limits belong to users, and no namespace divides them."""
 _NOBODY = 65_534
+_DEVICES = ("null", "zero", "full", "random", "urandom")
 _PIDS = 4_194_304
 
 # The worker's modules have their full names, and memsim itself is not there.
@@ -162,8 +163,10 @@ def _bubblewrap(*, memsim: bool) -> list[str]:
     command += ["--ro-bind", _source(GUEST), f"{_PLACE}/guest"]
     for path in _packages(memsim=memsim):
         command += ["--ro-bind", _source(path), f"{_PLACE}/site/{path.name}"]
-    command += ["--perms", "0555", "--dir", "/proc", "--dev", "/dev"]
-    command += ["--remount-ro", "/dev", "--remount-ro", "/"]
+    command += ["--perms", "0555", "--dir", "/proc", "--perms", "0555", "--dir", "/dev"]
+    for device in _DEVICES:  # and no others: a terminal is memory beyond the limit
+        command += ["--dev-bind", f"/dev/{device}", f"/dev/{device}"]
+    command += ["--remount-ro", "/"]
     command += ["--clearenv", "--chdir", "/", "--hostname", "grading", "--die-with-parent", "--new-session"]
     return [*command, *(part for name, value in ENVIRONMENT.items() for part in ("--setenv", name, value))]
 

@@ -54,7 +54,7 @@ def open_ways(secrets, port, grader, shared, modules):
 # What namespaces leave open, by kind: objects of the kernel that carry notes, and the worker itself.
 # Numbers of system calls that the C library has no name for: x86-64, arm64.
 NUMBERS = {"add_key": (248, 217), "io_uring_setup": (425, 425), "bpf": (321, 280), "pidfd_open": (434, 434),
-           "perf_event_open": (298, 241), "userfaultfd": (323, 282), "fsopen": (430, 430)}
+           "perf_event_open": (298, 241), "userfaultfd": (323, 282), "fsopen": (430, 430), "futex": (202, 98)}
 
 def call(name, *arguments):
     column = 0 if os.uname().machine == "x86_64" else 1
@@ -85,6 +85,7 @@ def tried(attempts):
 def kernel_objects(shared):
     file = open(shared, "rb")
     room = ctypes.create_string_buffer(256)
+    library = ctypes.c_void_p(ctypes.cast(ctypes.CDLL(None).getpid, ctypes.c_void_p).value & ~4095)
     families = {1: "unix", 2: "internet", 16: "netlink", 38: "crypto", 40: "virtual machine"}
     attempts = [(f"a socket of the {name} family can be made", lambda number=number: made(number))
                 for number, name in families.items()]
@@ -101,6 +102,10 @@ def kernel_objects(shared):
         ("io_uring can be used", lambda: call("io_uring_setup", 1, room)),
         ("userfaultfd can be used", lambda: call("userfaultfd", 1)),
         ("file systems can be opened", lambda: call("fsopen", b"tmpfs", 0)),
+        ("who waits at a file that others read can be woken",
+            lambda: call("futex", library, 1, 0, None, None, 0)),
+        ("a file that others read can be put out of memory", lambda: function("madvise", library, 4096, 21)),
+        ("a terminal can be made", lambda: os.close(os.open("/dev/ptmx", os.O_RDWR | os.O_NOCTTY))),
     ])
 
 def missing_modules(modules):

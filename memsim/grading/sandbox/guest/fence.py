@@ -61,7 +61,7 @@ def fence_in(setting: dict[str, Any]) -> Scope:
 
 
 def leave_others_alone(scope: Scope, *, processes: int) -> None:
-    """Give up signals to all but the own processes; and pipes, if there is no process to talk to."""
+    """Give up signals to all but the own processes, and what only several processes need if there is one."""
     if not scope.fenced:
         return
     libc = _libc()
@@ -69,7 +69,7 @@ def leave_others_alone(scope: Scope, *, processes: int) -> None:
         _checked(libc, libc.syscall(_RESTRICT_SELF, scope.ruleset, 0))
         os.close(scope.ruleset)
     if not processes:
-        seccomp.load_without_pipes(libc)
+        seccomp.load_for_one_process(libc)
 
 
 def _empty_keyring(libc: Any) -> None:

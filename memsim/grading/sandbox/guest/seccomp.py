@@ -25,23 +25,22 @@ _MACHINES = {"x86_64": (0xC000003E, 0), "aarch64": (0xC00000B7, 1)}
 _ALLOWED = """
 access:21, arch_prctl:158, brk:12,214 capget:125,90 chdir:80,49 clock_getres:229,114 clock_gettime:228,113
 clock_nanosleep:230,115 close:3,57 close_range:436,436 dup:32,23 dup2:33, dup3:292,24 epoll_create1:291,20
-epoll_ctl:233,21 epoll_pwait:281,22 epoll_wait:232, eventfd2:290,19 execve:59,221 exit:60,93 exit_group:231,94
-faccessat:269,48 faccessat2:439,439 fchdir:81,50 fork:57, fstat:5,80 futex:202,98 get_mempolicy:239,236
+epoll_ctl:233,21 epoll_pwait:281,22 epoll_wait:232, eventfd2:290,19 execve:59,221 exit:60,93
+exit_group:231,94 faccessat:269,48 faccessat2:439,439 fchdir:81,50 fork:57, fstat:5,80 get_mempolicy:239,236
 get_robust_list:274,100 getcpu:309,168 getcwd:79,17 getdents:78, getdents64:217,61 getegid:108,177
 geteuid:107,175 getgid:104,176 getgroups:115,158 getitimer:36,102 getpeername:52,205 getpgid:121,155
 getpgrp:111, getpid:39,172 getppid:110,173 getpriority:140,141 getrandom:318,278 getresgid:120,150
 getresuid:118,148 getrlimit:97,163 getrusage:98,165 getsid:124,156 getsockname:51,204 getsockopt:55,209
-gettid:186,178 gettimeofday:96,169 getuid:102,174 kill:62,129 lseek:8,62 lstat:6, madvise:28,233
-membarrier:324,283 mmap:9,222 mprotect:10,226 mremap:25,216 msync:26,227 munmap:11,215 nanosleep:35,101
-newfstatat:262,79 open:2, openat:257,56 pause:34, pipe:22, pipe2:293,59 poll:7, ppoll:271,73 prctl:157,167
-pread64:17,67 pselect6:270,72 pwrite64:18,68 read:0,63 readlink:89, readlinkat:267,78 readv:19,65
-recvfrom:45,207 recvmsg:47,212 restart_syscall:219,128 rseq:334,293 rt_sigaction:13,134 rt_sigpending:127,136
-rt_sigprocmask:14,135 rt_sigreturn:15,139 rt_sigsuspend:130,133 rt_sigtimedwait:128,137
-sched_getaffinity:204,123 sched_getparam:143,121 sched_getscheduler:145,120 sched_yield:24,124 select:23,
-sendmsg:46,211 sendto:44,206 set_robust_list:273,99 set_tid_address:218,96 setitimer:38,103 setpgid:109,154
-setrlimit:160,164 setsid:112,157 shutdown:48,210 sigaltstack:131,132 stat:4, statx:332,291 tgkill:234,131
-time:201, times:100,153 umask:95,166 uname:63,160 vfork:58, wait4:61,260 waitid:247,95 write:1,64 writev:20,66
-alarm:37, landlock_restrict_self:446,446
+gettid:186,178 gettimeofday:96,169 getuid:102,174 kill:62,129 lseek:8,62 lstat:6, membarrier:324,283
+mprotect:10,226 mremap:25,216 msync:26,227 munmap:11,215 nanosleep:35,101 newfstatat:262,79 open:2,
+openat:257,56 pause:34, pipe:22, pipe2:293,59 poll:7, ppoll:271,73 pread64:17,67 pselect6:270,72
+pwrite64:18,68 read:0,63 readlink:89, readlinkat:267,78 readv:19,65 recvfrom:45,207 recvmsg:47,212
+restart_syscall:219,128 rseq:334,293 rt_sigaction:13,134 rt_sigpending:127,136 rt_sigprocmask:14,135
+rt_sigreturn:15,139 rt_sigsuspend:130,133 rt_sigtimedwait:128,137 sched_getaffinity:204,123
+sched_getparam:143,121 sched_getscheduler:145,120 sched_yield:24,124 select:23, sendmsg:46,211 sendto:44,206
+set_tid_address:218,96 setitimer:38,103 setpgid:109,154 setrlimit:160,164 setsid:112,157 shutdown:48,210
+sigaltstack:131,132 stat:4, statx:332,291 tgkill:234,131 time:201, times:100,153 umask:95,166 uname:63,160
+vfork:58, wait4:61,260 waitid:247,95 write:1,64 writev:20,66 alarm:37, landlock_restrict_self:446,446
 """
 """``name:x86-64,arm64``, from ``asm/unistd_64.h`` and ``asm-generic/unistd.h``; empty where there is none.
 
@@ -67,8 +66,16 @@ class _Condition(NamedTuple):
     refusal: int
 
 
-_NUMBERED = "pipe:22, pipe2:293,59 socketpair:53,199"
+_BETWEEN_PROCESSES = "pipe:22, pipe2:293,59 socketpair:53,199 sendmsg:46,211"
+_FUTEX, _PRIVATE = (202, 98), 0x80
+_WAITING = (0, 9, 0x100, 0x109)
+"""FUTEX_WAIT and FUTEX_WAIT_BITSET, with any clock: joining a thread waits on memory that may be shared."""
 _CONDITIONS = (
+    # madvise: no pages put together (MADV_COLLAPSE, MERGEABLE, HUGEPAGE) or put out of memory (PAGEOUT): it
+    # is seen by others who read the same file, or write the same bytes
+    _Condition((28, 233), 2, (0, 1, 2, 4, 8, 10, 11, 15, 16, 17, 18, 19), errno.EINVAL),
+    # prctl: names, dumpable, death signal, capabilities, own filters; no scheduling, no merged memory
+    _Condition((157, 167), 0, (1, 2, 3, 4, 15, 16, 21, 22, 23, 27, 38, 39, 0x53564D41), errno.EINVAL),
     # fcntl: copies of descriptors and their flags; no locks, leases, notifications or write hints
     _Condition((72, 25), 1, (0, 1, 2, 3, 4, 1030, 1032), errno.ENOLCK),
     # prlimit64: limits of the calling process only
@@ -80,10 +87,11 @@ _SOCKETPAIR, _AF_UNIX = (53, 199), 1
 """No datagrams, which could be sent to sockets with names; socket() itself is not allowed at all."""
 _PAIRED = tuple(kind | flags for kind in (1, 5) for flags in (0, 0x800, 0x80000, 0x80800))
 """SOCK_STREAM and SOCK_SEQPACKET, with SOCK_NONBLOCK and SOCK_CLOEXEC."""
-_CLONE = (56, 220)
-_NEW_NAMESPACES = 0x7E020000
+_CLONE, _NEW_NAMESPACES = (56, 220), 0x7E020000
 """CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID and NEWNET; clone3() is refused, as a filter
 cannot read its flags, and libraries go on with clone()."""
+_MMAP, _MAP_HUGETLB = (9, 222), 0x40000
+"""Huge pages that the administrator has set aside belong to the whole machine."""
 
 
 def load(libc: Any) -> None:
@@ -97,17 +105,18 @@ def load(libc: Any) -> None:
     _load(libc, program(os.uname().machine))
 
 
-def load_without_pipes(libc: Any) -> None:
-    """Take pipes and pairs of sockets away, too.
+def load_for_one_process(libc: Any) -> None:
+    """Take away what only several processes need: pipes, pairs of sockets, and shared futexes.
 
-    Their inodes are numbered by a counter of the whole kernel: who makes a hundred thousand of them leaves
-    some bits for the next one to read.
+    The inodes of pipes are numbered by a counter of the whole kernel: a hundred thousand of them leave some
+    bits for the next one to read. A futex that is not private belongs to a page of a file, whoever maps it.
     """
     column = _MACHINES[os.uname().machine][1]
     code = [(_LOAD, 0, 0, _NUMBER_AT)]
-    for number in _numbers(_NUMBERED, column):
+    for number in _numbers(_BETWEEN_PROCESSES, column):
         code += _case(number, [_refuse(errno.EPERM)])
-    _load(libc, [*code, _allow()])
+    private = [_argument(1), (_ANY_BIT, 1, 0, _PRIVATE), _refuse(errno.EPERM), _allow()]
+    _load(libc, [*code, *_case(_FUTEX[column], private), _allow()])
 
 
 def _load(libc: Any, instructions: list[tuple[int, int, int, int]]) -> None:
@@ -143,8 +152,13 @@ def program(machine: str) -> list[tuple[int, int, int, int]]:
         (_AT_LEAST, 0, 1, _X32),
         _refuse(errno.ENOSYS),
     ]
-    clone = [_argument(0), (_ANY_BIT, 0, 1, _NEW_NAMESPACES), _refuse(errno.EPERM), _allow()]
-    code += _case(_CLONE[column], clone)
+    for call, argument, bits in ((_CLONE, 0, _NEW_NAMESPACES), (_MMAP, 3, _MAP_HUGETLB)):
+        test = [_argument(argument), (_ANY_BIT, 0, 1, bits), _refuse(errno.EPERM), _allow()]
+        code += _case(call[column], test)
+    futex = [_argument(1), (_ANY_BIT, 0, 1, _PRIVATE), _allow()]
+    for waiting in _WAITING:
+        futex += _case(waiting, [_allow()])
+    code += _case(_FUTEX[column], [*futex, _refuse(errno.EPERM)])
     pair = [_argument(0), (_EQUAL, 1, 0, _AF_UNIX), _refuse(errno.EACCES), _argument(1)]
     for kind in _PAIRED:
         pair += _case(kind, [_allow()])
