@@ -9,12 +9,29 @@ import numpy as np
 
 from memsim.linux.include.layout import MAX_ORDER_NR_PAGES, PAGES_PER_SECTION
 from memsim.linux.include.mmzone import COUNTERS
-from memsim.view.model.page_events import EVERY_PAGE, touched
+from memsim.state.event import LEFT_OUT
+from memsim.state.recording import SPANS
 
 if TYPE_CHECKING:
+    from memsim.state.event import Event
     from memsim.state.kernel import State
     from memsim.state.section import Section
     from memsim.view.explorer.timeline import Walk
+
+EVERY_PAGE = (0, 1 << 52)
+"""Where a tape left out events, they may have touched any page."""
+
+
+def touched(event: Event, block_pages: int) -> tuple[int, int]:
+    """Return the first pfn and the number of pages that an event writes to; (0, 0) if it is about none.
+
+    >>> from memsim.state.event import Event
+    >>> touched(Event(0, "", 0, target="Normal", primitive="del_from_free_list", args=(1024, 3, 0)), 32768)
+    (1024, 8)
+    """
+    if event.primitive == LEFT_OUT:
+        return EVERY_PAGE
+    return SPANS[event.primitive](event.args, block_pages) if event.primitive else (0, 0)
 
 
 def digests(walk: Walk) -> list[list[int]]:

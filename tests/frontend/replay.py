@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from memsim.view.explorer.export import export
+from memsim.view.model.moments import DONE
 from tests.frontend.digests import digests
 
 if TYPE_CHECKING:
     from memsim.view.explorer.timeline import Walk
 
 CHECK = Path(__file__).with_name("check.mjs")
+
+
+def landmarks(walk: Walk) -> list[int]:
+    """Return the moments at which a function is entered for the first time in a step, notifiers, and ends."""
+    first = re.compile(rf"{DONE}$|notifier:|enter:.*#1$")
+    return [index for index, moment in enumerate(walk.moments) if first.match(moment.point)]
 
 
 def replay(walk: Walk, folder: Path, **expected: Any) -> dict[str, Any]:

@@ -250,11 +250,13 @@ def test_text_and_html_are_of_the_same_state():
     text, html = sight_text(sight), sight_html(sight)
     for part in (sight.counters, sight.heading, sight.allocated, *(free.blocks for free in sight.free_lists)):
         assert part in text
-        assert part in html
+    for line in sight.outcome.happened:
+        assert line in text
+        assert line in html
     assert sight.check == "all hold"
     assert "managed 2048, nr_free 2032" in text
-    assert text.count("\n* order") == html.count("▶ order") == len(sight.free_lists)
-    assert "unmovable: 496 pages free (B), 16 pages allocated (A)" in html
+    assert text.count("\n* order") == len(sight.free_lists)
+    assert "unmovable: 496 pages free (B), 16 pages allocated (A)" in text
 
 
 # ---- the widget ------------------------------------------------------------------------------------
@@ -276,7 +278,7 @@ def test_buttons_do_what_they_say():
     assert lab.free.disabled
     lab.pageblock.value = lab.pageblock.options[3][1]
     lab.isolate.click()
-    assert "isolate:" in lab.sight.value
+    assert "isolate:" in lab.twin.text
     lab.pfn.value = "0x100400"
     lab.why.click()
     assert "its pageblock is ISOLATE" in lab.answer.value

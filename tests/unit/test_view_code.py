@@ -14,8 +14,8 @@ from memsim.view.explorer.timeline import Walk
 from memsim.view.model import page_events as touch
 from memsim.view.model import source
 from memsim.view.model.calls import Calls
-from memsim.view.model.page_events import touched
 from memsim.view.model.source import listings
+from tests.frontend.digests import touched
 
 BLOCK, PAGES = 32, 32768
 DOCUMENT = {

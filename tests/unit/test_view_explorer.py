@@ -14,10 +14,11 @@ from memsim.scenario.comparison import Moment
 from memsim.view.explorer.explorer import Explorer, explore
 from memsim.view.explorer.export import export
 from memsim.view.explorer.timeline import Walk
-from memsim.view.model.moments import argument_text, call_text, named_moments
+from memsim.view.model.moments import argument_text, call_text, moment_name
 from memsim.view.model.page_class import PageClass, class_counts
 from memsim.view.model.tables import counters_table, free_lists_table
 from memsim.view.model.text import block_sentence
+from tests.frontend.replay import landmarks
 
 BLOCK, PAGES = 32, 32768
 THIRD_CHUNK = (1, "enter:generic_online_page#3")
@@ -64,23 +65,9 @@ def test_the_moments_are_the_comparison_s_and_the_ends_of_steps(both):
     assert all("sysfs state online, section online" in side.sentence for side in last.sides)
 
 
-def test_moments_with_names(both, recordings):
-    names = dict(Walk(both, BLOCK, recordings).named())
-    assert "after boot, recorded" in names
-    assert "step 1 enter:online_pages" in names
-    assert "step 1 enter:generic_online_page" in names
-    assert "step 1 enter:generic_online_page#3, recorded" in names
-    assert "step 1 notifier:MEM_GOING_ONLINE, recorded" in names
-    assert "step 1 enter:generic_online_page#4" not in names
-    assert not any("return:" in name for name in names)
-    assert list(names.values()) == sorted(names.values())
-    without = [name for name, _ in named_moments(Walk(both, BLOCK).moments, [])]
-    assert "step 1 enter:generic_online_page#3" not in without
-
-
 def test_moments_of_boot_have_names_where_the_tapes_begin_at_power_on(scenario):
     walk = Walk(compare(scenario, from_boot=True), 0)
-    names = [name for name, _ in walk.named()]
+    names = [moment_name(walk.moments[at]) for at in landmarks(walk)]
     assert names[:3] == [
         "boot enter:memmap_init_range",
         "boot enter:memblock_free_all",
@@ -175,10 +162,11 @@ def test_who_acted_is_who_wrote(walk):
 
 def test_recordings_agree_wherever_there_are_any(walk):
     seen = 0
-    for name, index in walk.named():
+    recorded = {index for probes in walk.probes.values() for index in probes}
+    for index in {*landmarks(walk), *recorded}:
         for side in walk.look(index).sides:
             assert side.recorded.kernel == "6.12.117, our build"
-            assert (side.recorded.agrees is True) is name.endswith("recorded")
+            assert (side.recorded.agrees is True) is (index in recorded)
             seen += side.recorded.agrees is True
     assert seen == 14
 

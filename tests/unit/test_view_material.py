@@ -12,7 +12,7 @@ from memsim.errors import BadScenario
 from memsim.recordings.observation import bundled
 from memsim.view.explorer.explorer import Explorer, explore
 from memsim.view.explorer.inputs import blocks_of, default_block, recordings_of, scenario_of
-from memsim.view.widgets.refusal import Refusal
+from memsim.view.widgets.lab import Refusal
 
 RAM = {"ram": [[0, 131072]], "block_pages": 32768}
 
@@ -104,7 +104,7 @@ def test_a_machine_that_cannot_boot_is_answered_in_the_widget():
 
 def test_markup_in_a_message_is_text():
     answer = explore(document({"do": "<b>fly</b>"}))
-    assert "&lt;b&gt;fly&lt;/b&gt;" in answer.static_html()
+    assert "&lt;b&gt;fly&lt;/b&gt;" in answer.html()
 
 
 def test_a_step_that_fails_is_no_wrong_scenario():

@@ -8,7 +8,7 @@ from memsim.state.recording import SPANS
 from memsim.view.explorer.inputs import comparison_of, default_block, recordings_of
 from memsim.view.explorer.timeline import Walk
 from tests.book.reading import BOOK
-from tests.frontend.replay import replay
+from tests.frontend.replay import landmarks, replay
 
 SCENARIOS = sorted(path.stem for path in (BOOK / "scenarios").glob("*.json"))
 MOST_TWINS = 40
@@ -24,8 +24,7 @@ def found(request, tmp_path_factory):
     """What the browser found in a scenario of the book."""
     walk, name = walk_of(request.param), request.param
     zone = walk.zone_of_block()
-    named = [index for _, index in walk.named()][:MOST_TWINS]
-    twins = {index: walk.look(index).twin(zone) for index in named}
+    twins = {index: walk.look(index).twin(zone) for index in landmarks(walk)[:MOST_TWINS]}
     result = replay(
         walk, tmp_path_factory.mktemp("replay"), twins=twins, mutate=name == "one-block", jumps=20
     )

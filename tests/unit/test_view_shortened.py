@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import zlib
+
 import pytest
 
 from memsim import Machine, Scenario, compare
@@ -10,11 +13,11 @@ from memsim.state.shortening import MOST_LONG_STEPS
 from memsim.state.tape import Tape
 from memsim.view.explorer import inputs as material
 from memsim.view.explorer.explorer import explore
-from memsim.view.explorer.export import unpacked
 from memsim.view.explorer.inputs import blocks_of
 from memsim.view.explorer.timeline import Walk
 from memsim.view.model.calls import Calls
 from memsim.view.model.moments import shortened
+from tests.frontend.replay import landmarks
 
 SCENARIO = Scenario.parse(
     {
@@ -59,7 +62,8 @@ def test_a_step_keeps_its_first_events_and_then_what_is_new_in_it(whole, short):
             kept = [name for name in names(tape, step) if name != LEFT_OUT]
             everything = names(whole.tapes[side], step)
             assert kept == everything[:MOST] + [name for name in everything[MOST:] if name.endswith("#1")]
-    assert [name for name, _ in short.named()] == [name for name, _ in whole.named()]
+    kept, everything = ([walk.moments[at] for at in landmarks(walk)] for walk in (short, whole))
+    assert [(each.step, each.point) for each in kept] == [(each.step, each.point) for each in everything]
 
 
 def test_what_is_left_out_is_counted(whole, short):
@@ -153,7 +157,7 @@ def test_the_explorer_shortens_what_it_runs_itself(monkeypatch):
     monkeypatch.setattr(material, "MOST_OF_STEP", MOST)
     explorer = explore(SCENARIO)
     says = "Shortened: of steps 1, 2, 3 the first 100 events are shown"
-    assert unpacked(explorer.packed)["note"].startswith(says)
+    assert json.loads(zlib.decompress(explorer.packed))["note"].startswith(says)
     assert says in explorer.stored_text
     assert says in explorer.stored_html
     assert "Shortened" not in repr(explore(compare(SCENARIO)))

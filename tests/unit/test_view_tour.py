@@ -46,7 +46,7 @@ def test_a_tour_of_a_driver_lab_is_the_lab(kind):
 
 
 def test_a_stored_form_has_its_style_in_its_elements():
-    assert rules(SHEET)["memsim-list"] == "margin: 0 0 8px"
+    assert rules(SHEET)["memsim-list"] == "margin: 0; padding-left: 18px"
     html = '<p class="memsim-cell memsim-said" style="color: red">P</p><b class="another">x</b>'
     cell, said = rules(SHEET)["memsim-cell"], rules(SHEET)["memsim-said"]
     assert inlined(html, SHEET) == f'<p style="{cell}; {said}; color: red">P</p><b class="another">x</b>'

@@ -199,39 +199,8 @@ def pageblock_lines(pageblocks: tuple[Pageblock, ...]) -> list[str]:
 
 
 def sight_html(sight: BuddySight) -> str:
-    """Return the free lists as a table, what happened on them, and the pageblocks in words."""
-    pageblocks = "<br>".join(map(escape, pageblock_lines(sight.pageblocks)))
-    return (
-        f'<p style="margin: 4px 0"><b>{escape(sight.heading)}</b><br>{escape(sight.counters)}</p>'
-        '<div style="display: flex; flex-wrap: wrap; align-items: flex-start; gap: 0 32px">'
-        f"{_lists_html(sight)}{_story_html(sight.outcome)}</div>"
-        f'<p style="margin: 4px 0">Pageblocks: {pageblocks}<br>Allocated: {escape(sight.allocated)}<br>'
-        f"Invariants: {escape(sight.check)}</p>"
-    )
-
-
-_LEFT = "padding: 1px 8px; text-align: left; font-family: monospace; vertical-align: top"
-
-
-def _lists_html(sight: BuddySight) -> str:
-    names = ("list", "blocks", "taken next first")
-    heads = "".join(f'<th scope="col" style="{_LEFT}">{name}</th>' for name in names)
-    return (
-        '<table style="border-collapse: collapse; margin: 4px 0">'
-        '<caption style="text-align: left"><b>Free lists (▶: changed)</b></caption>'
-        f"<thead><tr>{heads}</tr></thead><tbody>{''.join(map(_list_html, sight.free_lists))}</tbody></table>"
-    )
-
-
-def _list_html(free: FreeList) -> str:
-    mark, bold, end = ("▶ ", "<b>", "</b>") if free.changed else ("", "", "")
-    return (
-        f'<tr><th scope="row" style="{_LEFT}; white-space: nowrap">{mark}order {free.order}, '
-        f'{free.migratetype}</th><td style="{_LEFT}">{len(free.pfns)}</td>'
-        f'<td style="{_LEFT}">{bold}{free.blocks}{end}</td></tr>'
-    )
-
-
-def _story_html(outcome: Outcome) -> str:
-    items = "".join(f"<li>{escape(line)}</li>" for line in outcome.happened)
-    return f"<div><b>What happened on the free lists</b><ul>{items or '<li>nothing</li>'}</ul></div>"
+    """Return what happened on the free lists, and broken invariants."""
+    items = "".join(f"<li>{escape(line)}</li>" for line in sight.outcome.happened)
+    story = f'<ol style="columns: 28em; margin: 2px 0">{items}</ol>' if items else "<p>Nothing.</p>"
+    broken = "" if sight.check.startswith("all hold") else f"<p><b>✗ {escape(sight.check)}</b></p>"
+    return f"<div><b>What happened on the free lists</b>{story}{broken}</div>"

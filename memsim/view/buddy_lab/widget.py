@@ -8,18 +8,18 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import ipywidgets
-
 from memsim.errors import MemsimError
 from memsim.linux.include.layout import MAX_PAGE_ORDER, pageblock_nr_pages
 from memsim.view.buddy_lab.picture import BuddyPicture, blocks_chart, state_of
 from memsim.view.buddy_lab.script import FIRST_PFN, HELP, SIZES, BuddyScript
 from memsim.view.buddy_lab.snapshot import lists_of, look, sight_html, sight_text
-from memsim.view.widgets.lab import Board, button, choice, number, row, text_field
+from memsim.view.widgets.lab import Board, button, choice, more, number, row, text_field
 from memsim.view.widgets.tour import Stop, tour
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    import ipywidgets
 
     from memsim.view.buddy_lab.script import Outcome
 
@@ -133,19 +133,13 @@ class BuddyLab(Board):
             "Linux", releases, "Kernel release; the script is done again", self.script.release
         )
 
-        self.more = ipywidgets.ToggleButton(
-            description="More controls", tooltip="Show or hide all other controls", tabbable=True
-        )
-        self.rest = ipywidgets.VBox(
-            [
-                row(self.size, self.release, self.undo, self.restart),
-                row(self.order, self.migratetype, self.times, self.allocate),
-                row(self.block, self.free, self.every_other, self.free_all),
-                row(self.pageblock, self.isolate, self.unisolate),
-                row(self.pfn, self.why),
-                row(self.line),
-            ],
-            layout={"display": "none"},
+        self.more, self.rest = more(
+            row(self.size, self.release, self.undo, self.restart),
+            row(self.order, self.migratetype, self.times, self.allocate),
+            row(self.block, self.free, self.every_other, self.free_all),
+            row(self.pageblock, self.isolate, self.unisolate),
+            row(self.pfn, self.why),
+            row(self.line),
         )
 
     def _connect(self) -> None:
@@ -162,7 +156,6 @@ class BuddyLab(Board):
             control.on_click(partial(self._do_line, line))
         self.undo.on_click(lambda _: self._act(self.script.undo))
         self.restart.on_click(lambda _: self._act(self.script.restart))
-        self.more.observe(self._show_more, "value")
         self.picture.on_msg(self._pressed)
         self.line.observe(self._typed, "value")
         self.size.observe(lambda change: self._anew(size_mib=change["new"]), "value")
@@ -177,9 +170,6 @@ class BuddyLab(Board):
 
     def _do_line(self, line: Any, _button: object) -> None:  # noqa: ANN401 (a function without arguments)
         self.do(line().removesuffix(" x1"))
-
-    def _show_more(self, change: dict[str, Any]) -> None:
-        self.rest.layout.display = "" if change["new"] else "none"
 
     def _pressed(self, _picture: object, message: dict[str, Any], _buffers: object) -> None:
         line = str(message["line"])

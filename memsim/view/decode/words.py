@@ -146,10 +146,6 @@ class Word:
             raise MemsimError(msg)
         return replace(self, value=self.value & ~part.mask | number << part.low, notes=())
 
-    def with_flag(self, part: Part, *, on: bool) -> Word:
-        """Return the word in which a flag says yes or no."""
-        return self.with_number(part, int(on != part.inverted))
-
     def names(self) -> list[str]:
         """Return the parts that say something, the lowest bit first."""
         if self.is_type:

@@ -15,12 +15,7 @@ import numpy as np
 
 from memsim.linux.include.layout import pageblock_nr_pages
 from memsim.linux.include.page_flags import ALL_FLAGS, PageFlag
-from memsim.view.draw.markup import (
-    SIGNS,
-    classes_in,
-    counters_html,
-    totals_html,
-)
+from memsim.view.draw.markup import classes_in, counters_html
 from memsim.view.driver_lab.driver_state import BACKED, BALLOON, PLUGGED, block_state, block_words, book_lines
 from memsim.view.model.page_class import (
     CLASSES,
@@ -197,6 +192,7 @@ def sight_text(sight: DriverSight) -> str:
     parts += [_side_text(side, sight.unit, book=not same) for side in sight.sides]
     table = counters_text(sight.numbers, sight.previous)
     parts.append(f"Zone counters, in pages (*: changed by the last step)\n{table}")
+    parts.append(f"All steps, as a scenario\n{sight.document}")
     return "\n\n".join(parts)
 
 
@@ -234,46 +230,46 @@ def _indented(lines: tuple[str, ...]) -> list[str]:
 
 
 def sight_html(sight: DriverSight) -> str:
-    """Return both machines side by side, their counters, and the steps as a scenario."""
-    sides = "".join(_side_html(side, sight.unit) for side in sight.sides)
+    """Return both machines side by side, the driver's records, and the counters that moved."""
+    books = [side.book for side in sight.sides]
+    same = len(set(books)) == 1
+    sides = "".join(_side_html(side, sight.unit, book=not same) for side in sight.sides)
+    shared = f'<div class="memsim-half">{_book_html(books[0])}</div>' if same else ""
+    counters = counters_html(sight.numbers.news(sight.previous), sight.numbers.names)
     return (
         f'<p class="memsim-line"><b>{escape(sight.heading)}</b></p>'
         f'<div class="memsim-pair">{sides}</div>'
-        '<div class="memsim-counts">'
-        f"<div>{counters_html(sight.numbers, sight.previous)}</div>"
-        f"<div>{totals_html(sight.numbers, sight.previous)}</div></div>{SIGNS}"
-        f"<details><summary>All steps, as a scenario</summary><pre>{escape(sight.document)}</pre></details>"
+        f'<div class="memsim-pair">{shared}<div class="memsim-half">{counters}</div></div>'
     )
 
 
-def _side_html(side: Side, unit: str) -> str:
+def _side_html(side: Side, unit: str, *, book: bool) -> str:
     block = f'<p class="memsim-line">{NO_BLOCK}</p>'
     if side.block is not None:
-        block = _block_html(side, side.block, unit)
-    checks = "; ".join(side.violations) or "all hold"
+        block = _aligned_html(side, side.block, unit)
+    checks, end = escape("; ".join(side.violations)), escape("\n".join(side.log[-LOG:]))
+    broken = f'<p class="memsim-line"><b>✗ {checks}</b></p>' if checks else ""
+    log = f'<pre class="memsim-log">{end}</pre>' if end else ""
     return (
         f'<div role="group" aria-label="{escape(side.title)}" class="memsim-half">'
-        f"<h4>{escape(side.title)}</h4>{block}<b>The driver's records</b>{_list(side.book)}"
-        f'<p class="memsim-line">Invariants: {escape(checks)}</p>'
-        f"{f'<b>Kernel log</b>{_list(side.log)}' if side.log else ''}</div>"
+        f"{block}{_book_html(side.book) if book else ''}{broken}{log}</div>"
     )
 
 
-def _block_html(side: Side, block: Block, unit: str) -> str:
-    state = f" In the driver's records: {block.state}." if block.state else ""
-    return (
-        f"{_aligned_html(side.title, block, unit)}"
-        f'<p class="memsim-line">{escape(block.sentence)}{escape(state)}</p>{_runs_html(block, unit)}'
-    )
+def _book_html(book: tuple[str, ...]) -> str:
+    lines = "".join(f"<li>{escape(line)}</li>" for line in book)
+    return f'<b>The driver\'s records</b><ul class="memsim-list">{lines}</ul>'
 
 
+LOG = 2
+"""Lines of the kernel log that are shown; the text has more."""
 _COLUMNS = 16
 _LETTERS = {PLUGGED: "P", BACKED: "K", BALLOON: "L"}
 """Letters of the driver's own that are not those of page classes."""
 _BY_LETTER = {kind.letter: kind for kind in CLASSES}
 
 
-def _aligned_html(title: str, block: Block, unit: str) -> str:
+def _aligned_html(side: Side, block: Block, unit: str) -> str:
     """Return what the struct pages of pageblocks say, and in a row below it what the driver says."""
     kernel = pageblock_letters(block.page_map.classes)
     driver = [_letter(word) for word in block.words]
@@ -290,12 +286,12 @@ def _aligned_html(title: str, block: Block, unit: str) -> str:
     words = sorted({(_letter(word), word if not word[0].isdigit() else "in part") for word in block.words})
     keys = [f"<b>{letter}</b> {escape(word)}" for letter, word in words]
     seen = [f"<b>{kind.letter}</b> {kind.label}" for kind in classes_in([block.page_map.classes])]
+    state = f"; {block.state}" if block.state else ""
     return (
         f'<table class="memsim-grid"><caption class="memsim-title">'
-        f"<b>What the kernel believes, above the driver's {unit}</b><br>"
-        f'<span class="memsim-key">kernel: {", ".join(seen)}; driver: {", ".join(keys)}</span>'
-        "</caption>"
-        f'<tbody aria-label="{escape(title)}">{rows}</tbody></table>'
+        f"<b>{escape(side.title)}: what the struct pages say, and the driver below</b><br>"
+        f'<span class="memsim-key">kernel: {", ".join(seen)}; {unit}: {", ".join(keys)}{state}</span>'
+        f"</caption><tbody>{rows}</tbody></table>"
     )
 
 
@@ -311,25 +307,3 @@ def _said(letter: str) -> str:
 
 def _letter(word: str) -> str:
     return "+" if word[0].isdigit() else _LETTERS.get(word, "·")
-
-
-def _runs_html(block: Block, unit: str) -> str:
-    rows = "".join(
-        f'<tr><th scope="row" class="memsim-short">{run.where}</th>'
-        f'<td class="memsim-short">{escape(run.driver)}</td>'
-        f'<td class="memsim-left">{escape(run.kernel)}</td></tr>'
-        for run in block.runs[:16]
-    )
-    more = len(block.runs) - 16
-    heads = "".join(
-        f'<th scope="col" class="memsim-short">{name}</th>'
-        for name in (unit, "the driver says", "the kernel believes")
-    )
-    return (
-        f'<table class="memsim-runs"><thead><tr>{heads}</tr></thead>'
-        f"<tbody>{rows}</tbody></table>{f'<p>and {more} more runs</p>' if more > 0 else ''}"
-    )
-
-
-def _list(items: tuple[str, ...]) -> str:
-    return f'<ul class="memsim-list">{"".join(f"<li>{escape(item)}</li>" for item in items)}</ul>'

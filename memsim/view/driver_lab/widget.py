@@ -23,7 +23,7 @@ from memsim.view.driver_lab.script import (
     lab_scenario,
 )
 from memsim.view.driver_lab.snapshot import blocks_of, look, numbers_of, sight_html, sight_text
-from memsim.view.widgets.lab import Board, button, choice, number, offer_blocks, row, text_field
+from memsim.view.widgets.lab import Board, button, choice, more, number, offer_blocks, row, text_field
 from memsim.view.widgets.style import inlined
 from memsim.view.widgets.tour import Stop, tour
 
@@ -150,13 +150,16 @@ class DriverLab(Board):
         self.line.placeholder = '{"do": "wait", "seconds": 1}'
 
     def _rows(self) -> list[ipywidgets.Widget]:
-        return [
-            row(self.release, self.new_blocks, self.undo, self.restart),
-            *(row(*part.values()) for part in self._host_rows),
-            row(self.answer_kind, self.times, self.will, self.seconds, self.wait),
-            row(self.block, self.online_type, self.online, self.offline),
-            row(self.pages, self.migratetype, self.allocate, self.free),
+        shown, rest = more(
+            row(self.answer_kind, self.times, self.will),
+            row(self.release, self.new_blocks),
             row(self.line),
+        )
+        return [
+            *(row(*part.values()) for part in self._host_rows),
+            row(self.block, self.online, self.online_type, self.offline, self.undo, self.restart),
+            row(self.seconds, self.wait, self.pages, self.migratetype, self.allocate, self.free, shown),
+            rest,
         ]
 
     def _connect(self) -> None:

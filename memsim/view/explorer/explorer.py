@@ -22,7 +22,7 @@ from memsim.view.explorer.inputs import comparison_of, default_block, recordings
 from memsim.view.explorer.still import stored_html
 from memsim.view.explorer.timeline import Walk
 from memsim.view.model.moments import BOOT, DONE, SIDES, shortened
-from memsim.view.widgets.refusal import Refusal
+from memsim.view.widgets.lab import Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -127,7 +127,7 @@ def explore(
     """Return an explorer of a scenario before and after the patch.
 
     A scenario that breaks the format is answered by a
-    :class:`~memsim.view.widgets.refusal.Refusal` in its place, which names the step and the rule;
+    :class:`~memsim.view.widgets.lab.Refusal` in its place, which names the step and the rule;
     nothing is raised.
 
     Parameters

@@ -8,7 +8,7 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING
 
-from memsim.view.draw.markup import COLUMNS
+from memsim.view.draw.markup import folded_text
 from memsim.view.draw.page_map import data_uri, map_svg
 from memsim.view.model.page_class import class_counts
 
@@ -24,9 +24,7 @@ def stored_html(sight: Sight, title: str, note: str, twin: str) -> str:
         f'<figure class="memsim-static" style="margin: 0"><figcaption><b>{escape(title)}</b></figcaption>'
         f"<p>{escape(sight.heading)}<br>{escape(sight.happening)}</p>{maps}"
         f"<p>{escape(sight.differs)} {escape(note)}</p>"
-        "<details><summary>The same in text</summary>"
-        f'<pre style="{COLUMNS}">{escape(twin)}</pre></details>'
-        "</figure>"
+        f"{folded_text(twin)}</figure>"
     )
 
 

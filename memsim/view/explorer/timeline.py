@@ -14,14 +14,13 @@ from memsim.recordings.compare import Comparable, compare_probe
 from memsim.view.explorer.inputs import blocks_of
 from memsim.view.explorer.snapshot import Sight
 from memsim.view.model.calls import Calls
-from memsim.view.model.machine import BlockWatch
+from memsim.view.model.machine import block_kinds
 from memsim.view.model.moments import (
     DONE,
     all_moments,
     happening,
     heading,
     moment_name,
-    named_moments,
     places_of,
     side_names,
     tapes,
@@ -74,12 +73,8 @@ class Walk:
         self.recordings = {self._side_of(recording): recording for recording in recordings}
         self.probes = {side: self._probes_of(recording) for side, recording in self.recordings.items()}
         self.tapes = dict(zip(self.runs, tapes(comparison), strict=True))
-        self.watches = {
-            side: BlockWatch(tape, self.blocks, self.block_pages) for side, tape in self.tapes.items()
-        }
         self.calls = {side: Calls(tape) for side, tape in self.tapes.items()}
-        self.numbers = lru_cache(maxsize=4096)(self._numbers)
-        self._looked = lru_cache(maxsize=64)(self._look)
+        self.look = lru_cache(maxsize=4)(self._look)
 
     # ---- lining up ---------------------------------------------------------------------------
 
@@ -118,11 +113,6 @@ class Walk:
             raise KeyError(msg)
         return index
 
-    def named(self) -> list[tuple[str, int]]:
-        """Return (name, index) of the moments worth jumping to."""
-        recorded = {index for probes in self.probes.values() for index in probes}
-        return named_moments(self.moments, recorded)
-
     def zones(self) -> list[str]:
         """Return the zones that have pages at any moment."""
         ends = {side: run.machine.kernel.state for side, run in self.runs.items()}
@@ -145,14 +135,12 @@ class Walk:
         """Return both states at a moment; they are true until the next call."""
         return dict(zip(self.runs, self.comparison.states(self.moments[index]), strict=True))
 
-    def _numbers(self, index: int) -> Numbers:
+    def numbers(self, index: int) -> Numbers:
+        """Take down the counters and free lists of a moment."""
         return Numbers.of(self.states(index))
 
-    def look(self, index: int) -> Sight:
+    def _look(self, index: int) -> Sight:
         """Return everything that the explorer shows at a moment, with the pages of ``block``."""
-        return self._looked(index, self.block)
-
-    def _look(self, index: int, block: int) -> Sight:
         # First the moment before: going from it to this one is a small step forward on the tapes.
         previous = self.numbers(max(index - 1, 0))
         numbers = self.numbers(index)
@@ -161,15 +149,15 @@ class Walk:
             index,
             heading(self.comparison, self.moments, index),
             happening(self.comparison, self.moments[index]) + self._left_out(index),
-            tuple(self._side(index, side, state, block) for side, state in states.items()),
+            tuple(self._side(index, side, state) for side, state in states.items()),
             numbers,
             previous,
             self.blocks,
             self.acted(index),
         )
 
-    def _side(self, index: int, side: str, state: State, block: int) -> Side:
-        pfn = block * self.block_pages
+    def _side(self, index: int, side: str, state: State) -> Side:
+        pfn = self.block * self.block_pages
         page_map = PageMap(
             page_classes(state, pfn, self.block_pages), free_heads(state, pfn, self.block_pages)
         )
@@ -178,12 +166,12 @@ class Walk:
             side,
             self.runs[side].machine.kernel.patch,
             page_map,
-            block_sentence(state, block, self.block_pages),
-            self.watches[side].at(place),
+            block_sentence(state, self.block, self.block_pages),
+            block_kinds(state, self.blocks, self.block_pages),
             self.calls[side].at(place, self.moments[index].point),
             self.written(index, side),
             tuple(log_tail(state)),
-            self._recorded(index, side, state, block) if side in self.recordings else None,
+            self._recorded(index, side, state) if side in self.recordings else None,
         )
 
     def place(self, index: int, side: str) -> int:
@@ -221,9 +209,9 @@ class Walk:
 
     def recorded(self, index: int, side: str) -> Recorded:
         """Return what a side's recording says about a moment; KeyError if there is no recording."""
-        return self._recorded(index, side, self.states(index)[side], self.block)
+        return self._recorded(index, side, self.states(index)[side])
 
-    def _recorded(self, index: int, side: str, state: State, block: int) -> Recorded:
+    def _recorded(self, index: int, side: str, state: State) -> Recorded:
         recording, kernel = self.recordings[side], self.kernel_of(side)
         probe = self.probes[side].get(index)
         if probe is None:
@@ -231,7 +219,7 @@ class Walk:
         boot_totalram = self.runs[side].machine.boot_totalram_pages
         result = compare_probe(recording, probe, Comparable(state, self.block_pages, boot_totalram))
         problems = result.problems + self._other_end(index, side, probe)
-        page_map = _recorded_map(recording, probe, block)
+        page_map = _recorded_map(recording, probe, self.block)
         says = "; ".join(problems) if problems else f"agrees, {_compared(result.pages, page_map)}"
         return Recorded(kernel, says, not problems, page_map, result.pages)
 

@@ -128,7 +128,7 @@ class HalfRun:
     @cached_property
     def differing(self) -> list[Row]:
         """The counters that differ."""
-        return [row for row in self.numbers.counter_rows() if len(set(row.numbers)) > 1]
+        return self.numbers.news()
 
     @cached_property
     def blocks(self) -> list[int]:
@@ -212,10 +212,10 @@ class HalfRun:
         return "\n".join(lines)
 
 
-def cut(log: tuple[str, ...]) -> list[str]:
+def cut(log: tuple[str, ...], longest: int = LOG_LINES) -> list[str]:
     """Return the first lines of a log, and how many more there are."""
-    more = [f"... and {len(log) - LOG_LINES} more lines"] if len(log) > LOG_LINES else []
-    return [*log[:LOG_LINES], *more]
+    more = [f"... and {len(log) - longest} more lines"] if len(log) > longest else []
+    return [*log[:longest], *more]
 
 
 def checks_in_words(kernel: Kernel) -> str:

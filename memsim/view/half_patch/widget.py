@@ -8,18 +8,16 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING
 
-import ipywidgets
-
 from memsim.errors import BadScenario
 from memsim.patch import AFTER, Hunk, Patch
 from memsim.release import RELEASES
-from memsim.view.draw.markup import classes_in, counters_html, legend_html, map_image, totals_html
+from memsim.scenario.steps import tell_step
+from memsim.view.draw.markup import classes_in, counters_html, legend_html, map_image
 from memsim.view.explorer.inputs import scenario_of
 from memsim.view.half_patch.matrix_lab import matrix_lab
 from memsim.view.half_patch.runs import HalfRuns, cut
 from memsim.view.model.text import NO_BLOCK
-from memsim.view.widgets.lab import LABEL, WIDE, Board, offer_blocks, row
-from memsim.view.widgets.refusal import Refusal
+from memsim.view.widgets.lab import Board, Refusal, button, checkbox, choice, offer_blocks, row
 
 if TYPE_CHECKING:
     from memsim.scenario.scenario import Scenario
@@ -42,7 +40,7 @@ def half_patch(
 
     Without a scenario it is the matrix of all hunks and five stories, in which a cell opens its run.
 
-    A scenario that breaks the format is answered by a :class:`~memsim.view.widgets.refusal.Refusal` in its
+    A scenario that breaks the format is answered by a :class:`~memsim.view.widgets.lab.Refusal` in its
     place.
 
     Parameters
@@ -102,16 +100,14 @@ class HalfPatch(Board):
         """Run the scenario and show it; it is also what a notebook without a kernel shows."""
         self._runs = HalfRuns(scenario)
         self._busy = False
-        last = len(scenario.steps)
-        self._make_controls(patch, release, steps=last if steps is None else steps, last=last)
+        self._make_controls(scenario, patch, release, len(scenario.steps) if steps is None else steps)
         self.debug_vm.value, self.check_pages.value = debug_vm, check_pages
         super().__init__(
             f"Half a patch: {scenario.title}" if scenario.title else "Half a patch",
             [
-                row(self.all, self.none, self.release),
-                row(self.check_pages, self.debug_vm),
-                ipywidgets.VBox(list(self.hunks.values())),
-                row(self.steps, self.block),
+                row(*self.hunks.values()),
+                row(self.all, self.none, self.check_pages, self.debug_vm),
+                row(self.release, self.steps, self.block),
             ],
         )
         self._wanted_block = block
@@ -121,59 +117,24 @@ class HalfPatch(Board):
 
     # ---- controls ----------------------------------------------------------------------------
 
-    def _make_controls(self, patch: Patch, release: str, *, steps: int, last: int) -> None:
-        self.hunks = {
-            hunk: ipywidgets.Checkbox(
-                value=hunk in patch,
-                description=f"{hunk.name}: {hunk.value}",
-                tooltip=f"Apply the hunk {hunk.name}",
-                indent=False,
-                style=LABEL,
-                tabbable=True,
-            )
-            for hunk in Hunk
-        }
-        self.all = ipywidgets.Button(description="All hunks", tooltip="Apply the whole patch", tabbable=True)
-        self.none = ipywidgets.Button(
-            description="No hunk", tooltip="Apply nothing: the kernel before the patch", tabbable=True
+    def _make_controls(self, scenario: Scenario, patch: Patch, release: str, steps: int) -> None:
+        self.hunks = {hunk: checkbox(hunk.name, hunk.value, value=hunk in patch) for hunk in Hunk}
+        self.all = button("All hunks", "Apply the whole patch")
+        self.none = button("No hunk", "Apply nothing: the kernel before the patch")
+        self.check_pages = checkbox(
+            "Page checks (as Debian ships it)",
+            "Check pages that are freed or allocated; init_on_alloc turns this on in 6.12",
         )
-        self.check_pages = ipywidgets.Checkbox(
-            description="Page checks (as Debian ships it)",
-            tooltip="Check pages that are freed or allocated; init_on_alloc turns this on in 6.12",
-            indent=False,
-            style=LABEL,
-            tabbable=True,
+        self.debug_vm = checkbox(
+            "CONFIG_DEBUG_VM",
+            "Compile the checks of CONFIG_DEBUG_VM in; distributions ship kernels without them",
         )
-        self.debug_vm = ipywidgets.Checkbox(
-            description="CONFIG_DEBUG_VM",
-            tooltip="Compile the checks of CONFIG_DEBUG_VM in; distributions ship kernels without them",
-            indent=False,
-            style=LABEL,
-            tabbable=True,
-        )
-        self.release = ipywidgets.Dropdown(
-            options=list(RELEASES)[::-1],
-            value=release,
-            description="Linux",
-            tooltip="Kernel release that the hunks are applied to",
-            style=LABEL,
-            layout=WIDE,
-            tabbable=True,
-        )
-        self.steps = ipywidgets.IntSlider(
-            value=steps,
-            max=last,
-            description="Steps",
-            tooltip="How many steps of the scenario are run",
-            style=LABEL,
-        )
-        self.block = ipywidgets.Dropdown(
-            description="Memory block",
-            tooltip="The memory block whose pages are shown",
-            style=LABEL,
-            layout=WIDE,
-            tabbable=True,
-        )
+        releases = list(RELEASES)[::-1]
+        self.release = choice("Linux", releases, "Kernel release that the hunks are applied to", release)
+        done = [f"{number}: {tell_step(step)}" for number, step in enumerate(scenario.steps, start=1)]
+        names = [(name, number) for number, name in enumerate(["0: none", *done])]
+        self.steps = choice("Steps up to", names, "How many steps of the scenario are run", steps)
+        self.block = choice("Memory block", [], "The memory block whose pages are shown")
 
     def _connect(self) -> None:
         for control in (
@@ -217,7 +178,6 @@ class HalfPatch(Board):
         )
         self._offer_blocks()
         self.put("", sight_html(self.result, self.block.value), self.result.text(self.block.value))
-        self.twin.moment = f"after {self.steps.value} steps"
 
     def _offer_blocks(self) -> None:
         """Offer the blocks that there are now, keeping the one that is shown if it still is there."""
@@ -230,7 +190,7 @@ class HalfPatch(Board):
 
 
 def sight_html(result: HalfRun, block: int | None) -> str:
-    """Return both kernels side by side, and the counters of both."""
+    """Return both kernels side by side, and the counters that differ."""
     sides = "".join(_side_html(result, side, block) for side in (0, 1))
     legend = ""
     if block is not None:
@@ -238,8 +198,7 @@ def sight_html(result: HalfRun, block: int | None) -> str:
     return (
         f'<p style="margin: 4px 0">{escape(result.heading)}:<br><b>{escape(result.verdict)}.</b></p>'
         f'<div style="display: flex; flex-wrap: wrap; gap: 16px">{sides}</div>{legend}'
-        f"{counters_html(result.numbers)}{totals_html(result.numbers)}"
-        '<p style="font-size: 0.85em; margin: 2px 0 8px">≠ differs from the whole patch</p>'
+        f"{counters_html(result.differing, result.names)}"
     )
 
 
@@ -248,17 +207,17 @@ def _side_html(result: HalfRun, side: int, block: int | None) -> str:
     image = f'<p style="margin: 4px 0">{NO_BLOCK}</p>'
     if block is not None:
         shown = result.page_map(side, block)
-        alt = f"Page map of block {block}, {this.title}: {shown.sentence}"
-        image = map_image(shown.classes, shown.heads, alt)
-        image += f'<p style="margin: 4px 0">{escape(result.block_sentence(side, block))}</p>'
+        image = map_image(
+            shown.classes, shown.heads, f"Page map of block {block}, {this.title}: {shown.sentence}"
+        )
     return (
         f'<div role="group" aria-label="{escape(this.title)}" style="flex: 1 1 380px; min-width: 0">'
-        f"<h4>{escape(this.title)}</h4>{_list('Steps', this.outcomes)}{image}"
-        f"{_list('Broken invariants', this.violations or ('none: all hold',))}"
-        f"{_list('Kernel log', tuple(cut(this.log)) or ('empty',))}</div>"
+        f"<b>{escape(this.title)}</b>{image}{_list('Steps', this.outcomes)}"
+        f"{_list('Broken invariants', this.violations)}{_list('Kernel log', tuple(cut(this.log, 3)))}</div>"
     )
 
 
 def _list(title: str, items: tuple[str, ...]) -> str:
+    """Return a list with its title; nothing if it is empty."""
     lines = "".join(f"<li>{escape(item)}</li>" for item in items)
-    return f'<b>{title}</b><ul style="margin: 0 0 8px">{lines or "<li>none yet</li>"}</ul>'
+    return f'<b>{title}</b><ul style="margin: 0 0 4px">{lines}</ul>' if lines else ""

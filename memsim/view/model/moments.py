@@ -20,7 +20,7 @@ from memsim.state.event import LEFT_OUT
 from memsim.view.model.text import plural
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Sequence
 
     from memsim.scenario.scenario import Run
     from memsim.state.event import Event
@@ -156,24 +156,6 @@ def _of_both(comparison: Comparison, told: list[str]) -> str:
     if told[0] == told[1]:
         return told[0]
     return "; ".join(f"{name}: {what}" for name, what in zip(side_names(comparison), told, strict=True))
-
-
-def named_moments(moments: Sequence[Moment], recorded: Collection[int]) -> list[tuple[str, int]]:
-    """Return (name, index) of the moments worth jumping to.
-
-    These are where a function is entered for the first time in a step, notifiers, ends of steps, and
-    moments at which real kernels were recorded.
-    """
-    return [
-        (moment_name(moment) + ", recorded" * (index in recorded), index)
-        for index, moment in enumerate(moments)
-        if index in recorded or _is_landmark(moment.point)
-    ]
-
-
-def _is_landmark(point: str) -> bool:
-    first_entry = point.startswith("enter:") and point.endswith("#1")
-    return first_entry or point == DONE or point.startswith("notifier:")
 
 
 def moment_name(moment: Moment) -> str:

@@ -1,4 +1,4 @@
-"""Which pages an event of a tape is about, and every event that was about one page: the page's story.
+"""The writes of a tape in words.
 
 Left out: reads; a tape holds writes and probe points only.
 """
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from memsim.linux.include.mmzone import ZoneType
 from memsim.linux.include.page_flags import MANAGED, PRESENT, PageFlag
 from memsim.state.event import LEFT_OUT
-from memsim.state.recording import PARAMETERS, SPANS
+from memsim.state.recording import PARAMETERS
 from memsim.view.model.moments import argument_text
 from memsim.view.model.tables import migratetype_name
 
@@ -18,22 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from memsim.state.event import Event
-
-EVERY_PAGE = (0, 1 << 52)
-"""Where a tape left out events, they may have touched any page."""
-
-
-def touched(event: Event, block_pages: int) -> tuple[int, int]:
-    """Return the first pfn and the number of pages that an event writes to; (0, 0) if it is about none.
-
-    >>> from memsim.state.event import Event
-    >>> touched(Event(0, "", 0, target="Normal", primitive="del_from_free_list", args=(1024, 3, 0)), 32768)
-    (1024, 8)
-    """
-    if event.primitive == LEFT_OUT:
-        return EVERY_PAGE
-    return SPANS[event.primitive](event.args, block_pages) if event.primitive else (0, 0)
-
 
 OUTSIDE = "outside any function with a probe point"
 """What stands for the function where none is being executed."""

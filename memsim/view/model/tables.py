@@ -49,6 +49,11 @@ class Row:
         """Which of the numbers are not what they were."""
         return [now != before for now, before in zip(self.numbers, self.old, strict=True)]
 
+    @property
+    def differs(self) -> bool:
+        """Whether the states have different numbers."""
+        return len(set(self.numbers)) > 1
+
 
 @dataclass(frozen=True)
 class Numbers:
@@ -89,6 +94,10 @@ class Numbers:
         for key, numbers in self.counters.items():
             if key[0] in used:
                 yield Row(key, numbers, previous.counters[key] if previous else numbers)
+
+    def news(self, previous: Numbers | None = None) -> list[Row]:
+        """Return the counters that have changed, and those that differ."""
+        return [row for row in self.counter_rows(previous) if any(row.changed) or row.differs]
 
     def free_rows(self, zone: str, previous: Numbers | None = None) -> Iterator[Row]:
         """Yield the free lists of a zone that have blocks now, or have just lost their last."""

@@ -17,9 +17,10 @@ if TYPE_CHECKING:
     from memsim.patch import Hunk
 
 _TITLES = ("without the hunk", "with the hunk")
-_CODE = "margin: 0; white-space: pre-wrap; overflow-wrap: anywhere; font-size: 12px"
-_LINE = "display: block; padding-left: 9ch; text-indent: -9ch; text-decoration: none"
-_CHANGED = "font-weight: bold; border-left: 3px {} currentcolor"
+_CODE = "margin: 0; white-space: pre-wrap; word-break: normal; overflow-wrap: anywhere; font-size: 12px"
+_LINE = "display: block; padding-left: 10ch; text-indent: -9ch; text-decoration: none; border-left: 3px "
+_SAME = f"{_LINE}solid transparent"
+_CHANGED = f"{_LINE}{{}} currentcolor; font-weight: bold"
 _CELL = "width: 50%; vertical-align: top; text-align: left; padding: 2px 8px"
 
 
@@ -57,10 +58,9 @@ def _side(change: HunkInFunction, number: int) -> str:
 
 def _line(text: str, changed_on: int | None) -> str:
     if changed_on is None:
-        return f'<span style="{_LINE}">  {escape(text)}</span>'
+        return f'<span style="{_SAME}">  {escape(text)}</span>'
     sign, tag, border = (("-", "del", "dashed"), ("+", "ins", "solid"))[changed_on]
-    style = f"{_LINE}; {_CHANGED.format(border)}"
-    return f'<{tag} style="{style}">{sign} {escape(text)}</{tag}>'
+    return f'<{tag} style="{_CHANGED.format(border)}">{sign} {escape(text)}</{tag}>'
 
 
 def _with_code(sentence: str) -> str:

@@ -11,15 +11,18 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING, Any
 
+import anywidget
 import ipywidgets
+import traitlets
 
-from memsim.view.draw.markup import COLUMNS
+from memsim.view.draw.markup import folded_text
 from memsim.view.widgets.style import STATIC, sheet
-from memsim.view.widgets.text_twin import TextTwin
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
+
+    from memsim.errors import MemsimError
 
 WIDE = {"width": "max-content", "max_width": "100%"}
 """Layout of a control that is as wide as its label and contents."""
@@ -48,6 +51,32 @@ class Stored(ipywidgets.VBox):
         return bundle
 
 
+class Refusal(Stored):
+    """A message in place of a view: which step of the scenario is wrong, and which rule it breaks."""
+
+    def __init__(self, problem: MemsimError) -> None:
+        """Show what ``problem`` says."""
+        self.problem = str(problem)
+        self.stored_text = f"This scenario cannot be run.\n{problem}\nMend it and run this cell again."
+        first, *rest = map(escape, self.stored_text.split("\n"))
+        box = "border: 2px solid #D55E00; padding: 8px 12px; margin: 4px 0"
+        self.stored_html = (
+            f'<div class="memsim-static" role="alert" style="{box}"><b>✗ {first}</b><br>'
+            f"{'<br>'.join(rest)}</div>"
+        )
+        super().__init__([ipywidgets.HTML(self.stored_html)])
+        self.add_class("memsim-refusal")
+
+
+class TextTwin(anywidget.AnyWidget):
+    """The text of what is shown, folded; what was just done, for screen readers."""
+
+    _esm = STATIC / "text_twin.js"
+
+    text = traitlets.Unicode().tag(sync=True)
+    said = traitlets.Unicode().tag(sync=True)
+
+
 class Board(Stored):
     """A lab: heading, controls, an answer to the last action, the view, and its text twin.
 
@@ -64,15 +93,15 @@ class Board(Stored):
         self.title = title
         self.answer, self.sight = ipywidgets.HTML(), ipywidgets.HTML()
         self.twin = TextTwin()
-        heading = ipywidgets.HTML(f"{sheet(*self.sheets)}<h3>{escape(title)}</h3>")
+        heading = ipywidgets.HTML(f'{sheet(*self.sheets)}<h3 class="memsim-name">{escape(title)}</h3>')
         super().__init__([heading, *controls, self.answer, self.sight, self.twin])
-        self.add_class("memsim-explorer")
         self.add_class("memsim-board")
 
     def put(self, answer: str, sight: str, text: str) -> None:
         """Show the answer to the last action, the view (HTML), and the twin."""
         self.answer.value = f'<p class="memsim-answer">{escape(answer)}</p>' if answer else ""
         self.sight.value = sight
+        self.twin.said = answer or "\n".join(text.split("\n")[:2])
         self.twin.text = f"{answer}\n\n{text}" if answer else text
 
     def keep(self, sight: str | None = None) -> None:
@@ -80,10 +109,19 @@ class Board(Stored):
         self.stored_text = f"{self.title}\n{self.twin.text}"
         self.stored_html = (
             f'<figure class="memsim-static" style="margin: 0"><figcaption><b>{escape(self.title)}</b>'
-            f"</figcaption>{self.sight.value if sight is None else sight}"
-            f'<pre style="{COLUMNS}">{escape(self.twin.text)}</pre>'
-            f"<p>{escape(self.note)}</p></figure>"
+            f"</figcaption>{self.sight.value if sight is None else sight}<p>{escape(self.note)}</p>"
+            f"{folded_text(self.twin.text)}</figure>"
         )
+
+
+def more(*rows: ipywidgets.Widget) -> tuple[ipywidgets.Widget, ipywidgets.Widget]:
+    """Return a button that shows or hides some rows of controls, and these rows, hidden."""
+    shown = ipywidgets.ToggleButton(
+        description="More controls", tooltip="Show or hide all other controls", tabbable=True
+    )
+    rest = ipywidgets.VBox(rows, layout={"display": "none"})
+    shown.observe(lambda change: setattr(rest.layout, "display", "" if change["new"] else "none"), "value")
+    return shown, rest
 
 
 def row(*controls: ipywidgets.Widget) -> ipywidgets.HBox:
@@ -99,6 +137,13 @@ def row(*controls: ipywidgets.Widget) -> ipywidgets.HBox:
 def button(description: str, tooltip: str) -> ipywidgets.Button:
     """Return a button that Tab reaches."""
     return ipywidgets.Button(description=description, tooltip=tooltip, tabbable=True)
+
+
+def checkbox(description: str, tooltip: str, *, value: bool = False) -> ipywidgets.Checkbox:
+    """Return a box to check."""
+    return ipywidgets.Checkbox(
+        value=value, description=description, tooltip=tooltip, indent=False, style=LABEL, tabbable=True
+    )
 
 
 def number(description: str, value: int, tooltip: str) -> ipywidgets.IntText:

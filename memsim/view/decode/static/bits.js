@@ -122,7 +122,7 @@ class Bits {
       make(
         "span",
         { class: "memsim-name" },
-        `${says ? "■" : "□"} ${part.flag ? part.short : part.width > 1 && !part.rest ? this.told(part) : part.short}`,
+        part.rest ? "" : `${says ? "■" : "□"} ${part.flag || part.width === 1 ? part.short : this.told(part)}`,
       ),
     );
   }

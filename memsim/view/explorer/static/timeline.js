@@ -88,7 +88,7 @@ export class Timeline {
     g.textAlign = "left";
     g.font = `11px ${SANS}`;
     g.fillStyle = k.ok;
-    g.fillText(small ? "recorded ◆" : "real kernel recorded ◆", 0, 7);
+    if (this.recorded.size) g.fillText(small ? "recorded ◆" : "real kernel recorded ◆", 0, 7);
     g.fillStyle = k.well;
     g.fillRect(this.left, TOP, end - this.left, this.height - TOP);
     if (this.to - this.from < c.length - 1) {
@@ -174,7 +174,7 @@ export class Timeline {
             g.fillRect(x + 4, y, g.measureText(text).width + 6, CALL);
           }
           g.fillStyle = k.ink;
-          g.fillText(text, x + (many ? 7 : 3), y + CALL / 2);
+          g.fillText(text, x + (many ? 7 : 3), y + CALL / 2 - 1.5); // or underscores are cut
         }
         g.restore();
       }),
