@@ -193,7 +193,7 @@ def test_decode_page(lab, screenshots):
 
 def test_buddy_lab(lab, screenshots):
     shown = lab("from memsim.view.buddy_lab.widget import buddy_lab", "buddy_lab(['allocate 0 movable x4'])")
-    fits(shown)
+    fits(shown, HIGH + 50)  # the picture grows with the width, which is more than 934 pixels here
     the_picture(shown, screenshots / "buddy-picture.png")
     shown.go_to("More controls")
     shown.notebook.press("Space")

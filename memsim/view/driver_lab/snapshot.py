@@ -258,7 +258,8 @@ def _side_html(side: Side, unit: str, *, book: bool) -> str:
 
 def _book_html(book: tuple[str, ...]) -> str:
     lines = "".join(f"<li>{escape(line)}</li>" for line in book)
-    return f'<b>The driver\'s records</b><ul class="memsim-list">{lines}</ul>'
+    title = "<b>The driver's records</b>"
+    return f'{title}<ul class="memsim-list">{lines}</ul>'
 
 
 LOG = 2

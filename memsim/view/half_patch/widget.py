@@ -204,15 +204,15 @@ def sight_html(result: HalfRun, block: int | None) -> str:
 
 def _side_html(result: HalfRun, side: int, block: int | None) -> str:
     this: Side = (result.half, result.whole)[side]
-    image = f'<p style="margin: 4px 0">{NO_BLOCK}</p>'
+    where, image = "", f'<p style="margin: 4px 0">{NO_BLOCK}</p>'
     if block is not None:
-        shown = result.page_map(side, block)
+        where, shown = f", memory block {block}", result.page_map(side, block)
         image = map_image(
             shown.classes, shown.heads, f"Page map of block {block}, {this.title}: {shown.sentence}"
         )
     return (
         f'<div role="group" aria-label="{escape(this.title)}" style="flex: 1 1 380px; min-width: 0">'
-        f"<b>{escape(this.title)}</b>{image}{_list('Steps', this.outcomes)}"
+        f"<b>{escape(this.title)}</b>{where}{image}{_list('Steps', this.outcomes)}"
         f"{_list('Broken invariants', this.violations)}{_list('Kernel log', tuple(cut(this.log, 3)))}</div>"
     )
 
