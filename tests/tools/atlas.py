@@ -30,11 +30,11 @@ ROOMS = ("linux",)
 TESTS = ("unit", "property", "fidelity")
 TITLE = """# Atlas
 
-Where each function of the kernel is in this project: the file with its model, which has the same name, the
-chapters that name it, and the tests that do. (A function that no test names is still run by others.)
-`make book` collects this page from the sources.
+This page lists the kernel functions that memsim models. A model has the name of its function. For each file
+of models a table says which chapters mention a function, and which test files name it. (Where it says *none*,
+tests of other functions run it.) `make book` collects this page from the sources.
 
-To find a function in the kernel, look for its name: in the kernel's source, `git grep -n 'online_pages('`.
+To find a function in the kernel, search a kernel tree for its name: `git grep -n 'online_pages('`.
 """
 _STRING = re.compile(r'"([^"\n]*)"')
 _HEAD = "| kernel function | chapters | tests |\n|---|---|---|"
