@@ -239,7 +239,8 @@ def tell_before(run: Any) -> None:  # noqa: ANN401 (imported when used)
     section("nothing handed in", run.absent)
     section("refused", dict.fromkeys(found.refused, "a hard link that a student may have made"))
     section("no time in the collector's table", dict.fromkeys(run.without_time))
-    section("in the collector's table and not in the course", dict.fromkeys(run.strangers))
+    strangers = {name: near(run.roster.nearest(name)).removeprefix("; ") for name in run.strangers}
+    section("in the collector's table and not in the course", strangers)
 
 
 def near(student: str) -> str:
@@ -280,7 +281,8 @@ def tell_after(run: Any, made: Any, out: Path) -> int:  # noqa: ANN401 (imported
         print(f"  {len(report['not_graded'])} could not be graded now: run the same command again")
     alike = len(made.similar["pairs"]) + len(made.similar["identical"])
     if alike:
-        print(f"  {alike} pairs or groups are alike beyond the starter: see {out / 'similar.json'}")
+        what = "pair or group is" if alike == 1 else "pairs or groups are"
+        print(f"  {alike} {what} alike beyond the starter: see {out / 'similar.json'}")
     print(f"feedback, results and tables are in {out}; the class is in {out / 'index.html'}")
     return NOT_OK if run.needs_attention(report) else OK
 

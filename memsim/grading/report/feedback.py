@@ -67,9 +67,8 @@ def page(
     who = f"{result.student} ({name})" if name and name != result.student else result.student
     parts = [
         *_head(heading),
-        f"<p>Handed in by {text(who)} as {text(result.file)}.</p>",
-        *([f"<p>Graded with Python {text(result.python)}.</p>"] if result.python else []),
-        *([_lateness(result, policy)] if policy else []),
+        *_origin(result, who),
+        *([_lateness(result, policy)] if policy and result.file else []),
         *(f"<p>About the file: {text(remark)}.</p>" for remark in [*result.attention, *result.remarks]),
     ]
     if result.unreadable:
@@ -81,6 +80,14 @@ def page(
         parts.append(_read_again(chapter))
     parts.append("</main></body></html>\n")
     return "\n".join(parts).encode("utf-8", "backslashreplace").decode()
+
+
+def _origin(result: Result, who: str) -> list[str]:
+    """Return what was graded, whose it is, and by which Python."""
+    if not result.file:
+        return [f"<p>{text(who)} has handed in nothing.</p>"]
+    python = [f"<p>Graded with Python {text(result.python)}.</p>"] if result.python else []
+    return [f"<p>Handed in by {text(who)} as {text(result.file)}.</p>", *python]
 
 
 def page_of_absent(assignment: str, student: str, why: str) -> str:

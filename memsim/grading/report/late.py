@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
@@ -71,13 +72,14 @@ def _column(path: Path, name: str) -> dict[str, datetime]:
     except RosterError as error:
         raise LateError(str(error)) from None
     if not {"student", "time"} <= set(head):
-        msg = f"{path}: its first line must name the columns student and time"
+        msg = f"{path}: its first line must name the columns student and time; it names {', '.join(head)}"
         raise LateError(msg)
     times: dict[str, datetime] = {}
-    for row in (dict(zip(head, row, strict=False)) for row in rows):
+    for number, cells in rows:
+        row = dict(zip(head, cells, strict=False))
         student, text = row.get("student", ""), row.get(name, "")
         if student.strip() and text.strip():
-            time = moment(text, f"{path}, {student}")
+            time = moment(text, f"{path}, line {number}, {student}")
             times[student] = max(time, times.get(student, time))
     return times
 
@@ -108,12 +110,17 @@ def own_due_times(roster: Roster, due: datetime) -> dict[str, datetime]:
         if person.due:
             times[person.id] = moment(person.due, f"roster, {person.id}")
         elif person.extension:
-            try:
-                times[person.id] = due + timedelta(days=float(person.extension.lower().removesuffix("days")))
-            except ValueError:
-                msg = f"roster, {person.id}: the extension {person.extension!r} is not a number of days"
-                raise LateError(msg) from None
+            times[person.id] = due + _days(person.extension, f"roster, {person.id}")
     return times
+
+
+def _days(text: str, where: str) -> timedelta:
+    """Return an extension, such as ``3``, ``1.5`` or, where the comma is decimal, ``1,5``."""
+    found = re.fullmatch(r"(\d{1,3}(?:[.,]\d+)?)(?: ?days?)?", text.strip(), re.IGNORECASE)
+    if found is None:
+        msg = f"{where}: the extension {text!r} is not a number of days"
+        raise LateError(msg)
+    return timedelta(days=float(found[1].replace(",", ".")))
 
 
 def load(path: Path) -> Policy | None:

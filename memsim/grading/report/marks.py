@@ -129,14 +129,21 @@ def read_marks(path: Path, questions: Mapping[str, float], roster: Roster) -> li
     except RosterError as error:
         raise MarksError(str(error)) from None
     if not {"student", "question", "points"} <= set(head):
-        msg = f"{path}: its first line must name the columns student, question, points and perhaps comment"
+        msg = (
+            f"{path}: its first line must name the columns student, question, points and perhaps comment; "
+            f"it names {', '.join(head)}"
+        )
         raise MarksError(msg)
-    found = []
-    for number, row in enumerate(rows, 2):
-        if any(cell.strip() for cell in row):
-            line = {name: cell.strip() for name, cell in zip(head, row, strict=False)}
-            found.append(_mark(line, f"{path}, line {number}", questions, roster))
-    return found
+    found: dict[tuple[str, str], Mark] = {}
+    for number, row in rows:
+        line = {name: cell.strip() for name, cell in zip(head, row, strict=False)}
+        where = f"{path}, line {number}"
+        student, question, mark = _mark(line, where, questions, roster)
+        if found.get((student, question), mark) != mark:
+            msg = f"{where}: an earlier line says something else about {question} of {student}"
+            raise MarksError(msg)
+        found[student, question] = mark
+    return [(student, question, mark) for (student, question), mark in found.items()]
 
 
 def _mark(
@@ -144,7 +151,9 @@ def _mark(
 ) -> tuple[str, str, Mark]:
     person = roster.find(line.get("student", ""))
     if person is None:
-        msg = f"{where}: {line.get('student')!r} is no student of this course"
+        near = roster.nearest(line.get("student", ""))
+        asked = f"; is it {near}?" if near else ""
+        msg = f"{where}: {line.get('student')!r} is no student of this course{asked}"
         raise MarksError(msg)
     question = line.get("question", "")
     if question not in questions:

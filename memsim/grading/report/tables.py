@@ -63,7 +63,7 @@ def remark(result: Result, policy: Policy | None = None) -> str:
     """Return what a teacher should know about a result, in one line."""
     parts = [result.unreadable, "needs the teacher" if result.needs_teacher else ""]
     parts += [*result.attention, *result.remarks]
-    if policy and not policy.is_known(result.student):
+    if policy and result.file and not policy.is_known(result.student):
         parts.append("the collector's table has no time for it")
     return "; ".join(part for part in parts if part)
 

@@ -4,14 +4,17 @@
 ``login``, ``sis`` (what Canvas calls SIS User ID, Moodle ID number, Brightspace OrgDefinedId), ``canvas``,
 ``moodle``, ``brightspace``, ``gradescope`` (the numbers that these systems put into file names), ``group``,
 ``section``, ``due`` (a time of this student's own), ``extension`` (days) and ``file`` (the file that counts
-where several were handed in). A table that Canvas or Moodle has exported is read as it is.
+where several were handed in). A table that Canvas, Moodle or Gradescope has exported is read as it is,
+also in German, French, Spanish, Italian, Portuguese or Dutch.
 """
 
 from __future__ import annotations
 
+import codecs
 import csv
 import difflib
 import io
+import re
 from collections import Counter
 from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING
@@ -24,17 +27,35 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _ALIASES = ("id", "name", "email", "login", "sis", "canvas", "moodle", "brightspace", "gradescope")
+_HEADERS = {
+    "id": "student",
+    "name": "full name, fullname, vollständiger name, nom complet, nombre completo, nome completo",
+    "first": "first name, firstname, given name, vorname, prénom, nombre, nombre(s), nome, voornaam",
+    "last": (
+        "last name, lastname, surname, family name, nachname, familienname, nom, nom de famille, apellido, "
+        "apellidos, apellido(s), cognome, sobrenome, achternaam"
+    ),
+    "email": (
+        "e-mail, mail, email address, e-mail address, e-mail-adresse, e-mailadresse, adresse de courriel, "
+        "adresse e-mail, courriel, dirección de correo, dirección de correo electrónico, correo, "
+        "correo electrónico, indirizzo email, endereço de email, e-mailadres"
+    ),
+    "login": (
+        "username, user name, login_id, benutzername, anmeldename, nom d'utilisateur, nombre de usuario, "
+        "usuario, gebruikersnaam"
+    ),
+    "sis": (
+        "id number, orgdefinedid, sid, student id, student number, user_id, id-nummer, matrikelnummer, "
+        "matrikel-nr., numéro d'identification, numéro d'étudiant, número de id, matrícula, matricola, "
+        "codice identificativo, studentnummer"
+    ),
+    "canvas": "canvas_user_id",
+    "group": "team",
+    "section": "sections, groups, gruppen, groupes, grupos, gruppi",  # Moodle's groups are no pairs
+}
+"""What the tables of other systems, and of other languages, call the columns."""
 _OUR_HEADERS = {
-    "student": "id",
-    "e-mail": "email",
-    "mail": "email",
-    "full name": "name",
-    "email address": "email",
-    "username": "login",
-    "id number": "sis",
-    "orgdefinedid": "sis",
-    "sid": "sis",
-    "team": "group",
+    header.strip(): column for column, headers in _HEADERS.items() for header in headers.split(",")
 }
 _CANVAS_HEADERS = {
     "student": "name",
@@ -43,7 +64,11 @@ _CANVAS_HEADERS = {
     "sis login id": "login",
     "section": "section",
 }
-_MOODLE_NUMBER = "participant "
+_NAMING = ("id", "login", "email", "sis", "name")
+"""The columns that can tell who a student is, the best first."""
+_SHORTENED = re.compile(r"\d+([.,]\d+)?E[+]\d+", re.IGNORECASE)
+_PARTICIPANT = re.compile(r"(?:participante?|teilnehmer/in|partecipante|deelnemer) ?(\d+)")
+"""What Moodle writes for a student in a grading worksheet, in the language of the site."""
 
 
 class RosterError(MemsimError):
@@ -123,8 +148,15 @@ class Roster:
         return self.people[found] if found else None
 
     def nearest(self, name: str) -> str:
-        """Return the id of the student whose name is nearest, to be asked about; or nothing."""
+        """Return the id of the student whose name is nearest, to be asked about; or nothing.
+
+        A number without its leading zeros is nearest to the number: spreadsheets leave them out.
+        """
         known = {**self._by_compact, **self._by_name, **self._by_id}
+        bare = key(name).lstrip("0")
+        if bare.isdecimal():
+            same = {identity for other, identity in known.items() if other.lstrip("0") == bare}
+            return same.pop() if len(same) == 1 else ""
         near = difflib.get_close_matches(key(name), known, 1, 0.75)
         return known[near[0]] if near else ""
 
@@ -153,11 +185,18 @@ def read_roster(path: Path) -> Roster:
     head, rows = read_table(path)
     translated = _CANVAS_HEADERS if "sis login id" in head else _OUR_HEADERS
     columns = [translated.get(name, name) for name in head]
+    if not {*_NAMING, "last"} & set(columns):
+        names = ", ".join(filter(None, head)) or "none"
+        msg = f"{path}: no column says who a student is, such as id, name or email; its columns are {names}"
+        raise RosterError(msg)
     people = [
         person
-        for number, row in enumerate(rows, 2)
+        for number, row in rows
         if (person := _person(dict(zip(columns, row, strict=False)), f"{path}, line {number}"))
     ]
+    if not people:
+        msg = f"{path}: there is no student below its first line"
+        raise RosterError(msg)
     twice = [name for name, count in Counter(key(person.id) for person in people).items() if count > 1]
     if twice:
         msg = f"{path}: two lines have the id {twice[0]!r}"
@@ -165,43 +204,99 @@ def read_roster(path: Path) -> Roster:
     return Roster(people)
 
 
-def read_table(path: Path) -> tuple[list[str], list[list[str]]]:
-    """Return the head of a CSV file, as :func:`~memsim.grading.roster.names.key` has it, and its lines.
+def read_table(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
+    """Return the head of a CSV file and its lines by number.
 
-    Spreadsheets separate by semicolons where the comma is decimal.
+    The head is as :func:`~memsim.grading.roster.names.key` has it. Spreadsheets separate by semicolons where
+    the comma is decimal, and may say so in a first line ``sep=;``. Empty lines are passed over.
 
     Raises
     ------
     RosterError
-        It cannot be read.
+        It cannot be read, or a line does not fit its head; names the line.
     """
+    lines = _decoded(path).splitlines(keepends=True)
+    start = next((n for n, line in enumerate(lines) if line.strip() and not _says_separator(line)), 0)
+    first = lines[start] if lines else ""
+    reader = csv.reader(lines[start:], delimiter=max(",;\t", key=first.count), strict=True)
+    rows = []
     try:
-        text = path.read_bytes().decode("utf-8-sig")
-        first = text.partition("\n")[0]
-        separator = max(",;\t", key=first.count)
-        rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=separator))
-    except (OSError, ValueError, csv.Error) as error:
-        msg = f"{path}: {error.strerror if isinstance(error, OSError) else error}"
+        for row in reader:
+            if any(cell.strip() for cell in row):
+                rows.append((start + reader.line_num, row))  # noqa: PERF401 (line_num is of this row)
+    except csv.Error as error:
+        msg = f"{path}, line {start + reader.line_num}: {error}; a quotation mark may be missing"
         raise RosterError(msg) from None
-    return [key(name) for name in rows[0]] if rows else [], rows[1:]
+    if not rows:
+        return [], []
+    head = [key(name) for name in rows[0][1]]
+    _refuse_what_does_not_fit(path, head, rows[1:])
+    return head, rows[1:]
+
+
+def _decoded(path: Path) -> str:
+    """Return the text of a table; what Excel calls Unicode Text is UTF-16."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        msg = f"{path}: {error.strerror}"
+        raise RosterError(msg) from None
+    wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    try:
+        text = data.decode("utf-16" if wide else "utf-8-sig")
+    except ValueError as error:
+        at = error.start if isinstance(error, UnicodeDecodeError) else 0
+        line = data.count(b"\n", 0, at) + 1
+        msg = f"{path}, line {line}: it is not saved as UTF-8; a spreadsheet has the format 'CSV UTF-8'"
+        raise RosterError(msg) from None
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _says_separator(line: str) -> bool:
+    return re.fullmatch(r"sep=.\s*", line, re.IGNORECASE) is not None
+
+
+def _refuse_what_does_not_fit(path: Path, head: list[str], rows: list[tuple[int, list[str]]]) -> None:
+    """Raise RosterError for two columns of one name, and for a line with more values than columns."""
+    twice = next((name for name, count in Counter(filter(None, head)).items() if count > 1), "")
+    if twice:
+        msg = f"{path}: two columns are called {twice!r}"
+        raise RosterError(msg)
+    for number, row in rows:
+        if any(cell.strip() for cell in row[len(head) :]):
+            msg = (
+                f"{path}, line {number}: it has {len(row)} values for {len(head)} columns; a value with a "
+                "comma or a semicolon must stand in quotation marks"
+            )
+            raise RosterError(msg)
 
 
 def _person(row: dict[str, str], where: str) -> Person | None:
     """Return the student of a line; None for an empty line, and for Canvas's line of possible points."""
     known = {field.name for field in fields(Person)}
-    given = {name: value.strip() for name, value in row.items() if name in known}
-    number = row.get("identifier", "")
-    if key(number).startswith(_MOODLE_NUMBER.strip()):
-        given["moodle"] = key(number).removeprefix(_MOODLE_NUMBER)
-    if not any(given.values()) or key(given.get("name", "")) == "points possible":
+    row = {name: " ".join(value.split()) for name, value in row.items()}
+    given = {name: value for name, value in row.items() if name in known}
+    given["name"] = given.get("name") or f"{row.get('first', '')} {row.get('last', '')}".strip()
+    for column in ("identifier", "id"):
+        participant = _PARTICIPANT.fullmatch(key(row.get(column, "")))
+        if participant:
+            given |= {"moodle": participant[1], "id": ""}
+    if not any(given.values()) or key(given["name"]) == "points possible":
         return None
-    given["id"] = given.get("id") or next(
-        (given[name] for name in ("login", "email", "sis", "name") if given.get(name)), ""
-    )
+    given["id"] = next((given[name] for name in _NAMING if given.get(name)), "")
+    _refuse_values(given, where)
+    return Person(**given)
+
+
+def _refuse_values(given: Mapping[str, str], where: str) -> None:
+    """Raise RosterError for values that no student has."""
     if not given["id"]:
         msg = f"{where}: it names no student: the column id is empty"
         raise RosterError(msg)
-    return Person(**given)
+    for name, value in given.items():
+        if name in _ALIASES and _SHORTENED.fullmatch(value):
+            msg = f"{where}: a spreadsheet has shortened the number {value} in the column {name}"
+            raise RosterError(msg)
 
 
 def write_roster(people: Iterable[Person]) -> str:

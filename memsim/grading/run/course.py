@@ -129,7 +129,9 @@ class Run:
         """Grade what has no result yet, and write all that is made from the results."""
         batch = self.batch
         results = batch.run(self.handed)
-        counted = applied_to_all(marks, batch.every(self.handed, results, self.roster))
+        every = batch.every(self.handed, results, self.roster)
+        every += self._by_hand_alone(marks, {result.student for result in every})
+        counted = applied_to_all(marks, sorted(every, key=lambda result: result.student))
         told = report(batch, counted, ways) | self._told(marks)
         unknown = frozenset(
             one.student
@@ -144,6 +146,17 @@ class Run:
         about = class_page.Class(batch.assignment, counted, told, alike, names)
         write(batch.out / "index.html", class_page.page(about))
         return Made(counted, told, alike)
+
+    def _by_hand_alone(self, marks: Marks, graded: set[str]) -> list[Result]:
+        """Return a result for each student who has handed in nothing, and was given points all the same."""
+        grader = self.batch.setup.grader()
+        made = []
+        for student, given in marks.given.items():
+            if student not in graded and any(mark.points is not None for mark in given.values()):
+                result = grader.unreadable(student, "", "")
+                result.remarks.append("nothing was handed in; the points are given by hand")
+                made.append(result)
+        return made
 
     def _told(self, marks: Marks) -> dict[str, Any]:
         """Return what the report says beyond the results."""

@@ -361,7 +361,7 @@ class _Collecting:
         self._identities = self._ids()
         of_student: dict[str, list[_Found]] = {}
         for one in self.found:
-            for person in self._people(one.who, one.mark, made, one.shown):
+            for person in self._people(one.who, one.mark, made, self._shown(one.path)):
                 of_student.setdefault(person.id, []).append(one)
         self._share_groups(of_student)
         links = _Links([one.path for files in of_student.values() for one in files])
