@@ -406,7 +406,7 @@ class Machine:
         """Allocate pages and return their pfns, in a list that migration updates.
 
         Movable pages are user pages on the LRU; of order 9 they are huge pages, given by their head.
-        ``block`` confines the allocation to a memory block: no kernel interface can, but a scenario
+        ``block`` confines the allocation to a memory block. No ordinary request can do that, but a scenario
         needs to say where a page is.
 
         Raises

@@ -220,7 +220,7 @@ def test_what_a_recording_does_not_tell_is_said(recordings):
     walk = Walk(compare(whole), BLOCK, recordings)
     recorded = walk.look(walk.find(3, "done")).sides[0].recorded
     assert recorded.says == (
-        "agrees, 32768 pages compared; of 32768 here it says only that the buddy manages them"
+        "agrees, 32768 pages compared; of 32768 it says only that the buddy manages them"
     )
 
 

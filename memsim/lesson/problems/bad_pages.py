@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     from memsim.machine.bad_page_report import BadPageReport
 
 CAUSES = {
-    "A": "`__free_pages_core()` did not clear the type Offline of pages that came online",
-    "B": "`memmap_init_range()` gave hotplugged pages PG_reserved, and `__free_pages_core()` clears Offline",
+    "A": "__free_pages_core() did not clear the type Offline of pages that came online",
+    "B": "memmap_init_range() gave hotplugged pages PG_reserved, and __free_pages_core() clears Offline",
     "C": "a driver freed pages that it had marked Offline, without clearing the type first",
     "D": "a driver brought pages online that the buddy had already",
-    "E": "a driver split a block into pages with a reference each (`split_page()`), and freed it as a block",
+    "E": "a driver split a block into pages with a reference each (split_page()), and freed it as a block",
     "F": "a driver freed a page of boot memory that was still reserved",
 }
 """The possible mistakes, by letter."""
@@ -159,13 +159,14 @@ def read(bad: BadPage) -> dict[str, Answer]:
 def bad_page(draw: Draw) -> Task:
     """Ask what a report says, word by word, and what went wrong."""
     bad = drawn(draw)
-    causes = "; ".join(f"{letter}: {mistake}" for letter, mistake in CAUSES.items())
+    report = bad.report.text(whole=False)
+    causes = "".join(f"{letter}: {mistake}\n" for letter, mistake in CAUSES.items())
     return Task(
-        "A kernel printed this; the lines that name its version were cut. 7.3 prints in the form of 6.12. "
-        f"Zones 0 to 3 are DMA, DMA32, Normal, Movable. One of six mistakes was made. {causes}.",
+        "One of the mistakes A to F was made, and a kernel printed this report. The lines that name its "
+        "version were cut. 7.3 prints in the form of 6.12. Zones 0 to 3 are DMA, DMA32, Normal, Movable.",
         _LABELS,
-        {"cause": bad.cause, "release": bad.report.release, "report": bad.report.text(whole=False)},
+        {"cause": bad.cause, "release": bad.report.release, "report": report},
         lambda: read(bad),
         "bad_page() and page_bad_reason(), mm/page_alloc.c; dump_page(), mm/debug.c",
-        table=bad.report.text(whole=False),
+        table=f"{causes}\n{report}",
     )

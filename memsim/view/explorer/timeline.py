@@ -240,7 +240,7 @@ def _compared(pages: int, page_map: PageMap | None) -> str:
     if not pages:
         return "in counters and blocks; there are no pages to compare"
     untold = 0 if page_map is None else class_counts(page_map.classes).get(PageClass.UNTOLD, 0)
-    but = f"; of {untold} here it says only that the buddy manages them" if untold else ""
+    but = f"; of {untold} it says only that the buddy manages them" if untold else ""
     return f"{pages} pages compared{but}"
 
 

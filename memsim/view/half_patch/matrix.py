@@ -177,7 +177,8 @@ def matrix_chart(*, check_pages: bool = True) -> Signs:
     """Return the stored matrix as a chart: a row for each hunk."""
     found = {(c.hunk, c.story, c.kind): c for c in stored_cells() if c.check_pages is check_pages}
     columns = [(story, kind) for kind in KINDS for story in STORIES]
-    key = ", ".join(f"{effect.letter} {effect.words}" for effect in Effect)
+    effects = {cell.effect for cell in found.values()}
+    key = ", ".join(f"{effect.letter} {effect.words}" for effect in Effect if effect in effects)
     return Signs(
         f"Half a patch: {key}",
         tuple(SHORT.get(story, story) for story, _ in columns),
