@@ -207,6 +207,25 @@ def test_own_41_half_a_character_does_not_stop_the_feedback(fence, tmp_path):
     assert "d800 is not six." in (tmp_path / "feedback" / "mallory.html").read_text(encoding="utf-8")
 
 
+def test_own_184_a_message_that_quotes_an_answer_is_as_long_as_a_message(fence, tmp_path):
+    """A test may quote what was answered: as long as answers may be, for every test, in four files each."""
+    quotes = GRADING.replace('"double", 1, "compute", int', '"double", 1, "compute", str').replace(
+        'return None if answer == 6 else "It is not twice three."', 'return f"{answer * 20} is not six."'
+    )
+    cells = ["def double(number):\n    return '<' * 50_000", SOLVED[1]]
+    result = Grader(Assignment.parse(quotes), b"", fence, "k").grade("mallory", "w.ipynb", notebook(*cells))
+    write_all(tmp_path, [result], {})
+
+    (first, _) = Assignment.parse(quotes).questions[0].tests
+    judging = first(None, {})
+    next(judging)
+    with pytest.raises(StopIteration) as end:
+        judging.send("<" * 50_000)
+    assert len(end.value.value) > 1_000_000  # what the test itself says
+    assert len(result.questions[0].tests[0].message) <= 2000
+    assert sum(path.stat().st_size for path in written_by_students(tmp_path)) < 100_000
+
+
 def test_own_62_control_and_direction_characters_are_spelt_out(fence, monkeypatch):
     result = grade(fence, notebook("def double(number):\n    return 0  # \x1b[2J\u202e\x00\ud800"))
     page = feedback.page(result)
@@ -298,7 +317,7 @@ def test_a_check_says_what_the_grading_says(fence, monkeypatch):
 
     with pytest.raises(CheckError) as caught:
         check("double", returns=int, examples=[([3], 6, "Twice three.")], cells=cells)
-    assert graded.startswith("double() raised SystemExit (cell 1, line 2); call it with the numbers of the")
+    assert graded.startswith("double() raised SystemExit; call it with the numbers of the examples")
     assert "it raised SystemExit: 7 (cell 1, line 2)" in str(caught.value)
 
 

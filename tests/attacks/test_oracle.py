@@ -4,6 +4,7 @@ Each function below is asked for a number and tells it in another way. No way le
 """
 
 import json
+import re
 
 import pytest
 
@@ -26,6 +27,10 @@ WAYS = {
     "own-138-in-what-is-printed": "print('asked', number)",
     "own-139-in-a-place-that-is-none": (
         "exec(compile('raise ValueError', f'<cell asked {number}>', 'exec'))"
+    ),
+    "own-178-in-the-line-where-it-fails": (
+        "lines = chr(10) * (number % 10**6 - 1) + 'raise ValueError'\n"
+        "    exec(compile(lines, f'<cell {number // 10**6}>', 'exec'))"
     ),
     "own-140-in-a-reply-of-its-own": (
         "import json, os\n"
@@ -58,7 +63,7 @@ def test_the_number_is_in_nothing_that_a_student_gets(name, fence):
     result = Grader(Assignment.parse(TELLING), b"", fence, "k").grade("mallory", "w.ipynb", notebook(source))
 
     assert result.score == 0
-    assert str(ASKED) not in given_back(result)
+    assert str(ASKED) not in re.sub(r"cell (\d+), line (\d+)", r"\1\2", given_back(result))
 
 
 @pytest.mark.parametrize("name", [name for name in WAYS if "printed" not in name and "none" not in name])
@@ -70,8 +75,8 @@ def test_the_number_is_in_what_a_public_check_would_say(name, fence):
         Conversation(worker, "double", ASSIGNMENT.questions[0].limits) as conversation,
     ):
         failure = conversation.call([ASKED], int)
-    assert str(ASKED) in failure.told
-    assert str(ASKED) not in failure.hidden
+    assert str(ASKED) in re.sub(r"cell (\d+), line (\d+)", r"\1\2", failure.told)
+    assert not re.search(r"\d", failure.hidden)
 
 
 ASKS = """

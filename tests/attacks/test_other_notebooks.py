@@ -138,6 +138,19 @@ def test_what_passes_in_the_students_process_passes_nothing_here(name, fence, mo
     assert graded(fence, {**SOLVED, **answers})[test][0] == 0
 
 
+ENDS_A_LOOP = "for got, wanted in zip(map(f, [2, 21]), [4, 42]):\n    assert got == wanted\n"
+
+
+def test_own_182_an_exception_that_ends_loops_ends_no_loop_of_a_test(fence):
+    """map() hands StopIteration on to its loop, which then ends as if nothing were left to compare."""
+    answers = {**SOLVED, "f": "def f(x):\n    raise StopIteration\n"}
+    assert naive(answers, ENDS_A_LOOP)
+    score, message, teacher = graded(fence, answers, {"loop": ENDS_A_LOOP})["loop"]
+    assert (score, teacher) == (0, False)
+    assert "raise StopIteration" not in message
+    assert graded(fence, SOLVED, {"loop": ENDS_A_LOOP})["loop"][0] == 2
+
+
 PEERS = {
     "own-77-the-peer-reports-a-pass": "out.put({'done': {'passed': True, 'unsafe': '', 'number': None}})",
     "own-78-it-asks-for-the-tests-own-names": "out.put({'ask': {'op': 'look', 'name': 'f'}})",

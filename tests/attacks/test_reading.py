@@ -11,19 +11,23 @@ import random
 import re
 import resource
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import tokenize
 from time import process_time
 
 import numpy as np
 import pytest
 
+from memsim.grading.assignment.assignment import Limits
 from memsim.grading.report.similarity import pieces, similar
 from memsim.grading.run import reading
 from memsim.grading.run.newer import _SINCE
 from memsim.grading.run.notebook import UnreadableError, sources
 from memsim.grading.run.reading import Reader
+from memsim.grading.sandbox.conversation import Conversation
 from memsim.grading.sandbox.guest.program import read
 
 from .stage import FULL, SOLVED, examine
@@ -55,10 +59,10 @@ CELLS = {
 TIMES = 4
 
 
-def seconds(function, given):
-    """Return the least processor time of three tries: load on the machine does not count."""
+def seconds(function, given, tries=3):
+    """Return the least processor time of some tries: load on the machine does not count."""
     taken = []
-    for _ in range(3):
+    for _ in range(tries):
         start = process_time()
         with contextlib.suppress(UnreadableError):
             function(given)
@@ -126,6 +130,50 @@ def test_done_the_obvious_way_it_costs_the_square(name):
     function, inputs, size = NAIVE[name]
     make = next(make for full, (_, make) in inputs.items() if full.startswith(name))
     assert growth(function, make, size) > TIMES**1.5
+
+
+def pieces_put_together(size, put):
+    """Return a function that takes so many KiB in pieces of four, by the grader's way or another."""
+
+    def take(_):
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            for _ in range(size // 4):
+                theirs.sendall(b"x" * 4096)
+                put(ours.recv(4096))
+
+    return take
+
+
+def test_own_183_an_answer_in_small_pieces_costs_in_proportion_to_it(monkeypatch):
+    """It is put together in a process that has no limit; each piece must not copy all that was there."""
+
+    class Naive:
+        whole = b""
+
+        def put(self, piece):
+            self.whole += piece
+
+    def naive(size):
+        return seconds(pieces_put_together(size, Naive().put), None, 1)
+
+    def ours(size):
+        answer, theirs = socket.socketpair()
+        conversation = Conversation.__new__(Conversation)
+        conversation.limits, conversation._waited = Limits(), 0.0  # noqa: SLF001 (without a worker)
+        conversation._channel, conversation._open, conversation._pipe = answer, [answer.fileno()], -1  # noqa: SLF001
+        monkeypatch.setattr("memsim.grading.sandbox.conversation._PIECE", 4096)
+        writer = threading.Thread(target=theirs.sendall, args=(bytes(size << 10),))
+        writer.start()
+        taken = seconds(conversation._bytes, size << 10, 1)  # noqa: SLF001
+        writer.join()
+        answer.close()
+        theirs.close()
+        return taken
+
+    sizes = (4 << 10, 16 << 10)
+    assert naive(sizes[1]) / naive(sizes[0]) > TIMES**1.5
+    assert ours(sizes[1]) / ours(sizes[0]) < TIMES**1.5
 
 
 # ---- what is lost is lost alone ----------------------------------------------------------------------

@@ -174,6 +174,12 @@ def f():
     END
 """
 SLEEP, RETURN = "time.sleep(600)", "return 1"
+WALK = (
+    "def walk(value, depth=250):\n        if not depth:\n            raise RecursionError\n"
+    "        for item in value.values() if isinstance(value, dict) else value:\n"
+    "            walk(item, depth - 1)\n    walk(answer)"
+)
+"""A test that goes down into an answer; it stands for one that needs more of the stack at each level."""
 WAITS = "it still waits"
 FRAMES = {
     "own-51-a-frame-without-end": (
@@ -205,6 +211,56 @@ FRAMES = {
         *("Conversation._left", WAITS, "no answer within"),
     ),
 }
+HUGE_FRAMES = {
+    "own-179-a-frame-with-a-number-that-is-infinite": (
+        *(
+            "dict",
+            'b\'{"value": {"a": 1e999}}\'',
+            "import json\n    json.dumps(answer, allow_nan=False)",
+            ValueError,
+        ),
+        "which is not a number",
+    ),
+    "own-180-a-frame-of-ints-with-one-hash": (
+        "list[int]",
+        "b'{\"value\": [' + b','.join(b'%d' % (k * (2**61 - 1)) for k in range(1, 2500)) + b']}'",
+        (
+            "import time; start = time.process_time(); set(answer); slow = time.process_time() - start\n"
+            "    start = time.process_time(); set(range(2500)); once = time.process_time() - start\n"
+            "    return None if slow > 100 * once else 'Quick.'"
+        ),
+        *(PAID, "more than 64 bits"),
+    ),
+    "own-181-a-frame-that-is-nested-deeper-than-answers-are": (
+        *("dict", "b'{\"value\": {\"a\": ' + b'[' * 300 + b']' * 300 + b'}}'", WALK, RecursionError),
+        "nested deeper than 50",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", HUGE_FRAMES)
+def test_a_forged_value_is_no_other_than_one_that_is_returned(name, fence, monkeypatch):
+    """What the worker refuses to send can still be written to the channel."""
+    returns, frame, test, harm, message = HUGE_FRAMES[name]
+    forged = FORGED.replace("FRAME", f"struct.pack('>I', len({frame})) + {frame}").replace("END", SLEEP)
+    assignment = Assignment.parse(DECEIVED.replace("RETURNS", returns).replace("TEST", test))
+
+    assert message in reason(fence, forged, assignment)
+    assert examine(fence, [forged], assignment=assignment)[0] == {"f": 0}
+    monkeypatch.setattr("memsim.grading.sandbox.conversation.cannot_travel", lambda _: "")
+    with (
+        Worker(NONE, Submitted("mallory", [forged])) as worker,
+        Conversation(worker, "f", assignment.questions[0].limits) as conversation,
+    ):
+        value = conversation.call([], assignment.questions[0].returns)
+    (rule,) = assignment.questions[0].tests
+    judging = rule(None, {})
+    next(judging)
+    with pytest.raises(StopIteration if harm == PAID else harm) as end:
+        judging.send(value)
+    assert harm != PAID or end.value.value is None
+
+
 WITHOUT = {
     "length_of": lambda header, _: int.from_bytes(header),
     "decode": json.loads,

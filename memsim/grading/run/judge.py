@@ -34,6 +34,8 @@ _DIFFERENT = 2
 _MORE_RUNS = 3
 _CONSTANT = "It gives the same answer to every call, which is right for some of them only."
 _EXCERPT = 1000
+_LONGEST_MESSAGE = 2000
+"""Letters: it may quote an answer, and stands in four files."""
 
 
 class JudgingError(Exception):
@@ -290,7 +292,7 @@ def _run(
             with _judging():
                 arguments = dialogue.send(answer)
     except StopIteration as end:
-        return (end.value or ""), False, False
+        return str(end.value or "")[:_LONGEST_MESSAGE], False, False
     except StartError:
         raise
     except Exception as error:  # noqa: BLE001 (whatever a test can raise)

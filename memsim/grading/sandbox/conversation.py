@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 from memsim.grading.assignment.values import MayRaise, Raised, is_loose, name_of, received
+from memsim.grading.sandbox.guest.answer import cannot_travel
 from memsim.grading.sandbox.guest.frames import HEADER, FrameError, decode, encode, length_of
 from memsim.grading.sandbox.worker import StartError, WorkerError
 
@@ -157,7 +158,7 @@ class Conversation:
 
     def _bytes(self, size: int) -> bytes | Failure:
         """Return the next bytes from the channel, and meanwhile take what is printed."""
-        buffer = b""
+        buffer = bytearray()  # in place: pieces may be as small as the student's code likes
         while len(buffer) < size:
             ready = self._ready(self._open, [])
             if not ready:
@@ -172,7 +173,7 @@ class Conversation:
                 if not piece:
                     return self._end_of_channel()
                 buffer += piece
-        return buffer
+        return bytes(buffer)
 
     def _take_output(self) -> bool:
         """Take what was printed; False when it is too much."""
@@ -250,7 +251,10 @@ def _understood(reply: Any, returns: Any, *, may_raise: bool = False) -> Any:
     if not isinstance(reply, dict) or len(reply.keys() - {"at", "kinds"}) != 1:
         return Failure("answer", "its answer cannot be read")
     if "value" in reply:
-        value, wrong = received(reply["value"], returns)
+        value = reply["value"]  # what cannot travel the worker does not send, but others can write to it
+        wrong: str | None = cannot_travel(value)
+        if not wrong:
+            value, wrong = received(value, returns)
         return Failure("type", f"it returns another type: {wrong}", _other_type(returns)) if wrong else value
     if "unanswered" in reply:
         return Failure("unanswered", "it is not answered yet: it still returns the dots of the starter")
@@ -267,7 +271,7 @@ def _raised(reply: dict[str, Any], *, may_raise: bool) -> Raised | Failure:
     if not may_raise:
         at = reply.get("at")
         place = f" ({at})" if type(at) is str and _PLACE.fullmatch(at) else ""
-        hidden = f"it raised {_kind_of(reply)}{place}; call it with the numbers of the examples to see more"
+        hidden = f"it raised {_kind_of(reply)}; call it with the numbers of the examples to see more"
         return Failure("raised", f"it raised {_text(reply['raised'])}{place}", hidden)
     kinds = reply.get("kinds")
     names = [_text(name) for name in kinds[:_KINDS]] if isinstance(kinds, list) else []
@@ -291,7 +295,8 @@ def _kind_of(reply: dict[str, Any]) -> str:
 
 def _text(value: object) -> str:
     """Return a text of the student's process, shortened and printable."""
-    return str(value)[:_TEXT].encode("utf-8", "backslashreplace").decode()
+    text = value if isinstance(value, str) else f"a {type(value).__name__}"
+    return text[:_TEXT].encode("utf-8", "backslashreplace").decode()
 
 
 def _told_end(status: Any, limits: Limits) -> Failure:

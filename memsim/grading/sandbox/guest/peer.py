@@ -23,6 +23,8 @@ from typing import Any
 _DEEPEST = 40
 _DTYPES = "biufc"
 _TEXT = 500
+_ENDS_LOOPS = (StopIteration, StopAsyncIteration)
+"""A loop over ``map(function, ...)`` takes these for its end."""
 
 
 class Unsafe(BaseException):
@@ -145,7 +147,11 @@ class Peer:
         text = str(answer.get("text", ""))[:_TEXT]
         for name in list(answer["raised"])[:20]:
             kind = getattr(builtins, str(name), None)
-            if isinstance(kind, type) and issubclass(kind, Exception) and kind is not Exception:
+            if (
+                isinstance(kind, type)
+                and issubclass(kind, Exception)
+                and kind not in (Exception, *_ENDS_LOOPS)
+            ):
                 with contextlib.suppress(TypeError):
                     return self._theirs(kind(text))
         return self._theirs(StudentError(f"{str(answer['raised'][0])[:80]}: {text}"))
