@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from memsim.cli.options import OK
 from memsim.errors import MemsimError
-from memsim.lesson.chapters import chapters, find_book
+from memsim.lesson.chapters import book_that_came_along, chapters
 
 if TYPE_CHECKING:
     import argparse
@@ -30,7 +30,7 @@ def add_to(commands: Commands) -> None:
 
 def command_book(arguments: argparse.Namespace) -> int:
     """``memsim book``."""
-    source, target = find_book(), arguments.folder
+    source, target = book_that_came_along(), arguments.folder
     files = [path for path in sorted(source.rglob("*")) if path.is_file() and not hidden(path, source)]
     there = [
         target / path.relative_to(source) for path in files if (target / path.relative_to(source)).exists()

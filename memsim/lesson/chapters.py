@@ -48,9 +48,20 @@ def find_book(folder: str | None = None) -> Path:
     MemsimError
         No notebook is there.
     """
+    return _first_book([Path(folder)] if folder is not None else [Path("book"), *_came_with()])
+
+
+def book_that_came_along() -> Path:
+    """Return the folder of the book that memsim came with, whatever a reader has made of a copy."""
+    return _first_book(_came_with())
+
+
+def _came_with() -> list[Path]:
     code = Path(memsim.__file__).parent
-    came_with = [code / "book", code.parent / "book"]
-    places = [Path(folder)] if folder is not None else [Path("book"), *came_with]
+    return [code / "book", code.parent / "book"]
+
+
+def _first_book(places: list[Path]) -> Path:
     for place in places:
         if chapters(place):
             return place

@@ -361,3 +361,20 @@ def test_a_driver_s_book(capsys):
     status, out, _ = said(capsys, "show", "6.12-vmem", "--driver", "--block", "32")
     assert status == 0
     assert "sub-blocks: what the driver says | what the struct pages say" in out
+
+
+# ---- book ------------------------------------------------------------------------------------------
+
+
+def test_book_copies_what_came_along_and_not_what_a_reader_made_of_a_copy(tmp_path, monkeypatch, capsys):
+    """The welcome page says so, and that a restart does not take changes back, nor does it."""
+    monkeypatch.chdir(tmp_path)
+    name, original = "00-welcome.ipynb", (ROOT / "book" / "00-welcome.ipynb").read_bytes()
+    assert said(capsys, "book", "book")[0] == 0
+    assert (tmp_path / "book" / name).read_bytes() == original
+    (tmp_path / "book" / name).write_bytes(original.replace(b"Welcome", b"My own notes"))
+    assert said(capsys, "book", "again")[0] == 0
+    assert (tmp_path / "again" / name).read_bytes() == original
+    text = " ".join("".join(line for cell in json.loads(original)["cells"] for line in cell["source"]).split())
+    assert "`git checkout book` in a clone" in text
+    assert "runs everything anew, with your changes" in text
