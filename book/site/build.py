@@ -30,7 +30,7 @@ from memsim.view.explorer import bundle
 
 HERE = Path(__file__).parent
 BOOK = HERE.parent
-EXTRAS = ("images", "scenarios")
+EXTRAS = ("images", "questions", "scenarios")
 
 
 def main(arguments: list[str]) -> int:

@@ -375,6 +375,7 @@ def test_book_copies_what_came_along_and_not_what_a_reader_made_of_a_copy(tmp_pa
     (tmp_path / "book" / name).write_bytes(original.replace(b"Welcome", b"My own notes"))
     assert said(capsys, "book", "again")[0] == 0
     assert (tmp_path / "again" / name).read_bytes() == original
-    text = " ".join("".join(line for cell in json.loads(original)["cells"] for line in cell["source"]).split())
+    cells = json.loads(original)["cells"]
+    text = " ".join("".join(line for cell in cells for line in cell["source"]).split())
     assert "`git checkout book` in a clone" in text
     assert "runs everything anew, with your changes" in text

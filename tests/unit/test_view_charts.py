@@ -163,3 +163,9 @@ def test_runs_of_a_class_become_ranges(patch, label):
         (0, 2048, "free"),
         (2048, 32768, label),
     ]
+
+
+@pytest.mark.parametrize(("length", "squeezed"), [(60, False), (100, True)])
+def test_a_long_title_ends_inside_the_picture(length, squeezed):
+    svg = Bars("x" * length, ("a",), {"": (1,)}).svg()
+    assert ('textLength="728"' in svg) is squeezed

@@ -83,3 +83,5 @@ def test_half_patch_without_a_scenario_is_the_matrix():
     bundle = half_patch()._repr_mimebundle_()
     assert "MM_INIT: only this hunk: DIMM M" in bundle["text/plain"]
     assert "data:image/svg+xml" in bundle["text/html"]
+    assert "All but MM_INIT" in bundle["text/html"]
+    assert matrix_chart().html() not in bundle["text/html"], "the chapter begins with it"

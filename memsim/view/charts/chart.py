@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 WIDTH = 760
 """Width of every picture, in pixels; it shrinks where there is less room."""
+LONGEST_TITLE = 84
+"""A title of more characters is squeezed."""
 PLOTLY = "application/vnd.plotly.v1+json"
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 """Okabe and Ito's, which colour-blind readers can tell apart."""
@@ -87,11 +89,14 @@ _HOW = "The same stands below in text."
 
 def picture(height: float, title: str, parts: list[str]) -> str:
     """Return an SVG of parts below a title."""
+    head = words(16, 26, title, "title")
+    if len(title) > LONGEST_TITLE:
+        head = head.replace("<text", f'<text textLength="{WIDTH - 32}" lengthAdjust="spacingAndGlyphs"')
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height:g}" width="{WIDTH}" '
         f'height="{height:g}"><style>{_CSS.read_text(encoding="utf-8")}</style>'
         f'<defs>{PATTERNS}</defs><rect width="{WIDTH}" height="{height:g}" rx="10" class="paper"/>'
-        f"{words(16, 26, title, 'title')}{''.join(parts)}</svg>"
+        f"{head}{''.join(parts)}</svg>"
     )
 
 

@@ -5,6 +5,7 @@ Left out: what happens is in :mod:`memsim.view.half_patch.matrix`; how it looks 
 
 from __future__ import annotations
 
+from functools import cached_property
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ import traitlets
 from memsim.linux.include.layout import pageblock_nr_pages
 from memsim.patch import Hunk
 from memsim.view.half_patch.matrix import KINDS, SHORT, Effect, cell_of, matrix_chart, row_of, stored_cells
-from memsim.view.half_patch.runs import HalfRun, cut
+from memsim.view.half_patch.runs import HalfRun, cut, sight_html
 from memsim.view.half_patch.stories import STORIES, story_scenario
 from memsim.view.model.page_class import pageblock_letters
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 STATIC = Path(__file__).with_name("static")
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 TITLE = "Half a patch: each hunk alone, each hunk missing"
+_NOTE = "Run this notebook to open another cell."
 _SAYS = {"alone": "only this hunk", "missing": "all hunks but this"}
 
 
@@ -53,7 +55,10 @@ class MatrixLab:
     def __init__(self, start: Cell) -> None:
         """Open ``start`` first."""
         self.start = start
-        self.chart = matrix_chart(check_pages=start.check_pages)
+
+    @cached_property
+    def _run(self) -> HalfRun:
+        return run_of(self.start)
 
     def spec(self) -> dict[str, Any]:
         """Return what the browser needs."""
@@ -75,12 +80,13 @@ class MatrixLab:
         return self.spec() | {"details": {key_of(cell): detail_of(cell) for cell in stored_cells()}}
 
     def html(self) -> str:
-        """Return the static form."""
-        return f'<div class="memsim-static">{self.chart.html()}{self.chart.twin_html()}</div>'
+        """Return the static form: the run behind the first cell."""
+        shown = sight_html(self._run, next(iter(self._run.blocks), None))
+        return f'<div class="memsim-static"><b>{TITLE}</b>{shown}<p>{_NOTE}</p></div>'
 
     def __repr__(self) -> str:
-        """Return the text form."""
-        return f"{TITLE}\n{self.chart.text}\nRun this notebook to open a cell."
+        """Return the text form: all cells."""
+        return f"{TITLE}\n{matrix_chart(check_pages=self.start.check_pages).text}\n{_NOTE}"
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, Any]:
         widget = Matrix(spec=self.spec(), detail=detail_of(self.start))
@@ -113,9 +119,14 @@ def _address(cell: Cell) -> dict[str, Any]:
     return {name: row[name] for name in ("hunk", "story", "kind", "check_pages")}
 
 
+def run_of(cell: Cell) -> HalfRun:
+    """Return the run behind a cell."""
+    return HalfRun(story_scenario(cell.story), cell.patch, check_pages=cell.check_pages)
+
+
 def detail_of(cell: Cell) -> dict[str, Any]:
     """Return the run behind a cell: both kernels at the end, as the browser shows them."""
-    result = HalfRun(story_scenario(cell.story), cell.patch, check_pages=cell.check_pages)
+    result = run_of(cell)
     block = result.blocks[0] if result.blocks else None
     sides = [] if block is None else [_side(result, side, block) for side in (0, 1)]
     failing = None

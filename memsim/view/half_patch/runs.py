@@ -10,12 +10,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
+from html import escape
 from typing import TYPE_CHECKING
 
 from memsim.patch import AFTER, Hunk, Patch
 from memsim.scenario.comparison import count_differing
 from memsim.scenario.scenario import run
 from memsim.scenario.steps import tell_step
+from memsim.view.draw.markup import classes_in, counters_html, legend_html, map_image
 from memsim.view.model.moments import patch_name
 from memsim.view.model.page_class import free_heads, page_classes
 from memsim.view.model.side import PageMap
@@ -223,6 +225,46 @@ def checks_in_words(kernel: Kernel) -> str:
     if kernel.debug_vm:
         return "with CONFIG_DEBUG_VM"
     return "with page checks, as Debian ships it" if kernel.check_pages else "without page checks"
+
+
+# ---- HTML ------------------------------------------------------------------------------------------
+
+
+def sight_html(result: HalfRun, block: int | None) -> str:
+    """Return both kernels side by side, and the counters that differ."""
+    sides = "".join(_side_html(result, side, block) for side in (0, 1))
+    legend = ""
+    if block is not None:
+        legend = legend_html(classes_in(result.page_map(side, block).classes for side in (0, 1)))
+    return (
+        f'<p style="margin: 4px 0">{escape(result.heading)}:<br><b>{escape(result.verdict)}.</b></p>'
+        f'<div style="display: flex; flex-wrap: wrap; gap: 16px">{sides}</div>{legend}'
+        f"{counters_html(result.differing, result.names)}"
+    )
+
+
+def _side_html(result: HalfRun, side: int, block: int | None) -> str:
+    this = (result.half, result.whole)[side]
+    where, image = "", f'<p style="margin: 4px 0">{NO_BLOCK}</p>'
+    if block is not None:
+        where, shown = f", memory block {block}", result.page_map(side, block)
+        image = map_image(
+            shown.classes, shown.heads, f"Page map of block {block}, {this.title}: {shown.sentence}"
+        )
+    return (
+        f'<div role="group" aria-label="{escape(this.title)}" style="flex: 1 1 380px; min-width: 0">'
+        f"<b>{escape(this.title)}</b>{where}{image}{_list('Steps', this.outcomes)}"
+        f"{_list('Broken invariants', this.violations)}{_list('Kernel log', tuple(cut(this.log, 3)))}</div>"
+    )
+
+
+def _list(title: str, items: tuple[str, ...]) -> str:
+    """Return a list with its title; nothing if it is empty."""
+    lines = "".join(f"<li>{escape(item)}</li>" for item in items)
+    return f'<b>{title}</b><ul style="margin: 0 0 4px">{lines}</ul>' if lines else ""
+
+
+# ---- runs that are kept ------------------------------------------------------------------------------
 
 
 class HalfRuns:

@@ -5,25 +5,22 @@ Left out: what is compared is in :mod:`memsim.view.half_patch.runs`; this is onl
 
 from __future__ import annotations
 
-from html import escape
 from typing import TYPE_CHECKING
 
 from memsim.errors import BadScenario
 from memsim.patch import AFTER, Hunk, Patch
 from memsim.release import RELEASES
 from memsim.scenario.steps import tell_step
-from memsim.view.draw.markup import classes_in, counters_html, legend_html, map_image
 from memsim.view.explorer.inputs import scenario_of
 from memsim.view.half_patch.matrix_lab import matrix_lab
-from memsim.view.half_patch.runs import HalfRuns, cut
-from memsim.view.model.text import NO_BLOCK
+from memsim.view.half_patch.runs import HalfRuns, sight_html
 from memsim.view.widgets.lab import Board, Refusal, button, checkbox, choice, offer_blocks, row
 
 if TYPE_CHECKING:
     from memsim.scenario.scenario import Scenario
     from memsim.view.explorer.inputs import Given
     from memsim.view.half_patch.matrix_lab import MatrixLab
-    from memsim.view.half_patch.runs import HalfRun, Side
+    from memsim.view.half_patch.runs import HalfRun
 
 
 def half_patch(
@@ -184,40 +181,3 @@ class HalfPatch(Board):
         self._busy = True
         offer_blocks(self.block, self.result.blocks, self._wanted_block)
         self._busy = False
-
-
-# ---- HTML ------------------------------------------------------------------------------------------
-
-
-def sight_html(result: HalfRun, block: int | None) -> str:
-    """Return both kernels side by side, and the counters that differ."""
-    sides = "".join(_side_html(result, side, block) for side in (0, 1))
-    legend = ""
-    if block is not None:
-        legend = legend_html(classes_in(result.page_map(side, block).classes for side in (0, 1)))
-    return (
-        f'<p style="margin: 4px 0">{escape(result.heading)}:<br><b>{escape(result.verdict)}.</b></p>'
-        f'<div style="display: flex; flex-wrap: wrap; gap: 16px">{sides}</div>{legend}'
-        f"{counters_html(result.differing, result.names)}"
-    )
-
-
-def _side_html(result: HalfRun, side: int, block: int | None) -> str:
-    this: Side = (result.half, result.whole)[side]
-    where, image = "", f'<p style="margin: 4px 0">{NO_BLOCK}</p>'
-    if block is not None:
-        where, shown = f", memory block {block}", result.page_map(side, block)
-        image = map_image(
-            shown.classes, shown.heads, f"Page map of block {block}, {this.title}: {shown.sentence}"
-        )
-    return (
-        f'<div role="group" aria-label="{escape(this.title)}" style="flex: 1 1 380px; min-width: 0">'
-        f"<b>{escape(this.title)}</b>{where}{image}{_list('Steps', this.outcomes)}"
-        f"{_list('Broken invariants', this.violations)}{_list('Kernel log', tuple(cut(this.log, 3)))}</div>"
-    )
-
-
-def _list(title: str, items: tuple[str, ...]) -> str:
-    """Return a list with its title; nothing if it is empty."""
-    lines = "".join(f"<li>{escape(item)}</li>" for item in items)
-    return f'<b>{title}</b><ul style="margin: 0 0 4px">{lines}</ul>' if lines else ""
