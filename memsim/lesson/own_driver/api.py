@@ -76,7 +76,7 @@ class KernelApi:
         contig.free_contig_range(self._kernel, pfn, nr_pages)
 
     def adjust_managed_page_count(self, pfn: int, count: int) -> None:
-        """Count ``count`` pages from ``pfn`` on as managed; negative: no longer."""
+        """Add ``count`` to the managed pages of the zone of ``pfn``; a negative count subtracts."""
         buddy.adjust_managed_page_count(self._kernel, pfn, abs(count), 1 if count > 0 else -1)
 
     def SetPageOffline(self, pfn: int, nr_pages: int) -> None:  # noqa: N802 (the kernel's name)
@@ -92,7 +92,7 @@ class KernelApi:
         change_refcounts(self._kernel, pfn, nr_pages, 1)
 
     def page_ref_dec(self, pfn: int, nr_pages: int) -> None:
-        """Drop a reference to each page and free nothing; a page that still has one is warned of."""
+        """Drop a reference to each page and free nothing; the kernel warns of a page that still has one."""
         change_refcounts(self._kernel, pfn, nr_pages, -1)
 
     def page_ref_count(self, pfn: int) -> int:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 CAUSES = {
     "A": "__free_pages_core() did not clear the type Offline of pages that came online",
-    "B": "memmap_init_range() gave hotplugged pages PG_reserved, and __free_pages_core() clears Offline",
+    "B": "memmap_init_range() gave hotplugged pages PG_reserved; __free_pages_core() clears Offline instead",
     "C": "a driver freed pages that it had marked Offline, without clearing the type first",
     "D": "a driver brought pages online that the buddy had already",
     "E": "a driver split a block into pages with a reference each (split_page()), and freed it as a block",

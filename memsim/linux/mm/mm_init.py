@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 def first_state(kernel: Kernel, zone_type: int, context: str) -> tuple[int, int]:
     """Return (flags, stored page type) that memmap_init_range() gives a page besides refcount 1."""
     if context == MEMINIT_EARLY:
-        return PRESENT, NO_TYPE  # the ghost bit only: boot memory is counted as present before this
+        return PRESENT, NO_TYPE  # a bit of the simulator only: boot memory is counted as present before this
     if kernel.has(Hunk.MM_INIT) and zone_type != ZoneType.DEVICE:
         return 0, kernel.memmap.encoding.code(PageType.OFFLINE)
     return int(PageFlag.RESERVED), NO_TYPE
