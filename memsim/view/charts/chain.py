@@ -69,7 +69,10 @@ class Chain(Chart):
             f'<rect x="{x:g}" y="{y:g}" width="{wide:g}" height="6" rx="3" fill="{state.colour}"/>',
             words(x + 10, y + 26, state.name, "strong"),
         ]
-        return parts + [words(x + 10, y + 46 + _LINE * at, detail) for at, detail in enumerate(state.details)]
+        return parts + [
+            words(x + 10, y + 46 + _LINE * at, detail, room=wide - 16)
+            for at, detail in enumerate(state.details)
+        ]
 
 
 def _sentence(state: State) -> str:

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
 WIDTH = 760
 """Width of every picture, in pixels; it shrinks where there is less room."""
-LONGEST_TITLE = 84
-"""A title of more characters is squeezed."""
 PLOTLY = "application/vnd.plotly.v1+json"
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 """Okabe and Ito's, which colour-blind readers can tell apart."""
@@ -89,21 +87,22 @@ _HOW = "The same stands below in text."
 
 def picture(height: float, title: str, parts: list[str]) -> str:
     """Return an SVG of parts below a title."""
-    head = words(16, 26, title, "title")
-    if len(title) > LONGEST_TITLE:
-        head = head.replace("<text", f'<text textLength="{WIDTH - 32}" lengthAdjust="spacingAndGlyphs"')
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height:g}" width="{WIDTH}" '
         f'height="{height:g}"><style>{_CSS.read_text(encoding="utf-8")}</style>'
         f'<defs>{PATTERNS}</defs><rect width="{WIDTH}" height="{height:g}" rx="10" class="paper"/>'
-        f"{head}{''.join(parts)}</svg>"
+        f"{words(16, 26, title, 'title', WIDTH - 32)}{''.join(parts)}</svg>"
     )
 
 
-def words(x: float, y: float, text: str, kind: str = "") -> str:
-    """Return a line of text."""
+def words(x: float, y: float, text: str, kind: str = "", room: float = 0) -> str:
+    """Return a line of text; squeezed if it would need more than ``room`` pixels (0: as many as it needs)."""
     name = f' class="{kind}"' if kind else ""
-    return f'<text x="{x:g}" y="{y:g}"{name}>{escape(text)}</text>'
+    each = 8.7 if kind == "title" else 6.9
+    squeezed = (
+        f' textLength="{room:g}" lengthAdjust="spacingAndGlyphs"' if each * len(text) > room > 0 else ""
+    )
+    return f'<text x="{x:g}" y="{y:g}"{name}{squeezed}>{escape(text)}</text>'
 
 
 def room_for(texts: Iterable[str]) -> float:

@@ -119,7 +119,7 @@ def opening_svg(story: Story) -> str:
     parts = [
         f'<rect width="{width}" height="{height}" rx="12" fill="var(--paper)"/>',
         _text(LEFT, 36, f"echo online_movable &gt; memory{story.block}/state", "title"),
-        _text(width - LEFT, 36, f"{story.pages:,} pages, two kernels, one patch", "soft end"),
+        _text(width - LEFT, 36, f"{story.pages:,} pages, two kernels, one patch", "soft end note"),
         *_sentences(story, times),
         *_side(story, 0, "before the patch"),
         *_side(story, 1, "after the patch"),
