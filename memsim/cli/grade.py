@@ -266,7 +266,8 @@ def section(title: str, lines: Mapping[str, str | None]) -> None:
 def tell_after(run: Any, made: Any, out: Path) -> int:  # noqa: ANN401 (imported when used)
     """Print what came out; returns the exit status."""
     report = made.report
-    print(f"{report['submissions']} submissions of {report['assignment']}, {report['max_score']:g} points")
+    s = "s" * (report["submissions"] != 1)
+    print(f"{report['submissions']} submission{s} of {report['assignment']}, {report['max_score']:g} points")
     for student, reason in report["unreadable"].items():
         print(plain(f"  {student}: nothing graded: {reason}"))
     for student in report["needs_teacher"]:
@@ -279,10 +280,14 @@ def tell_after(run: Any, made: Any, out: Path) -> int:  # noqa: ANN401 (imported
     section("grades that changed", {entry["student"]: change(entry) for entry in run.batch.changed})
     if report["not_graded"]:
         print(f"  {len(report['not_graded'])} could not be graded now: run the same command again")
-    alike = len(made.similar["pairs"]) + len(made.similar["identical"])
+    same = [set(group) for group in made.similar["identical"]]
+    pairs = [pair for pair in made.similar["pairs"] if {pair["one"], pair["other"]} not in same]
+    alike = len(same) + len(pairs)
     if alike:
         what = "pair or group is" if alike == 1 else "pairs or groups are"
         print(f"  {alike} {what} alike beyond the starter: see {out / 'similar.json'}")
+    if "final" in report["assignment"].lower():
+        print("canvas.csv: Canvas passes over a column with 'final' in its name; give it another one first")
     print(f"feedback, results and tables are in {out}; the class is in {out / 'index.html'}")
     return NOT_OK if run.needs_attention(report) else OK
 

@@ -344,6 +344,90 @@ def test_other_names_are_left_alone(name):
     assert label(name) is None
 
 
+LEES = Roster([Person("a1", "Ann Lee", moodle="11111"), Person("a2", "Ann Lee", moodle="11112")])
+OTHERS = Roster(
+    [
+        Person("ada_b", "Ada Byron", login="ada_b", canvas="4711", sis="0007"),
+        Person("bob", "Bob Stone", canvas="4712"),
+        Person("dg", "Daniël Groß"),
+    ]
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "roster", "student"),
+    {
+        "a login with an underscore": (
+            "hw_1_ada_b_attempt_2026-11-30-23-59-00_made.ipynb",
+            OTHERS,
+            "ada_b",
+        ),
+        "and without a roster": ("made_ada_b_attempt_2026-11-30-23-59-00_made.ipynb", None, "ada_b"),
+        "a word that marks attempts": ("an attempt_bob_attempt_2026-11-30-23-59-00_x.ipynb", OTHERS, "bob"),
+        "two of one name": ("Ann Lee_11112_assignsubmission_file/x.ipynb", LEES, "a2"),
+        "an ending twice": ("bob.ipynb.ipynb", OTHERS, "bob"),
+        "a folder with an ending": ("bob.ipynb/x.ipynb", OTHERS, "bob"),
+        "an archive": ("bob.ipynb.zip", OTHERS, "bob"),
+    }.values(),
+)
+def test_the_student_is_who_the_name_says(name, roster, student, course):
+    course.put(name, notebook(RIGHT))
+    found = find([course.submitted], "made", QUESTIONS, roster)
+
+    assert [one.student for one in found.handed] == [student]
+    assert found.unknown == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "roster", "near"),
+    {
+        "a number of one, the name of another": ("byronada_4712_99_made.ipynb", OTHERS, "ada_b"),
+        "two of one name, another number": ("Ann Lee_99999_assignsubmission_file/x.ipynb", LEES, "a1 or a2"),
+        "a number without its zeros": ("7.ipynb", OTHERS, "ada_b"),
+        "a zip file in another encoding": ("DaniÃ«l GroÃŸ_12345_assignsubmission_file/x.ipynb", OTHERS, "dg"),
+    }.values(),
+)
+def test_who_is_not_certain_is_asked_about_and_given_to_no_one(name, roster, near, course):
+    course.put(name, notebook(RIGHT))
+    found = find([course.submitted], "made", QUESTIONS, roster)
+
+    assert found.unknown == {name: near}
+    assert not {one.student for one in found.handed} & set(roster.people)
+
+
+def test_an_assignment_with_a_plus_is_no_pair(course):
+    course.put("Charge+Plate.ipynb", notebook(RIGHT))
+    found = find([course.submitted], "Charge+Plate", QUESTIONS)
+    assert [one.student for one in found.handed] == ["Charge+Plate"]
+
+
+def test_of_two_notebooks_of_the_latest_attempt_the_one_with_the_assignments_name_counts(course):
+    for hour in (11, 17):
+        for number in (1, 2):
+            course.put(f"hw_ada_attempt_2026-11-30-{hour}-00-00_problem{number}.ipynb", notebook(RIGHT))
+    (one,) = find([course.submitted], "problem1", QUESTIONS).handed
+
+    assert one.path.name == "hw_ada_attempt_2026-11-30-17-00-00_problem1.ipynb"
+    assert len(one.others) == 0  # the same bytes
+
+
+def test_an_upload_that_broke_off_does_not_count_before_one_that_did_not(course):
+    course.put("ada/made.ipynb", answered("ada"))
+    course.put("ada/made (1).ipynb", b"")
+    graded = course.grade()
+
+    assert graded.scores() == {"ada": "5"}
+    assert "made.ipynb counts, not made (1).ipynb" in graded.said
+
+
+def test_a_column_that_canvas_passes_over_is_named(course):
+    course.put("ada.ipynb", notebook(RIGHT))
+    grading = course.write("final.py", courses.GRADING.read_text().replace('"doubling"', '"final-exam"'))
+
+    assert "Canvas passes over a column with 'final'" in course.grade(grading=grading).said
+    assert "Canvas passes over" not in course.grade(out="other").said
+
+
 def test_a_download_unpacked_into_a_folder_is_no_student(course):
     course.put(f"Doubling-12345/{MOODLE}/doubling.ipynb", answered("Ada Lovelace"))
     course.put(f"Doubling-12345/{ACCENTS}/doubling.ipynb", answered("Émilie du Châtelet"))

@@ -31,7 +31,7 @@ _BRIGHTSPACE = re.compile(
     re.IGNORECASE,
 )
 _BLACKBOARD = re.compile(
-    r".+_(?P<who>[^_]+)_attempt_(?P<date>\d{4}(?:-\d\d){5})(?:_(?P<file>.+)|(?P<own>\.txt))?"
+    r"(?P<head>.+)_(?P<who>[^_]+)_attempt_(?P<date>\d{4}(?:-\d\d){5})(?:_(?P<file>.+)|(?P<own>\.txt))?"
 )
 _ILIAS = re.compile(r"[^_\d]+_[^_\d]+_(?P<who>[^_]+)_\d{5,}")
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
@@ -52,6 +52,9 @@ class Label:
     late: bool = False
     aside: str = ""
     """Why it is not a file of the student's; empty if it is one."""
+    head: str = ""
+    """What stands before the student's end of the name: of Blackboard, the assignment and perhaps more of the
+    name, since both may hold the underscore that separates them."""
 
 
 def label(name: str) -> Label | None:
@@ -59,7 +62,7 @@ def label(name: str) -> Label | None:
 
     >>> label("turingalan_LATE_4712_998878_one-block-2.ipynb")
     Label(system='Canvas', who='turingalan', numbers={'canvas': '4712'}, attempt=(998878,), \
-file='one-block-2.ipynb', late=True, aside='')
+file='one-block-2.ipynb', late=True, aside='', head='')
     >>> label("ada.ipynb")
     """
     for pattern, read in ((_MOODLE, _moodle), (_BRIGHTSPACE, _brightspace), (_BLACKBOARD, _blackboard)):
@@ -100,7 +103,9 @@ def _brightspace(found: re.Match[str]) -> Label:
 def _blackboard(found: re.Match[str]) -> Label:
     attempt = tuple(int(part) for part in found["date"].split("-"))
     aside = "Blackboard's note about an attempt" if found["own"] or not found["file"] else ""
-    return Label("Blackboard", found["who"], {}, attempt, found["file"] or "", aside=aside)
+    return Label(
+        "Blackboard", found["who"], {}, attempt, found["file"] or "", aside=aside, head=found["head"]
+    )
 
 
 def _date(text: str) -> tuple[int, ...]:

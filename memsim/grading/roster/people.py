@@ -11,6 +11,7 @@ also in German, French, Spanish, Italian, Portuguese or Dutch.
 from __future__ import annotations
 
 import codecs
+import contextlib
 import csv
 import difflib
 import io
@@ -122,6 +123,10 @@ class Roster:
         self.people: dict[str, Person] = {}
         for person in people:
             self.people[person.id] = person
+        self._all_by_name: dict[str, list[str]] = {}
+        for person in self.people.values():
+            for name in person.names | person.compact_names:
+                self._all_by_name.setdefault(name, []).append(person.id)
         self._by_id = {key(identity): identity for identity in self.people}
         self._by_name = _unambiguous((name, p.id) for p in self.people.values() for name in p.names)
         self._by_compact = _unambiguous(
@@ -147,16 +152,28 @@ class Roster:
         found = self._by_id.get(wanted) or self._by_name.get(wanted) or self._by_compact.get(wanted)
         return self.people[found] if found else None
 
+    def called(self, name: str) -> list[Person]:
+        """Return everybody who has a name; two may have the same."""
+        return [self.people[identity] for identity in self._all_by_name.get(key(name), ())]
+
     def nearest(self, name: str) -> str:
         """Return the id of the student whose name is nearest, to be asked about; or nothing.
 
-        A number without its leading zeros is nearest to the number: spreadsheets leave them out.
+        Where two have this very name, it is both. A number without its leading zeros, which spreadsheets
+        leave out, is nearest to the number, and a name in a wrong encoding, as of a zip file, to the name.
         """
-        known = {**self._by_compact, **self._by_name, **self._by_id}
+        same = self.called(name)
         bare = key(name).lstrip("0")
         if bare.isdecimal():
-            same = {identity for other, identity in known.items() if other.lstrip("0") == bare}
-            return same.pop() if len(same) == 1 else ""
+            same = same or [person for person in self if bare in {n.lstrip("0") for n in person.names}]
+        if same:
+            return " or ".join(person.id for person in same)
+        for encoding in ("cp437", "cp1252"):
+            with contextlib.suppress(ValueError):
+                mended = self.find(name.encode(encoding).decode("utf-8"))
+                if mended:
+                    return mended.id
+        known = {**self._by_compact, **self._by_name, **self._by_id}
         near = difflib.get_close_matches(key(name), known, 1, 0.75)
         return known[near[0]] if near else ""
 

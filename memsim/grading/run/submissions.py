@@ -43,6 +43,8 @@ _ASIDE = {
     "submission_secret.txt": "nbgrader's own file",
     "submission_metadata.yml": "Gradescope's own file",
 }
+_OF_NOTEBOOKS = (".ipynb.txt", ".ipynb.json", ".ipynb.zip", ".ipynb.html", ".ipynb", ".py.txt", ".py")
+_ENDINGS = (".ipynb", ".py", ".txt", ".json", ".zip", ".html")
 _COPY = re.compile(r"(?:[\s_-]*copy|[\s_-]*v)?[\s_-]*\(?(\d+)\)?|[\s_-]*copy|", re.IGNORECASE)
 _NUMBERED = re.compile(r"(.+?) ?\((\d+)\)")
 _TOGETHER = re.compile(r"\s*[+&]\s*")
@@ -196,7 +198,7 @@ class _Collecting:
         self._top = path if path.is_dir() else path.parent
         if path.is_symlink() or not path.is_dir():
             mark = label(path.name)
-            who = mark.who if mark else self._bare(path.stem)
+            who = self._who(mark) if mark else self._bare(path.stem)
             self.found.append(_Found(who, path, mark, path.name, named=True))
             return
         self._entries(path)
@@ -225,7 +227,7 @@ class _Collecting:
     def _file(self, entry: Path, mark: Label | None, stems: set[str]) -> None:
         """Take a file that lies beside those of other students."""
         if mark:
-            self.found.append(_Found(mark.who, entry, mark, entry.name, named=not mark.file))
+            self.found.append(_Found(self._who(mark), entry, mark, entry.name, named=not mark.file))
             return
         who = self._bare(_stem(entry.name))
         again = _NUMBERED.fullmatch(who)
@@ -239,7 +241,8 @@ class _Collecting:
 
     def _folder(self, folder: Path, mark: Label | None) -> None:
         """Take the folder of one student."""
-        who = mark.who if mark else self._bare(folder.name)
+        name = _stem(folder.name) if folder.suffix.lower() in _NOTEBOOKS else folder.name
+        who = self._who(mark) if mark else self._bare(name)
         self._left = _MOST_FILES
         files = self._within_limits(list(self._below(folder)))
         mine = [file for file in files if words(file.relative_to(folder).parts[0]) == words(self.assignment)]
@@ -343,6 +346,15 @@ class _Collecting:
     def _known(self, who: str) -> bool:
         return bool(self.roster and self.roster.find(who))
 
+    def _who(self, mark: Label) -> str:
+        """Return whose file a learning management system names, where a login may hold what separates it."""
+        if not mark.head:
+            return mark.who
+        parts = [*mark.head.split("_"), mark.who]
+        names = ["_".join(parts[at:]) for at in range(1, len(parts))]
+        bare = self._bare("_".join(parts))
+        return next((name for name in names if self._known(name)), bare if bare in names else mark.who)
+
     def _bare(self, name: str) -> str:
         """Return a name without the assignment's, which some systems put before or after it.
 
@@ -395,7 +407,8 @@ class _Collecting:
     def _people(self, who: str, mark: Label | None, made: Collection, shown: str) -> list[Person]:
         """Return the students whose submission stands under a name: one, or the two of a pair."""
         parts = _TOGETHER.split(who)
-        if mark is None and len(parts) > 1 and all(parts) and not self._known(who) and "@" not in who:
+        is_pair = mark is None and len(parts) > 1 and all(parts) and "@" not in who
+        if is_pair and not self._known(who) and words(who) != words(self.assignment):
             return [person for part in parts for person in self._people(part, None, made, shown)]
         person = self._listed_of(who, mark)
         if person is None:
@@ -413,13 +426,20 @@ class _Collecting:
         return [person]
 
     def _listed_of(self, who: str, mark: Label | None) -> Person | None:
-        """Return the student of the roster whom a system's number means, or else the name."""
+        """Return the student of the roster whom a system's number means, or else the name.
+
+        Moodle's numbers are other ones in each assignment: they only tell two students of one name apart. A
+        number of one student with the name of another means neither.
+        """
         if self.roster is None:
             return None
-        for system, number in mark.numbers.items() if mark and mark.system != "Moodle" else ():
+        named = self.roster.called(who)
+        for system, number in mark.numbers.items() if mark else ():
             found = next((p for p in self.roster if getattr(p, system) == number), None)
-            if found:
+            if found and (found in named or not (named or system == "moodle")):
                 return found
+            if found and system != "moodle":
+                return None
         return self.roster.find(who)
 
     def _listed_person(self, student: str) -> Person:
@@ -474,8 +494,9 @@ class _Collecting:
     def _rank(self, one: _Found, wanted: str) -> tuple[object, ...]:
         """Return what makes a file the one that counts.
 
-        First the one that was chosen, then by name or answers; then the latest attempt by the learning
-        management system, the highest number of a copy, the most answers.
+        First the one that was chosen, then one that is not empty, as after an upload that broke off; then by
+        name or answers; then the latest attempt by the learning management system, the highest number of a
+        copy, the most answers.
         """
         stem = _stem(one.mark.file if one.mark and one.mark.file else one.path.name)
         match = 1 if one.named and not (one.mark and one.mark.file) else self._match(one.path)
@@ -484,8 +505,10 @@ class _Collecting:
         answers = _answers(one.path, self.questions)
         return (
             bool(wanted) and self._is_wanted(one, wanted),
+            not _is_empty(one.path),
             min(match, 1) if attempt else match,
             attempt,
+            match,
             copy,
             answers,
             one.shown,
@@ -531,6 +554,11 @@ def _status(path: Path) -> os.stat_result | None:
     return status if not stat.S_ISLNK(status.st_mode) else None
 
 
+def _is_empty(path: Path) -> bool:
+    status = _status(path)
+    return status is not None and status.st_size == 0
+
+
 def _is_folder(path: Path) -> bool:
     try:
         return path.is_dir()
@@ -548,14 +576,13 @@ def _is_aside(name: str) -> str:
 def _stem(name: str) -> str:
     """Return a file's name without its endings, of which a browser or a mail program adds some.
 
-    >>> _stem("ada.ipynb.txt"), _stem("ada.b.ipynb"), _stem("ada")
-    ('ada', 'ada.b', 'ada')
+    >>> _stem("ada.ipynb.txt"), _stem("ada.b.ipynb"), _stem("ada"), _stem("ada.ipynb.ipynb")
+    ('ada', 'ada.b', 'ada', 'ada')
     """
-    lowered = name.lower()
-    for ending in (".ipynb.txt", ".ipynb.json", ".ipynb", ".py.txt", ".py"):
-        if lowered.endswith(ending) and len(name) > len(ending):
-            return name[: -len(ending)]
-    return Path(name).stem
+    bare = name
+    while bare.lower().endswith(_ENDINGS) and Path(bare).stem:
+        bare = Path(bare).stem
+    return bare if bare != name and name.lower().endswith(_OF_NOTEBOOKS) else Path(name).stem
 
 
 def _looks_like_a_notebook(path: Path) -> bool:
