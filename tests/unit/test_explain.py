@@ -21,7 +21,6 @@ import memsim
 from memsim import explain
 from memsim.cli import main
 from memsim.errors import MemsimError
-from memsim.linux.include.page_flag_names import BYTE_TYPES, INVERTED_TYPE_BITS, PAGE_FLAG_NAMES
 from memsim.real.dump import MOST_PAGES
 from memsim.real.layout import MAX_ZONE, solve
 from memsim.real.lines import clean
@@ -198,16 +197,6 @@ def test_names_of_another_version_are_a_finding():
 
 
 # ---- tables ------------------------------------------------------------------------------------------
-
-
-def test_tables_are_those_of_the_simulator_where_it_has_some():
-    """Those were compared with struct pages of recorded kernels."""
-    for release, names in PAGE_FLAG_NAMES.items():
-        version = tuple(map(int, release.split(".")))
-        assert table_for(version, "x86-64").names[: len(names)] == names
-    assert {f"{name}".title() for bit, name in encoding_for((6, 1)).words} == set(INVERTED_TYPE_BITS.values())
-    byte = dict(encoding_for((6, 12)).words)
-    assert all(byte[number] == name.lower() for number, name in BYTE_TYPES.items() if name != "none")
 
 
 @pytest.mark.parametrize(

@@ -10,15 +10,9 @@ from ipywidgets import BoundedIntText, IntSlider, IntText
 from memsim import BEFORE, Machine
 from memsim.errors import MemsimError
 from memsim.linux.fs.proc import kpageflags
-from memsim.linux.include.page_flag_names import (
-    BYTE_TYPES,
-    INVERTED_TYPE_BITS,
-    KPF_NAMES,
-    PAGE_FLAG_MEANINGS,
-    PAGE_FLAG_NAMES,
-)
 from memsim.linux.include.page_flags import FLAG_BITS, KPF, NO_TYPE, PageType, PageTypeEncoding, flags_word
-from memsim.view.decode.parts import DEBIAN, KINDS, RELEASES, WIDTHS, parts_of
+from memsim.view.decode.meanings import KPF_NAMES, PAGE_FLAG_MEANINGS
+from memsim.view.decode.parts import DEBIAN, KINDS, RELEASES, WIDTHS, flag_names_of, parts_of
 from memsim.view.decode.reading import read_word
 from memsim.view.decode.widget import decode_page
 from memsim.view.decode.words import Word, empty_word
@@ -26,6 +20,20 @@ from memsim.view.decode.words import Word, empty_word
 REACHED_ANYWAY = (BoundedIntText, IntSlider, IntText)
 
 MODELLED = ("6.1", "6.12")
+INVERTED_TYPE_BITS = {7: "Buddy", 8: "Offline", 9: "Table", 10: "Guard"}
+"""6.1, include/linux/page-flags.h: the bit of page_type that is cleared to give a page this type."""
+BYTE_TYPES = {
+    0xF0: "Buddy",
+    0xF1: "Offline",
+    0xF2: "Table",
+    0xF3: "Guard",
+    0xF4: "Hugetlb",
+    0xF5: "Slab",
+    0xF6: "Zsmalloc",
+    0xF7: "Unaccepted",
+    0xFF: "none",
+}
+"""6.12, enum pagetype in the same file: what the top byte of page_type says."""
 
 
 @st.composite
@@ -49,14 +57,21 @@ def test_the_parts_cover_every_bit_once(kind, release):
     assert masks == sorted(masks, reverse=True)
 
 
-@pytest.mark.parametrize("release", MODELLED)
+@pytest.mark.parametrize("release", FLAG_BITS)
 def test_names_are_where_the_simulator_has_its_flags(release):
     """The simulator's own table was checked against struct pages of recorded kernels."""
     other = {"isolated": "reclaim"}
+    names = flag_names_of(release)
     for flag, bit in FLAG_BITS[release].items():
         name = flag.name.lower()
-        assert PAGE_FLAG_NAMES[release][bit] == other.get(name, name)
-    assert set(PAGE_FLAG_NAMES[release]) <= set(PAGE_FLAG_MEANINGS)
+        assert names[bit] == other.get(name, name)
+    assert set(names) <= set(PAGE_FLAG_MEANINGS)
+
+
+@pytest.mark.parametrize("release", ["6.12", "7.3"])
+def test_types_by_number_are_those_of_the_kernel(release):
+    (part,) = (part for part in parts_of("page_type", release) if part.name == "type")
+    assert part.names == BYTE_TYPES | ({0xF8: "LargeKmalloc"} if release == "7.3" else {})
 
 
 def test_names_of_kpageflags_are_those_that_the_simulator_writes():

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 
 from memsim.errors import MemsimError
 from memsim.linux.include.mmzone import ZONE_NAMES
-from memsim.linux.include.page_flag_names import BYTE_TYPES, KPF_NAMES, PAGE_FLAG_MEANINGS, TYPE_BASE
 from memsim.real.layout import KNOWN, Layout
 from memsim.real.tables import encoding_for, macro_name, table_for
 from memsim.real.versions import Version, parse_version
+from memsim.view.decode.meanings import KPF_NAMES, PAGE_FLAG_MEANINGS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -47,6 +47,8 @@ MEANINGS = {
     "tail": "a later page of a compound page",
     "swapcache": "in the swap cache",
 }
+_LARGE_KMALLOC = 0xF8
+"""The one type that 6.12 does not have yet."""
 _UPPER = {
     "section": "the section of memory that the page is in (classic sparsemem)",
     "node": "the NUMA node that the page is on",
@@ -164,13 +166,15 @@ def encoding_of(release: str) -> TypeEncoding:
 def _type_parts(release: str) -> list[Part]:
     encoding = encoding_of(release)
     if not encoding.base:
-        names = BYTE_TYPES if version_of(release) < (6, 14) else {**dict(type_names(encoding)), 0xFF: "none"}
+        names = {**dict(type_names(encoding)), 0xFF: "none"}
+        if version_of(release) < (6, 14):
+            del names[_LARGE_KMALLOC]
         return [
             Part("type", 24, 8, "one number: a page has one type at most", names=names),
             Part("owner's", 0, 24, "free for the code that gave the page its type"),
         ]
     width = encoding.base.bit_count()
-    intact = {TYPE_BASE >> 4 - width: "intact"}
+    intact = {(1 << width) - 1: "intact"}
     base = Part("base", 32 - width, width, "all ones, or the word is no type", names=intact, number=True)
     types = [
         Part(name, bit.bit_length() - 1, meaning="this type is given by clearing the bit", inverted=True)

@@ -13,11 +13,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from memsim.errors import MemsimError
-from memsim.linux.include.page_flag_names import KPF_NAMES
 from memsim.real.dump import Dump, split_names
 from memsim.real.layout import MAX_ZONE, plausible
 from memsim.real.reading import FLAG_BITS, Reading, labels_of, read_dump, usual_tables
 from memsim.real.tables import NONE, TYPE_ENCODINGS, encoding_of_word
+from memsim.view.decode.meanings import KPF_NAMES
 from memsim.view.decode.parts import (
     DEBIAN,
     KIND_LABELS,

@@ -1,39 +1,12 @@
-"""Every bit of the three words that tell what a page is, by name.
+"""What the bits of the words mean that tell what a page is, in words.
 
-``page->flags`` (``include/linux/page-flags.h``), the words of /proc/kpageflags
-(``include/uapi/linux/kernel-page-flags.h``, and above bit 31 ``include/linux/kernel-page-flags.h``) and
-``page_type``. The simulator needs only some of them: those are in :mod:`memsim.linux.include.page_flags`.
+``page->flags`` (``include/linux/page-flags.h``), and the words of /proc/kpageflags
+(``include/uapi/linux/kernel-page-flags.h``, and above bit 31 ``include/linux/kernel-page-flags.h``).
 
 Left out: bits that only other configurations than Debian's for x86-64 have.
 """
 
 from __future__ import annotations
-
-RELEASE_NAMES = ("7.3", "6.12", "6.11", "6.1")
-
-PAGE_FLAG_NAMES: dict[str, tuple[str, ...]] = {
-    "6.1": (
-        *("locked", "referenced", "uptodate", "dirty", "lru", "active", "workingset", "waiters"),
-        *("error", "slab", "owner_priv_1", "arch_1", "reserved", "private", "private_2", "writeback"),
-        *("head", "mappedtodisk", "reclaim", "swapbacked", "unevictable", "mlocked", "uncached", "hwpoison"),
-    ),
-    "6.12": (
-        *("locked", "writeback", "referenced", "uptodate", "dirty", "lru", "head", "waiters"),
-        *("active", "workingset", "owner_priv_1", "owner_2", "arch_1", "reserved", "private", "private_2"),
-        *("reclaim", "swapbacked", "unevictable", "mlocked", "hwpoison"),
-    ),
-}
-PAGE_FLAG_NAMES["6.11"] = (
-    *("locked", "writeback", "referenced", "uptodate", "dirty", "lru", "head", "waiters"),
-    *("active", "workingset", "error", "owner_priv_1", "arch_1", "reserved", "private", "private_2"),
-    *("mappedtodisk", "reclaim", "swapbacked", "unevictable", "mlocked", "uncached", "hwpoison"),
-)
-PAGE_FLAG_NAMES["7.3"] = (*PAGE_FLAG_NAMES["6.12"][:19], "dropbehind", *PAGE_FLAG_NAMES["6.12"][19:])
-"""Names of the bits of ``page->flags`` from bit 0 on, without ``PG_``."""
-
-ZONES_PGSHIFT, ZONES_WIDTH = 51, 3
-NODES_PGSHIFT, NODES_WIDTH = 54, 10
-"""Zone and node at the top of ``page->flags``."""
 
 PAGE_FLAG_MEANINGS = {
     "locked": "locked by its user; others wait",
@@ -104,21 +77,3 @@ KPF_NAMES: dict[int, tuple[str, str]] = {
     41: ("ARCH_2", "another of the architecture's"),
 }
 """Bit -> name without ``KPF_``, and what it says. Those from bit 32 on are for kernel hackers, not an ABI."""
-
-INVERTED_TYPE_BITS = {7: "Buddy", 8: "Offline", 9: "Table", 10: "Guard"}
-"""6.1: the bit of ``page_type`` that is *cleared* to give a page this type."""
-TYPE_BASE = 0xF
-"""6.1: what the top four bits must be, or the word is a mapcount."""
-
-BYTE_TYPES = {
-    0xF0: "Buddy",
-    0xF1: "Offline",
-    0xF2: "Table",
-    0xF3: "Guard",
-    0xF4: "Hugetlb",
-    0xF5: "Slab",
-    0xF6: "Zsmalloc",
-    0xF7: "Unaccepted",
-    0xFF: "none",
-}
-"""6.12: what the top byte of ``page_type`` says."""
