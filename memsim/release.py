@@ -6,8 +6,8 @@ One more difference is known from the patch that removed it, "mm: page_alloc: do
 biggest buddy" (6.14, and in Debian's 6.12): where 6.11 cannot take over a pageblock, it takes a page of the
 largest block of another type, and the model one of the smallest.
 
-Left out of 7.3, for the model has neither nodes nor the balloon of virtio: the node notifier chain (6.17),
-the balloon core ``mm/balloon.c`` (7.0), and movability by page type (6.17).
+Left out of 7.3, for the model does not have the balloon of virtio: the balloon core ``mm/balloon.c`` (7.0),
+which the balloons of Hyper-V and Xen do not use, and movability by page type (6.17).
 """
 
 from __future__ import annotations
@@ -19,12 +19,17 @@ from memsim.linux.include.page_flags import PageTypeEncoding
 
 ACTIONS = (
     *("MEM_ONLINE", "MEM_GOING_OFFLINE", "MEM_OFFLINE", "MEM_GOING_ONLINE"),
-    *("MEM_CANCEL_ONLINE", "MEM_CANCEL_OFFLINE"),
+    *("MEM_CANCEL_ONLINE", "MEM_CANCEL_OFFLINE", "MEM_PREPARE_ONLINE", "MEM_FINISH_OFFLINE"),
 )
 """Actions of the memory notifier (include/linux/memory.h), in the order of their numbers.
 
-The model passes them by name. 6.12 has two more, which only s390 heeds and the model does not send.
+The model passes them by name. The last two are of 6.9 to 6.18 only; nothing but s390 heeds them.
 """
+NODE_ACTIONS = (
+    *("NODE_ADDING_FIRST_MEMORY", "NODE_ADDED_FIRST_MEMORY", "NODE_CANCEL_ADDING_FIRST_MEMORY"),
+    *("NODE_REMOVING_LAST_MEMORY", "NODE_REMOVED_LAST_MEMORY", "NODE_CANCEL_REMOVING_LAST_MEMORY"),
+)
+"""Actions of the node notifier (include/linux/node.h, 6.17) in the order of their numbers: bits."""
 
 
 class Release(NamedTuple):
@@ -62,6 +67,8 @@ class Release(NamedTuple):
     """6.12 takes over a whole pageblock or leaves the rest of a stolen block where it was; 6.1 moves it."""
     counts_poison_by_block: bool
     """6.12 refuses to online a block in which pages were poisoned; 6.1 forgets that they were."""
+    prepares_online: bool
+    """6.9 to 6.18 announce a block with MEM_PREPARE_ONLINE first, and with MEM_FINISH_OFFLINE last."""
 
     isolation_is_a_bit: bool = False
     """6.17: an isolated pageblock keeps its type beside a bit; before, MIGRATE_ISOLATE overwrites it."""
@@ -87,6 +94,8 @@ class Release(NamedTuple):
     """Actions of the memory notifier are 0, 1, 2, ...; before, 1, 2, 4, ... Debian's 6.12.117 has it, too."""
     kernel_owned_is_unrecoverable: bool = False
     """7.3: an error in a reserved page can panic (vm.panic_on_unrecoverable_memory_failure)."""
+    has_node_notifier: bool = False
+    """6.17: a chain of its own for what happens to a node; before, the memory notifier said it, too."""
 
     def __str__(self) -> str:
         """Show the name."""
@@ -97,9 +106,25 @@ class Release(NamedTuple):
 
         >>> [RELEASES[name].action_number("MEM_GOING_ONLINE") for name in ("6.1", "6.12", "7.3")]
         [8, 8, 3]
+
+        Raises
+        ------
+        MemsimError
+            The kernel has no action of that name.
         """
+        if action not in self.actions:
+            msg = f"{self} has no notifier action {action!r}; it has {', '.join(self.actions)}"
+            raise MemsimError(msg)
+        if action in NODE_ACTIONS:
+            return 1 << NODE_ACTIONS.index(action)
         place = ACTIONS.index(action)
         return place if self.numbers_actions else 1 << place
+
+    @property
+    def actions(self) -> tuple[str, ...]:
+        """The actions of the memory notifier and the node notifier that this kernel has."""
+        own = ACTIONS if self.prepares_online else ACTIONS[:-2]
+        return own + NODE_ACTIONS if self.has_node_notifier else own
 
 
 RELEASES = {
@@ -118,6 +143,7 @@ RELEASES = {
         fake_offline_asks_config=False,
         claims_before_stealing=False,
         counts_poison_by_block=False,
+        prepares_online=False,
     ),
     "6.12": Release(
         name="6.12",
@@ -134,6 +160,7 @@ RELEASES = {
         fake_offline_asks_config=True,
         claims_before_stealing=True,
         counts_poison_by_block=True,
+        prepares_online=True,
     ),
 }
 # 6.11, the kernel that the series went into: the types of its own, and in all else what 6.12 does.
@@ -152,6 +179,8 @@ RELEASES["7.3"] = RELEASES["6.12"]._replace(
     counts_balloon_pages=True,
     numbers_actions=True,
     kernel_owned_is_unrecoverable=True,
+    prepares_online=False,
+    has_node_notifier=True,
 )
 
 

@@ -103,7 +103,12 @@ def attempt(patched, backed, used):
     machine.online(32, "online_movable")
     pfns = machine.allocate(used, block=32)
     heard = []
-    machine.register_memory_notifier(lambda action, *_: heard.append(action))
+
+    def listen(action, *_):
+        if action != "MEM_FINISH_OFFLINE":
+            heard.append(action)
+
+    machine.register_memory_notifier(listen)
     errno = stopped_by = ""
     try:
         machine.offline(32)

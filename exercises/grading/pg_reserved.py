@@ -184,7 +184,8 @@ def offlining(side, plugged):
     rows = [row("before", zone, machine.totalram_pages)]
 
     def listen(action, _start, _nr_pages):
-        rows.append(row(f"all have heard {action}", zone, machine.totalram_pages))
+        if action != "MEM_FINISH_OFFLINE":
+            rows.append(row(f"all have heard {action}", zone, machine.totalram_pages))
         return 1
 
     machine.register_memory_notifier(listen, priority=-1)

@@ -99,7 +99,7 @@ def online_pages(kernel: Kernel, pfn: int, nr_pages: int, zone: Zone) -> Any:  #
 
     The model runs instead where other code may touch the pages in between: a driver's callback or a listener.
     """
-    if kernel.online_page_callback is not None or kernel.memory_chain:
+    if kernel.online_page_callback is not None or kernel.memory_chain or kernel.node_chain:
         return NotImplemented
     check_online_range("online_pages", pfn, nr_pages)
     move_pfn_range_to_zone(kernel, zone, pfn, nr_pages, MigrateType.ISOLATE)
@@ -137,7 +137,7 @@ def online_sections(kernel: Kernel, zone: Zone, pfn: int, nr_pages: int) -> None
 @shortcut(offline.offline_pages)
 def offline_pages(kernel: Kernel, pfn: int, nr_pages: int, zone: Zone) -> Any:  # noqa: ANN401 (None, or NotImplemented)
     """Take memory offline: see :func:`memsim.linux.mm.memory_hotplug.offline.offline_pages`."""
-    if kernel.memory_chain or not is_untouched(kernel, pfn, nr_pages, zone):
+    if kernel.memory_chain or kernel.node_chain or not is_untouched(kernel, pfn, nr_pages, zone):
         return NotImplemented
     check_no_holes(kernel, pfn, nr_pages)
     if kernel.signal_pending():

@@ -25,6 +25,7 @@ from memsim.linux.arch.x86.mm.init_64 import probe_memory_block_size
 from memsim.linux.drivers.base.memory.blocks import MemoryBlock, find_memory_block, memory_dev_init
 from memsim.linux.drivers.base.memory.notifier import register_memory_notifier
 from memsim.linux.drivers.base.memory.sysfs import state_store
+from memsim.linux.drivers.base.node import register_node_notifier
 from memsim.linux.include.layout import PAGE_SHIFT, id_ranges
 from memsim.linux.include.mmzone import MigrateType, Zone, ZoneType
 from memsim.linux.include.page_flags import PageFlag
@@ -60,6 +61,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from memsim.linux.drivers.base.memory.notifier import Listener
+    from memsim.linux.drivers.base.node import NodeListener
     from memsim.machine.boot_memory import Reservation
     from memsim.state.page import Page
 
@@ -387,6 +389,10 @@ class Machine:
     def register_memory_notifier(self, listener: Listener, priority: int = 0) -> None:
         """Add a listener to the memory notifier chain."""
         register_memory_notifier(self.kernel, listener, priority)
+
+    def register_node_notifier(self, listener: NodeListener, priority: int = 0) -> None:
+        """Add a listener to the node notifier chain: it hears of node 0's first and last memory (7.3)."""
+        register_node_notifier(self.kernel, listener, priority)
 
     def wait(self, seconds: int) -> None:
         """Let simulated time pass for all devices: retry timers fire, sleeping threads wake."""

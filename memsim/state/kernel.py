@@ -99,6 +99,7 @@ class Kernel:
         """None: generic_online_page()."""
         self.memory_chain: list[tuple[int, Callable[[str, int, int], int | None]]] = []
         """(priority, listener), highest priority first."""
+        self.node_chain: list[tuple[int, Callable[[str, int], int | None]]] = []  # 7.3
         self.memory_blocks: dict[int, Any] = {}
         self.iomem = Resources()
         self.vmemmap: dict[int, int] = {}
@@ -118,11 +119,10 @@ class Kernel:
         """Device memory: first pfn -> pages."""
         self.migration_failures = 0
         """How many pages were printed that could not be migrated."""
-        self.num_poisoned_pages = 0
         self.panic_on_unrecoverable_memory_failure = False
         """The sysctl of this name in /proc/sys/vm (7.3)."""
         self.warned: set[str] = set()
-        self.bad_pages = 0
+        self.num_poisoned_pages = self.bad_pages = 0
         self.at_bad_page: Callable[[int, str], None] = nothing_more
         """Called with the pfn and the reason of each page that bad_page() prints, before it is changed."""
         self.signal_pending: Callable[[], bool] = no_signal

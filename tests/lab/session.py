@@ -46,8 +46,8 @@ ERRNO_WORDS = {
     "not supported": "EOPNOTSUPP",
     "exists": "EEXIST",
 }
-NOT_MODELLED = ("MEM_PREPARE_ONLINE", "MEM_FINISH_OFFLINE")
-"""Actions of 6.12 by which s390 makes memory accessible; the simulator does not send them."""
+WITHOUT_PAGES = ("MEM_PREPARE_ONLINE", "MEM_FINISH_OFFLINE")
+"""Actions of 6.12 before a block's struct pages mean anything, and when they mean nothing any more."""
 KILLED = 128 + 15
 """The exit status of what SIGTERM ended."""
 METHOD = (
@@ -219,7 +219,8 @@ class Session:
 
         def notified(registers: dict[str, int]) -> None:
             action = self.layout.actions[registers["rdi"] & 0xFFFFFFFF]
-            if action in NOT_MODELLED:
+            if action in WITHOUT_PAGES:
+                self._probe(f"notifier:{action}")
                 return
             pfn = self.guest.read_word(registers["rsi"] + self.layout.notifier_pfn)
             self._probe(f"notifier:{action}", pfn // SECTION_PAGES if block is None else block)

@@ -15,7 +15,7 @@ import pytest
 from memsim import AFTER, BEFORE, Machine
 from memsim.errors import KernelError
 from memsim.recordings.verify import verify
-from memsim.release import RELEASES
+from memsim.release import ACTIONS, RELEASES
 from memsim.state.trace import Probe
 from tests.lab.errors import LabError
 from tests.lab.scripts import (
@@ -165,10 +165,9 @@ class ImitatedGuest:
 def layout(release):
     """Return the layout whose actions have the numbers of a release."""
     chosen = RELEASES[release]
-    actions = ("MEM_ONLINE", "MEM_GOING_OFFLINE", "MEM_OFFLINE", "MEM_GOING_ONLINE")
-    actions += ("MEM_CANCEL_ONLINE", "MEM_CANCEL_OFFLINE")
     kind = {"inverted-bits": "inverted-bits"}.get(chosen.encoding.name, "byte")
-    values = {"actions": {chosen.action_number(name): name for name in actions}, "type_encoding": kind}
+    numbers = {chosen.action_number(name): name for name in chosen.actions if name in ACTIONS}
+    values = {"actions": numbers, "type_encoding": kind}
     return LAYOUT.__class__(**{**LAYOUT.__dict__, **values})
 
 
@@ -199,7 +198,9 @@ def test_the_story_for_a_kernel_of_one_s_own_compares_pages_on_the_way(tmp_path)
     assert found.pages > 30 * N
     points = {probe["at"] for probe in json.loads(path.read_text())["probes"]}
     assert {
+        "notifier:MEM_PREPARE_ONLINE",
         "notifier:MEM_GOING_ONLINE",
+        "notifier:MEM_FINISH_OFFLINE",
         "enter:undo_isolate_page_range",
         "enter:__offline_isolated_pages",
     } <= points

@@ -6,6 +6,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from memsim.errors import KernelError
+from memsim.lesson.problems.events import UNASKED
 from memsim.lesson.problems.machines import BLOCK, SIDES, START, count_type, with_virtio_mem
 from memsim.lesson.problems.problem import Answer, Task
 from memsim.linux.include.layout import PAGES_PER_SECTION
@@ -122,7 +123,8 @@ def managed_while_offlining(patch: Patch, plugged: int, *, refused: bool) -> dic
     managed = {"at first": machine.zone("Movable").managed_pages}
 
     def listen_last(action: str, _start: int, _nr_pages: int) -> int:
-        managed[f"after the listeners to {action}"] = machine.zone("Movable").managed_pages
+        if action not in UNASKED:
+            managed[f"after the listeners to {action}"] = machine.zone("Movable").managed_pages
         return NOTIFY_BAD if refused else NOTIFY_OK
 
     machine.register_memory_notifier(listen_last, priority=-1)

@@ -106,7 +106,8 @@ def call_text(event: Event) -> str:
     name = rest.rpartition("#")[0]
     if kind == "enter":
         return f"{name}({', '.join(map(argument_text, event.args))}) is entered"
-    return f"{name}() returns" if kind == "return" else f"the memory notifier chain is called: {name}"
+    chain = "node" if name.startswith("NODE_") else "memory"
+    return f"{name}() returns" if kind == "return" else f"the {chain} notifier chain is called: {name}"
 
 
 def argument_text(argument: object) -> str:

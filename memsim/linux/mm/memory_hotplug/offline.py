@@ -6,7 +6,7 @@ managed counter is the hunk OFFLINE_CORE.
 
 Left out: hugetlb dissolving, pages that are movable without being on the LRU (``movable_ops``: the virtio
 balloon's Offline pages are migrated, whatever their refcount), splitting of huge pages for which there is no
-place, the per-cpu LRU batches that ``lru_cache_disable()`` empties, node states.
+place, the per-cpu LRU batches that ``lru_cache_disable()`` empties; of nodes all but the notifier (7.3).
 """
 
 from __future__ import annotations
@@ -18,12 +18,17 @@ import numpy as np
 
 from memsim.errors import KernelError
 from memsim.linux.drivers.base.memory.notifier import memory_notify
+from memsim.linux.drivers.base.node import node_notify
 from memsim.linux.include.layout import PAGE_SHIFT, hex_range, pageblock_nr_pages
 from memsim.linux.include.mmzone import MigrateType, Zone
 from memsim.linux.include.page_flags import PageFlag, PageType
 from memsim.linux.kernel.resource import walk_system_ram_range
 from memsim.linux.mm.debug import dump_page
-from memsim.linux.mm.memory_hotplug.online import adjust_present_page_count, check_online_range
+from memsim.linux.mm.memory_hotplug.online import (
+    adjust_present_page_count,
+    check_online_range,
+    node_present_pages,
+)
 from memsim.linux.mm.memory_hotplug.zones import remove_pfn_range_from_zone
 from memsim.linux.mm.migrate import compound_order, lru_pages, migrate_pages
 from memsim.linux.mm.page_alloc.api import zone_pcp_disable, zone_pcp_enable
@@ -47,6 +52,7 @@ MIGRATE_BURST = 10
 """Of pages that cannot be migrated the kernel prints 10 in five seconds; here 10 in all."""
 _REASONS = {
     "set_migratetype_isolate": "failure to isolate range",
+    "node_notify": "node notifier failure",
     "memory_notify": "notifier failure",
     "scan_movable_pages": "unmovable page",
     "offline_pages": "signal backoff",
@@ -65,15 +71,12 @@ def offline_pages(kernel: Kernel, pfn: int, nr_pages: int, zone: Zone) -> None:
         ended the search for a way to empty the range. Else the errno of a listener. After a failure
         every pageblock of the range is MOVABLE, and pages that were migrated stay where they are.
     """
-    stage = "offline_pages"
-    check_online_range(stage, pfn, nr_pages)
+    check_online_range("offline_pages", pfn, nr_pages)
     check_no_holes(kernel, pfn, nr_pages)
-    for edge in (pfn, pfn + nr_pages - 1):
-        if kernel.memmap.zone_of(edge) != zone.type:
-            fail_offline(kernel, pfn, nr_pages, "multizone range")
-            raise KernelError("EINVAL", stage, f"page {edge:#x} is not in zone {zone.name}")
+    check_one_zone(kernel, zone, pfn, nr_pages)
+    last = kernel.release.has_node_notifier and nr_pages >= node_present_pages(kernel)
     try:
-        isolate_and_empty(kernel, zone, pfn, nr_pages)
+        isolate_and_empty(kernel, zone, pfn, nr_pages, last=last)
     except KernelError as error:
         fail_offline(kernel, pfn, nr_pages, _REASONS[error.stage])
         raise
@@ -87,28 +90,37 @@ def offline_pages(kernel: Kernel, pfn: int, nr_pages: int, zone: Zone) -> None:
     mark_managed(kernel, pfn, nr_pages, managed=False)
     adjust_present_page_count(kernel, pfn, -nr_pages)
     init_per_zone_wmark_min(kernel)
+    if last:
+        node_notify(kernel, "NODE_REMOVED_LAST_MEMORY")
     memory_notify(kernel, "MEM_OFFLINE", pfn, nr_pages)
     remove_pfn_range_from_zone(kernel, zone, pfn, nr_pages)
 
 
-def isolate_and_empty(kernel: Kernel, zone: Zone, pfn: int, nr_pages: int) -> None:
+def isolate_and_empty(kernel: Kernel, zone: Zone, pfn: int, nr_pages: int, *, last: bool) -> None:
     """Isolate a range, ask the listeners and migrate, while per-cpu lists are off."""
     zone_pcp_disable(kernel, zone)
     try:
         start_isolate_page_range(kernel, pfn, nr_pages, memory_offline=True)
-        ask_and_empty(kernel, pfn, nr_pages)
+        ask_and_empty(kernel, pfn, nr_pages, last=last)
     finally:
         zone_pcp_enable(kernel, zone)
 
 
-def ask_and_empty(kernel: Kernel, pfn: int, nr_pages: int) -> None:
-    """Ask the listeners, and migrate; a failure ends the isolation and notifies the listeners."""
+def ask_and_empty(kernel: Kernel, pfn: int, nr_pages: int, *, last: bool) -> None:
+    """Ask the listeners, and migrate; a failure ends the isolation and notifies the listeners.
+
+    Those of the node are asked first if it loses its ``last`` memory (7.3).
+    """
     try:
+        if last:
+            node_notify(kernel, "NODE_REMOVING_LAST_MEMORY")
         memory_notify(kernel, "MEM_GOING_OFFLINE", pfn, nr_pages)
         empty_range(kernel, pfn, nr_pages)
     except KernelError:
         undo_isolate_page_range(kernel, pfn, nr_pages, MigrateType.MOVABLE)
         memory_notify(kernel, "MEM_CANCEL_OFFLINE", pfn, nr_pages)
+        if last:
+            node_notify(kernel, "NODE_CANCEL_REMOVING_LAST_MEMORY")
         raise
 
 
@@ -128,6 +140,14 @@ def check_no_holes(kernel: Kernel, pfn: int, nr_pages: int) -> None:
         fail_offline(kernel, pfn, nr_pages, "memory holes")
         message = f"{hex_range(pfn, nr_pages)} has a hole at pfn {hole:#x}"
         raise KernelError("EINVAL", "offline_pages", message)
+
+
+def check_one_zone(kernel: Kernel, zone: Zone, pfn: int, nr_pages: int) -> None:
+    """Refuse (EINVAL) a range of which the first or the last page is in another zone."""
+    for edge in (pfn, pfn + nr_pages - 1):
+        if kernel.memmap.zone_of(edge) != zone.type:
+            fail_offline(kernel, pfn, nr_pages, "multizone range")
+            raise KernelError("EINVAL", "offline_pages", f"page {edge:#x} is not in zone {zone.name}")
 
 
 def empty_range(kernel: Kernel, pfn: int, nr_pages: int) -> None:

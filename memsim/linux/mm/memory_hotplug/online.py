@@ -4,7 +4,7 @@
 ``offline_pages()``, is in :mod:`memsim.linux.mm.memory_hotplug.offline`. Functions here work on pfn ranges;
 :mod:`memsim.linux.drivers.base.memory.blocks` calls them for memory blocks.
 
-Left out: NUMA nodes, memory groups, kswapd and kcompactd.
+Left out: memory groups, kswapd and kcompactd; of nodes all but the notifier (7.3) of the one that there is.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from memsim.errors import KernelError
 from memsim.linux.drivers.base.memory.notifier import memory_notify
+from memsim.linux.drivers.base.node import node_notify
 from memsim.linux.include.layout import (
     PAGES_PER_SECTION,
     hex_range,
@@ -37,9 +38,6 @@ if TYPE_CHECKING:
     from memsim.state.kernel import Kernel
 
     OnlinePageCallback = Callable[[Kernel, int, int], None]
-
-
-# ---- zones grow and shrink -------------------------------------------------------------------------
 
 
 # ---- the online page callback ----------------------------------------------------------------------
@@ -99,23 +97,44 @@ def online_pages(kernel: Kernel, pfn: int, nr_pages: int, zone: Zone) -> None:
     Raises
     ------
     KernelError
-        EINVAL for a misaligned range; the errno of a listener that vetoed MEM_GOING_ONLINE, with the
-        zone's span as it was and no callback called.
+        EINVAL for a misaligned range; the errno of a listener that vetoed MEM_GOING_ONLINE (7.3: or
+        NODE_ADDING_FIRST_MEMORY), with the zone's span as it was and no callback called.
     """
     check_online_range("online_pages", pfn, nr_pages)
     move_pfn_range_to_zone(kernel, zone, pfn, nr_pages, MigrateType.ISOLATE)
-    try:
-        memory_notify(kernel, "MEM_GOING_ONLINE", pfn, nr_pages)
-    except KernelError:
-        memory_notify(kernel, "MEM_CANCEL_ONLINE", pfn, nr_pages)
-        remove_pfn_range_from_zone(kernel, zone, pfn, nr_pages)
-        raise
+    # 7.3 asks node_state(nid, N_MEMORY), which says the same.
+    first = kernel.release.has_node_notifier and node_present_pages(kernel) == 0
+    ask_to_online(kernel, zone, pfn, nr_pages, first=first)
     zone.add("nr_isolate_pageblock", nr_pages // pageblock_nr_pages)
     online_pages_range(kernel, pfn, nr_pages)
     adjust_present_page_count(kernel, pfn, nr_pages)
     undo_isolate_page_range(kernel, pfn, nr_pages, MigrateType.MOVABLE)
     init_per_zone_wmark_min(kernel)
+    if first:
+        node_notify(kernel, "NODE_ADDED_FIRST_MEMORY")
     memory_notify(kernel, "MEM_ONLINE", pfn, nr_pages)
+
+
+def ask_to_online(kernel: Kernel, zone: Zone, pfn: int, nr_pages: int, *, first: bool) -> None:
+    """Ask the listeners, those of the node first if it gets its ``first`` memory; all hear of a veto.
+
+    So MEM_CANCEL_ONLINE comes without a MEM_GOING_ONLINE when it is a node's listener that refuses.
+    """
+    try:
+        if first:
+            node_notify(kernel, "NODE_ADDING_FIRST_MEMORY")
+        memory_notify(kernel, "MEM_GOING_ONLINE", pfn, nr_pages)
+    except KernelError:
+        memory_notify(kernel, "MEM_CANCEL_ONLINE", pfn, nr_pages)
+        if first:
+            node_notify(kernel, "NODE_CANCEL_ADDING_FIRST_MEMORY")
+        remove_pfn_range_from_zone(kernel, zone, pfn, nr_pages)
+        raise
+
+
+def node_present_pages(kernel: Kernel) -> int:
+    """Return the present pages of the node: of all zones, for there is one node (linux/mmzone.h)."""
+    return sum(zone.present_pages for zone in kernel.zones)
 
 
 @kernel_function("mm/memory_hotplug.c")
@@ -178,6 +197,3 @@ def mhp_supports_memmap_on_memory(kernel: Kernel, nr_pages: int) -> bool:
     # 6b8f0798b85a, "mm/memory_hotplug: split memmap_on_memory requests across memblocks": in 6.12, not 6.1.
     fits = nr_pages == kernel.block_pages or kernel.release.self_hosts_each_block
     return fits and is_aligned(vmemmap, pageblock_nr_pages)
-
-
-# ---- add and remove --------------------------------------------------------------------------------

@@ -44,7 +44,8 @@ export function happened(c, i) {
   const found = [...pages(c, m), ...retyped(c, m), ...counters(c, m, before)],
     actor = c.actor(i);
   const blocks = blockStates(c, i);
-  if (m.kind === "notifier") return ["The memory notifier chain is called: ", ["fn", m.name], ". ", ...join(found)];
+  if (m.kind === "notifier")
+    return [`The ${chainOf(m.name)} notifier chain is called: `, ["fn", m.name], ". ", ...join(found)];
   if (m.kind === "done")
     return m.step < 0
       ? ["The machine has booted. ", ...join(found)]
@@ -193,9 +194,12 @@ export function happening(c, i) {
   if (m.kind === "done") return `done: the step has ended: ${both(c.data.ends[m.step])}${end}`;
   return `${m.point}: ${both(c.tapes.map((tape, s) => callText(c, tape, m.at[s])))}${end}`;
 }
+function chainOf(action) {
+  return action.startsWith("NODE_") ? "node" : "memory";
+}
 function callText(c, tape, event) {
   const { what } = tape.event(event);
-  if (what.target === "notifier") return `the memory notifier chain is called: ${what.name}`;
+  if (what.target === "notifier") return `the ${chainOf(what.name)} notifier chain is called: ${what.name}`;
   if (what.target === "return") return `${what.name}() returns`;
   return `${what.name}(${tape
     .args(event)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from memsim.errors import KernelError
+from memsim.linux.drivers.base.memory.notifier import memory_notify
 from memsim.linux.include.layout import section_nr_to_pfn
 from memsim.linux.include.mmzone import zone_intersects
 from memsim.linux.mm.memory_hotplug.offline import offline_pages
@@ -139,18 +140,21 @@ def memblk_nr_poison_inc(kernel: Kernel, pfn: int) -> None:
 def memory_block_online(kernel: Kernel, block: MemoryBlock, online_type: str) -> None:
     """Bring the pages of a block online in the zone that ``online_type`` asks for.
 
-    Pages that hold the block's own memmap come first; they are counted as present when all is done.
+    Pages that hold the block's own memmap come first; they are counted as present when all is done. 6.12 asks
+    the listeners before it touches any page (MEM_PREPARE_ONLINE), and tells them when it gives up.
 
     Raises
     ------
     KernelError
-        EHWPOISON (6.12): pages of the block were poisoned. Else what ``online_pages()`` fails with.
+        EHWPOISON (6.12): pages of the block were poisoned. The errno of a listener that vetoed
+        MEM_PREPARE_ONLINE (6.12); the others hear nothing then. Else what ``online_pages()`` fails with.
     """
     if block.nr_hwpoison:
         message = f"memory block {block.block_id} has {block.nr_hwpoison} poisoned pages"
         raise KernelError("EHWPOISON", "memory_block_online", message)
     zone = zone_for_pfn_range(kernel, online_type, block.start_pfn, block.nr_pages)
     start, vmemmap = block.start_pfn, block.nr_vmemmap_pages
+    notify_accessible(kernel, "MEM_PREPARE_ONLINE", block)
     if vmemmap:
         mhp_init_memmap_on_memory(kernel, start, vmemmap, zone)
     try:
@@ -158,10 +162,21 @@ def memory_block_online(kernel: Kernel, block: MemoryBlock, online_type: str) ->
     except KernelError:
         if vmemmap:
             mhp_deinit_memmap_on_memory(kernel, start, vmemmap)
+        notify_accessible(kernel, "MEM_FINISH_OFFLINE", block)
         raise
     if vmemmap:
         adjust_present_page_count(kernel, start, vmemmap)
     block.zone = zone
+
+
+def notify_accessible(kernel: Kernel, action: str, block: MemoryBlock) -> None:
+    """Tell the listeners that a block is about to be used, or no longer is (6.9 to 6.18).
+
+    Only s390 listens, to have the hypervisor back the memory, and let go of it.
+    """
+    if kernel.release.prepares_online:
+        vmemmap = block.nr_vmemmap_pages
+        memory_notify(kernel, action, block.start_pfn + vmemmap, block.nr_pages - vmemmap)
 
 
 @kernel_function("drivers/base/memory.c")
@@ -186,6 +201,7 @@ def memory_block_offline(kernel: Kernel, block: MemoryBlock) -> None:
     if vmemmap:
         mhp_deinit_memmap_on_memory(kernel, start, vmemmap)
     block.zone = None
+    notify_accessible(kernel, "MEM_FINISH_OFFLINE", block)
 
 
 def memory_subsys_online(kernel: Kernel, block: MemoryBlock, online_type: str) -> None:
