@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from memsim.recordings.verify import Verification, verify
 from tests.lab import debian, initramfs
 from tests.lab.errors import LabError
-from tests.lab.guest import Boot, Guest, accelerator
+from tests.lab.guest import Boot, Guest, accelerator, is_current
 from tests.lab.layout import Layout, layout_of_image
 from tests.lab.scripts import Abilities, Plan, plan_of, story
 from tests.lab.session import SYSFS, Session, write
@@ -55,7 +55,7 @@ class Kernel:
         sizes = {"ram_mib": PMEM_RAM_MIB} if pmem else {}
         boot = Boot(self.image, self.initramfs, modules, extra, **sizes)
         saved = self.folder / f"{kind}.state"
-        if not saved.exists():
+        if not is_current(saved):
             print(
                 f"booting {self.name} ({kind}, {accelerator()}): once, a minute or so without KVM", flush=True
             )

@@ -30,8 +30,8 @@ COMMAND_LINE = (
 """nokaslr: symbols are where the image has them. The lab chooses itself what is onlined."""
 SYMBOLS = (
     *("node_data", "contig_page_data", "mem_section", "_totalram_pages", "vmemmap_base"),
-    *("memory_notify", "undo_isolate_page_range", "online_pages", "mhp_init_memmap_on_memory"),
-    *("__offline_isolated_pages", "remove_pfn_range_from_zone"),
+    *("memory_chain", "blocking_notifier_call_chain", "undo_isolate_page_range", "online_pages"),
+    *("mhp_init_memmap_on_memory", "__offline_isolated_pages", "remove_pfn_range_from_zone"),
 )
 VMEMMAP_START = 0xFFFFEA0000000000
 """Where struct pages begin with 4-level page tables, if the kernel has no variable that says it."""
@@ -54,6 +54,14 @@ def accelerator() -> str:
     flags = Path("/proc/cpuinfo").read_text(encoding="utf-8").split()
     able = ("vmx" in flags or "svm" in flags) and os.access("/dev/kvm", os.R_OK | os.W_OK)
     return "kvm" if able else "tcg"
+
+
+def is_current(saved: Path) -> bool:
+    """Return whether a saved guest is there, and was asked for the symbols that the lab needs now."""
+    facts = saved.with_suffix(".json")
+    if not (saved.exists() and facts.exists()):
+        return False
+    return json.loads(facts.read_text(encoding="utf-8")).get("asked") == list(SYMBOLS)
 
 
 class Guest:
@@ -175,7 +183,7 @@ class Guest:
         if status() == "failed":
             msg = "QEMU cannot write the state of the guest"
             raise LabError(msg)
-        facts = {"symbols": self.symbols, "version": self.version}
+        facts = {"asked": SYMBOLS, "symbols": self.symbols, "version": self.version}
         path.with_suffix(".json").write_text(json.dumps(facts), encoding="utf-8")
         part.rename(path)
 

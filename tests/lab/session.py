@@ -218,11 +218,13 @@ class Session:
         """Return the places at which probes are taken while blocks come and go; any block if None."""
 
         def notified(registers: dict[str, int]) -> None:
-            action = self.layout.actions[registers["rdi"] & 0xFFFFFFFF]
+            if registers["rdi"] != self.guest.symbols["memory_chain"]:
+                return
+            action = self.layout.actions[registers["rsi"] & 0xFFFFFFFF]
             if action in WITHOUT_PAGES:
                 self._probe(f"notifier:{action}")
                 return
-            pfn = self.guest.read_word(registers["rsi"] + self.layout.notifier_pfn)
+            pfn = self.guest.read_word(registers["rdx"] + self.layout.notifier_pfn)
             self._probe(f"notifier:{action}", pfn // SECTION_PAGES if block is None else block)
 
         def entered(name: str) -> Callable[[dict[str, int]], None]:
@@ -231,7 +233,11 @@ class Session:
 
             return call
 
-        stops = {"memory_notify": notified, "__offline_isolated_pages": entered("__offline_isolated_pages")}
+        # Not memory_notify(): drivers/base/memory.c calls its own copy, which the compiler has inlined.
+        stops = {
+            "blocking_notifier_call_chain": notified,
+            "__offline_isolated_pages": entered("__offline_isolated_pages"),
+        }
         if block is not None:
             stops |= {"undo_isolate_page_range": entered("undo_isolate_page_range")}
             stops |= {"remove_pfn_range_from_zone": entered("remove_pfn_range_from_zone")}

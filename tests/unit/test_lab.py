@@ -30,6 +30,7 @@ from tests.lab.__main__ import exactness
 from tests.lab.btf import Btf
 from tests.lab.channels import expand
 from tests.lab.errors import LabError
+from tests.lab.guest import SYMBOLS, is_current
 from tests.lab.layout import ACTIONS, Layout, actions_of, layout_of, layout_of_image
 from tests.lab.memory import KernelMemory, Section, digits_of
 from tests.lab.recorder import Recorder
@@ -477,3 +478,13 @@ def test_the_newest_image_of_a_release_is_chosen_and_no_other_flavour():
 def test_what_is_no_release_is_refused(tmp_path):
     with pytest.raises(LabError, match=r"must be a release such as 6\.12"):
         debian.fetch("newest", tmp_path)
+
+
+def test_a_saved_guest_that_was_not_asked_for_every_symbol_is_booted_again(tmp_path):
+    saved = tmp_path / "plain.state"
+    assert not is_current(saved)
+    saved.write_bytes(b"")
+    assert not is_current(saved)
+    for asked, current in ((list(SYMBOLS[1:]), False), (list(SYMBOLS), True)):
+        saved.with_suffix(".json").write_text(json.dumps({"asked": asked, "symbols": {}, "version": ""}))
+        assert is_current(saved) == current

@@ -60,7 +60,7 @@ class ImitatedGuest:
         )
         self.release = RELEASES[release]
         self.version = f"Linux version {release}.1-imitated (builder) #1"
-        self.symbols = {"vmemmap_base": 0}
+        self.symbols = {"vmemmap_base": 0, "memory_chain": 0xFFFFFFFF82000000}
         self.monitor = self
         self.commands = []
         self._stops = {}
@@ -73,8 +73,10 @@ class ImitatedGuest:
 
     def _notified(self, action, start_pfn, _):
         self._pfn = start_pfn
-        if "memory_notify" in self._stops:
-            self._stops["memory_notify"]({"rdi": self.release.action_number(action), "rsi": 0})
+        if "blocking_notifier_call_chain" in self._stops:
+            number = self.release.action_number(action)
+            for chain in (0, self.symbols["memory_chain"]):  # the first is another chain
+                self._stops["blocking_notifier_call_chain"]({"rdi": chain, "rsi": number, "rdx": 0})
 
     def _entered(self, point):
         name = point.removeprefix("enter:").partition("#")[0]
