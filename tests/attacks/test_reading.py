@@ -23,6 +23,7 @@ import pytest
 
 from memsim.grading.assignment.assignment import Limits
 from memsim.grading.report.similarity import pieces, similar
+from memsim.grading.roster.names import key
 from memsim.grading.run import reading
 from memsim.grading.run.newer import _SINCE
 from memsim.grading.run.notebook import UnreadableError, sources
@@ -95,6 +96,22 @@ def test_looking_for_a_newer_python_costs_in_proportion():
             sign.search(text)
 
     assert growth(look, lambda n: "\n" * n, 100_000) < TIMES**1.5
+
+
+def named(marks):
+    """Return a notebook whose student has two kinds of accents, which Unicode wants in another order."""
+    return notebook("STUDENT = 'a" + "\u0301" * marks + "\u0316" * marks + "'", *SOLVED)
+
+
+def test_own_185_the_accents_of_a_name_do_not_hold_up_the_process_that_grades():
+    """It has no limit; sorting accents takes their square, in the library of Python."""
+    with Reader() as reader:
+        found = {marks: reader.sources(named(marks), "a.ipynb", ["double"]) for marks in (4000, 400_000)}
+    assert len(found[400_000].typed_id) <= 200
+    assert found[400_000].answers == {"double": SOLVED[0]}
+    taken = [seconds(key, "a" + "\u0301" * marks + "\u0316" * marks) for marks in (4000, 16_000)]
+    assert taken[1] / taken[0] > TIMES**1.5
+    assert seconds(key, found[400_000].typed_id) < taken[0]
 
 
 def naive_second_halves(cells):
@@ -200,7 +217,7 @@ FATAL = {
 def test_own_125_what_ends_the_process_that_reads_ends_nothing_else(how, monkeypatch):
     monkeypatch.setitem(reading._WHAT, "sources", FATAL[how])  # noqa: SLF001 (what a file would do)
     monkeypatch.setattr(reading, "_SECONDS", 1)
-    answer = reading._apart({"what": "sources", "name": "a.ipynb"}, b"x")  # noqa: SLF001
+    answer = reading._apart({"what": "sources", "name": "a.ipynb", "questions": []}, b"x")  # noqa: SLF001
     assert b"more than 1 seconds of processor time, or too much memory" in answer
 
 
@@ -210,7 +227,7 @@ def test_own_121_a_list_of_empty_cells_that_fills_memory_is_lost_alone(monkeypat
         sources(data)  # where there is memory enough
     monkeypatch.setattr(reading, "_MEMORY", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10)
     monkeypatch.setattr(reading, "_MEMORY_PER_BYTE", 0)
-    assert b"unreadable" in reading._apart({"what": "sources", "name": "a.ipynb"}, data)  # noqa: SLF001
+    assert b"unreadable" in reading._apart({"what": "sources", "name": "a.ipynb", "questions": []}, data)  # noqa: SLF001
 
 
 def test_own_126_cells_that_kill_what_reads_them_cost_no_other_and_no_second_run(fence):

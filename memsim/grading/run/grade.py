@@ -41,14 +41,14 @@ class Grader:
         ``names`` are the names of the student, any of which the notebook may give as its own.
         """
         try:
-            found = READER.sources(data, file)
+            found = READER.sources(data, file, [question.name for question in self.assignment.questions])
         except UnreadableError as reason:
             return self.unreadable(student, file, str(reason), data, names)
         numbers_of, doubt = self._numbers_of(found, student, names)
         submitted = Submitted(numbers_of, found.code, found.text)
         questions = self._examined(found, submitted, student, data)
         for question in questions:
-            question.answer = found.answer(question.name)
+            question.answer = found.answers[question.name]
         made = self._result(student, file, data, names, questions=questions, remarks=found.remarks)
         asked = self.assignment.questions
         made.numbers_of = numbers_of if any(question.variant for question in asked) else ""

@@ -16,7 +16,7 @@ from itertools import accumulate, islice
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
 LARGEST_FILE = 64 << 20
@@ -62,20 +62,10 @@ class Sources:
     """nbgrader's name of each code cell, or nothing; empty where the file does not say."""
     python: str = ""
     """The version of Python that the notebook says it ran in."""
-
-    @property
-    def typed_id(self) -> str | None:
-        """What the student has typed as his or her id; None if the notebook does not ask for one."""
-        typed = [found[2] for cell in self.code for found in _STUDENT.finditer(cell)]
-        return next((name for name in reversed(typed) if name.strip()), "" if typed else None)
-
-    def answer(self, name: str) -> str:
-        """Return the text of a function, for its student to look at; the last one of this name."""
-        pattern = re.compile(
-            rf"^def {re.escape(name)}\b[^\n]*\n(?:(?:[ \t)][^\n]*)?(?:\n|\Z))*", re.MULTILINE
-        )
-        texts = [found[0].rstrip() for cell in self.code for found in pattern.finditer(f"{cell}\n")]
-        return texts[-1][:_LONGEST_ANSWER] if texts else ""
+    typed_id: str | None = None
+    """What the student has typed as his or her id; None if the notebook does not ask for one."""
+    answers: dict[str, str] = field(default_factory=dict)
+    """The text of each function that was asked for, for its student to look at."""
 
 
 def read(path: Path, *, linked: bool = False, most: int | None = None) -> bytes:
@@ -124,8 +114,8 @@ def _refuse_other_files(status: os.stat_result, *, linked: bool) -> None:
         raise UnreadableError(msg)
 
 
-def sources(data: bytes, name: str = "") -> Sources:
-    r"""Return the cells of a notebook, or of what is left of it.
+def sources(data: bytes, name: str = "", questions: Sequence[str] = ()) -> Sources:
+    r"""Return the cells of a notebook, or of what is left of it, and what is looked for in them.
 
     >>> sources(b'{"cells": [{"cell_type": "code", "source": ["a = 1\\n", "b = 2"]}]}').code
     ['a = 1\nb = 2']
@@ -146,7 +136,22 @@ def sources(data: bytes, name: str = "") -> Sources:
         msg = "no cell was found in it"
         raise UnreadableError(msg)
     _cut(found)
+    found.typed_id = _typed_id(found.code)
+    found.answers = {question: _answer(found.code, question) for question in questions}
     return found
+
+
+def _typed_id(code: Iterable[str]) -> str | None:
+    """Return the id in a notebook, as far as ids go: to compare a name of a million accents takes hours."""
+    typed = [found[2] for cell in code for found in _STUDENT.finditer(cell)]
+    return next((name[:_LONGEST_ID] for name in reversed(typed) if name.strip()), "" if typed else None)
+
+
+def _answer(code: Iterable[str], name: str) -> str:
+    """Return the text of a function; the last one of this name."""
+    pattern = re.compile(rf"^def {re.escape(name)}\b[^\n]*\n(?:(?:[ \t)][^\n]*)?(?:\n|\Z))*", re.MULTILINE)
+    texts = [found[0].rstrip() for cell in code for found in pattern.finditer(f"{cell}\n")]
+    return texts[-1][:_LONGEST_ANSWER] if texts else ""
 
 
 def _refuse_other_kinds(data: bytes) -> None:

@@ -26,7 +26,7 @@ from memsim.grading.run.notebook import Sources, UnreadableError, sources
 from memsim.grading.sandbox.guest.frames import FrameError, encode, receive
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from memsim.grading.report.similarity import Pieces
 
@@ -47,15 +47,15 @@ class Reader:
         self._process: subprocess.Popen[bytes] | None = None
         self._channel: socket.socket | None = None
 
-    def sources(self, data: bytes, name: str) -> Sources:
-        """Return the cells of a notebook, or of what is left of it.
+    def sources(self, data: bytes, name: str, questions: Sequence[str] = ()) -> Sources:
+        """Return the cells of a notebook, or of what is left of it, and the answers to these questions.
 
         Raises
         ------
         UnreadableError
             There is nothing to grade in it, or reading it takes too much time or memory.
         """
-        return Sources(**self._asked("sources", data, name))
+        return Sources(**self._asked("sources", data, name, list(questions)))
 
     def pieces(self, data: bytes, name: str) -> Pieces:
         """Return the pieces of a notebook that are compared with those of others.
@@ -65,11 +65,11 @@ class Reader:
         UnreadableError
             As above.
         """
-        found = base64.b64decode(self._asked("pieces", data, name)["pieces"])
+        found = base64.b64decode(self._asked("pieces", data, name, [])["pieces"])
         return np.frombuffer(found, dtype=np.uint64)
 
-    def _asked(self, what: str, data: bytes, name: str) -> dict[str, Any]:
-        request = encode({"what": what, "name": name, "size": len(data)})
+    def _asked(self, what: str, data: bytes, name: str, questions: list[str]) -> dict[str, Any]:
+        request = encode({"what": what, "name": name, "questions": questions, "size": len(data)})
         with self._lock:
             answer = self._answer(request + data) or self._answer(request + data)
         if answer is None:
@@ -135,16 +135,16 @@ def budget(size: int) -> int:
     return _SECONDS + (size >> 20) // _MIB_IN_A_SECOND
 
 
-def _sources(data: bytes, name: str) -> dict[str, Any]:
-    return asdict(sources(data, name))
+def _sources(data: bytes, name: str, questions: list[str]) -> dict[str, Any]:
+    return asdict(sources(data, name, questions))
 
 
-def _pieces(data: bytes, name: str) -> dict[str, Any]:
+def _pieces(data: bytes, name: str, _: list[str]) -> dict[str, Any]:
     found = sources(data, name)
     return {"pieces": base64.b64encode(pieces(found.code, found.text).tobytes()).decode()}
 
 
-_WHAT: dict[str, Callable[[bytes, str], dict[str, Any]]] = {"sources": _sources, "pieces": _pieces}
+_WHAT: dict[str, Callable[[bytes, str, list[str]], dict[str, Any]]] = {"sources": _sources, "pieces": _pieces}
 
 
 def serve(channel: socket.socket) -> None:
@@ -185,7 +185,9 @@ def _read(request: dict[str, Any], data: bytes, pipe: int) -> NoReturn:
     try:
         _limit(len(data))
         try:
-            answer: dict[str, Any] = {"read": _WHAT[request["what"]](data, request["name"])}
+            answer: dict[str, Any] = {
+                "read": _WHAT[request["what"]](data, request["name"], request["questions"])
+            }
         except UnreadableError as reason:
             answer = {"unreadable": str(reason)}
         frame = memoryview(encode(answer))
