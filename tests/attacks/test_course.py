@@ -16,8 +16,10 @@ import pytest
 from memsim.cli.grade import plain, section
 from memsim.errors import MemsimError
 from memsim.grading.assignment.assignment import Assignment
+from memsim.grading.assignment.cells import LIMITS, assignment_of
 from memsim.grading.run.batch import Batch
 from memsim.grading.run.engines import Cluster, ThisMachine
+from memsim.grading.run.grade import Grader
 from memsim.grading.run.judge import Examiner
 from memsim.grading.run.submissions import find
 from memsim.grading.sandbox.conversation import Conversation
@@ -26,6 +28,8 @@ from memsim.grading.sandbox.worker import Submitted
 
 from .stage import GRADING, SOLVED
 from .test_files import QUESTIONS, notebook
+from .test_other_notebooks import SOLVED as OTHERS
+from .test_other_notebooks import TESTS, handed, source
 
 PROJECT = Path(__file__).parents[2]
 COLLECT = runpy.run_path(str(PROJECT / "exercises" / "hub" / "collect.py"), run_name="collect")
@@ -107,7 +111,7 @@ def test_what_is_handed_in_honestly_is_collected_and_the_newest_counts(exchange)
 
 def test_own_148_sleeping_through_every_question_costs_the_clock_once(monkeypatch):
     assignment = Assignment.parse(GRADING.replace("wall_seconds=30", "wall_seconds=3"))
-    monkeypatch.setattr("memsim.grading.run.judge._AFTER_SLEEP", 0.5)
+    monkeypatch.setattr("memsim.grading.run.judge.AFTER_SLEEP", 0.5)
     sleeper = "import time\ndef double(n):\n    time.sleep(60)\nplus_one = double"
     given = []
 
@@ -124,6 +128,47 @@ def test_own_148_sleeping_through_every_question_costs_the_clock_once(monkeypatc
     given.clear()
     Examiner(assignment, NONE, "a key").examine(Submitted("ada", SOLVED))
     assert given == [3, 3]
+
+
+def test_own_186_answers_just_in_time_cost_the_clock_once_too(monkeypatch):
+    """Who sleeps and answers in time holds a place for the clock of every question."""
+    assignment = Assignment.parse(GRADING.replace("wall_seconds=30", "wall_seconds=3"))
+    monkeypatch.setattr("memsim.grading.run.judge._AT_LEAST", 1)
+    sleeper = "import time\ndef double(n):\n    time.sleep(0.3)\n    return 2 * n"
+    given = []
+
+    class Counted(Conversation):
+        def __init__(self, worker, name, limits):
+            given.append(limits.wall_seconds)
+            super().__init__(worker, name, limits)
+
+    monkeypatch.setattr("memsim.grading.run.judge.Conversation", Counted)
+    results = Examiner(assignment, NONE, "a key").examine(Submitted("mallory", [sleeper, SOLVED[1]]))
+
+    assert [result.score for result in results][1] == 2  # nobody loses by it
+    assert given[0] == 3
+    assert 1 <= given[1] < 2  # what is left, and not less than a busy machine needs
+
+
+def test_own_187_sleeping_through_every_test_cell_costs_the_clock_once(monkeypatch):
+    monkeypatch.setattr("memsim.grading.assignment.cells.LIMITS", replace(LIMITS, wall_seconds=2))
+    monkeypatch.setattr("memsim.grading.run.cells.AFTER_SLEEP", 0.5)
+    text = source(TESTS)
+    grader = Grader(assignment_of(text), text.encode(), NONE, "a key")
+    given = []
+
+    class Counted(Conversation):
+        def __init__(self, worker, name, limits):
+            given.append(limits.wall_seconds)
+            super().__init__(worker, name, limits)
+
+    monkeypatch.setattr("memsim.grading.run.cells.Conversation", Counted)
+    asleep = {**OTHERS, "f": "import time\ndef f(x):\n    time.sleep(60)\n"}
+    result = grader.grade("mallory", "other.ipynb", handed(asleep))
+
+    assert result.score < result.max_score
+    assert given[:2] == [2, 2]  # the two sides of the first test cell, which ask f()
+    assert set(given[2:]) == {0.5}
 
 
 class Failing(ThisMachine):

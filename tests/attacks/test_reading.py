@@ -177,8 +177,8 @@ def test_own_183_an_answer_in_small_pieces_costs_in_proportion_to_it(monkeypatch
     def ours(size):
         answer, theirs = socket.socketpair()
         conversation = Conversation.__new__(Conversation)
-        conversation.limits, conversation._waited = Limits(), 0.0  # noqa: SLF001 (without a worker)
-        conversation._channel, conversation._open, conversation._pipe = answer, [answer.fileno()], -1  # noqa: SLF001
+        conversation.limits, conversation.waited = Limits(), 0.0
+        conversation._channel, conversation._open, conversation._pipe = answer, [answer.fileno()], -1  # noqa: SLF001 (without a worker)
         monkeypatch.setattr("memsim.grading.sandbox.conversation._PIECE", 4096)
         writer = threading.Thread(target=theirs.sendall, args=(bytes(size << 10),))
         writer.start()

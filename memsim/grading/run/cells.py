@@ -11,17 +11,20 @@ from __future__ import annotations
 import ast
 import builtins
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from memsim.grading.assignment.assignment import title
-from memsim.grading.run.judge import QuestionResult, RuleResult
+from memsim.grading.run.judge import AFTER_SLEEP, QuestionResult, RuleResult
 from memsim.grading.sandbox import guest
 from memsim.grading.sandbox.conversation import Conversation, Failure
 from memsim.grading.sandbox.guest.retry import patiently
 from memsim.grading.sandbox.worker import StartError, Submitted, Worker, WorkerError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from memsim.grading.assignment.cells import CellQuestion
     from memsim.grading.run.notebook import Sources
     from memsim.grading.sandbox.fences import Fence
@@ -46,8 +49,25 @@ class _ExchangeError(Exception):
         self.failure, self.student = failure, student
 
 
-def examine(question: CellQuestion, fence: Fence, found: Sources, student: str) -> QuestionResult:
-    """Return the result of a test cell."""
+def examine(
+    questions: Sequence[CellQuestion], fence: Fence, found: Sources, student: str
+) -> list[QuestionResult]:
+    """Return the result of each test cell; who sleeps through one has less time for the others."""
+    results, asleep = [], False
+    for question in questions:
+        if asleep:
+            seconds = min(question.limits.wall_seconds, AFTER_SLEEP)
+            question = replace(question, limits=replace(question.limits, wall_seconds=seconds))  # noqa: PLW2901
+        result, slept = _examined(question, fence, found, student)
+        results.append(result)
+        asleep |= slept
+    return results
+
+
+def _examined(
+    question: CellQuestion, fence: Fence, found: Sources, student: str
+) -> tuple[QuestionResult, bool]:
+    """Return the result of a test cell, and whether the student's side used up the clock."""
     (test, points), *_ = question.tests.items()
     made = QuestionResult(question.name, points)
     rule = RuleResult(title(test), points, passed=False)
@@ -58,7 +78,7 @@ def examine(question: CellQuestion, fence: Fence, found: Sources, student: str) 
             "Your teacher grades it." if by_hand else f"It cannot be judged safely: {question.unsafe}."
         )
         rule.needs_teacher = True
-        return made
+        return made, False
     try:
         with ExitStack() as stack:
             sides = [
@@ -74,13 +94,13 @@ def examine(question: CellQuestion, fence: Fence, found: Sources, student: str) 
     except _ExchangeError as ended:
         rule.message = f"{str(ended)[:1].upper()}{str(ended)[1:]}."
         rule.needs_teacher = not ended.student
-        return made
+        return made, ended.student and ended.failure.kind == "time"
     except StartError:
         raise
     except WorkerError:
         rule.message = "The process that answers was ended from inside."
-        return made
-    return _judged(made, rule, report)
+        return made, False
+    return _judged(made, rule, report), False
 
 
 def _judged(made: QuestionResult, rule: RuleResult, report: dict[str, Any]) -> QuestionResult:

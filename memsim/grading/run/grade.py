@@ -68,7 +68,7 @@ class Grader:
         """Return the result of each question."""
         cells = [question for question in self.assignment.questions if isinstance(question, CellQuestion)]
         if cells:
-            return [examine(question, self.fence, found, student) for question in cells]
+            return examine(cells, self.fence, found, student)
         # Other numbers for each file: what a student learns of those of one is of no use in the next.
         key = f"{self.key}\0{hashlib.sha256(data).hexdigest()}"
         return Examiner(self.assignment, self.fence, key).examine(submitted, student)

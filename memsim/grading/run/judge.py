@@ -19,7 +19,7 @@ from memsim.grading.sandbox.worker import ReadingError, StartError, Submitted, W
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from memsim.grading.assignment.assignment import Assignment, Question, Test
+    from memsim.grading.assignment.assignment import Assignment, Limits, Question, Test
     from memsim.grading.sandbox.fences import Fence
 
 _CALLS = 10_000
@@ -27,8 +27,10 @@ _PROCESSES = 3
 """When this many processes of one question have died, its other tests are not run."""
 _TRIES = 2
 """How often a test runs whose answer is killed: the machine may have had no memory left."""
-_AFTER_SLEEP = 10.0
+AFTER_SLEEP = 10.0
 """Seconds on the clock for each question of a submission that has slept through one."""
+_AT_LEAST = 10
+"""Seconds on the clock for each second of processor time, however long others of its questions took."""
 _JUDGING_SECONDS = 20
 _DIFFERENT = 2
 _MORE_RUNS = 3
@@ -178,8 +180,8 @@ class _Desk:
         self.fence, self.submitted = fence, submitted
         self.workers: dict[bool, Worker] = {}
         self.unreadable: ReadingError | None = None
-        self.slept = False
-        """Whether an answer has used up the clock: what only sleeps costs its time once."""
+        self.slept, self.waited = False, 0.0
+        """Whether an answer has used up the clock, and the seconds that were waited for answers in all."""
         stack.callback(self.end)
 
     def worker(self, *, memsim: bool) -> Worker:
@@ -193,6 +195,12 @@ class _Desk:
                 self.unreadable = error
                 raise
         return self.workers[memsim]
+
+    def limits(self, limits: Limits) -> Limits:
+        """Return the limits of a question: the clock is for the whole submission, so sleep costs it once."""
+        whole = limits.wall_seconds
+        left = max(_AT_LEAST * limits.cpu_seconds, whole - self.waited)
+        return replace(limits, wall_seconds=min(whole, AFTER_SLEEP if self.slept else left))
 
     def replace(self, *, memsim: bool) -> None:
         worker = self.workers.pop(memsim, None)
@@ -222,11 +230,11 @@ class _Line:
         try:
             if self.now is None:
                 worker = self.desk.worker(memsim=self.question.memsim)
-                limits = self.question.limits
-                if self.desk.slept:
-                    limits = replace(limits, wall_seconds=min(limits.wall_seconds, _AFTER_SLEEP))
-                self.now = Conversation(worker, self.question.name, limits)
+                self.now = Conversation(worker, self.question.name, self.desk.limits(self.question.limits))
+                self.desk.waited += self.now.waited  # as the notebook was executed
+            before = self.now.waited
             value = self.now.call(arguments, self.question.returns)
+            self.desk.waited += self.now.waited - before
             self.problems = self.now.problems
             self.printed = self.now.output[:_EXCERPT].decode("utf-8", "replace")
             if isinstance(value, Failure) and value.ends_it:

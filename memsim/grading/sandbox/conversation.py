@@ -70,7 +70,8 @@ class Conversation:
         self.failure: Failure | None = None
         self._ended = False
         self._executing = True
-        self._waited = 0.0
+        self.waited = 0.0
+        """Seconds, of the clock."""
         self._channel, theirs = socket.socketpair()
         self._pipe, pipe_end = os.pipe()
         self._open = [self._channel.fileno(), self._pipe]
@@ -118,7 +119,7 @@ class Conversation:
         return self.failure
 
     def _left(self) -> float:
-        return max(0.0, self.limits.wall_seconds - self._waited)
+        return max(0.0, self.limits.wall_seconds - self.waited)
 
     def _ready(self, reading: list[Any], writing: list[Any]) -> list[Any]:
         """Return which of these are ready; none when the time of the question is up.
@@ -128,7 +129,7 @@ class Conversation:
         while left := self._left():
             started = time.monotonic()
             readable, writable, _ = select.select(reading, writing, [], min(_LOOK, left))
-            self._waited += min(time.monotonic() - started, _LOOK)
+            self.waited += min(time.monotonic() - started, _LOOK)
             if readable or writable:
                 return readable + writable
         return []
