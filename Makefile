@@ -18,6 +18,9 @@ WORKERS ?= auto
 CHECKERS ?= logical
 PYTEST = $(IN_VENV) $(OWN_STATE) MEMSIM_CHROMIUM="$(MEMSIM_CHROMIUM)" pytest --max-worker-restart=0
 
+# Python keeps what it compiled, whatever the shell says: without that every process of the tests compiles memsim anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help read check test test-32 test-slow test-all coverage lint book html site lite bench lab dist lock bump links clean chromium
 
 help:
