@@ -171,7 +171,8 @@ class Memmap(MemmapReads):
 
     def _bug_on_type(self, pfn: int, nr_pages: int, allowed: tuple[int, int], function: str) -> None:
         for section, at in self.spans(pfn, nr_pages):
-            self._bug_at(section, at, ~np.isin(section.pages.type[at], allowed), function)
+            types = section.pages.type[at]
+            self._bug_at(section, at, (types != allowed[0]) & (types != allowed[1]), function)
 
     def _bug_at(self, section: Section, at: slice, wrong: npt.NDArray[np.bool_], function: str) -> None:
         if wrong.any():
