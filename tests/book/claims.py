@@ -2,12 +2,14 @@
 
 That a claim is true shows little unless it could be false. So each is checked again in worlds in which one
 thing is broken. Not every claim notices one of those: some look at what the chapter computed before, and some
-are about what no world here breaks.
+are about what no world here breaks: it is enough that four of ten do.
 """
 
 from __future__ import annotations
 
+import math
 import signal
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,8 +42,9 @@ def check_claims(notebook: str, names: dict[str, Any]) -> None:
     assert [each.id for each in made] == [each.id for each in listed_claims(Path(notebook))]
     for each in made[:3]:  # the check is the same for all
         refuses_the_opposite(each)
-    blind = [each.id for each in made if not notices(each, names)]
-    assert len(blind) <= (1 - MUST_NOTICE) * len(made), f"these notice nothing: {', '.join(blind)}"
+    wanted = math.ceil(MUST_NOTICE * len(made))
+    noticing = [each.id for each in islice((each for each in made if notices(each, names)), wanted)]
+    assert len(noticing) == wanted, f"of {len(made)} claims only these notice a world: {noticing}"
 
 
 def refuses_the_opposite(made: Claim) -> None:
