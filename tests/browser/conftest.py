@@ -26,6 +26,8 @@ FLAGS = (
     "--disable-sync",
     "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",
 )
+VIEWPORT = {"width": 1300, "height": 1100}
+FAILED = pytest.StashKey[bool]()
 
 
 @pytest.fixture(scope="session")
@@ -69,17 +71,47 @@ def screenshots(tmp_path_factory):
     return folder
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item):
+    """Keep whether a test failed, for the fixtures that it leaves a page to."""
+    report = yield
+    item.stash[FAILED] = item.stash.get(FAILED, False) or report.failed
+    return report
+
+
+@pytest.fixture(scope="module")
+def tab(chromium):
+    """A page that JupyterLab stays loaded in from test to test."""
+    page = new_page(chromium)
+    yield page
+    page.context.close()
+
+
 @pytest.fixture
 def page(chromium, screenshots, request):
-    """An empty page; what it shows in the end is kept as a picture, named where a failure shows it."""
-    context = chromium.new_context(viewport={"width": 1300, "height": 1100}, service_workers="block")
-    context.set_default_timeout(PATIENCE_MS)
-    page = context.new_page()
+    """An empty page, or JupyterLab's with nothing open.
+
+    What it shows in the end is kept as a picture when the test failed, named where the failure shows it, and
+    when MEMSIM_SCREENSHOTS asks for pictures.
+    """
+    shared = "open_notebook" in request.fixturenames
+    page = request.getfixturevalue("tab") if shared else new_page(chromium)
+    page.set_viewport_size(VIEWPORT)
     yield page
-    path = screenshots / f"{re.sub(r'[^A-Za-z0-9.-]+', '-', request.node.name)}.png"
-    page.screenshot(path=path)
-    print(f"The page as it was in the end: {path}")  # noqa: T201 (pytest shows it on failure)
-    context.close()
+    failed = request.node.stash.get(FAILED, False)
+    if failed or "MEMSIM_SCREENSHOTS" in os.environ:
+        path = screenshots / f"{re.sub(r'[^A-Za-z0-9.-]+', '-', request.node.name)}.png"
+        page.screenshot(path=path)
+        print(f"The page as it was in the end: {path}")  # noqa: T201 (pytest shows it on failure)
+    if not shared:
+        page.context.close()
+
+
+def new_page(chromium):
+    """Return a page that shares nothing with others."""
+    context = chromium.new_context(viewport=VIEWPORT, service_workers="block")
+    context.set_default_timeout(PATIENCE_MS)
+    return context.new_page()
 
 
 @pytest.fixture
@@ -87,11 +119,22 @@ def watch(page, lab):
     """What the page may not do; asserted when the test is over, so that no test can forget it."""
     watch = Watch(page, lab)
     yield watch
+    watch.stop()
     watch.assert_clean()
 
 
 @pytest.fixture
-def open_notebook(page, lab, watch):  # noqa: ARG001 (watched from the start)
+def open_notebook(page, lab, watch, request):  # noqa: ARG001 (watched from the start)
     """A function that opens a fresh copy of a notebook and of the folder around it, without running it."""
-    yield lambda path: Notebook(page, lab, f"{lab.copy(path.parent)}/{path.name}")
+    opened = []
+
+    def show(path):
+        opened.append(Notebook(page, lab, f"{lab.copy(path.parent)}/{path.name}"))
+        return opened[-1]
+
+    yield show
+    if request.node.stash.get(FAILED, False):
+        page.goto("about:blank")  # whatever state it is in
+    elif opened:
+        opened[0].close()
     lab.forget()

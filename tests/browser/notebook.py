@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from playwright.sync_api import ConsoleMessage, Locator, Page, Request, WebSocket
+    from playwright.sync_api import ConsoleMessage, Error, Locator, Page, Request, WebSocket
 
     from .server import Server
 
@@ -31,6 +31,21 @@ _RUN_ALL = """limit => Promise.race([
   new Promise((_, fail) => setTimeout(() => fail(new Error(`not done after ${limit} ms`)), limit)),
 ])"""
 
+_OPEN = """async path => {
+  const { commands, shell } = window.jupyterapp;
+  if (document.body.dataset.jpThemeName !== 'JupyterLab Light')
+    await commands.execute('apputils:change-theme', { theme: 'JupyterLab Light' });
+  const panel = await commands.execute('docmanager:open', { path });
+  await panel.context.ready;
+  shell.activateById(panel.id);
+}"""
+_CLOSE_ALL = """async () => {
+  for (const panel of [...window.jupyterapp.shell.widgets('main')]) {
+    await panel.sessionContext?.shutdown();
+    panel.dispose();
+  }
+}"""
+
 
 class Watch:
     """Collects whatever a page may not do: ask another host, complain on the console, fail."""
@@ -39,10 +54,20 @@ class Watch:
         """Listen from now on."""
         self.complaints: list[str] = []
         self.own = (server.url, server.url.replace("http", "ws", 1), "data:", "blob:", "about:")
-        page.on("request", self._request)
-        page.on("websocket", self._socket)
-        page.on("console", self._console)
-        page.on("pageerror", lambda error: self._complain(f"page error: {error}"))
+        self._listeners = {
+            "request": self._request,
+            "websocket": self._socket,
+            "console": self._console,
+            "pageerror": self._error,
+        }
+        self._page = page
+        for event, listener in self._listeners.items():
+            page.on(event, listener)
+
+    def stop(self) -> None:
+        """Listen no more."""
+        for event, listener in self._listeners.items():
+            self._page.remove_listener(event, listener)
 
     def assert_clean(self) -> None:
         """Fail with all that was collected."""
@@ -62,6 +87,9 @@ class Watch:
         if message.type == "error":
             self._complain(f"console error: {message.text} ({message.location.get('url', '')})")
 
+    def _error(self, error: Error) -> None:
+        self._complain(f"page error: {error}")
+
     def _complain(self, complaint: str) -> None:
         if not any(re.search(pattern, complaint) for pattern, _ in ALLOWED):
             self.complaints.append(complaint)
@@ -71,10 +99,22 @@ class Notebook:
     """The notebook that a page shows."""
 
     def __init__(self, page: Page, server: Server, path: str) -> None:
-        """Open it and wait until its kernel is idle; nothing is run."""
-        self.page = page
-        page.goto(f"{server.url}lab/tree/{path}?reset&token={server.token}")
+        """Open it and wait until its kernel is idle; nothing is run.
+
+        A page that shows JupyterLab already opens it there, as a reader's does: loading JupyterLab takes
+        longer than most tests.
+        """
+        self.page, self.heard = page, 0
+        page.on("websocket", lambda socket: socket.on("framereceived", self._hear))
+        if page.url.startswith(f"{server.url}lab"):
+            page.evaluate(_OPEN, path)
+        else:
+            page.goto(f"{server.url}lab/tree/{path}?reset&token={server.token}")
         self.wait_for_kernel()
+
+    def close(self) -> None:
+        """Close it and whatever else is open, end their kernels, and leave an empty JupyterLab."""
+        self.page.evaluate(_CLOSE_ALL)
 
     def run_all(self) -> None:
         """Do what the menu's "Run All Cells" does, and wait for the last cell."""
@@ -119,6 +159,19 @@ class Notebook:
         """Press keys, wherever the focus is."""
         for key in keys:
             self.page.keyboard.press(key)
+
+    def _hear(self, message: bytes | str) -> None:
+        self.heard += b"echo_update" in (message.encode() if isinstance(message, str) else message)
+
+    def tell_kernel(self, change: Callable[[], None]) -> None:
+        """Change a control, and wait until the kernel has heard of it.
+
+        JupyterLab may send what a control says after what the next one says: it opens a subshell for each
+        when it is used first, and people are too slow to see that.
+        """
+        before = self.heard
+        change()
+        self.wait_until(lambda: self.heard, lambda now: now > before, "the kernel does not hear the change")
 
     def wait_until(self, look: Callable[[], Any], fine: Callable[[Any], bool], problem: str) -> Any:
         """Look again and again until what is seen is fine, and return it."""
