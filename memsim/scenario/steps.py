@@ -125,42 +125,42 @@ STEPS: dict[str, StepKind] = {
     "virtio_mem_request": StepKind(
         (Argument("device", str), Argument("requested_pages", int)),
         lambda m, s: m.devices[s["device"]].request(s["requested_pages"]),
-        "virtio_mem_request {requested_pages} pages of {device}",
+        "the host requests {requested_pages} pages of {device}",
     ),
     "virtio_mem_remove": StepKind(
         (Argument("device", str),),
         lambda m, s: m.devices[s["device"]].remove(),
-        "virtio_mem_remove {device} (its driver is unbound)",
+        "the driver of {device} is unbound",
     ),
     "hv_hot_add": StepKind(
         (Argument("device", str), Argument("start_pfn", int), Argument("nr_pages", int)),
         lambda m, s: m.devices[s["device"]].hot_add(s["start_pfn"], s["nr_pages"]),
-        "hv_hot_add {nr_pages} pages at pfn {start_pfn:#x} by {device}",
+        "the host of {device} adds {nr_pages} pages at pfn {start_pfn:#x}",
     ),
     "hv_inflate": StepKind(
         (Argument("device", str), Argument("nr_pages", int)),
         lambda m, s: m.devices[s["device"]].inflate(s["nr_pages"]),
-        "hv_inflate {nr_pages} pages by {device}",
+        "the host of {device} takes {nr_pages} pages",
     ),
     "hv_deflate": StepKind(
         (Argument("device", str), Argument("nr_pages", int, optional=True)),
         lambda m, s: m.devices[s["device"]].deflate(s.get("nr_pages")),
-        "hv_deflate {nr_pages} pages by {device}",
+        "the host of {device} returns {nr_pages} pages",
     ),
     "xen_balloon_target": StepKind(
         (Argument("device", str), Argument("target_pages", int)),
         lambda m, s: m.devices[s["device"]].set_target(s["target_pages"]),
-        "xen_balloon_target {target_pages} pages for {device}",
+        "the target of {device} becomes {target_pages} pages",
     ),
     "xen_balloon_lend": StepKind(
         (Argument("device", str), Argument("nr_pages", int)),
         _lend,
-        "xen_balloon_lend {nr_pages} pages of {device}",
+        "{device} lends {nr_pages} pages",
     ),
     "xen_balloon_take_back": StepKind(
         (Argument("device", str), Argument("nr_pages", int, optional=True)),
         _take_back,
-        "xen_balloon_take_back {nr_pages} pages to {device}",
+        "{device} takes back {nr_pages} pages",
     ),
     "host_will": StepKind(
         (Argument("device", str), Argument("answer", str), Argument("times", int)),

@@ -37,7 +37,7 @@ def runs(script, side, block=32):
 def test_the_worked_example_of_virtio_mem():
     """drivers/virtio/virtio_mem.c: 64 of 128 MiB plugged, online in ZONE_MOVABLE here."""
     script = DriverScript(lab_scenario("virtio-mem"))
-    assert script.do(REQUEST).headline == "virtio_mem_request 16384 pages of vm0: ok"
+    assert script.do(REQUEST).headline == "the host requests 16384 pages of vm0: ok"
     for side in (0, 1):
         assert runs(script, side) == [
             ("0-31", "plugged", "512 pages free (B, refcount 0); pageblock movable"),
@@ -229,7 +229,7 @@ def test_virtio_mem_by_its_controls():
     assert lab.online.disabled
     lab.host["size"].value = 32
     lab.host["request"].click()
-    assert "virtio_mem_request 8192 pages of vm0: ok" in lab.twin.text
+    assert "the host requests 8192 pages of vm0: ok" in lab.twin.text
     assert lab.block.value == 32
     lab.allocate.click()
     lab.offline.click()
