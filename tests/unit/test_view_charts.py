@@ -75,6 +75,24 @@ def test_a_line_is_told_by_its_changes():
     ]
 
 
+def test_bars_are_told_with_their_names_in_brackets():
+    assert CHARTS[1].lines() == [
+        "a & b: 1 block (before), 0 blocks (after).",
+        "c: 2,000 blocks (before), 3 blocks (after).",
+    ]
+
+
+def test_a_table_names_a_group_of_columns_once():
+    cells = (("M", "bad"), ("-", "none"))
+    assert Signs("t", ("x", "y"), {"row": cells}).lines() == ["row: x M, y -."]
+    assert Signs("t", ("x", "y"), {"row": cells}, groups=("g", "h")).lines() == ["row: g: x M; h: y -."]
+
+
+def test_a_state_of_a_chain_is_told_as_a_sentence():
+    states = (State("asked", ("what does it", "rest on?")), State("done", ("it is", "over"), by="f()"))
+    assert Chain("t", states).lines() == ["1. asked: what does it rest on?", "2. done, by f(): it is over."]
+
+
 def test_plotly_gets_only_the_points_at_which_something_changes():
     managed, free = LINES.plotly()["data"]
     assert (managed["x"], managed["y"]) == ([0, 2, 3], [0, 1024, 1024])

@@ -28,7 +28,7 @@ _OFFLINE = "block 32 goes offline"
 STEPS = {
     "hv-balloon": (
         "the host backs 1,200 pages from pfn 0x100000 on and has them added",
-        "the host backs the 300 pages behind them, from pfn 0x1004b0 on",
+        "the host backs the 300 pages after them, from pfn 0x1004b0 on",
         "the host backs 1,000 pages from pfn 0x100708 on",
         _ONLINE,
         "the host asks for 600 pages",

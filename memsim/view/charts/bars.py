@@ -37,7 +37,9 @@ class Bars(Chart):
         ]
 
     def _told(self, name: str, value: float) -> str:
-        return f"{number(value)} {self.unit} {name}".rstrip()
+        unit = self.unit.removesuffix("s") if value == 1 else self.unit
+        said = f"{number(value)} {unit}".rstrip()
+        return f"{said} ({name})" if name else said
 
     def svg(self) -> str:
         """Return the bars with their numbers, and a legend if there are several for a row."""
