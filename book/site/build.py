@@ -11,6 +11,8 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -41,16 +43,13 @@ def main(arguments: list[str]) -> int:
     for old in (folder, sources):
         shutil.rmtree(old, ignore_errors=True)
     prepare(sources)
-    quiet = ["--quiet", "--fail-on-warning", "--keep-going"]
+    how = ["--quiet", "--fail-on-warning", "--keep-going", "-j", "auto"]
     static = f"html_static_path={HERE / 'static'},{sources.resolve() / 'static'}"
-    return build_main([*quiet, "-D", static, "-c", str(HERE), "-d", str(doctrees), str(sources), str(folder)])
+    return build_main([*how, "-D", static, "-c", str(HERE), "-d", str(doctrees), str(sources), str(folder)])
 
 
 def prepare(folder: Path) -> None:
     """Write what Sphinx reads: a copy of each notebook, its pictures, and the data of the explorers."""
-    notebooks = {path: json.loads(path.read_text(encoding="utf-8")) for path in sorted(BOOK.glob("*.ipynb"))}
-    for notebook in notebooks.values():
-        without_views(notebook)
     for extra in EXTRAS:
         shutil.copytree(BOOK / extra, folder / extra)
     data = folder / "static" / "explorers"
@@ -60,21 +59,32 @@ def prepare(folder: Path) -> None:
     (folder / "static" / "plotly.min.js").write_text(get_plotlyjs(), encoding="utf-8")
     (folder / "static" / "widgets.js").write_text(live_script(), encoding="utf-8")
     (folder / "static" / "widgets.css").write_text(live_style(), encoding="utf-8")
+    notebooks = {path: json.loads(path.read_text(encoding="utf-8")) for path in sorted(BOOK.glob("*.ipynb"))}
     linked = targets({path.name: notebook for path, notebook in notebooks.items()})
-    for path, notebook in notebooks.items():
-        for cell, explorer in explorers(notebook, path):
-            name = f"{path.stem}--{cell['id']}"
-            (data / f"{name}.js").write_text(data_script(name, explorer), encoding="utf-8")
-            placeholder(cell, name, explorer, "_static/plotly.min.js")
-        for cell, widget, question in live_cells(notebook, path):
-            make_live(cell, widget, question, binder(path.name, repository()))
-        page = page_of(notebook, path.name, linked)
-        runs_at(page, binder(path.name, repository()))
-        if path.name == FIRST:
-            page["cells"].append(contents([each.name for each in notebooks], reference.write(folder)))
-        target = folder / ("index.ipynb" if path.name == FIRST else path.name)
-        target.write_text(json.dumps(page, ensure_ascii=False), encoding="utf-8")
+    tree = contents([path.name for path in notebooks], reference.write(folder))
+    longest_first = sorted(notebooks, key=lambda path: -path.stat().st_size)
+    with ProcessPoolExecutor() as pool:
+        list(pool.map(partial(write_page, folder=folder, linked=linked, tree=tree), longest_first))
     assert any(data.iterdir()), f"{BOOK} has no explorer"  # noqa: S101 (a site without them is broken)
+
+
+def write_page(path: Path, folder: Path, linked: set[str], tree: dict[str, Any]) -> None:
+    """Write the page of a notebook, and the data of its explorers; the first page has the contents."""
+    notebook = json.loads(path.read_text(encoding="utf-8"))
+    without_views(notebook)
+    for cell, explorer in explorers(notebook, path):
+        name = f"{path.stem}--{cell['id']}"
+        script = folder / "static" / "explorers" / f"{name}.js"
+        script.write_text(data_script(name, explorer), encoding="utf-8")
+        placeholder(cell, name, explorer, "_static/plotly.min.js")
+    for cell, widget, question in live_cells(notebook, path):
+        make_live(cell, widget, question, binder(path.name, repository()))
+    page = page_of(notebook, path.name, linked)
+    runs_at(page, binder(path.name, repository()))
+    if path.name == FIRST:
+        page["cells"].append(tree)
+    target = folder / ("index.ipynb" if path.name == FIRST else path.name)
+    target.write_text(json.dumps(page, ensure_ascii=False), encoding="utf-8")
 
 
 def without_views(notebook: dict[str, Any]) -> None:

@@ -20,7 +20,7 @@ from memsim.view.buddy_lab.picture import STATIC as ORDERS
 from memsim.view.decode.widget import STATIC as DECODE
 from memsim.view.driver_lab.widget import SHEET as DRIVER
 from memsim.view.half_patch.matrix_lab import STATIC as HALF_PATCH
-from memsim.view.widgets.tour import STATIC as TOUR
+from memsim.view.widgets.style import STATIC as TOUR
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

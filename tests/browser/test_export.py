@@ -66,6 +66,9 @@ def test_an_exported_chapter_is_alive_without_a_kernel(page, tmp_path):
     page.keyboard.press("Home")
     page.keyboard.press("d")
     page.locator(".memsim-explore .says", has_text="reserved before the patch, Offline after it").wait_for()
+    page.get_by_role("tab", name="Counters").click()
+    assert page.get_by_text("needs plotly, 5 MB that this file does not carry").is_visible()
+    assert page.get_by_role("button", name="Open as a chart").count() == 0
     question = page.locator(".memsim-lesson").first
     question.locator("input").first.check()
     question.locator(".memsim-do").click()

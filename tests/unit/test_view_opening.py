@@ -9,10 +9,9 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from memsim import AFTER, Scenario, compare
-from memsim.view.draw.opening import opening_svg, story_of
 from memsim.view.model.page_class import PageClass
 from tests.book.reading import BOOK, joined
-from tests.tools.opening import PICTURE, story
+from tests.tools.opening import PICTURE, opening_svg, story, story_of
 
 
 @pytest.fixture(scope="module")

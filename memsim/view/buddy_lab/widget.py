@@ -13,8 +13,7 @@ from memsim.linux.include.layout import MAX_PAGE_ORDER, pageblock_nr_pages
 from memsim.view.buddy_lab.picture import BuddyPicture, blocks_chart, state_of
 from memsim.view.buddy_lab.script import FIRST_PFN, HELP, SIZES, BuddyScript
 from memsim.view.buddy_lab.snapshot import lists_of, look, sight_html, sight_text
-from memsim.view.widgets.lab import Board, button, choice, more, number, row, text_field
-from memsim.view.widgets.tour import Stop, tour
+from memsim.view.widgets.lab import Board, Stop, button, choice, more, number, row, text_field, tour
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -11,14 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anywidget
-import ipywidgets
 import traitlets
 
 from memsim.errors import MemsimError
 from memsim.view.decode.parts import KIND_LABELS, RELEASES, WIDTHS, Part
 from memsim.view.decode.reading import read_word
 from memsim.view.decode.words import Word, empty_word
-from memsim.view.widgets.lab import LABEL, WIDE, Board, row
+from memsim.view.widgets.lab import Board, choice, row, text_field
 
 if TYPE_CHECKING:
     from typing import SupportsIndex
@@ -73,10 +72,6 @@ class Decoder(Board):
         self._show()
         self.keep(bits_html(word))
 
-    def html(self) -> str:
-        """Return the static form."""
-        return self.stored_html
-
     def spec_without_a_kernel(self) -> dict[str, Any]:
         """Return what the bits need on a page without a kernel."""
         return spec_of(self.word) | {"alone": True}
@@ -84,30 +79,14 @@ class Decoder(Board):
     # ---- controls ----------------------------------------------------------------------------
 
     def _make_controls(self) -> None:
-        self.field = ipywidgets.Text(
-            description="Word",
-            continuous_update=False,
-            tooltip="A number such as 0x2000 or -257, or names such as reserved,zone=2; then press Enter",
-            style=LABEL,
-            tabbable=True,
-        )
-        self.kind = ipywidgets.Dropdown(
-            options=[(label, kind) for kind, label in KIND_LABELS.items()],
-            value=self.word.kind,
-            description="It is a word of",
-            tooltip="What kind of word it is; the bits stay, their names change",
-            style=LABEL,
-            layout=WIDE,
-            tabbable=True,
-        )
-        self.release = ipywidgets.Dropdown(
-            options=_releases(self.word),
-            value=self.word.release,
-            description="Kernel",
-            tooltip="The kernel that reads the word; the bits stay, their names change",
-            style=LABEL,
-            layout=WIDE,
-            tabbable=True,
+        names = "A number such as 0x2000 or -257, or names such as reserved,zone=2; then press Enter"
+        self.field = text_field("Word", "", names, "300px")
+        kinds = [(label, kind) for kind, label in KIND_LABELS.items()]
+        stay = "the bits stay, their names change"
+        self.kind = choice("It is a word of", kinds, f"What kind of word it is; {stay}", self.word.kind)
+        releases = _releases(self.word)
+        self.release = choice(
+            "Kernel", releases, f"The kernel that reads the word; {stay}", self.word.release
         )
         self.field.observe(self._typed, "value")
         self.kind.observe(self._read_otherwise, "value")

@@ -23,9 +23,19 @@ from memsim.view.driver_lab.script import (
     lab_scenario,
 )
 from memsim.view.driver_lab.snapshot import blocks_of, look, numbers_of, sight_html, sight_text
-from memsim.view.widgets.lab import Board, button, choice, more, number, offer_blocks, row, text_field
+from memsim.view.widgets.lab import (
+    Board,
+    Stop,
+    button,
+    choice,
+    more,
+    number,
+    offer_blocks,
+    row,
+    text_field,
+    tour,
+)
 from memsim.view.widgets.style import inlined
-from memsim.view.widgets.tour import Stop, tour
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -89,14 +89,15 @@ def cells() -> Iterator[Cell]:
 def cell_of(hunk: Hunk, story: str, kind: str, *, check_pages: bool) -> Cell:
     """Run one story on a kernel with one hunk, or with all but one."""
     patch = Patch({hunk}) if kind == "alone" else Patch.without({hunk})
-    half = _run(story, patch, check_pages=check_pages)
-    normal = _run(story, BEFORE if kind == "alone" else AFTER, check_pages=check_pages)
+    half = run_story(story, patch, check_pages=check_pages)
+    normal = run_story(story, BEFORE if kind == "alone" else AFTER, check_pages=check_pages)
     effect, why, pfn = _judge(half, normal)
     return Cell(hunk, story, kind, check_pages, effect, why, pfn)
 
 
 @cache
-def _run(story: str, patch: Patch, *, check_pages: bool) -> Run:
+def run_story(story: str, patch: Patch, *, check_pages: bool) -> Run:
+    """Run a story, once."""
     return run(story_scenario(story), patch, check_pages=check_pages)
 
 

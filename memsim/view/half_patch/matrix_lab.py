@@ -14,8 +14,17 @@ import anywidget
 import traitlets
 
 from memsim.linux.include.layout import pageblock_nr_pages
-from memsim.patch import Hunk
-from memsim.view.half_patch.matrix import KINDS, SHORT, Effect, cell_of, matrix_chart, row_of, stored_cells
+from memsim.patch import AFTER, Hunk
+from memsim.view.half_patch.matrix import (
+    KINDS,
+    SHORT,
+    Effect,
+    cell_of,
+    matrix_chart,
+    row_of,
+    run_story,
+    stored_cells,
+)
 from memsim.view.half_patch.runs import HalfRun, cut, sight_html
 from memsim.view.half_patch.stories import STORIES, story_scenario
 from memsim.view.model.page_class import pageblock_letters
@@ -121,7 +130,8 @@ def _address(cell: Cell) -> dict[str, Any]:
 
 def run_of(cell: Cell) -> HalfRun:
     """Return the run behind a cell."""
-    return HalfRun(story_scenario(cell.story), cell.patch, check_pages=cell.check_pages)
+    whole = run_story(cell.story, AFTER, check_pages=cell.check_pages)
+    return HalfRun(story_scenario(cell.story), cell.patch, check_pages=cell.check_pages, whole=whole)
 
 
 def detail_of(cell: Cell) -> dict[str, Any]:

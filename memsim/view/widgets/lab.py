@@ -9,7 +9,7 @@ Left out: what is shown; each widget has a module for its logic, which needs no 
 from __future__ import annotations
 
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import anywidget
 import ipywidgets
@@ -185,3 +185,20 @@ def offer_blocks(control: ipywidgets.Dropdown, blocks: Sequence[int], wanted: in
     control.options = [(str(block), block) for block in blocks] or [("none", None)]
     control.index = blocks.index(wanted) if wanted in blocks else 0
     control.disabled = not blocks
+
+
+# ---- without a kernel ------------------------------------------------------------------------------
+
+
+class Stop(NamedTuple):
+    """What is to be seen after a step: the answer, the view as HTML and as text, and the picture's state."""
+
+    said: str
+    sight: str
+    text: str
+    picture: dict[str, Any] | None = None
+
+
+def tour(title: str, stops: list[Stop], start: int) -> dict[str, Any]:
+    """Return what the browser needs to show a tour, which begins at the stop ``start``."""
+    return {"title": title, "start": start, "stops": [stop._asdict() for stop in stops]}

@@ -33,6 +33,9 @@ function table(c, caption, rows, name) {
   return `<table><caption>${escape(caption)}</caption><thead><tr><td></td>${c.data.sides.map((side, s) => `<th scope="col" class="side${s}">${escape(side.name)}</th>`).join("")}</tr></thead><tbody>${rows.map((row) => `<tr><th scope="row">${escape(name(row.words))}</th>${cells(row)}</tr>`).join("")}</tbody></table>`;
 }
 
+const WITHOUT_PLOTLY =
+  "One large chart of them needs plotly, 5 MB that this file does not carry: the web site and JupyterLab have it.";
+
 /** Counters that move as small charts, then every counter and the free lists of the block's zone. */
 export function counters(box, c, colours, plot) {
   const previous = numbersOf(c, Math.max(0, c.i - 1)),
@@ -42,6 +45,7 @@ export function counters(box, c, colours, plot) {
   if (!box.querySelector(".charts")) {
     box.innerHTML = '<div class="charts"></div><div class="tables"></div>';
     if (plot) box.prepend(plot.box);
+    else box.firstElementChild.insertAdjacentHTML("afterend", `<p>${WITHOUT_PLOTLY}</p>`);
   }
   const charts = box.querySelector(".charts"),
     tables = box.lastElementChild;
