@@ -706,3 +706,44 @@ def test_a_merge_stops_where_an_isolated_pageblock_begins():
     __free_one_page(kernel, zone, head, 9, MOVABLE)
     assert free_list(machine, 9, MOVABLE) == [head]
     assert free_list(machine, 9, ISOLATE) == [head + 512]
+
+
+@pytest.mark.parametrize("release", ["6.1", "6.12", "7.3"])
+def test_each_page_of_a_huge_page_is_movable_when_a_pageblock_is_judged(release):
+    # PageLRU() of a tail page asks its head: move_freepages() (6.1), prep_move_freepages_block() (later).
+    # 128 pages are free, 384 are movable; so nothing but the free ones suits an unmovable request.
+    machine = booted(release, pages=1024)
+    machine.allocate(512)
+    huge = [pfn for _ in range(8) for pfn in machine.allocate(1, "movable", order=6)]
+    machine.free([pfn for pfn in huge if pfn in range(P + 512, P + 512 + 128)], order=6)
+    take(machine, migratetype=UNMOVABLE)
+    assert machine.kernel.memmap.migratetype(P + 512) == MOVABLE
+
+
+@pytest.mark.parametrize("release", ["6.1", "6.12", "7.3"])
+def test_a_pageblock_that_is_not_whole_in_its_zone_is_not_claimed(release):
+    # prep_move_freepages_block(); move_freepages_block() in 6.1: a zone may end within a pageblock.
+    machine = booted(release, pages=1024 + 128 + 32)
+    machine.allocate(1, "movable", order=10)
+    pfn = take(machine, migratetype=UNMOVABLE)
+    assert machine.kernel.memmap.migratetype(P + 1024) == MOVABLE
+    if release == "6.1":  # the largest block moves, and it alone
+        assert pfn == P + 1024
+        assert free_list(machine, 6, UNMOVABLE) == [P + 1024 + 64]
+        assert free_list(machine, 5, MOVABLE) == [P + 1024 + 128]
+    else:  # the smallest is taken, and its rest stays where it was
+        assert pfn == P + 1024 + 128
+        assert free_list(machine, 7, MOVABLE) == [P + 1024]
+        assert free_list(machine, 4, MOVABLE) == [P + 1024 + 128 + 16]
+
+
+@pytest.mark.parametrize("release", ["6.1", "6.12", "7.3"])
+def test_a_pageblock_in_which_its_zone_begins_is_not_claimed_but_by_6_1(release):
+    # As above; 6.1 moves from the block that it found on, and asks for half of the pageblock all the same.
+    machine = Machine([(P + 64, 1024 - 64)], release=release)
+    machine.allocate(1, "movable", order=9)  # the second pageblock
+    pfn = take(machine, migratetype=UNMOVABLE)
+    assert machine.kernel.memmap.migratetype(P) == (UNMOVABLE if release == "6.1" else MOVABLE)
+    # 6.1 moved the block of order 8 at P + 256, but not those in front of it: of order 7 and 6.
+    assert pfn == (P + 256 if release == "6.1" else P + 64)
+    assert free_list(machine, 7, MOVABLE) == [P + 128]

@@ -224,6 +224,11 @@ class Zone:
         del self.pcp[order, migratetype][pfn]
 
 
+def zone_spans_pfn(zone: Zone, pfn: int) -> bool:
+    """Return whether a page lies in the span of a zone."""
+    return zone.zone_start_pfn <= pfn < zone.zone_end_pfn
+
+
 def zone_intersects(zone: Zone, start_pfn: int, nr_pages: int) -> bool:
     """Return whether a range overlaps the span of a zone."""
     return (

@@ -214,13 +214,11 @@ def free_blocks_in(kernel: Kernel, pfn: int, nr_pages: int) -> list[tuple[int, i
     return heads
 
 
-def move_freepages_block(kernel: Kernel, zone: Zone, pfn: int, migratetype: int) -> int:
-    """Move the free blocks that start in the pageblock of ``pfn`` to another list; returns pages."""
-    start, moved = pageblock_start_pfn(pfn), 0
-    for head, order in free_blocks_in(kernel, start, pageblock_nr_pages):
+def move_freepages_block(kernel: Kernel, zone: Zone, pfn: int, migratetype: int) -> None:
+    """Move the free blocks that start in a pageblock, from ``pfn`` on, to another list."""
+    end = pageblock_start_pfn(pfn) + pageblock_nr_pages
+    for head, order in free_blocks_in(kernel, pfn, end - pfn):
         move_to_free_list(zone, head, order, migratetype)
-        moved += 1 << order
-    return moved
 
 
 # ---- freeing ---------------------------------------------------------------------------------------

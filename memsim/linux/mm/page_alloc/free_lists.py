@@ -21,7 +21,7 @@ from memsim.linux.include.layout import (
     pageblock_order,
     pageblock_start_pfn,
 )
-from memsim.linux.include.mmzone import FALLBACKS, MigrateType, Zone
+from memsim.linux.include.mmzone import FALLBACKS, MigrateType, Zone, zone_spans_pfn
 from memsim.linux.include.page_flags import PAGE_FLAGS_CHECK_AT_PREP, PageFlag
 from memsim.linux.mm.page_alloc.buddy import (
     account_freepages,
@@ -93,18 +93,28 @@ def can_steal_fallback(order: int, migratetype: int) -> bool:
     return order >= pageblock_order // 2 or migratetype in {MigrateType.UNMOVABLE, MigrateType.RECLAIMABLE}
 
 
-def compatible_pages(kernel: Kernel, start: int, migratetype: int) -> tuple[int, int]:
+def prep_move_freepages_block(zone: Zone, pfn: int) -> bool:
+    """Return whether the pageblock of a page lies in the zone as a whole."""
+    start = pageblock_start_pfn(pfn)
+    return zone_spans_pfn(zone, start) and zone_spans_pfn(zone, start + pageblock_nr_pages - 1)
+
+
+def compatible_pages(kernel: Kernel, pfn: int, migratetype: int) -> tuple[int, int]:
     """Return how many pages of a pageblock are free, and how many others suit ``migratetype`` as they are.
 
-    Movable pages suit a movable request. What is neither free nor movable in a movable pageblock suits every
-    other request; what pageblocks of other types hold is unknown, and nothing of it counts.
+    Only pages from ``pfn`` on are looked at. Movable pages suit a movable request. What is neither free nor
+    movable in a movable pageblock suits every other request; what pageblocks of other types hold is unknown,
+    and nothing of it counts.
     """
-    free = sum(1 << o for _, o in free_blocks_in(kernel, start, pageblock_nr_pages))
-    section, at = kernel.memmap.spans(start, pageblock_nr_pages)[0]
-    movable = int((section.pages.flags[at] & np.uint32(PageFlag.LRU) != 0).sum())
+    nr_pages = pageblock_start_pfn(pfn) + pageblock_nr_pages - pfn
+    free = sum(1 << o for _, o in free_blocks_in(kernel, pfn, nr_pages))
+    section, at = kernel.memmap.spans(pfn, nr_pages)[0]
+    flags, orders = section.pages.flags[at], section.pages.order[at].astype(np.int64)
+    orders[flags & np.uint32(PageFlag.HEAD) == 0] = 0  # PageLRU() of the tails asks the head
+    movable = int((1 << orders[flags & np.uint32(PageFlag.LRU) != 0]).sum())
     if migratetype == MigrateType.MOVABLE:
         return free, movable
-    in_movable = kernel.memmap.migratetype(start) == MigrateType.MOVABLE
+    in_movable = kernel.memmap.migratetype(pfn) == MigrateType.MOVABLE
     return free, pageblock_nr_pages - free - movable if in_movable else 0
 
 
@@ -122,7 +132,7 @@ def try_to_steal_block(
         return pfn
     start = pageblock_start_pfn(pfn)
     free, alike = compatible_pages(kernel, start, migratetype)
-    if free + alike < pageblock_nr_pages // 2:
+    if free + alike < pageblock_nr_pages // 2 or not prep_move_freepages_block(zone, pfn):
         return None
     move_freepages_block(kernel, zone, start, migratetype)
     memmap.set_migratetype(start, pageblock_nr_pages, migratetype)
@@ -184,14 +194,16 @@ def steal_suitable_fallback(
 ) -> None:
     """6.1: move a free block to another list, if wanted with all that is free in its pageblock.
 
-    The pageblock changes its type only if at least half of it is free or suits the new type.
+    The pageblock changes its type only if at least half of it is free or suits the new type. Where the zone
+    begins within the pageblock, only what follows the block moves along; where it ends there, nothing does.
     """
+    start = pageblock_start_pfn(pfn)
     if order >= pageblock_order:
         kernel.memmap.set_migratetype(pfn, 1 << order, migratetype)
-    elif whole_block:
-        start = pageblock_start_pfn(pfn)
-        free, alike = compatible_pages(kernel, start, migratetype)
-        move_freepages_block(kernel, zone, start, migratetype)
+    elif whole_block and zone_spans_pfn(zone, start + pageblock_nr_pages - 1):
+        first = start if zone_spans_pfn(zone, start) else pfn
+        free, alike = compatible_pages(kernel, first, migratetype)
+        move_freepages_block(kernel, zone, first, migratetype)
         if free + alike >= pageblock_nr_pages // 2:
             kernel.memmap.set_migratetype(start, pageblock_nr_pages, migratetype)
         return
