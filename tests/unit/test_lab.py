@@ -15,6 +15,7 @@ import shutil
 import struct
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -25,6 +26,7 @@ from memsim.recordings.observation import Observation
 from memsim.recordings.verify import verify
 from memsim.scenario.scenario import Scenario
 from memsim.scenario.steps import STEPS
+from tests.lab import __main__ as lab
 from tests.lab import debian, initramfs, pages, scripts, vmlinux
 from tests.lab.__main__ import exactness
 from tests.lab.btf import Btf
@@ -34,6 +36,7 @@ from tests.lab.guest import SYMBOLS, is_current
 from tests.lab.layout import ACTIONS, Layout, actions_of, layout_of, layout_of_image
 from tests.lab.memory import KernelMemory, Section, digits_of
 from tests.lab.recorder import Recorder
+from tests.lab.scripts import Abilities
 from tests.lab.session import errno_of, write
 
 BITS = {"reserved": 13, "dirty": 4, "self_hosted": 10, "hwpoison": 20}
@@ -488,3 +491,35 @@ def test_a_saved_guest_that_was_not_asked_for_every_symbol_is_booted_again(tmp_p
     for asked, current in ((list(SYMBOLS[1:]), False), (list(SYMBOLS), True)):
         saved.with_suffix(".json").write_text(json.dumps({"asked": asked, "symbols": {}, "version": ""}))
         assert is_current(saved) == current
+
+
+def found(pages, problems=()):
+    """Return a verification that compared so many pages."""
+    return SimpleNamespace(pages=pages, agrees=not problems)
+
+
+@pytest.fixture
+def scripted(monkeypatch):
+    """Have the lab run no guest, and seeds compare what the returned table says."""
+    table = {}
+    monkeypatch.setattr(lab, "record", lambda _kernel, plan, path: path.write_text(str(plan.seed)))
+    monkeypatch.setattr(lab, "verify", lambda path: table[int(path.read_text())])
+    return table
+
+
+def test_a_script_that_compares_nothing_is_replaced_and_does_not_count(scripted, tmp_path, capsys):
+    scripted |= {7: found(0), 1_000_007: found(0), 2_000_007: found(4096)}
+    seed, path, result = lab.first_that_compares(None, Abilities(), 7, tmp_path)
+    assert (seed, path.name, result.pages) == (2_000_007, "seed-2000007.json", 4096)
+    assert capsys.readouterr().out.count("compares no page") == 2
+
+
+def test_a_script_that_compares_nothing_and_differs_is_kept(scripted, tmp_path):
+    scripted[7] = found(0, ["step ended with EBUSY"])
+    assert lab.first_that_compares(None, Abilities(), 7, tmp_path)[0] == 7
+
+
+def test_the_lab_gives_up_when_no_script_compares_anything(scripted, tmp_path):
+    scripted |= {7 + number * lab.APART: found(0) for number in range(lab.MOST_EMPTY)}
+    with pytest.raises(LabError, match="5 scripts in a row compare no page"):
+        lab.first_that_compares(None, Abilities(), 7, tmp_path)

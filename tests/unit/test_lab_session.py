@@ -289,6 +289,42 @@ def test_a_request_that_a_page_of_the_guest_keeps_from_its_end_is_left_out(tmp_p
     assert verify(path).agrees
 
 
+class Lazy(ImitatedGuest):
+    """A guest that uses one page of its device's memory, and whose driver then unplugs nothing at all."""
+
+    def ask(self, command, **arguments):
+        if command == "qom-set" and arguments["value"] == 0:
+            self.machine.allocate(1, "unmovable", block=32)
+            return None
+        return super().ask(command, **arguments)
+
+
+def test_a_driver_that_keeps_memory_that_nobody_uses_is_not_passed_over(tmp_path):
+    plan = Plan(1, 3, device=VirtioMem(2, 0, 256))
+    steps = [("request", 128), ("online", 32, "online_kernel"), ("request", 0)]
+    with pytest.raises(LabError, match=r"keeps 512 pages at pfn 0x100\w+, and nobody uses one of them"):
+        recorded(plan, tmp_path, steps=steps, kind=Lazy)
+
+
+def test_a_request_for_more_is_compared_whatever_the_guest_holds(tmp_path):
+    """A page in use keeps nothing from being plugged."""
+
+    class Greedy(ImitatedGuest):
+        def ask(self, command, **arguments):
+            if command == "qom-set" and arguments["value"] > 64 << 20:
+                self.machine.allocate(1, "unmovable", block=32)
+                arguments["value"] -= 2 << 20  # a driver that stops short
+            return super().ask(command, **arguments)
+
+    plan = Plan(1, 3, device=VirtioMem(2, 0, 256))
+    steps = [("request", 64), ("online", 32, "online_kernel"), ("request", 128)]
+    path, _ = recorded(plan, tmp_path, steps=steps, kind=Greedy)
+    assert [step["do"] for step in json.loads(path.read_text())["scenario"]["steps"]][
+        -1
+    ] == "virtio_mem_request"
+    assert not verify(path).agrees
+
+
 def test_a_dimm_that_does_not_come_is_an_error_and_no_recording():
     class Deaf(ImitatedGuest):
         def ask(self, command, **arguments):
