@@ -151,7 +151,7 @@ def test_counters_are_read_at_every_moment_and_told_apart_where_kernels_differ(b
     # After the series __free_pages_core() counts MemTotal itself; before it the caller did, when it returned.
     at = next(i for i, moment in enumerate(moments) if moment.point == "return:__free_pages_core#3")
     assert (total_before.values[at], total_after.values[at], present.values[at]) == (2048, 3072, 0)
-    assert points_of(moments)[at] == "__free_pages_core() #3"
+    assert points_of(moments)[at] == "__free_pages_core(), call 3"
 
 
 def test_pages_differ_from_the_birth_of_the_block_to_its_last_chunk(both):

@@ -69,5 +69,5 @@ def test_a_block_of_two_sections_is_mixed_when_they_differ():
 
 def test_the_sentence_tells_of_holes_and_is_cut():
     kinds = np.array([3, 3, 3 | MIXED, NOT_ONLINE, NOT_ONLINE], np.uint8)
-    assert machine_sentence([0, 1, 2, 3, 32], kinds) == "blocks 0-1 B, 2 B+, 3 N, 32 N"
-    assert machine_sentence([0, 1, 2, 3, 32], kinds, longest=2) == "blocks 0-1 B, 2 B+, and 2 more runs"
+    assert machine_sentence([0, 1, 2, 3, 32], kinds) == "0-1 B, 2 B+, 3 N, 32 N"
+    assert machine_sentence([0, 1, 2, 3, 32], kinds, longest=2) == "0-1 B, 2 B+, and 2 more runs"

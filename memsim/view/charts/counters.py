@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def points_of(moments: Iterable[Moment]) -> tuple[str, ...]:
-    """Return the names of moments: the function, or the notifier, and which time it is, if not the first."""
+    """Return the names of moments: the function, or the notifier, and which call it is, if not the first."""
     return tuple(_name(moment.point) for moment in moments)
 
 
@@ -33,12 +33,12 @@ def _name(point: str) -> str:
     """Return the label of a probe point in a chart.
 
     >>> _name("return:memmap_init_range#1"), _name("enter:generic_online_page#3"), _name("done")
-    ('memmap_init_range()', 'generic_online_page() #3', 'done')
+    ('memmap_init_range()', 'generic_online_page(), call 3', 'done')
     """
     kind, _, rest = point.rpartition(":")
     function, _, time = rest.partition("#")
     calls = "()" if kind in {"enter", "return"} else ""
-    return f"{function}{calls}{f' #{time}' if time not in {'', '1'} else ''}"
+    return f"{function}{calls}{f', call {time}' if time not in {'', '1'} else ''}"
 
 
 def counters_by_step(

@@ -21,12 +21,10 @@ class Range:
     pattern: str = ""
     """``rising``, ``falling``, ``dots`` or nothing."""
 
-    @property
-    def told(self) -> str:
-        """The range in words."""
-        return (
-            f"{self.label} from {self.start:#x} to {self.end - 1:#x} ({number(self.end - self.start)} pages)"
-        )
+    def in_row(self, row: str) -> str:
+        """Return the range in words; a label that stands in the name of its row is not repeated."""
+        label = "" if self.label in row.split() else f"{self.label} "
+        return f"{label}from {self.start:#x} to {self.end - 1:#x} ({number(self.end - self.start)} pages)"
 
 
 @dataclass(frozen=True, repr=False)
@@ -50,7 +48,7 @@ class Ranges(Chart):
     def lines(self) -> list[str]:
         """Return a line for each row."""
         return [
-            f"{row}: {'; '.join(each.told for each in ranges) or 'nothing'}."
+            f"{row}: {'; '.join(each.in_row(row) for each in ranges) or 'nothing'}."
             for row, ranges in self.rows.items()
         ]
 

@@ -171,13 +171,13 @@ def _type_parts(release: str) -> list[Part]:
             del names[_LARGE_KMALLOC]
         return [
             Part("type", 24, 8, "one number: a page has one type at most", names=names),
-            Part("owner's", 0, 24, "free for the code that gave the page its type"),
+            Part("owner's", 0, 24, "for the code that gave the page its type"),
         ]
     width = encoding.base.bit_count()
-    intact = {(1 << width) - 1: "intact"}
-    base = Part("base", 32 - width, width, "all ones, or the word is no type", names=intact, number=True)
+    intact = {(1 << width) - 1: "all set"}
+    base = Part("base", 32 - width, width, "must all be set in a page type", names=intact, number=True)
     types = [
-        Part(name, bit.bit_length() - 1, meaning="this type is given by clearing the bit", inverted=True)
+        Part(name, bit.bit_length() - 1, meaning="a page has this type if the bit is clear", inverted=True)
         for bit, name in type_names(encoding)
     ]
     return [base, *types]
@@ -203,4 +203,4 @@ def _rest(low: int, end: int) -> list[Part]:
     if end <= low:
         return []
     bits = f"{low}" if end - low == 1 else f"{end - 1}-{low}"
-    return [Part(f"rest {bits}", low, end - low, "nothing, or a matter of the kernel's configuration")]
+    return [Part(f"rest {bits}", low, end - low, "unused, or used in other configurations")]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from memsim.patch import Hunk
 from memsim.view.model.differences import differences, sentence
-from memsim.view.model.machine import machine_sentence
+from memsim.view.model.machine import LEGEND, machine_sentence
 from memsim.view.model.source import listings
 from memsim.view.model.tables import Numbers, counters_text, free_lists_text
 
@@ -92,7 +92,7 @@ def _side_twin(side: Side, blocks: tuple[int, ...]) -> str:
     lines = [
         f"{first.upper()} {rest}. {side.sentence}",
         f"  Map: {side.page_map.sentence}.",
-        f"  Machine: {machine_sentence(blocks, side.kinds)}.",
+        f"  Memory blocks ({LEGEND}): {machine_sentence(blocks, side.kinds)}.",
     ]
     if side.recorded is not None:
         lines.append(f"  Recorded kernel {side.recorded.kernel}: {side.recorded.says}.")

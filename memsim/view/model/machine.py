@@ -28,6 +28,7 @@ NOT_ONLINE = len(CLASSES)
 MIXED = 0x80
 """Added to the kind of a block whose pages are not all alike."""
 NOT_ONLINE_LETTER = "N"
+LEGEND = "the letter is that of most pages; +: other pages, too; N: not online; ·: no block"
 
 # ---- what each block is ------------------------------------------------------------------------------
 
@@ -84,7 +85,7 @@ def machine_sentence(blocks: Sequence[int], kinds: Kinds, longest: int = 12) -> 
     runs = stretches(blocks, kinds)
     shown = [f"{ids} {kind_letters(kind)}" for ids, kind in runs[:longest]]
     more = [f"and {len(runs) - longest} more runs"] if len(runs) > longest else []
-    return f"blocks {', '.join(shown + more)}"
+    return ", ".join(shown + more)
 
 
 def stretches(blocks: Sequence[int], kinds: Kinds) -> list[tuple[str, int]]:

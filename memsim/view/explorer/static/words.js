@@ -350,8 +350,10 @@ function machineSentence(data, kinds) {
     .slice(0, 12)
     .map(({ first, last, kind }) => `${last > first ? `${first}-${last}` : first} ${kindLetters(data, kind)}`);
   if (runs.length > 12) told.push(`and ${runs.length - 12} more runs`);
-  return `blocks ${told.join(", ")}`;
+  return told.join(", ");
 }
+// As in memsim/view/model/machine.py.
+const LEGEND = "the letter is that of most pages; +: other pages, too; N: not online; ·: no block";
 export const zoneSentence = ({ name, start, end, present, managed }) =>
   `zone ${name} spans ${hex(start)}-${hex(end - 1)}, ${fmt(end - start)} pages, ${fmt(present)} present, ${fmt(managed)} managed`;
 export const kindLetters = (data, kind) =>
@@ -545,7 +547,7 @@ export function twin(c, recordedView) {
     return [
       `${first.toUpperCase()} ${rest.join(" ")}. ${blockSentence(c, c.views[s])}`,
       `  Map: ${mapSentence(data, c.views[s])}.`,
-      `  Machine: ${machineSentence(data, kinds)}.`,
+      `  Memory blocks (${LEGEND}): ${machineSentence(data, kinds)}.`,
       ...recordedLines(c, i, s, recordedView),
       ...(writes.length
         ? [
