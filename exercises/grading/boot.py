@@ -47,7 +47,10 @@ def every_chunk_aligned(rng, mine):
     """A chunk of order n starts at a multiple of 2ⁿ."""
     for _ in range(3):
         start, end = a_gap(rng)
-        for chunk in (yield [start, end]):
+        chunks = yield [start, end]
+        if not chunks:
+            return "There is no chunk, and the gap has pages."
+        for chunk in chunks:
             if len(chunk) != 2 or not 0 <= chunk[1] <= 10:
                 return "A chunk is a list of its first pfn and its order, which is 0 to MAX_PAGE_ORDER, 10."
             if chunk[0] % (1 << chunk[1]):
@@ -58,7 +61,10 @@ def every_chunk_aligned(rng, mine):
 def as_large_as_possible(rng, mine):
     """A chunk is as large as its first pfn and the end of the gap allow."""
     for start, end in (a_gap(rng), a_gap(rng), (0, rng.randrange(1025, 5000))):
-        for chunk in (yield [start, end]):
+        chunks = yield [start, end]
+        if not chunks:
+            return "There is no chunk, and the gap has pages."
+        for chunk in chunks:
             if len(chunk) != 2 or not 0 <= chunk[1] <= 10:
                 return "A chunk is a list of its first pfn and its order, which is 0 to MAX_PAGE_ORDER, 10."
             pfn, order = chunk

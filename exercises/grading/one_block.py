@@ -35,12 +35,16 @@ def as_large_as_aligned(rng, mine):
         first = BLOCK * rng.randrange(32, 4096) + skipped
         orders = yield [first, BLOCK - skipped]
         pfn = first
+        if not orders:
+            return (
+                "There is no chunk. online_pages_range() takes the largest that the first pfn is aligned to."
+            )
         for order in orders:
-            if order > 10:
+            if not 0 <= order <= 10:
                 return f"There is no chunk of order {order}: the largest block of the buddy has MAX_PAGE_ORDER, 10."
-            if pfn % (1 << max(order, 0)):
+            if pfn % (1 << order):
                 return f"A chunk of order {order} cannot start at pfn {pfn:#x}, which is not aligned to it."
-            if order < 10 and pfn % (2 << max(order, 0)) == 0:
+            if order < 10 and pfn % (2 << order) == 0:
                 return (
                     f"The chunk at pfn {pfn:#x} has order {order}, and the pfn allows a larger one. "
                     "online_pages_range() takes the largest that the pfn is aligned to."

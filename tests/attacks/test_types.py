@@ -4,12 +4,14 @@ Where a grader compares what the student's function returns with ``==``, the stu
 """
 
 import json
+import signal
 from queue import Empty, Queue
 from threading import Thread
 
 import pytest
 
 from memsim.grading.assignment.assignment import Assignment, Limits
+from memsim.grading.run.judge import Examiner
 from memsim.grading.sandbox.conversation import Conversation
 from memsim.grading.sandbox.fences import NONE
 from memsim.grading.sandbox.worker import Submitted, Worker
@@ -259,6 +261,47 @@ def test_a_forged_value_is_no_other_than_one_that_is_returned(name, fence, monke
     with pytest.raises(StopIteration if harm == PAID else harm) as end:
         judging.send(value)
     assert harm != PAID or end.value.value is None
+
+
+SLOW = (
+    DECEIVED.replace("RETURNS", "int")
+    .replace("TEST", "return None if answer == 1 else 'No.'")
+    .replace("{a_rule: 1}", "{a_rule: 1, another: 1}")
+    .replace(
+        "ASSIGNMENT =",
+        """
+def another(rng, mine):
+    "Another rule."
+    answer = yield []
+    while answer:
+        pass
+ASSIGNMENT =""",
+    )
+    .replace("{a_rule: 1, another: 1}", "{another: 1, a_rule: 1}")
+    .replace('[Question("f"', "[Question(name")
+    .replace("})])", '}) for name in ("f", "g")])')
+)
+"""Two questions, each with a test that a strange value sends astray and one that it does not."""
+
+
+def test_own_189_a_value_that_sends_a_test_astray_costs_its_time_once(fence, monkeypatch):
+    """The test runs in the grader: each of its calls had the whole time again, for each test."""
+    monkeypatch.setattr("memsim.grading.run.judge._JUDGING_SECONDS", 1)
+    given = []
+    before = signal.setitimer
+    monkeypatch.setattr(
+        signal, "setitimer", lambda kind, seconds: (given.append(seconds), before(kind, seconds))
+    )
+    cells = ["def f():\n    return 7\ndef g():\n    return 7"]
+    results = Examiner(Assignment.parse(SLOW), fence, "k").examine(Submitted("mallory", cells))
+
+    assert [test.needs_teacher for result in results for test in result.tests] == [True] * 4
+    astray = [result.tests[0].message for result in results]
+    assert "could not be judged (JudgingError)" in astray[0]
+    assert sorted({seconds for seconds in given if seconds}) == [0.1, 1]
+    rights = ["def f():\n    return 0\ndef g():\n    return 0"]
+    results = Examiner(Assignment.parse(SLOW), fence, "k").examine(Submitted("ada", rights))
+    assert [test.needs_teacher for result in results for test in result.tests] == [False] * 4
 
 
 WITHOUT = {

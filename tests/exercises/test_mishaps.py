@@ -80,7 +80,7 @@ def test_a_judge_on_a_machine_that_was_stopped_goes_on(monkeypatch):
         time.sleep(1)
 
     monkeypatch.setattr(judge, "_JUDGING_SECONDS", 0.5)
-    assert judge._run(waits, "f", lambda _arguments: 7, None, {}) == ("", False, False)  # noqa: SLF001 (without a worker)
+    assert judge._run(waits, "f", lambda _arguments: 7, None, {}, judge.Judging()) == ("", False, False)  # noqa: SLF001 (without a worker)
 
 
 KILLED_ONCE = """

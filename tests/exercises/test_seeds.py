@@ -11,10 +11,10 @@ import pytest
 
 import memsim.grading
 from memsim.grading import check
-from memsim.grading.assignment.assignment import Assignment
+from memsim.grading.assignment.assignment import Assignment, fresh
 from memsim.grading.assignment.course import code_of, load, solution_copy, source_of, with_answer
 from memsim.grading.assignment.values import problem
-from memsim.grading.run.judge import put
+from memsim.grading.run.judge import Judging, _run, put
 from memsim.grading.sandbox.conversation import Failure
 
 GRADING = [
@@ -86,6 +86,32 @@ def test_the_solution_passes_its_public_checks(grading, monkeypatch, capsys):
 
 
 PLAIN = (0, 1, -1, True, False, None, "", 0.0, [], {}, [0], [""], [[]])
+
+
+@every_assignment
+def test_no_test_is_passed_by_a_plain_value_that_answers_none_of_its_calls(grading, monkeypatch):
+    """own-188: who gives one answer to all calls but one is not seen to be constant."""
+    monkeypatch.setattr(memsim.grading, "check", lambda *_, **__: None)
+    assignment = Assignment.load(grading)
+    solved = code_of(solution_copy(load(source_of(grading))))
+    for question in assignment.questions:
+        if question.pattern == "design":
+            continue  # any example that does what is asked for
+        function, mine = function_of(question, solved, "ada"), question.variant_of("ada")
+        for test in question.tests:
+            for value in PLAIN:
+                right = []
+
+                def call(arguments, function=function, value=value, right=right):
+                    right.append(
+                        json.dumps(function(*json.loads(json.dumps(arguments)))) == json.dumps(value)
+                    )
+                    return value
+
+                if not problem(value, question.returns):
+                    rng = fresh("a key", assignment.name, question.name, test, "ada")
+                    message, _, _ = _run(test, question.name, call, rng, mine, Judging())
+                    assert message or any(right), (question.name, test.__name__, value)
 
 
 @every_assignment

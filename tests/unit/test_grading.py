@@ -132,7 +132,7 @@ def test_a_fault_of_a_test_is_the_teachers_to_see(test, told, monkeypatch):
     from memsim.grading.run import judge  # noqa: PLC0415 (its own names)
 
     monkeypatch.setattr(judge, "_CALLS", 3)
-    message, faulty, _ = judge._run(test, "f", lambda _arguments: 7, None, {})  # noqa: SLF001 (without a worker)
+    message, faulty, _ = judge._run(test, "f", lambda _arguments: 7, None, {}, judge.Judging())  # noqa: SLF001 (without a worker)
 
     assert faulty
     assert told in message
@@ -148,7 +148,7 @@ def test_a_judgement_without_end_is_interrupted(monkeypatch):
             pass
 
     monkeypatch.setattr(judge, "_JUDGING_SECONDS", 0.2)
-    message, faulty, _ = judge._run(loops, "f", lambda _arguments: 7, None, {})  # noqa: SLF001 (without a worker)
+    message, faulty, _ = judge._run(loops, "f", lambda _arguments: 7, None, {}, judge.Judging())  # noqa: SLF001 (without a worker)
 
     assert faulty
     assert "JudgingError" in message

@@ -32,6 +32,8 @@ AFTER_SLEEP = 10.0
 _AT_LEAST = 10
 """Seconds on the clock for each second of processor time, however long others of its questions took."""
 _JUDGING_SECONDS = 20
+_ASTRAY = 0.1
+"""The share of that time which is left for a submission when one of its values has used it up."""
 _DIFFERENT = 2
 _MORE_RUNS = 3
 _CONSTANT = "It gives the same answer to every call, which is right for some of them only."
@@ -98,13 +100,14 @@ class Examiner:
         """
         with ExitStack() as stack:
             desk = _Desk(self.fence, submitted, stack)
+            judging = Judging()
             who = submitted.student if student is None else student
-            return [self._question(question, who, desk) for question in self.assignment.questions]
+            return [self._question(question, who, desk, judging) for question in self.assignment.questions]
 
-    def _question(self, question: Question, student: str, desk: _Desk) -> QuestionResult:
+    def _question(self, question: Question, student: str, desk: _Desk, judging: Judging) -> QuestionResult:
         mine = question.variant_of(desk.submitted.student)
         with _Line(desk, question) as line:
-            tests = put(question, line.call, self.assignment.name, student, self.key, mine)
+            tests = put(question, line.call, self.assignment.name, student, self.key, mine, judging)
             return QuestionResult(question.name, question.points, tests, line.problems, line.printed)
 
 
@@ -115,6 +118,7 @@ def put(
     student: str,
     key: str,
     mine: dict[str, Any] | None = None,
+    judging: Judging | None = None,
 ) -> list[RuleResult]:
     """Put the hidden tests of a question to whatever answers its calls.
 
@@ -131,20 +135,24 @@ def put(
     [RuleResult(title='Any number is doubled.', points=2, passed=True, message='', needs_teacher=False)]
     """
     mine = question.variant_of(student) if mine is None else mine
-    results = []
-    heard = _Heard(call)
+    judging = judging or Judging()
+    results: list[RuleResult] = []
+    heard, before, stuck = _Heard(call), judging.astray, False
     for test, points in question.tests.items():
-        for _ in range(_TRIES):
+        for _ in range(_TRIES if not stuck else 0):
             rng = fresh(key, assignment, question.name, test, student)
-            message, faulty, killed = _run(test, question.name, heard, rng, mine)
+            message, faulty, killed = _run(test, question.name, heard, rng, mine, judging)
+            stuck = judging.astray > before
             if not killed:
                 break
         results.append(RuleResult(title(test), points, not message, message, faulty))
     if heard.always_the_same and not all(result.passed for result in results):
-        for number in range(_MORE_RUNS):  # a test ends at the first wrong answer: ask with other numbers, too
+        for number in range(
+            0 if stuck else _MORE_RUNS
+        ):  # a test ends at the first wrong answer: ask with other numbers, too
             for test in question.tests:
                 rng = fresh(f"{key}\0{number}", assignment, question.name, test, student)
-                _run(test, question.name, heard, rng, mine)
+                _run(test, question.name, heard, rng, mine, judging)
         if heard.always_the_same:
             for result in (result for result in results if result.passed):
                 result.passed, result.message = False, _CONSTANT
@@ -282,7 +290,12 @@ def _sentence(name: str, failure: Failure) -> str:
 
 
 def _run(
-    test: Test, name: str, call: Callable[[list[Any]], Any], rng: Any, mine: dict[str, Any]
+    test: Test,
+    name: str,
+    call: Callable[[list[Any]], Any],
+    rng: Any,
+    mine: dict[str, Any],
+    judging: Judging,
 ) -> tuple[str, bool, bool]:
     """Run one test of a question.
 
@@ -290,14 +303,14 @@ def _run(
     """
     try:
         dialogue = test(rng, mine)
-        with _judging():
+        with judging.bounded():
             arguments = next(dialogue)
         for _ in range(_CALLS):
             answer = call(arguments)
             if isinstance(answer, Failure):
                 dialogue.close()
                 return f"{_sentence(name, answer)}.", False, answer.kind == KILLED
-            with _judging():
+            with judging.bounded():
                 arguments = dialogue.send(answer)
     except StopIteration as end:
         return str(end.value or "")[:_LONGEST_MESSAGE], False, False
@@ -312,21 +325,31 @@ def _run(
     return "The test asks without end; your teacher has been informed.", True, False
 
 
-@contextmanager
-def _judging() -> Iterator[None]:
-    """Interrupt a test that a strange value sends astray; processor time is what it takes on any machine."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
+class Judging:
+    """What the tests of one submission may take of the grader's own time."""
 
-    def interrupt(*_: object) -> None:
-        msg = f"no judgement after {_JUDGING_SECONDS} seconds of processor time"
-        raise JudgingError(msg)
+    def __init__(self) -> None:
+        """Nothing has gone astray yet."""
+        self.astray = 0
+        """How often a value has used up the time of a test."""
 
-    before = signal.signal(signal.SIGPROF, interrupt)
-    signal.setitimer(signal.ITIMER_PROF, _JUDGING_SECONDS)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_PROF, 0)
-        signal.signal(signal.SIGPROF, before)
+    @contextmanager
+    def bounded(self) -> Iterator[None]:
+        """Interrupt a test that a strange value sends astray; processor time is the same on any machine."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        seconds = _JUDGING_SECONDS * (_ASTRAY if self.astray else 1)
+
+        def interrupt(*_: object) -> None:
+            self.astray += 1
+            msg = f"no judgement after {seconds:g} seconds of processor time"
+            raise JudgingError(msg)
+
+        before = signal.signal(signal.SIGPROF, interrupt)
+        signal.setitimer(signal.ITIMER_PROF, seconds)
+        try:
+            yield
+        finally:
+            signal.setitimer(signal.ITIMER_PROF, 0)
+            signal.signal(signal.SIGPROF, before)
