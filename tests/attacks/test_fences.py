@@ -14,6 +14,7 @@ import pytest
 from memsim.grading.assignment.assignment import Limits
 from memsim.grading.sandbox import fences
 from memsim.grading.sandbox.conversation import Conversation
+from memsim.grading.sandbox.copies import remove_left_behind
 from memsim.grading.sandbox.fences import BUBBLEWRAP, CONTAINER, NONE, available, prepare
 from memsim.grading.sandbox.holds import FenceError, fence_that_holds
 from memsim.grading.sandbox.probe import open_ways
@@ -171,7 +172,7 @@ def test_every_file_that_student_code_can_read_is_a_copy_in_memory():
     sources = [command[at + 1] for at, word in enumerate(command) if word == "--ro-bind"]
 
     assert len(sources) > 20
-    assert all(source.startswith("/dev/shm/memsim-") for source in sources)  # noqa: S108 (that is the rule)
+    assert all(source.startswith("/dev/shm/memsim-copy-") for source in sources)  # noqa: S108 (that is the rule)
     assert not any(word.startswith("--bind") for word in command)
     mounts = [line.split() for line in Path("/proc/mounts").read_text().splitlines()]
     kinds = {kind for _, place, kind, *_ in mounts if place == "/dev/shm"}  # noqa: S108 (the same)
@@ -180,9 +181,95 @@ def test_every_file_that_student_code_can_read_is_a_copy_in_memory():
 
 @pytest.mark.skipif(BUBBLEWRAP not in HOLDING, reason="batches are graded behind bubblewrap only")
 def test_without_its_copy_no_worker_reads_the_disk_instead(monkeypatch):
-    monkeypatch.setenv("MEMSIM_READABLE_COPY", "/dev/shm/memsim-0-1-gone")  # noqa: S108 (as above)
+    monkeypatch.setenv("MEMSIM_READABLE_COPY", "/dev/shm/memsim-copy-0-gone")  # noqa: S108 (as above)
     with pytest.raises(StartError, match="gone"):
         Worker(BUBBLEWRAP, Submitted("ada", []))
+
+
+HOLDS_A_COPY = """
+import sys
+from pathlib import Path
+from memsim.grading.sandbox.copies import make
+print(make([Path(sys.argv[1])], []), flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def held(tmp_path):
+    """Return a process that holds a copy of a file, and the folder of that copy, an hour old."""
+    (tmp_path / "a file").write_text("what workers read")
+    process = subprocess.Popen(  # noqa: S603 (ours)
+        [sys.executable, "-c", HOLDS_A_COPY, tmp_path / "a file"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    folder = Path(process.stdout.readline().strip())
+    os.utime(folder, (0, 0))
+    yield process, folder
+    process.kill()
+    process.communicate()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def test_a_copy_of_a_process_that_was_killed_goes_with_the_next_batch(held):
+    process, folder = held
+    remove_left_behind()
+    assert list(folder.rglob("a file"))  # its process lives
+    process.kill()
+    process.communicate()
+    assert folder.exists()
+    remove_left_behind()
+    assert not folder.exists()
+
+
+def test_a_copy_goes_with_its_process(held):
+    process, folder = held
+    process.communicate("")
+    assert not folder.exists()
+
+
+ROOM = """
+import sys
+from memsim.grading.sandbox.copies import _in_memory
+from memsim.grading.sandbox.holds import FenceError, fence_that_holds
+import os
+print(_in_memory())
+try:
+    print(fence_that_holds([], unfenced=False)[0].name, os.environ["MEMSIM_READABLE_COPY"])
+except FenceError as refused:
+    print("refused:", refused)
+"""
+
+
+def said_with(*mounts, user=()):
+    """Return what the grader says where these file systems are mounted; in a namespace of its own."""
+    lines = [f"mount -t tmpfs -o {options} tmpfs {place}" for place, options in mounts]
+    script = " && ".join(["mount --make-rprivate /", *lines, 'exec "$@"'])
+    ran = subprocess.run(  # noqa: S603 (ours)
+        ["unshare", "--mount", "sh", "-c", script, "sh", *user, sys.executable, "-c", ROOM],  # noqa: S607
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**{n: v for n, v in os.environ.items() if n != "MEMSIM_READABLE_COPY"}},
+    )
+    return ran.stdout
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or BUBBLEWRAP not in HOLDING, reason="only root may mount")
+def test_where_shared_memory_is_small_another_place_in_memory_is_taken():
+    """As in a container: 64 MiB from which nothing may be executed."""
+    small = ("/dev/shm", "size=64m,noexec")  # noqa: S108 (what Docker mounts)
+    said = said_with(small, ("/run", "size=1g,mode=755"))
+    assert "bubblewrap /run/memsim-copy-0-" in said
+    said = said_with(small, ("/run", "size=1g,noexec"))
+    assert "[]\nbubblewrap /dev/shm/memsim-copy-0-" in said  # one of its own, which nobody else sees
+    drop = ("setpriv", "--bounding-set=-sys_admin", "--inh-caps=-sys_admin")
+    said = said_with(small, ("/run", "size=1g,noexec"), ("/tmp", "size=64m"), user=drop)  # noqa: S108 (too small)
+    assert "refused: no fence holds" in said
+    assert "docker run --tmpfs /dev/shm:exec,size=1g" in said
+    assert "/tmp has 64 MiB free" in said  # noqa: S108 (as above)
 
 
 def test_without_room_for_the_copy_nothing_is_graded(monkeypatch):
@@ -191,7 +278,7 @@ def test_without_room_for_the_copy_nothing_is_graded(monkeypatch):
 
     monkeypatch.setattr("memsim.grading.sandbox.holds.prepare", full)
     monkeypatch.setattr("memsim.grading.sandbox.holds.open_ways", lambda *_: [])
-    with pytest.raises(FenceError, match="remount,size=1G /dev/shm"):
+    with pytest.raises(FenceError, match="remount,exec,size=1G /dev/shm"):
         fence_that_holds([], unfenced=False)
 
 

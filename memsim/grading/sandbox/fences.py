@@ -13,7 +13,6 @@ to get through it.
 
 from __future__ import annotations
 
-import atexit
 import compileall
 import contextlib
 import functools
@@ -22,16 +21,16 @@ import shutil
 import subprocess
 import sys
 import sysconfig
-import tempfile
 from dataclasses import dataclass
 from importlib.machinery import SourcelessFileLoader
 from importlib.util import cache_from_source, find_spec
 from itertools import count
 from pathlib import Path
 
+from memsim.grading.sandbox.copies import make
+
 GUEST = Path(__file__).parent / "guest"
 _PLACE = "/grading"
-SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 (no other user can write in the folder that is made there)
 _COPY = "MEMSIM_READABLE_COPY"
 FIRST_FREE_UID = 1_900_000_000
 """Far above the ids that systems and containers assign."""
@@ -231,45 +230,14 @@ def _libraries() -> tuple[Path, ...]:
 def prepare() -> None:
     """Copy all that a worker can read into memory, for the workers of this process and of those it starts.
 
-    The kernel remembers which pages of a file were read, and which names were looked up in vain. Who may read
-    a folder of a disk finds both out by timing: a message for the next submission. A file system in memory
-    remembers neither.
-
     Raises
     ------
     OSError
-        There is no such file system, or no room in it.
+        No file system in memory has room for it.
     """
     copy = _copy()
-    if copy and copy.is_dir():
-        return
-    _remove_left_behind()
-    folder = Path(tempfile.mkdtemp(prefix=f"memsim-{os.geteuid()}-{os.getpid()}-", dir=SHARED_MEMORY))
-    atexit.register(_remove, folder, os.getpid())
-    folder.chmod(0o755)
-    try:
-        for path in (*_system(), *_packages(memsim=True)):
-            _copy_to(folder / path.relative_to("/"), path)
-    except BaseException:
-        _remove(folder, os.getpid())
-        raise
-    os.environ[_COPY] = str(folder)
-
-
-def _copy_to(place: Path, path: Path) -> None:
-    """Copy a file or a folder, without what does not belong to the standard library."""
-    hidden = _hidden()
-    place.parent.mkdir(parents=True, exist_ok=True)
-    if not path.is_dir():
-        shutil.copy2(path, place)
-        return
-    shutil.copytree(
-        path,
-        place,
-        symlinks=True,
-        ignore=lambda top, names: {name for name in names if Path(top, name) in hidden},
-        dirs_exist_ok=True,
-    )
+    if not copy or not copy.is_dir():
+        os.environ[_COPY] = str(make([*_system(), *_packages(memsim=True)], _hidden()))
 
 
 def _copy() -> Path | None:
@@ -282,18 +250,6 @@ def _source(path: Path) -> str:
     """Return where a worker's file or folder is taken from."""
     copy = _copy()
     return str(copy / path.relative_to("/") if copy else path)
-
-
-def _remove(folder: Path, owner: int) -> None:
-    if os.getpid() == owner:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _remove_left_behind() -> None:
-    """Remove copies of processes that were killed."""
-    for folder in SHARED_MEMORY.glob(f"memsim-{os.geteuid()}-*"):
-        if not Path("/proc", folder.name.split("-")[2]).exists():
-            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _folders_above(paths: list[Path]) -> list[Path]:

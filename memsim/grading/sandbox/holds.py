@@ -6,7 +6,7 @@ import shutil
 from typing import TYPE_CHECKING
 
 from memsim.errors import MemsimError
-from memsim.grading.sandbox.fences import NONE, SHARED_MEMORY, Fence, available, compile_worker, prepare
+from memsim.grading.sandbox.fences import NONE, Fence, available, compile_worker, prepare
 from memsim.grading.sandbox.probe import open_ways
 
 if TYPE_CHECKING:
@@ -51,8 +51,8 @@ def _ways_of(fence: Fence, secret: Sequence[Path]) -> list[str]:
             prepare()
     except (OSError, shutil.Error) as error:
         told = (
-            f"{SHARED_MEMORY} has no room for a copy of Python and numpy, and without it submissions leave "
-            f"messages for each other in the state that the file system of a disk keeps ({error})"
+            "memory has no room for a copy of Python and numpy, and without it submissions leave messages "
+            f"for each other in the state that the file system of a disk keeps ({error})"
         )
         return [told]
     return open_ways(fence, secret)
@@ -72,10 +72,13 @@ def _remedy(tried: Sequence[str]) -> str:
     if "ew namespace" in said or "mount" in said:
         return (
             "Let the container make namespaces: docker run --security-opt seccomp=unconfined "
-            "--security-opt apparmor=unconfined --shm-size 1g --user 1000 ..."
+            "--security-opt apparmor=unconfined --tmpfs /dev/shm:exec,size=1g --user 1000 ..."
         )
     if "has no room" in said:
-        return "Give it room: sudo mount -o remount,size=1G /dev/shm (docker run --shm-size 1g)"
+        return (
+            "Give it room: sudo mount -o remount,exec,size=1G /dev/shm (docker run "
+            "--tmpfs /dev/shm:exec,size=1g ...)"
+        )
     if "seccomp" in said or "no list of system calls" in said:
         return "Grade on a kernel with seccomp, on x86-64 or arm64"
     return "Close what is open"
