@@ -86,7 +86,7 @@ def hv_balloon(draw: Draw) -> Task:
         with suppress(MemsimError):  # whatever comes of freeing a page twice
             hv_page_online_one(machine.kernel, balloon, balloon.ha_region_list[0], START + again)
         twice = any(event.point.startswith("enter:generic_online_page") for event in tape.events)
-        return answers | {f"hv_page_online_one() once more for page +{again}: it is freed again": _YES[twice]}
+        return answers | {f"page +{again}, if hv_page_online_one() gets it again: freed again": _YES[twice]}
 
     return Task(
         f"Hyper-V added a memory block of 32,768 pages and backs its first {backed:,}. The block is online, "
@@ -94,7 +94,7 @@ def hv_balloon(draw: Draw) -> Task:
         (
             *("managed pages of the block", "num_pages_onlined"),
             *(f"page +{page}: {what}" for what in ("PG_reserved", "type Offline", "refcount")),
-            f"hv_page_online_one() once more for page +{again}: it is freed again",
+            f"page +{again}, if hv_page_online_one() gets it again: freed again",
         ),
         {"backed": backed, "side": side, "page": page, "again": again},
         solve,
@@ -125,9 +125,9 @@ def xen_balloon(draw: Draw) -> Task:
 
     more = f" Then the target falls by {down:,}." if down else ""
     return Task(
-        f"A Xen guest has all the memory of its target, and no balloon. The target rises by {up:,} pages, "
-        f"{side} the patch. Memory blocks have 32,768 pages, and what is added comes online in zone "
-        f"Movable.{more}",
+        f"A Xen guest has as much memory as its target, and nothing in its balloon. The target rises by "
+        f"{up:,} pages, {side} the patch. Memory blocks have 32,768 pages, and what is added comes online in "
+        f"zone Movable.{more}",
         (
             *("memory blocks added", "present pages of zone Movable"),
             "MemTotal, in pages: change since boot",
