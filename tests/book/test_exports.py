@@ -114,7 +114,7 @@ def test_text_in_columns_brings_its_font_along(path):
         assert "white-space: pre-wrap;" in style
         assert "overflow-x" not in style
     if path == CHAPTERS[1]:
-        assert "Moment 28 of 156" in page
+        assert "Moment 29 of 157" in page
         assert styles
 
 
