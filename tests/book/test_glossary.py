@@ -49,7 +49,7 @@ def lost_words(notebook):
 
 
 def missing_links(notebook, name, terms):
-    return [term.name for term, *_ in tool.unlinked(notebook, tool.elsewhere(terms, name))]
+    return [term.name for term, *_ in tool.owed(notebook, terms, name)]
 
 
 # ---- on a made-up book -------------------------------------------------------------------------------------
@@ -118,10 +118,22 @@ def test_a_first_use_without_a_link_is_noticed(text, missing):
 def test_links_are_made_once_for_each_word():
     text = "The `PG_reserved` flag.\n\nAll free lists and free lists; `x = free list`."
     notebook = book_of(code("free list", 1), markdown("# A free list"), markdown(text), markdown(text))
-    assert tool.link(notebook, MADE) == 2
+    assert tool.link(notebook, tool.unlinked(notebook, MADE)) == 2
     assert source(notebook["cells"][2]) == (
         f"The {LINK('`PG_reserved`', 'PG_reserved')} flag.\n\n"
         f"All {LINK('free lists', 'free-list')} and free lists; `x = free list`."
     )
     assert source(notebook["cells"][3]) == text
-    assert tool.link(notebook, MADE) == 0
+    assert tool.link(notebook, tool.unlinked(notebook, MADE)) == 0
+
+
+def test_a_chapter_links_its_own_words_where_it_uses_them_above_their_definition():
+    text = f"A free list, and a {LINK('`PG_reserved`', 'PG_reserved')} page."
+    early, late = book_of(markdown(text), WORDS), book_of(WORDS, markdown(text))
+    assert (missing_links(early, "03-a.ipynb", MADE), missing_links(late, "03-a.ipynb", MADE)) == (
+        ["free list"],
+        [],
+    )
+    assert tool.link(early, tool.owed(early, MADE, "03-a.ipynb")) == 1
+    assert source(early["cells"][0]).startswith(f"A {LINK('free list', 'free-list')}, and")
+    assert missing_links(early, "03-a.ipynb", MADE) == []

@@ -5,8 +5,9 @@
 
 A word is defined once, in a Markdown cell tagged `glossary`, as `- **word**: what it means`. All other
 chapters link it where they use it first: those after that one as a reminder, those before it because they
-use a word that is not explained yet. The welcome page explains its words itself. Each word has a cell of
-its own in the glossary, named after it, since JupyterLab jumps to a cell by its id at once.
+use a word that is not explained yet. So does the chapter itself above that cell. The welcome page explains
+its words itself. Each word has a cell of its own in the glossary, named after it, since JupyterLab jumps to
+a cell by its id at once.
 """
 
 from __future__ import annotations
@@ -145,9 +146,23 @@ def elsewhere(terms: Iterable[Term], chapter: str) -> list[Term]:
     return [term for term in terms if term.chapter != chapter and not chapter.startswith("00-")]
 
 
-def link(notebook: dict[str, Any], terms: Iterable[Term]) -> int:
-    """Link the first use of each word in a notebook; returns how many links that made."""
-    found = unlinked(notebook, terms)
+def owed(
+    notebook: dict[str, Any], terms: Iterable[Term], chapter: str
+) -> list[tuple[Term, int, re.Match[str]]]:
+    """Return the first uses that a chapter must link: of others' words, and of its own above their cell."""
+    terms = list(terms)
+    found = unlinked(notebook, elsewhere(terms, chapter))
+    for term in terms:
+        if term.chapter == chapter:
+            places = [number for number, cell in enumerate(notebook["cells"]) if cell.get("id") == term.cell]
+            above = notebook["cells"][: places[0]] if places else []
+            found += unlinked({"cells": above}, [term])
+    return sorted(found, key=lambda use: (use[1], use[2].start()))
+
+
+def link(notebook: dict[str, Any], found: Iterable[tuple[Term, int, re.Match[str]]]) -> int:
+    """Link uses of words, in the order of :func:`owed`, in a notebook; returns how many links that made."""
+    found = list(found)
     for term, number, match in reversed(found):
         cell = notebook["cells"][number]
         text = source(cell)
@@ -190,7 +205,7 @@ def main(arguments: list[str]) -> int:
     if arguments[:1] == ["--link"]:
         for path in map(Path, arguments[1:]):
             notebook = read(path)
-            made = link(notebook, elsewhere(terms, path.name))
+            made = link(notebook, owed(notebook, terms, path.name))
             write(path, notebook)
             print(f"{path.name}: {made} links to the glossary made")
         return 0
