@@ -17,7 +17,7 @@ from memsim.linux.include.mmzone import ZONELISTS, Zone, ZoneType
 from memsim.state.memmap import Memmap
 from memsim.state.recording import watch
 from memsim.state.state import State
-from memsim.state.trace import SHORTCUTS
+from memsim.state.trace import SHORTCUTS, Probe
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -207,7 +207,7 @@ class Kernel:
     def put_trace(self, trace: Trace | None) -> None:
         """Report events to ``trace`` from now on; None: report nothing."""
         self.trace = trace
-        watch(self.state, trace)
+        watch(self.state, None if isinstance(trace, Probe) else trace)  # a probe heeds no writes
         self._choose_shortcuts()
 
     def vm_warn_on_once(self, rule: str, where: str) -> None:

@@ -357,3 +357,14 @@ def test_a_tape_that_was_put_in_after_onlining_sees_every_pageblock_given_back()
         machine.offline(32)
     given_back = [event for event in tape.events if event.args == ("nr_isolate_pageblock", -1)]
     assert len(given_back) == 64
+
+
+def test_a_probe_that_heeds_no_writes_makes_none_of_them_slower():
+    machine = Machine(ram=[(0, 131072)])
+    plain = type(machine.kernel.state.memmap)
+    machine.kernel.put_trace(Probe(lambda _point: None))
+    assert type(machine.kernel.state.memmap) is plain
+    machine.record()
+    assert type(machine.kernel.state.memmap) is not plain
+    machine.kernel.put_trace(Probe(lambda _point: None))
+    assert type(machine.kernel.state.memmap) is plain
