@@ -15,7 +15,7 @@ from memsim import AFTER, BEFORE, Patch, Scenario, compare
 from memsim.errors import MemsimError
 from memsim.patch import Hunk
 from memsim.scenario.comparison import count_differing
-from memsim.view.half_patch.runs import HalfRun, HalfRuns, kernel_title
+from memsim.view.half_patch.runs import HalfRun, kernel_title
 from memsim.view.half_patch.widget import half_patch
 
 SCENARIO = Scenario.parse(
@@ -107,12 +107,13 @@ def test_titles():
     assert kernel_title(Patch.parse("MM_INIT,PAGE_ALLOC")) == "Only MM_INIT,PAGE_ALLOC"
 
 
-def test_what_was_run_is_remembered():
-    runs = HalfRuns(SCENARIO)
-    one = runs(BEFORE, "6.12", debug_vm=False, steps=2)
-    assert runs(BEFORE, "6.12", debug_vm=False, steps=2) is one
-    other = runs(Patch.parse("MM_INIT"), "6.12", debug_vm=False, steps=2)
-    assert other.whole_run is one.whole_run
+def test_the_whole_patch_is_run_once_for_all_choices_of_hunks():
+    widget = half_patch(SCENARIO, "MM_INIT")
+    whole = widget.result.whole_run
+    widget.choose(BEFORE)
+    assert widget.result.whole_run is whole
+    widget.steps.value = 2
+    assert widget.result.whole_run is not whole
 
 
 # ---- the widget ------------------------------------------------------------------------------------

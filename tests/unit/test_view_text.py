@@ -12,6 +12,7 @@ from memsim.recordings.observation import bundled, bundled_names
 from memsim.scenario.scenario import Scenario
 from memsim.view.explorer.timeline import Walk
 from memsim.view.model.page_class import CLASSES, LOOKS, free_heads, letters_of, pageblock_letters
+from memsim.view.model.tables import Numbers, counters_text, free_lists_text
 from memsim.view.model.text import (
     PageClass,
     block_sentence,
@@ -252,17 +253,17 @@ def test_only_what_changed_is_marked(both):
     first, second = (both.find(1, f"enter:generic_online_page#{n}") for n in (2, 3))
     old = both.before.tape.at(both.moments[first].before).copy()
     new = both.before.tape.at(both.moments[second].before)
-    table = counters_table({"now": new}, {"now": old})
+    table = counters_text(Numbers.of({"now": new}), Numbers.of({"now": old}))
     marked = {line.split()[1] for line in table.splitlines() if line.endswith("*")}
     assert marked == {"managed", "totalram"}
     assert "*" not in counters_table({"now": new})
-    assert "*" not in counters_table({"now": new}, {"now": new})
+    assert "*" not in counters_text(Numbers.of({"now": new}), Numbers.of({"now": new}))
 
 
 def test_a_zone_that_is_new_is_marked(both):
     start = both.before.tape.at(-1).copy()
     end = both.before.machine.kernel.state
-    table = counters_table({"now": end}, {"now": start})
+    table = counters_text(Numbers.of({"now": end}), Numbers.of({"now": start}))
     marked = {tuple(line.split()[:2]) for line in table.splitlines() if line.endswith("*")}
     assert {("Movable", "start_pfn"), ("Movable", "present"), ("all", "totalram")} <= marked
 
@@ -278,7 +279,8 @@ def test_a_list_that_became_empty_is_still_told(both):
         both.before.tape.at(both.moments[both.find(1, f"{kind}:undo_isolate_page_range")].before).copy()
         for kind in ("enter", "return")
     ]
-    table = free_lists_table({"now": states[1]}, "Movable", {"now": states[0]})
+    before, after = (Numbers.of({"now": state}) for state in states)
+    table = free_lists_text(after, "Movable", before)
     assert numbers_in(table) == {("10", "movable"): ["32*"], ("10", "isolate"): ["0*"]}
     assert "isolate" not in free_lists_table({"now": states[1]}, "Movable")
 

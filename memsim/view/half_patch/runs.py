@@ -9,7 +9,7 @@ Left out: moments inside a step; the explorer shows those of two kernels.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
+from functools import cached_property
 from html import escape
 from typing import TYPE_CHECKING
 
@@ -29,9 +29,6 @@ if TYPE_CHECKING:
     from memsim.state.kernel import Kernel
     from memsim.state.state import State
     from memsim.view.model.tables import Row
-
-Rest = tuple[str, bool, bool, int]
-"""Release, debug_vm, check_pages, and how many steps are run."""
 
 LOG_LINES = 12
 """Lines of a log that are shown at most."""
@@ -262,36 +259,3 @@ def _list(title: str, items: tuple[str, ...]) -> str:
     """Return a list with its title; nothing if it is empty."""
     lines = "".join(f"<li>{escape(item)}</li>" for item in items)
     return f'<b>{title}</b><ul style="margin: 0 0 4px">{lines}</ul>' if lines else ""
-
-
-# ---- runs that are kept ------------------------------------------------------------------------------
-
-
-class HalfRuns:
-    """Makes the :class:`HalfRun` of a kernel, and remembers the last ones."""
-
-    def __init__(self, scenario: Scenario) -> None:
-        """Take the scenario; nothing is run yet."""
-        self.scenario = scenario
-        self._wholes: dict[Rest, Run] = {}
-        self._make = lru_cache(maxsize=32)(self._run)
-
-    def __call__(
-        self, patch: Patch, release: str, *, debug_vm: bool, steps: int, check_pages: bool = True
-    ) -> HalfRun:
-        """Return the two runs of a kernel with these hunks."""
-        return self._make(patch, (release, debug_vm, check_pages, steps))
-
-    def _run(self, patch: Patch, rest: Rest) -> HalfRun:
-        release, debug_vm, check_pages, steps = rest
-        made = HalfRun(
-            self.scenario,
-            patch,
-            release,
-            debug_vm=debug_vm,
-            check_pages=check_pages,
-            steps=steps,
-            whole=self._wholes.get(rest),
-        )
-        self._wholes[rest] = made.whole_run
-        return made

@@ -5,7 +5,7 @@ Left out: what is compared is in :mod:`memsim.view.half_patch.runs`; this is onl
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from memsim.errors import BadScenario
 from memsim.patch import AFTER, Hunk, Patch
@@ -13,14 +13,13 @@ from memsim.release import RELEASES
 from memsim.scenario.steps import tell_step
 from memsim.view.explorer.inputs import scenario_of
 from memsim.view.half_patch.matrix_lab import matrix_lab
-from memsim.view.half_patch.runs import HalfRuns, sight_html
+from memsim.view.half_patch.runs import HalfRun, sight_html
 from memsim.view.widgets.lab import Board, Refusal, button, checkbox, choice, offer_blocks, row
 
 if TYPE_CHECKING:
-    from memsim.scenario.scenario import Scenario
+    from memsim.scenario.scenario import Run, Scenario
     from memsim.view.explorer.inputs import Given
     from memsim.view.half_patch.matrix_lab import MatrixLab
-    from memsim.view.half_patch.runs import HalfRun
 
 
 def half_patch(
@@ -95,7 +94,8 @@ class HalfPatch(Board):
         steps: int | None,
     ) -> None:
         """Run the scenario and show it; it is also what a notebook without a kernel shows."""
-        self._runs = HalfRuns(scenario)
+        self._scenario = scenario
+        self._wholes: dict[tuple[Any, ...], Run] = {}
         self._busy = False
         self._make_controls(scenario, patch, release, len(scenario.steps) if steps is None else steps)
         self.debug_vm.value, self.check_pages.value = debug_vm, check_pages
@@ -166,13 +166,11 @@ class HalfPatch(Board):
     # ---- showing -----------------------------------------------------------------------------
 
     def _show(self) -> None:
-        self.result: HalfRun = self._runs(
-            self.patch,
-            self.release.value,
-            debug_vm=self.debug_vm.value,
-            check_pages=self.check_pages.value,
-            steps=self.steps.value,
-        )
+        release, checks = self.release.value, {"debug_vm": self.debug_vm.value}
+        checks |= {"check_pages": self.check_pages.value, "steps": self.steps.value}
+        rest = (release, *checks.values())
+        self.result = HalfRun(self._scenario, self.patch, release, **checks, whole=self._wholes.get(rest))
+        self._wholes[rest] = self.result.whole_run
         self._offer_blocks()
         self.put("", sight_html(self.result, self.block.value), self.result.text(self.block.value))
 

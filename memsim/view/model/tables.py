@@ -118,36 +118,31 @@ def migratetype_name(migratetype: int) -> str:
     return MigrateType(migratetype).name.lower()
 
 
-def counters_table(columns: Mapping[str, State], previous: Mapping[str, State] | None = None) -> str:
-    """Return the zone counters of one or more states as aligned text.
-
-    ``previous`` holds earlier states under the same names: what has changed since gets a ``*``.
-    """
-    return counters_text(Numbers.of(columns), Numbers.of(previous) if previous else None)
+def counters_table(columns: Mapping[str, State]) -> str:
+    """Return the zone counters of one or more states as aligned text."""
+    return counters_text(Numbers.of(columns))
 
 
 def counters_text(numbers: Numbers, previous: Numbers | None = None) -> str:
-    """Return what :func:`counters_table` does, of numbers taken down."""
+    """Return what :func:`counters_table` does, with a ``*`` where a number is not the ``previous`` one."""
     return plain_table(["zone", "counter", *numbers.names], list(numbers.counter_rows(previous)))
 
 
-def free_lists_table(
-    columns: Mapping[str, State], zone_name: str, previous: Mapping[str, State] | None = None
-) -> str:
+def free_lists_table(columns: Mapping[str, State], zone_name: str) -> str:
     """Return how many blocks are on each free list of a zone, for one or more states.
 
-    Lists that are empty in all of them are left out. ``previous`` as in :func:`counters_table`.
+    Lists that are empty in all of them are left out.
 
     Raises
     ------
     ValueError
         There is no zone of this name.
     """
-    return free_lists_text(Numbers.of(columns), zone_name, Numbers.of(previous) if previous else None)
+    return free_lists_text(Numbers.of(columns), zone_name)
 
 
 def free_lists_text(numbers: Numbers, zone_name: str, previous: Numbers | None = None) -> str:
-    """Return what :func:`free_lists_table` does, of numbers taken down."""
+    """Return what :func:`free_lists_table` does, with marks as in :func:`counters_text`."""
     if (zone_name, "managed") not in numbers.counters:
         known = ", ".join(zone for zone, name in numbers.counters if name == "managed")
         msg = f"there is no zone {zone_name!r}; the zones are {known}"

@@ -1,4 +1,4 @@
-"""Hunks as HTML: a table of two columns, without the hunk and with it.
+"""``show_patch()``, and hunks as HTML: a table of two columns, without the hunk and with it.
 
 A changed line has a sign, and is an ``<ins>`` or ``<del>``, so that no reader depends on colours. Styles are
 inline, for JupyterLab drops style sheets from the outputs of a notebook that is not trusted.
@@ -7,14 +7,12 @@ inline, for JupyterLab drops style sheets from the outputs of a notebook that is
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from html import escape
-from typing import TYPE_CHECKING
 
+from memsim.patch import Hunk, Patch
 from memsim.view.model.hunks import HunkInFunction, hunk_changes
-from memsim.view.patch.text import LEFT_OUT
-
-if TYPE_CHECKING:
-    from memsim.patch import Hunk
+from memsim.view.patch.text import LEFT_OUT, patch_lines
 
 _TITLES = ("without the hunk", "with the hunk")
 _CODE = "margin: 0; white-space: pre-wrap; word-break: normal; overflow-wrap: anywhere; font-size: 12px"
@@ -66,3 +64,42 @@ def _line(text: str, changed_on: int | None) -> str:
 def _with_code(sentence: str) -> str:
     """Return a sentence with the names of functions as code."""
     return re.sub(r"(\w+\(\))", r"<code>\1</code>", escape(sentence))
+
+
+# ---- in a notebook -----------------------------------------------------------------------------------
+
+_NARROW = 100
+
+
+@dataclass(frozen=True, repr=False)
+class ShownPatch:
+    """Hunks to look at: HTML in a notebook, a diff as text."""
+
+    hunks: tuple[Hunk, ...]
+
+    def __repr__(self) -> str:
+        """Return the text twin: the models as a diff."""
+        return "\n".join(patch_lines(list(self.hunks), _NARROW, numbered=False))
+
+    def _repr_html_(self) -> str:
+        """Return the two columns."""
+        return "".join(hunk_html(hunk) for hunk in self.hunks)
+
+
+def show_patch(*hunks: str | Hunk) -> ShownPatch:
+    """Show what hunks change in the models; without any, the whole patch.
+
+    Raises
+    ------
+    MemsimError
+        A name is not that of a hunk.
+
+    >>> print(show_patch("MEMORY_HOTPLUG"))
+    MEMORY_HOTPLUG (patch 2/3): mhp_init_memmap_on_memory() clears Offline from self-hosted vmemmap
+      mm/memory_hotplug.c: mhp_init_memmap_on_memory(); model: memsim/linux/mm/memory_hotplug/online.py
+              move_pfn_range_to_zone(kernel, zone, pfn, nr_pages, MigrateType.UNMOVABLE)
+        +     kernel.memmap.clear_type(pfn, nr_pages, PageType.OFFLINE)
+              kernel.memmap.set_flags(pfn, nr_pages, PageFlag.VMEMMAP_SELF_HOSTED)
+    """
+    chosen = Patch(hunks) if hunks else Patch("after")
+    return ShownPatch(tuple(hunk for hunk in Hunk if hunk in chosen))
