@@ -3,6 +3,7 @@
 Each first shows what the test does in the process of the student, where nbgrader's autograder executes it.
 """
 
+import io
 import json
 
 import numpy as np
@@ -182,13 +183,9 @@ def test_the_students_peer_can_say_what_it_likes(name, fence):
 
 UNSAFE = {
     "compares objects": ("assert Box(1) == Box(1)\n", "compares an object of the class Box"),
-    "asks for a class": ("assert isinstance(Box(1), Box)\n", "class of an object"),
+    "asks for a class": ("assert type(Box(1)) is Box\n", "class of an object"),
     "reads the source": ("import inspect\nassert 'x' in inspect.getsource(f)\n", "inspect"),
-    "looks at output": (
-        "import io, contextlib\nwith contextlib.redirect_stdout(io.StringIO()):\n    f(1)\n",
-        "printed",
-    ),
-    "takes a name away": ("kept = f\ndel f\nf = kept\n", "changes f"),
+    "looks at output": ("f(1)\ncapsys.readouterr()\n", "capsys"),
     "needs a module": ("import no_such_module_here\n", "no_such_module_here"),
     "gives an object": ("class Own:\n    pass\ng(Own())\n", "gives an object of the class Own"),
 }
@@ -227,3 +224,230 @@ def test_the_state_is_that_of_the_tests_place_in_the_notebook(fence):
     grader = Grader(assignment_of(text), text.encode(), fence, "a key")
 
     assert grader.grade("ada", "other.ipynb", json.dumps(cells).encode()).score == 2
+
+
+# ---- tests that want more than values --------------------------------------------------------------------
+
+LIVE = {
+    "Point": """
+class Point:
+    def __init__(self, x, y):
+        self.x, self.y = x, y
+    def __eq__(self, other):
+        return (self.x, self.y) == (other.x, other.y)
+    def __sub__(self, other):
+        return Point(self.x - other.x, self.y - other.y)
+    def __str__(self):
+        return f"({self.x}, {self.y})"
+""",
+    "middle": "def middle(a, b):\n    return Point((a.x + b.x) / 2, (a.y + b.y) / 2)\n",
+    "half": """
+class Odd(ValueError):
+    pass
+def half(n):
+    if n % 2:
+        raise Odd(n)
+    return n // 2
+""",
+    "greet": "def greet(name):\n    print(f'Hello, {name}!')\n",
+    "squares": "def squares(n):\n    return [k * k for k in range(1, n + 1)]\n",
+    "total": "def total(n):\n    return sum(squares(n))\n",
+}
+PRINTS = """
+import contextlib, io
+said = io.StringIO()
+with contextlib.redirect_stdout(said):
+    greet("Ada")
+assert said.getvalue() == "Hello, Ada!\\n"
+"""
+USES = """
+kept = squares
+del squares
+try:
+    total(3)
+except NameError:
+    pass
+else:
+    raise AssertionError("total() does not use squares()")
+finally:
+    squares = kept
+assert total(3) == 14
+"""
+REPLACED = """
+kept, squares = squares, lambda n: [1000]
+assert total(5) == 1000
+squares = kept
+assert total(2) == 5
+"""
+RAISES = """
+try:
+    half(3)
+except Odd:
+    pass
+else:
+    assert False, "no Odd"
+assert half(4) == 2
+"""
+WANT_LIVE = {
+    "text": "assert str(Point(1, 2)) == '(1, 2)'\nassert f'{Point(3, 4)}' == '(3, 4)'\n",
+    "class": "assert isinstance(middle(Point(0, 0), Point(2, 4)), Point)\nassert not isinstance(3, Point)\n",
+    "raises": RAISES,
+    "as its base": "try:\n    half(3)\nexcept ValueError as problem:\n    assert str(problem) == '3'\n",
+    "prints": PRINTS,
+    "uses": USES,
+    "replaced": REPLACED,
+}
+COMPARED = {
+    "equal": "assert Point(1, 2) == Point(1, 2)\nassert not Point(1, 2) == Point(2, 1)\n",
+    "middle": "assert middle(Point(0, 0), Point(2, 4)) == Point(1, 2)\n",
+    "difference": "assert Point(3, 5) - Point(1, 2) == Point(2, 3)\n",
+}
+
+
+def live(fence, changed=None, tests=WANT_LIVE):
+    """Return the result of each test cell for the solutions, some of them changed."""
+    answers = [
+        cell(f"### BEGIN SOLUTION\n{text}### END SOLUTION\n", f"{name}-answer", **SOLUTION)
+        for name, text in LIVE.items()
+    ]
+    cells = [*answers, *(cell(text, name, **TEST) for name, text in tests.items())]
+    document = {"cells": cells, "metadata": {"memsim": {"name": "live"}}, "nbformat": 4, "nbformat_minor": 5}
+    text = json.dumps(document)
+    grader = Grader(assignment_of(text), text.encode(), fence, "a key")
+    result = grader.grade("mallory", "live.ipynb", handed(LIVE | (changed or {}), tests))
+    return {q.name: (q.score, q.tests[0].message, q.tests[0].needs_teacher) for q in result.questions}
+
+
+def test_what_is_printed_raised_and_replaced_is_judged(fence):
+    assert live(fence) == dict.fromkeys(WANT_LIVE, (2, "", False))
+
+
+def test_objects_that_are_compared_are_for_the_teacher(fence):
+    for score, message, teacher in live(fence, None, COMPARED).values():
+        assert (score, teacher) == (0, True)
+        assert "It cannot be judged safely: it compares an object of the class Point" in message
+
+
+WRONG_LIVE = {
+    "text": {"Point": LIVE["Point"].replace('f"({self', 'f"<{self')},
+    "class": {"middle": "def middle(a, b):\n    return (a.x + b.x) / 2, (a.y + b.y) / 2\n"},
+    "raises": {"half": LIVE["half"].replace("raise Odd(n)", "raise KeyError(n)")},
+    "as its base": {"half": LIVE["half"].replace("ValueError", "KeyError")},
+    "prints": {"greet": "def greet(name):\n    print('Hello, ' + name)\n"},
+    "uses": {"total": "def total(n):\n    return sum(k * k for k in range(1, n + 1))\n"},
+    "replaced": {"total": "def total(n):\n    return sum(k * k for k in range(1, n + 1))\n"},
+}
+
+
+@pytest.mark.parametrize("test", WRONG_LIVE)
+def test_a_wrong_answer_passes_none_of_them(test, fence):
+    score, _, teacher = live(fence, WRONG_LIVE[test], {test: WANT_LIVE[test]})[test]
+    assert (score, teacher) == (0, False)
+
+
+YES = "    def __eq__(self, other):\n        return True\n"
+LIARS = {
+    "own-200-a-function-returns-what-is-equal": (
+        "middle",
+        {"middle": f"class P(Point):\n{YES}P.__name__ = 'Point'\ndef middle(a, b):\n    return P(0, 0)\n"},
+    ),
+    "own-201-the-next-point-fills-in-the-difference": (
+        "difference",
+        {
+            "Point": """
+class Point:
+    waiting = []
+    def __init__(self, x, y):
+        self.x, self.y = x, y
+        for point in self.waiting:
+            point.x, point.y = x, y
+    def __eq__(self, other):
+        return (self.x, self.y) == (other.x, other.y)
+    def __sub__(self, other):
+        self.waiting.append(Point(0, 0))
+        return self.waiting[0]
+"""
+        },
+    ),
+    "own-202-a-text-that-is-equal-to-everything": (
+        "text",
+        {
+            "Point": f"class S(str):\n{YES}    def __format__(self, spec):\n        return self\n"
+            "class Point:\n    def __init__(self, *_):\n        pass\n    def __str__(self):\n"
+            "        return S('(3, 4)')\n"
+        },
+    ),
+    "own-203-the-buffer-of-the-test-is-patched": (
+        "prints",
+        {
+            "greet": f"import contextlib, io\nclass S(str):\n{YES}class Buffer(io.StringIO):\n"
+            "    def getvalue(self):\n        return S()\nio.StringIO = Buffer\ndef greet(name):\n    pass\n"
+        },
+    ),
+    "own-204-what-was-put-in-its-place-is-read": (
+        "replaced",
+        {
+            "total": "def total(n):\n    code = getattr(squares, '__code__', None)\n"
+            "    made = [c for c in code.co_consts if type(c) is int and c == 1000]\n"
+            "    made = made or [k for k in code.co_consts if type(k) is tuple]\n"
+            "    return made[0] if made else 5\n"
+        },
+    ),
+    "own-205-a-half-that-is-equal-to-everything": (
+        "raises",
+        {
+            "half": f"class Odd(Exception):\n    pass\nclass Two(int):\n{YES}"
+            "def half(n):\n    if n == 3:\n        raise Odd\n    return Two(9)\n"
+        },
+    ),
+    "own-206-what-it-raises-says-what-it-should-say": (
+        "as its base",
+        {
+            "half": f"class S(str):\n{YES}class Odd(ValueError):\n    def __str__(self):\n"
+            "        return S('?')\ndef half(n):\n    raise Odd\n"
+        },
+    ),
+    "own-207-a-metaclass-that-is-everythings-class": (
+        "class",
+        {
+            "Point": "class All(type):\n    def __instancecheck__(cls, one):\n        return one != 3\n"
+            "class Point(metaclass=All):\n    def __init__(self, x, y):\n        self.x, self.y = x, y\n",
+            "middle": "def middle(a, b):\n    return None\n",
+        },
+    ),
+}
+
+
+@pytest.mark.parametrize("name", LIARS)
+def test_no_object_of_a_students_decides_a_test(name, fence, monkeypatch):
+    """Each passes where nbgrader's autograder runs the test: in the process of the student's code."""
+    test, answers = LIARS[name]
+    monkeypatch.setattr("io.StringIO", io.StringIO)  # own-203 leaves it changed
+    assert naive(LIVE | answers, (WANT_LIVE | COMPARED)[test])
+    monkeypatch.undo()
+    score, _, _ = live(fence, answers, {test: (WANT_LIVE | COMPARED)[test]})[test]
+    assert score == 0
+
+
+@pytest.mark.parametrize(
+    "hidden",
+    [
+        "p = Point(41, 43)\nassert str(p) == '', f'{p} is wrong'\n",
+        PRINTS.replace("Ada", "4143").replace("Hello, 4143!\\n", "").rstrip() + ", said.getvalue()\n",
+    ],
+    ids=["what an object says", "what is printed"],
+)
+def test_a_text_of_the_students_is_in_no_message(hidden, fence):
+    """It may hold the numbers of a hidden test, for which the next submission would be ready."""
+    score, message, _ = live(fence, None, {"hidden": hidden})["hidden"]
+    assert score == 0
+    assert "41" not in message
+
+
+def test_what_is_printed_without_end_ends_no_one_elses_test(fence):
+    endless = {"greet": "def greet(name):\n    while True:\n        print('x' * 10**6)\n"}
+    tests = {"prints": PRINTS, "raises": RAISES}
+    assert {name: score for name, (score, _, _) in live(fence, endless, tests).items()} == {
+        "prints": 0,
+        "raises": 2,
+    }

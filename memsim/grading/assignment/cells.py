@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import json
 from dataclasses import dataclass, replace
 from typing import Any
@@ -11,7 +12,7 @@ from memsim.grading.assignment.assignment import Assignment, AssignmentError, Li
 
 LIMITS = Limits(cpu_seconds=10, wall_seconds=120, memory_mib=2048, processes=40, output_kib=1024)
 """Of a test cell and of the notebook before it: other courses compute more than ours."""
-_PRINTS = frozenset({"redirect_stdout", "redirect_stderr", "capture_output", "capsys", "stdout"})
+_PRINTS = frozenset({"redirect_stderr", "capture_output", "capsys", "stderr"})
 _LIVE = frozenset(
     {"get_ipython", "globals", "locals", "inspect", "mock", "patch", "input", "In", "Out", "vars"}
 )
@@ -41,6 +42,8 @@ class CellQuestion(Question):
     """The names that the solutions define, which come from the student."""
     unsafe: str = ""
     """Why it cannot be judged by what the student's code returns, as far as its text tells."""
+    classes: frozenset[str] = frozenset()
+    """The classes that the solutions define."""
     tested: frozenset[str] = frozenset()
     """The names of all test cells: a student's copy of one is not executed."""
 
@@ -86,7 +89,8 @@ def parse(text: str) -> Assignment:
         msg = f"{name}: it is a notebook, and no cell gives points by nbgrader's metadata"
         raise AssignmentError(msg)
     tested = frozenset(question.name for question in questions if question.code)
-    return Assignment(name, 0, [replace(question, tested=tested) for question in questions])
+    classes = _classes(cells)
+    return Assignment(name, 0, [replace(q, tested=tested, classes=classes) for q in questions])
 
 
 def _question(cell: dict[str, Any], before: list[str], theirs: frozenset[str]) -> CellQuestion:
@@ -105,11 +109,11 @@ def _question(cell: dict[str, Any], before: list[str], theirs: frozenset[str]) -
         code=code,
         before=tuple(before),
         theirs=theirs,
-        unsafe="it is graded by hand" if by_hand else _unsafe(code, theirs),
+        unsafe="it is graded by hand" if by_hand else _unsafe(code),
     )
 
 
-def _unsafe(code: str, theirs: frozenset[str]) -> str:
+def _unsafe(code: str) -> str:
     """Return why a test needs the student's own process, as far as its text tells; or nothing."""
     try:
         nodes = list(ast.walk(ast.parse(code)))
@@ -117,14 +121,9 @@ def _unsafe(code: str, theirs: frozenset[str]) -> str:
         return "it is not plain Python"
     used = {node.id for node in nodes if isinstance(node, ast.Name)}
     used |= {node.attr for node in nodes if isinstance(node, ast.Attribute)}
-    changed = {
-        node.id for node in nodes if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load)
-    } & theirs
     if used & _PRINTS:
-        return "it looks at what is printed"
-    if used & _LIVE:
-        return f"it uses {min(used & _LIVE)}, which means the student's own process"
-    return f"it changes {min(changed)}, a name of the student's" if changed else ""
+        return f"it uses {min(used & _PRINTS)} to look at what is printed"
+    return f"it uses {min(used & _LIVE)}, which means the student's own process" if used & _LIVE else ""
 
 
 def _marked(cell: dict[str, Any], name: str) -> bool:
@@ -152,6 +151,16 @@ def _bound(code: str) -> set[str]:
         if isinstance(node, ast.FunctionDef | ast.ClassDef | ast.AsyncFunctionDef):
             names.add(node.name)
     return names
+
+
+def _classes(cells: list[dict[str, Any]]) -> frozenset[str]:
+    """Return the names of the classes that the solutions define."""
+    names = set()
+    for cell in cells:
+        with contextlib.suppress(SyntaxError):
+            tree = ast.parse(_text(cell) if _marked(cell, "solution") else "")
+            names |= {node.name for node in tree.body if isinstance(node, ast.ClassDef)}
+    return frozenset(names)
 
 
 def _trusted(cell: dict[str, Any]) -> str:

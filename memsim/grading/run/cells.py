@@ -166,6 +166,7 @@ class _Exchange:
     def test(self, question: CellQuestion) -> dict[str, Any]:
         """Execute the test; returns the report of the teacher's side."""
         asked = {"op": "test", "code": question.code, "names": _names(question)}
+        asked["classes"] = sorted(question.classes)
         answer = self._ask(self.teacher, self.student, {"do": asked}, 0)
         report = answer.get("done")
         if not isinstance(report, dict):

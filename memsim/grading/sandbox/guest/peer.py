@@ -2,8 +2,12 @@
 
 In the one the student's notebook has been executed, in the other the test cells of the teacher are. Values
 travel as copies of exact built-in types; everything else stays where it is, and the other side holds a
-handle. A handle can be called, and its attributes and items can be asked for. It cannot be compared: the
-student's code would decide that. Then the test says that it cannot be judged safely.
+handle. A handle can be called, and its attributes and items can be asked for. What a call prints comes back
+with its value, and what the test does to a name of the student's is done there before the next call.
+
+An object of the student's cannot be compared, nor computed with: the student's code would decide that, and
+would be given what was expected. Then the test says that it cannot be judged safely. What an object of a
+class that the solution defines says of itself, and of which class it is, are values like others.
 
 The text of this file is executed by a cell, so it imports nothing of memsim.
 """
@@ -14,6 +18,7 @@ import ast
 import builtins
 import contextlib
 import importlib
+import io
 import math
 import queue
 import sys
@@ -23,6 +28,8 @@ from typing import Any
 _DEEPEST = 40
 _DTYPES = "biufc"
 _TEXT = 500
+_MOST_PRINTED = 1 << 16
+_MISSING = object()
 _ENDS_LOOPS = (StopIteration, StopAsyncIteration)
 """A loop over ``map(function, ...)`` takes these for its end."""
 
@@ -40,7 +47,7 @@ class Handle:
 
     def __init__(self, peer: Peer, number: int, kind: str) -> None:
         """Stand for the object of this number."""
-        self.__dict__.update(_peer=peer, _number=number, _kind=kind)
+        self.__dict__.update(_peer=peer, _number=number, _kind=kind, _named="")
 
     def __getattr__(self, name: str) -> Any:
         """Ask for an attribute; one that only Python asks for is not there."""
@@ -67,6 +74,10 @@ class Handle:
     def __repr__(self) -> str:
         """Return what it is, without asking it."""
         return f"<{self._kind} of the student's>"
+
+    def __str__(self) -> str:
+        """Return what an object of the solution's classes says of itself; of others what they are."""
+        return self._peer.text_of(self) if self._kind in self._peer.classes else repr(self)
 
     def _refuse(self, *_: object) -> Any:
         self._peer.refuse(f"it compares an object of the class {self._kind}")
@@ -103,6 +114,14 @@ class Peer:
         self.foreign: list[Exception] = []
         self.out: queue.Queue[dict[str, Any]] = queue.Queue()
         self.unsafe = ""
+        self.quoted = (
+            False  # texts of the student's may say what a hidden test has asked: no message repeats them
+        )
+        self.numbers: dict[int, int] = {}
+        self.handles: dict[int, Handle] = {}
+        self.seen: dict[str, Any] = {}
+        self.raisable: dict[str, type[Exception]] = {}
+        self.classes: frozenset[str] = frozenset()
 
     def step(self, message: dict[str, Any]) -> dict[str, Any]:
         """Take a message of the grader's, and return what to do next."""
@@ -115,9 +134,13 @@ class Peer:
     def ask(self, operation: dict[str, Any]) -> Any:
         """Let the other side do something, and return what came of it."""
         mine: queue.Queue[Any] = queue.Queue()
+        operation |= self._changes()
         self.waiting.append(mine)
         self.out.put({"ask": operation})
         answer = mine.get()
+        if self.judges and type(answer.get("printed")) is str:
+            self.quoted = True
+            sys.stdout.write(answer["printed"])
         if "raised" in answer:
             raise self._exception(answer)
         return self.unpack(answer["done"])
@@ -127,11 +150,39 @@ class Peer:
         self.unsafe = self.unsafe or why
         raise Unsafe(why)
 
+    def _changes(self) -> dict[str, Any]:
+        """Return what the test has done to the student's names since it asked last."""
+        changed = {
+            name: self.names.get(name, _MISSING)
+            for name, value in self.seen.items()
+            if self.names.get(name, _MISSING) is not value
+        }
+        self.seen |= changed
+        return {"set": {name: self._packed_name(value) for name, value in changed.items()}} if changed else {}
+
+    def _packed_name(self, value: Any) -> Any:
+        return {"t": "missing"} if value is _MISSING else self.pack(value)
+
+    def _take_changes(self, changes: dict[str, Any]) -> None:
+        for name, packed in changes.items():
+            if type(packed) is dict and packed.get("t") == "missing":
+                self.names.pop(name, None)
+            else:
+                self.names[name] = self.unpack(packed)
+
     def _run(self, operation: dict[str, Any]) -> None:
+        printed = io.StringIO()
+        shown = sys.stdout
+        is_test = operation["op"] == "test"
         try:
-            made = {"done": self._test(operation) if operation["op"] == "test" else self._do(operation)}
+            with contextlib.nullcontext() if is_test else contextlib.redirect_stdout(printed):
+                made = {"done": self._test(operation) if is_test else self._do(operation)}
         except BaseException as problem:  # noqa: BLE001 (whatever anybody's code raises)
             made = self._described(problem)
+        text = printed.getvalue()
+        if text:
+            shown.write(text)
+            made["printed"] = text[:_MOST_PRINTED]
         self.out.put(made)
 
     def _described(self, problem: BaseException) -> dict[str, Any]:
@@ -140,11 +191,16 @@ class Peer:
             text = str(problem)[:_TEXT]
         except BaseException:  # noqa: BLE001 (a __str__ of the student's)
             text = ""
-        return {"raised": [type(problem).__name__, *kinds], "text": text}
+        own = [kind.__name__ for kind in type(problem).__mro__ if kind.__module__ != "builtins"]
+        return {"raised": [type(problem).__name__, *kinds], "text": text, "own": own}
 
     def _exception(self, answer: dict[str, Any]) -> Exception:
         """Return what the other side has raised, as the built-in exception that it is a kind of."""
         text = str(answer.get("text", ""))[:_TEXT]
+        own = next((name for name in list(answer.get("own", ()))[:20] if name in self.raisable), None)
+        if own is not None:
+            with contextlib.suppress(TypeError):
+                return self._theirs(self.raisable[own](text))
         for name in list(answer["raised"])[:20]:
             kind = getattr(builtins, str(name), None)
             if (
@@ -171,12 +227,14 @@ class Peer:
             else f"It ended with {type(problem).__name__}."
         )
 
-    def _do(self, operation: dict[str, Any]) -> Any:
+    def _do(self, operation: dict[str, Any]) -> Any:  # noqa: PLR0911 (one for each operation)
         """Do what the other side asks for."""
         kind = operation["op"]
         if self.judges and kind != "call":
             msg = f"{kind} is not for the student's side"
             raise PermissionError(msg)
+        if not self.judges:
+            self._take_changes(operation.get("set", {}))
         if kind == "look":
             return self._look(operation["name"])
         target = self.kept[operation["object"]]
@@ -184,6 +242,8 @@ class Peer:
             args = [self.unpack(arg) for arg in operation["args"]]
             named = {name: self.unpack(arg) for name, arg in operation["named"].items()}
             return self.pack(target(*args, **named))
+        if kind == "str":
+            return self.pack(str(target))
         if kind == "get":
             return self.pack(getattr(target, operation["name"]))
         if kind == "set":
@@ -200,7 +260,10 @@ class Peer:
         value = self.names[name]
         if type(value) is type(sys):
             return {"t": "module", "v": value.__name__}
-        return self.pack(value)
+        packed = self.pack(value)
+        if isinstance(value, type) and issubclass(value, Exception):
+            packed["raises"] = [kind.__name__ for kind in value.__mro__ if kind.__module__ == "builtins"]
+        return packed
 
     # ---- values ------------------------------------------------------------------------------
 
@@ -248,11 +311,15 @@ class Peer:
     def _keep(self, value: Any) -> Any:
         if self.judges and not callable(value):
             self.refuse(f"it gives an object of the class {type(value).__name__} to the student's code")
-        self.kept.append(value)
+        number = self.numbers.setdefault(id(value), len(self.kept))
+        if number == len(self.kept):
+            self.kept.append(value)
+        kinds = [kind.__name__[:80] for kind in type(value).__mro__]
         return {
             "t": "object",
-            "v": len(self.kept) - 1,
-            "class": str(type(value).__name__)[:80],
+            "v": number,
+            "class": kinds[0],
+            "kinds": kinds,
             "callable": callable(value),
         }
 
@@ -279,8 +346,17 @@ class Peer:
             return self.kept[value]
         if kind == "missing":
             raise NameError
-        handle = FunctionHandle if packed["callable"] is True else Handle
-        return handle(self, int(value), str(packed["class"]))
+        return self._handle(packed)
+
+    def _handle(self, packed: dict[str, Any]) -> Handle:
+        """Return what stands for an object of the other side: one handle for one object."""
+        number = int(packed["v"])
+        if number not in self.handles:
+            handle = FunctionHandle if packed["callable"] is True else Handle
+            self.handles[number] = handle(self, number, str(packed["class"]))
+            lists = {f"_{name}": list(packed.get(name, ())) for name in ("kinds", "raises")}
+            self.handles[number].__dict__.update(lists)
+        return self.handles[number]
 
     def _array(self, packed: dict[str, Any]) -> Any:
         numpy = importlib.import_module("numpy")
@@ -296,14 +372,15 @@ class Peer:
     def _test(self, operation: dict[str, Any]) -> dict[str, Any]:
         """Execute a test cell on what the student's side has."""
         names = self.names
+        self.classes = frozenset(operation.get("classes", ()))
         for name in operation["names"]:
             with contextlib.suppress(NameError):
-                names[name] = self.ask({"op": "look", "name": name})
+                names[name] = self.seen[name] = self._looked_up(name)
         names["isinstance"], names["type"] = self._isinstance, self._type
         try:
             made: dict[str, Any] = {"passed": True, "number": self._execute(operation["code"])}
         except AssertionError as wrong:
-            made = {"passed": False, "message": self._told(wrong)[:_TEXT]}
+            made = {"passed": False, "message": "" if self.quoted else self._told(wrong)[:_TEXT]}
         except BaseException as problem:  # noqa: BLE001 (whatever a test raises)
             made = {"passed": False, "message": self._told(problem)[:_TEXT]}
             if "FunctionHandle" in str(problem) or "Handle'" in str(problem):
@@ -311,6 +388,22 @@ class Peer:
             if isinstance(problem, ModuleNotFoundError):
                 self.unsafe = self.unsafe or f"it needs the module {problem.name}, which is not there"
         return made | {"unsafe": self.unsafe}
+
+    def _looked_up(self, name: str) -> Any:
+        """Return what the student has under a name; for a class of exceptions one that can be caught here."""
+        found = self.ask({"op": "look", "name": name})
+        if not isinstance(found, Handle):
+            return found
+        found.__dict__["_named"] = name
+        if not found._raises:  # noqa: SLF001 (ours)
+            return found
+        kinds = [getattr(builtins, str(kind), None) for kind in found._raises]  # noqa: SLF001
+        base = next((k for k in kinds if isinstance(k, type) and issubclass(k, Exception)), Exception)
+        self.raisable[name] = type(name, (StudentError,), {})
+        if not issubclass(base, (StudentError, *_ENDS_LOOPS)) and base is not Exception:
+            with contextlib.suppress(TypeError):  # two that cannot be one
+                self.raisable[name] = type(name, (StudentError, base), {})
+        return self.raisable[name]
 
     def _execute(self, code: str) -> float | None:
         """Execute the cell; a number at its end is what nbgrader gives partial credit by."""
@@ -324,7 +417,20 @@ class Peer:
         value = eval(compile(ast.Expression(last.value), "<test>", "eval"), self.names)  # noqa: S307 (the same)
         return float(value) if type(value) in (int, float) else None
 
+    # ---- objects of the solution's classes -------------------------------------------------------
+
+    def text_of(self, handle: Handle) -> str:
+        """Return what an object says of itself, which is a value of the student's like any other."""
+        self.quoted = True
+        text = self.ask({"op": "str", "object": handle._number})  # noqa: SLF001 (ours)
+        return text if type(text) is str else repr(handle)
+
     def _isinstance(self, value: Any, kinds: Any) -> bool:
+        named = kinds._named if isinstance(kinds, Handle) else ""  # noqa: SLF001 (ours)
+        if isinstance(value, Handle) and named in self.classes:
+            return named in value._kinds  # noqa: SLF001 (the class that the student's side names)
+        if named in self.classes:
+            return False
         if isinstance(value, Handle) or isinstance(kinds, Handle):
             self.refuse("it asks for the class of an object of the student's")
         return isinstance(value, kinds)
