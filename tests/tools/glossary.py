@@ -29,13 +29,16 @@ PATH = BOOK / "glossary.ipynb"
 # Everyday English as well: no program can tell whether a chapter means the word or *the* word, so its first
 # use need not be linked.
 EVERYDAY = {
-    *("block", "chunk", "grant", "merge", "migration", "node", "offline", "online", "order", "poison"),
+    *("block", "chunk", "grant", "guest", "host", "mark", "merge", "migration", "moment", "node"),
+    *("offline", "online", "order", "poison"),
     *("probe", "recording", "reservation", "reserved", "review", "section", "series", "split", "walker"),
 }
 TITLE = """# Glossary
 
-Every word that the book defines, each once, from the chapter that introduces it. `make book` collects this
-page from the chapters: change a definition there.
+Every word that the book defines, each once, with the chapter that introduces it.
+The [welcome page](00-welcome.ipynb) explains the first seven.
+
+<!-- `make book` collects this page from the chapters: change a definition there. -->
 """
 _ITEM = re.compile(r"^- \*\*(?P<name>[^*]+)\*\*: (?P<definition>.+(?:\n +\S.*)*)", re.MULTILINE)
 _CODE_SPAN = re.compile(r"`([^`\n]+)`")
