@@ -68,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         status: int = arguments.command(arguments)
         print(end="", flush=True)
     except MemsimError as problem:
-        print(f"memsim: {problem}", file=sys.stderr)
+        print(f"memsim: {printable(str(problem))}", file=sys.stderr)
         return WRONG
     except BrokenPipeError:
         # The reader of the output (head, less) has ended, which is no error.
@@ -77,7 +77,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as problem:
         if problem.filename is None:
             _print_no_more()
-        print(f"memsim: {problem.filename or 'standard output'}: {problem.strerror}", file=sys.stderr)
+        name = printable(str(problem.filename or "standard output"))
+        print(f"memsim: {name}: {problem.strerror}", file=sys.stderr)
         return WRONG
     except MemoryError:
         print("memsim: this machine has not enough memory for that", file=sys.stderr)
@@ -85,6 +86,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return _INTERRUPTED
     return status
+
+
+def printable(text: str) -> str:
+    """Return a message with control characters spelt out: it may name a file of somebody else's."""
+    return "\n".join(map(grade.plain, text.split("\n")))
 
 
 def _print_no_more() -> None:

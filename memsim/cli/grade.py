@@ -288,6 +288,7 @@ def tell_after(run: Any, made: Any, out: Path) -> int:  # noqa: ANN401 (imported
         print(f"  {alike} {what} alike beyond the starter: see {out / 'similar.json'}")
     if "final" in report["assignment"].lower():
         print("canvas.csv: Canvas passes over a column with 'final' in its name; give it another one first")
+    section("graded and not compared with others", made.similar.get("not_compared", {}))
     print(f"feedback, results and tables are in {out}; the class is in {out / 'index.html'}")
     return NOT_OK if run.needs_attention(report) else OK
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from memsim.cli import main
 from memsim.cli.grade import plain, section
 from memsim.errors import MemsimError
 from memsim.grading.assignment.assignment import Assignment
@@ -21,7 +22,7 @@ from memsim.grading.run.batch import Batch
 from memsim.grading.run.engines import Cluster, ThisMachine
 from memsim.grading.run.grade import Grader
 from memsim.grading.run.judge import Examiner
-from memsim.grading.run.submissions import find
+from memsim.grading.run.submissions import CollectionError, find
 from memsim.grading.sandbox.conversation import Conversation
 from memsim.grading.sandbox.fences import NONE
 from memsim.grading.sandbox.worker import Submitted
@@ -235,6 +236,24 @@ def test_own_151_a_file_name_gives_the_teachers_terminal_no_orders(capsys):
     assert all(char.isprintable() or char == "\n" for char in said)
     assert said.count("\n") == 2
     assert plain("Zoë") == "Zoë"
+
+
+def test_own_190_a_file_name_in_an_error_gives_no_orders_either(tmp_path, capsys):
+    (tmp_path / "\x1b[2J\x1b]0;owned\x07\nmemsim: graded 100 of 100.txt").write_text("nothing")
+    grading = tmp_path.parent / "attacked.py"
+    grading.write_text(GRADING)
+    with pytest.raises(CollectionError) as error:
+        find([tmp_path], "attacked", QUESTIONS, None)
+    assert "\x1b[2J" in str(error.value)  # as it is
+    status = main(
+        ["grade", str(tmp_path), "--assignment", str(grading), "--out", str(tmp_path.parent / "out")]
+    )
+    said = capsys.readouterr().err
+
+    assert status == 2
+    assert "there are no submissions in" in said
+    assert said.count("\n") == 1
+    assert all(char.isprintable() or char == "\n" for char in said)
 
 
 def test_own_152_git_does_not_remember_private_tests(tmp_path):

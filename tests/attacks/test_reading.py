@@ -22,16 +22,20 @@ import numpy as np
 import pytest
 
 from memsim.grading.assignment.assignment import Limits
-from memsim.grading.report.similarity import pieces, similar
+from memsim.grading.report.outputs import write_similar
+from memsim.grading.report.similarity import pieces, similar, tokens
 from memsim.grading.roster.names import key
 from memsim.grading.run import reading
+from memsim.grading.run.grade import Grader
 from memsim.grading.run.newer import _SINCE
 from memsim.grading.run.notebook import UnreadableError, sources
 from memsim.grading.run.reading import Reader
+from memsim.grading.run.submissions import Handed
 from memsim.grading.sandbox.conversation import Conversation
+from memsim.grading.sandbox.fences import NONE
 from memsim.grading.sandbox.guest.program import read
 
-from .stage import FULL, SOLVED, examine
+from .stage import ASSIGNMENT, FULL, GRADING, SOLVED, examine
 from .test_files import grade, notebook, scores
 
 
@@ -270,12 +274,36 @@ def else_(number):
     return f"def f{number}(a, b):\n    return [a{terms}, a, b{terms}]"
 
 
+IDLE = "".join(
+    f"{line}\n{' ' * (len(line) - len(line.lstrip()))}{idle}\n"
+    if line.startswith("    ") and not line.endswith(":")
+    else f"{line}\n"
+    for line, idle in zip(COPIED.split("\n"), ["pass", "'note'", "...", "unused = 0", "0"] * 9, strict=False)
+).replace(
+    "def answer(start, pages):",
+    "def answer(start: int, pages: 'pages') -> 'all of them':\n    'What it does.'",
+)
+"""The same function with lines that do nothing, a docstring and annotations."""
 HIDING = {
     "own-127-in-a-text-cell": ([], ["```python" + COPIED + "```"]),
     "own-128-in-a-string-that-is-executed": ([f"exec({COPIED!r})"], []),
     "own-129-in-strings-in-strings": ([f"exec({f'exec({COPIED!r})'!r})" + " " * 10], []),
     "own-130-behind-quotes-that-never-close": (["'''\n" + COPIED], []),
     "own-131-behind-a-long-comment": (["#" + "x" * 200_001 + COPIED], []),
+    "own-191-in-bytes": ([f"exec({COPIED.encode()!r})"], []),
+    "own-192-in-a-string-without-the-word": (
+        ["exec(" + repr(COPIED.replace("def answer", "def\\\n answer")) + ")"],
+        [],
+    ),
+    "own-193-in-a-string-put-together": (
+        [
+            "exec('\\n'.join(["
+            + ", ".join(repr(line[:9]) + " + " + repr(line[9:]) for line in COPIED.split("\n"))
+            + "]))"
+        ],
+        [],
+    ),
+    "own-194-between-statements-that-do-nothing": ([IDLE], []),
     "own-132-between-much-else": ([COPIED, *map(else_, range(300))], []),
 }
 
@@ -300,8 +328,51 @@ def test_a_copy_is_seen_wherever_it_stands(name):
     assert (pair["one"], pair["other"], pair["share"]) == ("ada", "mallory", 1)
     if "much-else" in name:
         assert pair["pieces"] < 0.1 * own["mallory"].size  # a share of the larger one would hide it
+    elif "nothing" in name:
+        rows = [
+            {tuple(row[at : at + 12]) for at in range(len(row) - 11)} for row in map(tokens, (COPIED, *cells))
+        ]
+        assert len(rows[0] & rows[1]) < 0.6 * len(rows[0])  # with the text as it is, too little is the same
     else:
         assert "bit_length" not in naive_tokens(cells)  # what looks at code cells as they are is blind
+
+
+def test_looking_for_text_in_sums_costs_in_proportion():
+    """Each part of a sum is a sum again."""
+    many = [["x = " + " + ".join(["a"] * length)] * 20 for length in (200, 800)]
+    assert seconds(pieces, many[1]) / seconds(pieces, many[0]) < TIMES**1.5
+
+
+def test_own_195_a_submission_that_takes_too_long_to_compare_is_named(tmp_path, monkeypatch):
+    """What reads it gives up, and a copy would be nowhere in the report."""
+    paths = {student: tmp_path / f"{student}.ipynb" for student in ("ada", "mallory", "eve")}
+    for path in paths.values():
+        path.write_bytes(notebook(COPIED))
+    results = [graded(student, path.read_bytes()) for student, path in paths.items()]
+    handed = [Handed(student, path) for student, path in paths.items()]
+
+    class Slow(Reader):
+        def pieces(self, data, name):
+            if name == "mallory.ipynb":
+                msg = "reading it takes more than 2 seconds of processor time"
+                raise UnreadableError(msg)
+            return super().pieces(data, name)
+
+    monkeypatch.setattr("memsim.grading.report.outputs.Reader", Slow)
+    paths["eve"].write_bytes(notebook("x = 1"))  # own-196: swapped when it had been graded
+    found = write_similar(tmp_path, handed, None, results)
+
+    assert found["pairs"] == found["identical"] == []
+    assert list(found["not_compared"]) == ["mallory", "eve"]
+    assert "has changed" in found["not_compared"]["eve"]
+    assert (
+        write_similar(tmp_path, handed, None)["not_compared"] == {}
+    )  # nothing was graded: nobody would know
+
+
+def graded(student, data):
+    """Return a result as a batch has it."""
+    return Grader(ASSIGNMENT, GRADING.encode(), NONE, "a key").unreadable(student, "a.ipynb", "", data)
 
 
 def test_own_133_comparing_many_large_copies_is_bounded(monkeypatch):

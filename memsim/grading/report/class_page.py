@@ -237,7 +237,10 @@ def _similar(similar: Mapping[str, Any]) -> list[str]:
         parts.append(f"<p>The same file, byte for byte:</p><ul>{groups}</ul>")
     if pairs:
         parts.append(_table("Alike beyond the starter", ["One", "Other", "Share"], pairs))
-    return parts if groups or pairs else [parts[0], "<p>None, beyond the starter.</p>"]
+    if not groups and not pairs:
+        parts = [parts[0], "<p>None, beyond the starter.</p>"]
+    left = [[student, why] for student, why in similar.get("not_compared", {}).items()]
+    return [*parts, _table("Graded and not compared", ["Student", "Why"], left)] if left else parts
 
 
 def _not_graded(course: Class) -> list[str]:

@@ -5,7 +5,6 @@ All of it is made from the results each time, so that it is never older than the
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -95,23 +94,34 @@ def write_archives(out: Path, results: Sequence[Result]) -> None:
         write_zip(out / f"{system}-feedback.zip", pages)
 
 
-def write_similar(out: Path, handed: Sequence[Handed], source: Path | None) -> dict[str, Any]:
+def write_similar(
+    out: Path, handed: Sequence[Handed], source: Path | None, results: Sequence[Result] = ()
+) -> dict[str, Any]:
     """Write which submissions are alike, and return that.
 
     ``source`` is the source notebook: what it gives to all students is no sign of copying. A pair that has
-    handed in one file is no pair of copies.
+    handed in one file is no pair of copies. What was graded, by ``results``, and cannot be compared is named.
     """
-    own, content = {}, {}
+    own, content, not_compared = {}, {}, {}
+    graded = {result.student: result.sha256 for result in results if not result.unreadable}
     first = {one.path: one.student for one in reversed(handed)}
     with Reader() as reader:
         for one in handed:
             if first[one.path] != one.student:
                 continue
-            with contextlib.suppress(UnreadableError):
+            try:
                 data = read(one.path, linked=one.linked)
+                digest = hashlib.sha256(data)
+                if graded.get(one.student, digest.hexdigest()) != digest.hexdigest():
+                    not_compared[one.student] = "its file has changed since it was graded"
+                    continue
                 own[one.student] = reader.pieces(data, one.path.name)
-                content[one.student] = hashlib.sha256(data).digest()
+                content[one.student] = digest.digest()
+            except UnreadableError as reason:
+                if one.student in graded:
+                    not_compared[one.student] = str(reason)
     found = similar(own, content, pieces(code_of(_starter(source)) if source else []))
+    found["not_compared"] = not_compared
     write_json(out / "similar.json", found)
     return found
 

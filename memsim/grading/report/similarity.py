@@ -108,10 +108,16 @@ def _graded(cells: list[str], notes: list[str]) -> Iterator[ast.stmt]:
 
 def _in_strings(node: ast.AST, depth: int) -> Iterator[ast.stmt]:
     """Return the statements in all strings of a statement that are Python with a function in it."""
-    for part in ast.walk(node) if depth else ():
-        if isinstance(part, ast.Constant) and isinstance(part.value, str) and "def " in part.value:
+    waiting = [node] if depth else []
+    while waiting:
+        part = waiting.pop()
+        terms = _terms(part)
+        text = _all_text("", terms)
+        if text is None:
+            waiting += terms if len(terms) > 1 else ast.iter_child_nodes(part)
+        elif "def" in text or "lambda" in text:
             try:
-                inside = ast.parse(part.value).body
+                inside = ast.parse(text).body
             except _NO_PYTHON:
                 continue
             for statement in inside:
@@ -119,9 +125,82 @@ def _in_strings(node: ast.AST, depth: int) -> Iterator[ast.stmt]:
                 yield from _in_strings(statement, depth - 1)
 
 
+def _constant_text(node: ast.AST) -> str | None:
+    """Return the text that an expression of constants is: a string, bytes, a sum or a ``join()`` of strings.
+
+    >>> _constant_text(ast.parse("'-'.join(['a' + 'b', 'c'])", mode="eval").body)
+    'ab-c'
+    """
+    if isinstance(node, ast.Constant):
+        value = node.value.decode("utf-8", "replace") if isinstance(node.value, bytes) else node.value
+        return value if isinstance(value, str) else None
+    terms = _terms(node)
+    if len(terms) > 1:
+        return _all_text("", terms)
+    match node:
+        case ast.Call(
+            func=ast.Attribute(value=ast.Constant(value=str(between)), attr="join"),
+            args=[ast.List(elts=parts) | ast.Tuple(elts=parts)],
+        ):
+            return _all_text(between, parts)
+    return None
+
+
+def _terms(node: ast.AST) -> list[ast.AST]:
+    """Return the terms of a sum, or the expression alone."""
+    terms = list[ast.AST]()
+    while isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
+        terms.append(node.right)
+        node = node.left
+    return [node, *reversed(terms)]
+
+
+def _all_text(between: str, nodes: Sequence[ast.AST]) -> str | None:
+    texts = []
+    for node in nodes:
+        text = _constant_text(node)
+        if text is None:
+            return None
+        texts.append(text)
+    return between.join(texts)
+
+
+class _Plain(ast.NodeTransformer):
+    """Takes away what a copy can add without a change of what it does."""
+
+    def __init__(self, read: set[str]) -> None:
+        """``read`` are the names that something reads."""
+        self.read = read
+
+    def visit(self, node: ast.AST) -> Any:
+        """Take away annotations, and statements that do nothing."""
+        if isinstance(node, ast.arg):
+            node.annotation = None
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            node.returns = None
+        if isinstance(node, ast.AnnAssign) and node.value is not None:
+            node = ast.copy_location(ast.Assign([node.target], node.value), node)
+        self.generic_visit(node)
+        body = getattr(node, "body", None)
+        if isinstance(body, list):
+            node.body = [one for one in body if not self._idle(one)] or body[:1]  # type: ignore[attr-defined]
+        return node
+
+    def _idle(self, node: ast.stmt) -> bool:
+        match node:
+            case ast.Pass() | ast.Expr(value=ast.Constant()):
+                return True
+            case ast.Assign(targets=[ast.Name(id=name)], value=ast.Constant()):
+                return name not in self.read
+        return False
+
+
 def _text(node: ast.stmt) -> str:
+    """Return a statement as text, without what does nothing."""
+    inside = ast.walk(node) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) else ()
+    read = {part.id for part in inside if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Load)}
     try:
-        return ast.unparse(node)
+        return ast.unparse(_Plain(read).visit(node) if inside else node)
     except _NO_PYTHON:
         return ""
 

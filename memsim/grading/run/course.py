@@ -141,7 +141,7 @@ class Run:
         chapter = chapter_of(batch.assignment, self.asked.book)
         course = outputs.Course(self.roster.people, self.absent, unknown, self.policy, chapter, marks.dropped)
         outputs.write_all(batch.out, counted, told, course)
-        alike = outputs.write_similar(batch.out, self.found.handed, source)
+        alike = outputs.write_similar(batch.out, self.found.handed, source, results)
         names = {person.id: person.name for person in self.roster if person.name}
         about = class_page.Class(batch.assignment, counted, told, alike, names)
         write(batch.out / "index.html", class_page.page(about))

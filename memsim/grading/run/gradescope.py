@@ -132,4 +132,4 @@ if __name__ == "__main__":
     try:
         main(Path(sys.argv[1]))
     except MemsimError as failed:
-        sys.exit(f"memsim: {failed}")
+        sys.exit(f"memsim: {ascii(str(failed))[1:-1]}")  # it may name a student's file

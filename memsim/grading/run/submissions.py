@@ -153,7 +153,8 @@ def find(
         collecting.take(path)
     made = collecting.made()
     if not made.handed and not made.absent:
-        told = "; ".join(f"{name}: {why}" for name, why in list(made.left_out.items())[:3])
+        left_out = list(made.left_out.items())[:3]
+        told = "; ".join(f"{name}: {why}" for name, why in left_out).replace("\n", "\\n")
         msg = f"there are no submissions in {', '.join(map(str, paths))}{f' ({told})' if told else ''}"
         raise CollectionError(msg)
     return made
