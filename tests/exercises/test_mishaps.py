@@ -17,7 +17,7 @@ import pytest
 from memsim.cli import main
 from memsim.errors import MemsimError
 from memsim.grading.assignment.assignment import Limits
-from memsim.grading.report.results import stored, write
+from memsim.grading.report.results import stored, write, write_derived
 from memsim.grading.run import judge
 from memsim.grading.run.batch import Batch, FolderError
 from memsim.grading.run.engines import Cluster, _Crew
@@ -309,6 +309,24 @@ def test_a_result_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch):
     monkeypatch.setattr("memsim.grading.report.results.Path.replace", lambda *_: flushed.append("named"))
     write(tmp_path / "r.json", "text")
     assert flushed == [4, "named"]
+
+
+def test_a_page_is_written_when_it_changes_and_whole_or_not_at_all(tmp_path, monkeypatch):
+    page = tmp_path / "ada.html"
+    write_derived(page, "one")
+    first = page.stat()
+    write_derived(page, "one")
+    assert page.stat().st_ino == first.st_ino
+    write_derived(page, "two \ud800")  # half of a character, as a name may have it
+    assert page.read_text() == "two \\ud800"
+    page.write_text("tw")  # what a power cut left
+    write_derived(page, "two")
+    assert page.read_text() == "two"
+    monkeypatch.setattr("memsim.grading.report.results.Path.replace", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        write_derived(page, "three")
+    assert page.read_text() == "two"
+    assert list(tmp_path.iterdir()) == [page]
 
 
 def test_nobody_else_uses_the_folder_until_all_is_written(command, tmp_path, monkeypatch):

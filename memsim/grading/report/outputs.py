@@ -14,7 +14,7 @@ from memsim.grading.assignment.assignment import AssignmentError
 from memsim.grading.assignment.course import code_of, load, student_copy
 from memsim.grading.assignment.handout import for_students
 from memsim.grading.report import feedback, tables
-from memsim.grading.report.results import write, write_json, write_zip
+from memsim.grading.report.results import as_json, write, write_derived, write_json, write_zip
 from memsim.grading.report.similarity import pieces, similar
 from memsim.grading.roster.labels import label
 from memsim.grading.roster.people import write_roster
@@ -59,13 +59,14 @@ def write_all(
         person = people.get(result.student)
         shown = person.name if person else ""
         text = feedback.page(result, policy, shown, course.chapter, course.dropped)
-        write(out / "feedback" / f"{name}.html", text)
-        write_json(out / "gradescope" / name / "results.json", tables.gradescope(result, policy))
+        write_derived(out / "feedback" / f"{name}.html", text)
+        scores = as_json(tables.gradescope(result, policy))
+        write_derived(out / "gradescope" / name / "results.json", scores)
     graded = {result.student for result in results}
     for student, why in course.absent.items():
         if student not in graded:
             text = feedback.page_of_absent(str(report.get("assignment", "")), student, why)
-            write(out / "feedback" / f"{file_name(student)}.html", text)
+            write_derived(out / "feedback" / f"{file_name(student)}.html", text)
     write(out / "grades.csv", tables.grades(results, policy, people, course.absent))
     known = [result for result in results if result.student not in course.unknown]
     for name, table in (

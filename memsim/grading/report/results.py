@@ -125,6 +125,22 @@ def write(path: Path, text: str) -> None:
         _put(file, text)
 
 
+def write_derived(path: Path, text: str) -> None:
+    """Write a file that each run makes again from the results, unless it is there as it should be.
+
+    There is one for each student, and a disk takes milliseconds to say that it has kept a file: nothing waits
+    for that here, as the next run finds what a power cut has spoilt.
+    """
+    data = _encoded(text)
+    try:
+        if path.read_bytes() == data:
+            return
+    except OSError:
+        pass
+    with _written(path) as file:
+        file.write(data)
+
+
 @contextmanager
 def _written(path: Path) -> Iterator[BinaryIO]:
     """Open a file that takes its place when it is whole."""
@@ -147,9 +163,13 @@ def append(path: Path, line: str) -> None:
         _put(file, "\n" * cut_off + line + "\n")
 
 
+def _encoded(text: str) -> bytes:
+    return text.encode("utf-8", "backslashreplace")
+
+
 def _put(file: BinaryIO, text: str) -> None:
     """Write a text and wait until the disk has it: a file is not whole before, whatever its name."""
-    file.write(text.encode("utf-8", "backslashreplace"))
+    file.write(_encoded(text))
     file.flush()
     os.fsync(file.fileno())
 
@@ -166,7 +186,12 @@ def _naming(path: Path) -> Iterator[None]:
 
 def write_json(path: Path, document: Any) -> None:
     """Write a JSON document whole or not at all."""
-    write(path, json.dumps(document, indent=1, sort_keys=True) + "\n")
+    write(path, as_json(document))
+
+
+def as_json(document: Any) -> str:
+    """Return a document as the files here have it."""
+    return json.dumps(document, indent=1, sort_keys=True) + "\n"
 
 
 def write_zip(path: Path, files: Mapping[str, str]) -> None:
@@ -174,7 +199,7 @@ def write_zip(path: Path, files: Mapping[str, str]) -> None:
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
         for name in sorted(files):
-            archive.writestr(zipfile.ZipInfo(name), files[name].encode("utf-8", "backslashreplace"))
+            archive.writestr(zipfile.ZipInfo(name), _encoded(files[name]))
     with _written(path) as file:
         file.write(packed.getvalue())
 
