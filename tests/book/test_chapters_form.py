@@ -56,6 +56,12 @@ BULLET = re.compile(r"^\s*[-*] ", re.MULTILINE)
 NUMBERED = re.compile(r"^\d+\. ", re.MULTILINE)
 EXERCISE = re.compile(r"^(\d+)\. ", re.MULTILINE)
 RELEASE = re.compile(r"\b[67]\.\d+|recording|the twins|the series|after 3/3|\bcommit")
+# Only some of the releases that the book is about have these, or have them in this way.
+OF_SOME_RELEASES = re.compile(
+    r"\b(?:MEM_PREPARE_ONLINE|MEM_FINISH_OFFLINE|__rmqueue_(?:claim|steal|fallback)|split_large_buddy|NOPAGE"
+    r"|NR_BALLOON_PAGES|kvm_refcounted|page checks|EHWPOISON|inverted bits"
+    r"|0xf[01]000000|0xfffffeff|0xffffff7f|0xfffffe7f)\b"
+)
 IN_WORDS = ("(Explain)", "(Design)", "(Review)")
 
 
@@ -179,6 +185,16 @@ def names_a_release(notebook):
                     yield f"name a release, a recording or a commit: {given}"
 
 
+def names_the_release_of_what_differs(notebook):
+    """Where releases differ, a text that a reader takes in at once says of which it is true."""
+    for cell in notebook["cells"]:
+        text = source(cell)
+        if cell["cell_type"] == "markdown" or called(text)["solution"]:
+            named = OF_SOME_RELEASES.search(text)
+            if named and not re.search(r"\b[67]\.\d+", text):
+                yield f"{named[0]} is not the same in all releases, and none is named beside it: {text[:80]}"
+
+
 def leaves_a_question_open(notebook):
     """A summary ends with a question to take along."""
     if "*Open question*: " not in section(notebook, "Summary").text:
@@ -262,6 +278,7 @@ RULES = (
     shows_a_real_kernel,
     makes_claims,
     names_a_release,
+    names_the_release_of_what_differs,
     leaves_a_question_open,
     sets_exercises,
     answers_its_exercises,
@@ -452,6 +469,14 @@ BREAKS = {
     "ten claims": (makes_claims, in_cell(CLAIMS, "\n".join([CLAIM] * (LEAST_CLAIMS - 1)))),
     "claims elsewhere": (makes_claims, swap(CLAIMS, WHY + 1)),
     "a claim about every kernel": (names_a_release, change(CLAIMS, "6.12", "of late")),
+    "what some kernels have": (
+        names_the_release_of_what_differs,
+        change(WHY, "For a reason.", "/proc/kpageflags shows NOPAGE."),
+    ),
+    "what some kernels have, in a solution": (
+        names_the_release_of_what_differs,
+        change(SOLVED, "'One.'", "'With page checks, none.'"),
+    ),
     "no question left": (leaves_a_question_open, change(SUMMARY, "*Open question*: why?", "")),
     "two exercises": (sets_exercises, change(SUMMARY, "3. (Drill) three", "")),
     "an exercise without an answer": (answers_its_exercises, change(SUMMARY, "3. (Drill)", "3. (Compute)")),
