@@ -1,10 +1,9 @@
 """The modelled kernel releases, and how they differ apart from the patch.
 
 A kernel is a :class:`Release` and a set of hunks (:mod:`memsim.patch`). 6.1, 6.12 and 7.3 are held against
-recordings. 6.11 is not: its source was not at hand, and it is modelled as 6.12 with page types of its own.
-One more difference is known from the patch that removed it, "mm: page_alloc: don't steal single pages from
-biggest buddy" (6.14, and in Debian's 6.12): where 6.11 cannot take over a pageblock, it takes a page of the
-largest block of another type, and the model one of the smallest.
+recordings. 6.11 is not: its source was not at hand. It is modelled as 6.12 with page types of its own, and
+with two rules read in the patches that made or ended them ("mm: page_alloc: fix freelist movement during
+block conversion", 6.10; "mm: migrate: add isolate_folio_to_list()", 6.12).
 
 Left out of 7.3, for the model does not have the balloon of virtio: the balloon core ``mm/balloon.c`` (7.0),
 which the balloons of Hyper-V and Xen do not use, and movability by page type (6.17).
@@ -67,9 +66,16 @@ class Release(NamedTuple):
     """6.12 takes over a whole pageblock or leaves the rest of a stolen block where it was; 6.1 moves it."""
     counts_poison_by_block: bool
     """6.12 refuses to online a block in which pages were poisoned; 6.1 forgets that they were."""
+    migrates_last_first: bool
+    """6.12 migrates the pages of a block that goes offline from the last to the first; 6.1 the other way."""
     prepares_online: bool
     """6.9 to 6.18 announce a block with MEM_PREPARE_ONLINE first, and with MEM_FINISH_OFFLINE last."""
 
+    steals_from_largest: bool = False
+    """6.10 to 6.13: where a pageblock cannot be taken over, the largest block of another type is split.
+
+    6.14, and Debian's 6.12 ("mm: page_alloc: don't steal single pages from biggest buddy"): the smallest.
+    """
     isolation_is_a_bit: bool = False
     """6.17: an isolated pageblock keeps its type beside a bit; before, MIGRATE_ISOLATE overwrites it."""
     freeing_forgives_type_of_head: bool = False
@@ -143,6 +149,7 @@ RELEASES = {
         fake_offline_asks_config=False,
         claims_before_stealing=False,
         counts_poison_by_block=False,
+        migrates_last_first=False,
         prepares_online=False,
     ),
     "6.12": Release(
@@ -160,11 +167,17 @@ RELEASES = {
         fake_offline_asks_config=True,
         claims_before_stealing=True,
         counts_poison_by_block=True,
+        migrates_last_first=True,
         prepares_online=True,
     ),
 }
-# 6.11, the kernel that the series went into: the types of its own, and in all else what 6.12 does.
-RELEASES["6.11"] = RELEASES["6.12"]._replace(name="6.11", encoding=PageTypeEncoding("inverted-high-bits"))
+# 6.11, the kernel that the series went into: types of its own, and nearly all else as in 6.12.
+RELEASES["6.11"] = RELEASES["6.12"]._replace(
+    name="6.11",
+    encoding=PageTypeEncoding("inverted-high-bits"),
+    steals_from_largest=True,
+    migrates_last_first=False,
+)
 RELEASES["7.3"] = RELEASES["6.12"]._replace(
     name="7.3",
     isolation_is_a_bit=True,

@@ -26,7 +26,7 @@ from memsim.linux.drivers.base.memory.blocks import MemoryBlock, find_memory_blo
 from memsim.linux.drivers.base.memory.notifier import register_memory_notifier
 from memsim.linux.drivers.base.memory.sysfs import state_store
 from memsim.linux.drivers.base.node import register_node_notifier
-from memsim.linux.include.layout import PAGE_SHIFT, id_ranges
+from memsim.linux.include.layout import PAGE_SHIFT
 from memsim.linux.include.mmzone import MigrateType, Zone, ZoneType
 from memsim.linux.include.page_flags import PageFlag
 from memsim.linux.init.main import start_kernel
@@ -54,6 +54,7 @@ from memsim.machine.invariants import Violation, check
 from memsim.patch import AFTER, Patch
 from memsim.release import release_named
 from memsim.state.kernel import Kernel
+from memsim.state.ranges import id_ranges
 from memsim.state.tape import Tape
 
 if TYPE_CHECKING:

@@ -118,7 +118,7 @@ class Kernel:
         self.pagemaps: dict[int, int] = {}
         """Device memory: first pfn -> pages."""
         self.migration_failures = 0
-        """How many pages were printed that could not be migrated."""
+        """How many pages were printed that could not be isolated or migrated."""
         self.panic_on_unrecoverable_memory_failure = False
         """The sysctl of this name in /proc/sys/vm (7.3)."""
         self.warned: set[str] = set()

@@ -23,7 +23,6 @@ from memsim.linux.include.layout import (
     PAGEBLOCKS_PER_SECTION,
     PAGES_PER_SECTION,
     PFN_SECTION_SHIFT,
-    id_ranges,
     pageblock_order,
 )
 from memsim.linux.include.page_flags import (
@@ -37,6 +36,7 @@ from memsim.linux.include.page_flags import (
     PageTypeEncoding,
 )
 from memsim.state.memmap_reads import MemmapReads
+from memsim.state.ranges import id_ranges
 from memsim.state.section import POISON, Pattern, Section, pages_of
 
 if TYPE_CHECKING:

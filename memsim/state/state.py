@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from memsim.linux.include.layout import id_ranges
+from memsim.state.ranges import id_ranges
 
 if TYPE_CHECKING:
     from memsim.linux.include.mmzone import Zone

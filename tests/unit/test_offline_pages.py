@@ -459,3 +459,49 @@ def test_a_poisoned_page_of_type_offline_still_counts_as_managed():
     memmap.set_flags(P + 7, 1, PageFlag.HWPOISON)
     start_isolate_page_range(kernel, P, N, memory_offline=True)
     assert __offline_isolated_pages(kernel, P, N) == N - (1024 - 1)
+
+
+# ---- do_migrate_range(): what is printed, and in which order pages move ------------------------------
+
+
+@pytest.mark.parametrize("release", ["6.1", "6.12", "7.3"])
+def test_withheld_pages_behind_a_used_one_are_printed_ten_of_them(release):
+    # Each page in use is taken a reference to; one that is on no LRU list cannot be isolated.
+    machine = Machine(release=release, devices=[{"kind": "hv-balloon", "name": "hv0"}])
+    machine.devices["hv0"].hot_add(P, N // 2)
+    machine.online(32, "online_movable")
+    machine.allocate(1, block=32)
+    with pytest.raises(KernelError, match="EBUSY"):
+        machine.offline(32)
+    said = [line for line in machine.log if line.startswith("failed to isolate")]
+    assert said == [f"failed to isolate pfn {P + N // 2 + at:x}" for at in range(10)]
+    assert machine.log.count("page dumped because: isolation failed") == 10
+    dumped = [line for line in machine.log if line.startswith("page:") and "refcount:2 " in line]
+    assert [line.rpartition(":")[2] for line in dumped] == [hex(P + N // 2 + at) for at in range(10)]
+    assert machine.kernel.memmap.refcount(P + N // 2) == 1
+
+
+@pytest.mark.parametrize("release", ["6.1", "6.11", "6.12", "7.3"])
+def test_6_12_migrates_from_the_last_page_to_the_first(release):
+    # list_add_tail() in 6.1's do_migrate_range(); list_add() in isolate_folio_to_list(), mm/migrate.c, 6.12.
+    machine = Machine(release=release)
+    machine.add_memory(P, 2 * N)
+    machine.online(32, "online_movable")
+    machine.online(33, "online_movable")
+    pages = machine.allocate(3, block=32)
+    machine.offline(32)
+    moved = [pfn - min(pages) for pfn in pages]
+    assert moved == ([2, 1, 0] if release in {"6.12", "7.3"} else [0, 1, 2])
+
+
+@pytest.mark.parametrize("release", ["6.1", "6.12", "7.3"])
+def test_a_range_is_emptied_32_pages_at_a_time_each_from_its_last_page(release):
+    # isolate_migratepages_block(), mm/compaction.c: list_add(), and COMPACT_CLUSTER_MAX.
+    machine = Machine(release=release)
+    machine.add_memory(P, 2 * N)
+    machine.online(32, "online_movable")
+    machine.online(33, "online_movable")
+    pages = machine.allocate(40, block=32)
+    alloc_contig_range(machine.kernel, P, 512)
+    moved = [pfn - min(pages) for pfn in pages]
+    assert moved == [*reversed(range(32)), *reversed(range(32, 40))]

@@ -747,3 +747,15 @@ def test_a_pageblock_in_which_its_zone_begins_is_not_claimed_but_by_6_1(release)
     # 6.1 moved the block of order 8 at P + 256, but not those in front of it: of order 7 and 6.
     assert pfn == (P + 256 if release == "6.1" else P + 64)
     assert free_list(machine, 7, MOVABLE) == [P + 128]
+
+
+@pytest.mark.parametrize("release", ["6.11", "6.12", "7.3"])
+def test_6_11_splits_the_largest_block_of_a_pageblock_that_it_cannot_claim(release):
+    # steal_suitable_fallback(), 6.10 to 6.13; __rmqueue_steal(), later.
+    machine = full(movable=True, release=release)
+    free_range(machine, P + 512, 128)
+    free_range(machine, P + 512 + 384, 2)
+    pfn = take(machine, migratetype=UNMOVABLE)
+    assert pfn == (P + 512 if release == "6.11" else P + 512 + 384)
+    assert machine.kernel.memmap.migratetype(P + 512) == MOVABLE
+    assert free_list(machine, 6, MOVABLE) == ([P + 512 + 64] if release == "6.11" else [])

@@ -150,7 +150,24 @@ def test_an_unmovable_page_is_ebusy_that_names_page_and_pageblock_and_is_dumped(
     with pytest.raises(KernelError, match="page 0x100403 in pageblock 0x100400 is unmovable") as caught:
         isolate(machine)
     assert (caught.value.name, caught.value.stage) == ("EBUSY", "set_migratetype_isolate")
-    assert machine.log == ["page: pfn:0x100403 page dumped because: unmovable page"]
+    # dump_page() prints the page as it is: in use, with one reference.
+    said = "refcount:1 mapcount:0 mapping:0000000000000000 index:0x0 pfn:0x100403"
+    first, flags, *raw, reason = machine.log
+    assert (first, reason) == (f"page: {said}", "page dumped because: unmovable page")
+    assert flags.startswith("flags: ")
+    assert [line.split(":")[0] for line in raw] == ["raw", "raw"]
+
+
+@RELEASES
+@pytest.mark.parametrize(("online_type", "refuses"), [("online_movable", True), ("online_kernel", False)])
+def test_a_reserved_page_inside_a_free_block_is_met_in_a_movable_zone_only(release, online_type, refuses):
+    # has_unmovable_pages() steps over a free block, but only after it has left ZONE_MOVABLE out.
+    machine = Machine(release=release)
+    machine.add_memory(P, 32768)
+    machine.online(32, online_type)
+    machine.kernel.memmap.set_flags(P + 5, 1, PageFlag.RESERVED)
+    found = page_isolation.has_unmovable_pages(machine.kernel, P, 512, memory_offline=True)
+    assert found == (P + 5 if refuses else None)
 
 
 @RELEASES

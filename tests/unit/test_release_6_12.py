@@ -179,7 +179,8 @@ def test_a_block_counts_its_poisoned_pages_but_on_6_1(release, new):
     assert machine.block(32).nr_hwpoison == new
 
 
-def test_6_11_is_modelled_as_6_12_with_its_own_page_types():
+def test_6_11_is_modelled_as_6_12_with_its_own_page_types_and_two_older_rules():
     ours = RELEASES["6.12"]._asdict() | {"name": "6.11", "encoding": RELEASES["6.11"].encoding}
+    ours |= {"steals_from_largest": True, "migrates_last_first": False}
     assert RELEASES["6.11"]._asdict() == ours
     assert RELEASES["6.11"].encoding != RELEASES["6.12"].encoding

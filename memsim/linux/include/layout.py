@@ -130,18 +130,3 @@ def hex_range(start_pfn: int, nr_pages: int) -> str:
     '[0x100000-0x107fff]'
     """
     return f"[{start_pfn:#x}-{start_pfn + nr_pages - 1:#x}]"
-
-
-def id_ranges(ids: Iterable[int]) -> str:
-    """Return numbers (of blocks, of sections) as text, with neighbours joined.
-
-    >>> id_ranges([32, 0, 1, 2, 3])
-    '0-3, 32'
-    """
-    runs: list[list[int]] = []
-    for number in sorted(ids):
-        if runs and runs[-1][1] == number - 1:
-            runs[-1][1] = number
-        else:
-            runs.append([number, number])
-    return ", ".join(f"{first}" if first == last else f"{first}-{last}" for first, last in runs)

@@ -224,6 +224,11 @@ class Zone:
         del self.pcp[order, migratetype][pfn]
 
 
+def node_present_pages(zones: list[Zone]) -> int:
+    """Return the present pages of a node, given its zones."""
+    return sum(zone.present_pages for zone in zones)
+
+
 def zone_spans_pfn(zone: Zone, pfn: int) -> bool:
     """Return whether a page lies in the span of a zone."""
     return zone.zone_start_pfn <= pfn < zone.zone_end_pfn

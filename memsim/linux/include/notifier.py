@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from memsim.errors import errno_number
-from memsim.linux.include.errno import NAMES
 
 NOTIFY_DONE = 0
 NOTIFY_OK = 1
@@ -28,8 +27,3 @@ def notifier_to_errno(value: int) -> int:
     """
     value &= ~NOTIFY_STOP_MASK
     return value - 1 if value > NOTIFY_OK else 0
-
-
-def errno_name(number: int) -> str:
-    """Return the name of an errno number."""
-    return NAMES[number]

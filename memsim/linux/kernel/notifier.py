@@ -10,7 +10,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from memsim.errors import KernelError
-from memsim.linux.include.notifier import NOTIFY_DONE, NOTIFY_STOP_MASK, errno_name, notifier_to_errno
+from memsim.linux.include.errno import NAMES
+from memsim.linux.include.notifier import NOTIFY_DONE, NOTIFY_STOP_MASK, notifier_to_errno
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,4 +45,4 @@ def check_veto(answer: int, stage: str, what: str) -> None:
     """Raise the errno, if there is one, in the answer that a chain gave to an action (``what``, in words)."""
     number = notifier_to_errno(answer)
     if number:
-        raise KernelError(errno_name(number), stage, f"a listener vetoed {what}")
+        raise KernelError(NAMES[number], stage, f"a listener vetoed {what}")

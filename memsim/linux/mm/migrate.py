@@ -11,12 +11,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from memsim.errors import KernelError
+from memsim.linux.include.layout import hex_range
 from memsim.linux.include.mmzone import MigrateType, ZoneType
 from memsim.linux.include.page_flags import LIVE, MANAGED, PRESENT, ZONE_MASK, PageFlag
 from memsim.linux.mm.page_alloc.api import alloc_pages, free_unref_page
 
 if TYPE_CHECKING:
     from memsim.state.kernel import Kernel
+
+
+def check_signal(kernel: Kernel, stage: str, pfn: int, nr_pages: int) -> None:
+    """Give up emptying a range (EINTR) when a signal has arrived."""
+    if kernel.signal_pending():
+        message = f"a signal arrived while {hex_range(pfn, nr_pages)} was being emptied"
+        raise KernelError("EINTR", stage, message)
 
 
 def migrate_pages(kernel: Kernel, pfns: list[int]) -> list[int]:

@@ -23,6 +23,7 @@ from memsim.linux.include.layout import (
 )
 from memsim.linux.include.mmzone import MigrateType, Zone, ZoneType
 from memsim.linux.include.page_flags import ZONE_SHIFT, PageFlag, PageType
+from memsim.linux.mm.debug import dump_page
 from memsim.linux.mm.page_alloc.buddy import (
     __free_one_page,
     del_page_from_free_list,
@@ -58,8 +59,9 @@ def has_unmovable_pages(kernel: Kernel, pfn: int, nr_pages: int, *, memory_offli
         fine &= flags & np.uint32(PageFlag.RESERVED) == 0
         unmovable[at_pfn - pfn : at_pfn - pfn + len(fine)] = ~fine
         at_pfn += len(fine)
-    for head, order in free_blocks_in(kernel, pfn, nr_pages):
-        unmovable[head - pfn + 1 : head - pfn + (1 << order)] = False
+    if kernel.page_zone(pfn).type != ZoneType.MOVABLE:  # where each page is asked, free or not
+        for head, order in free_blocks_in(kernel, pfn, nr_pages):
+            unmovable[head - pfn + 1 : head - pfn + (1 << order)] = False
     return pfn + int(unmovable.argmax()) if unmovable.any() else None
 
 
@@ -72,7 +74,7 @@ def set_migratetype_isolate(kernel: Kernel, pfn: int, *, memory_offline: bool, r
     unmovable = has_unmovable_pages(kernel, pfn, pageblock_nr_pages, memory_offline=memory_offline)
     if unmovable is not None:
         if report_failure:
-            kernel.state.printk(f"page: pfn:{unmovable:#x} page dumped because: unmovable page")
+            dump_page(kernel, unmovable, "unmovable page")
         message = f"page {unmovable:#x} in pageblock {pfn:#x} is unmovable"
         raise KernelError("EBUSY", stage, message)
     zone = kernel.page_zone(pfn)

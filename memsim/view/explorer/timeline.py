@@ -9,8 +9,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from memsim.errors import MemsimError
-from memsim.linux.include.layout import id_ranges
 from memsim.recordings.compare import Comparable, compare_probe
+from memsim.state.ranges import id_ranges
 from memsim.view.explorer.inputs import blocks_of
 from memsim.view.explorer.snapshot import Sight
 from memsim.view.model.calls import Calls

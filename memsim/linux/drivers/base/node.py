@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 from memsim.linux.kernel.notifier import (
     blocking_notifier_call_chain,
     blocking_notifier_chain_register,
-    blocking_notifier_chain_unregister,
     check_veto,
 )
 
@@ -30,11 +29,6 @@ if TYPE_CHECKING:
 def register_node_notifier(kernel: Kernel, listener: NodeListener, priority: int = 0) -> None:
     """Add a listener; higher priority runs earlier, equal priorities in order of registration."""
     blocking_notifier_chain_register(kernel.node_chain, listener, priority)
-
-
-def unregister_node_notifier(kernel: Kernel, listener: NodeListener) -> None:
-    """Take a listener off the chain."""
-    blocking_notifier_chain_unregister(kernel.node_chain, listener)
 
 
 def node_notify(kernel: Kernel, action: str) -> None:

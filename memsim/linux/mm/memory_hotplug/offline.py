@@ -20,17 +20,13 @@ from memsim.errors import KernelError
 from memsim.linux.drivers.base.memory.notifier import memory_notify
 from memsim.linux.drivers.base.node import node_notify
 from memsim.linux.include.layout import PAGE_SHIFT, hex_range, pageblock_nr_pages
-from memsim.linux.include.mmzone import MigrateType, Zone
+from memsim.linux.include.mmzone import MigrateType, Zone, node_present_pages
 from memsim.linux.include.page_flags import PageFlag, PageType
 from memsim.linux.kernel.resource import walk_system_ram_range
 from memsim.linux.mm.debug import dump_page
-from memsim.linux.mm.memory_hotplug.online import (
-    adjust_present_page_count,
-    check_online_range,
-    node_present_pages,
-)
+from memsim.linux.mm.memory_hotplug.online import adjust_present_page_count, check_online_range
 from memsim.linux.mm.memory_hotplug.zones import remove_pfn_range_from_zone
-from memsim.linux.mm.migrate import compound_order, lru_pages, migrate_pages
+from memsim.linux.mm.migrate import check_signal, compound_order, lru_pages, migrate_pages
 from memsim.linux.mm.page_alloc.api import zone_pcp_disable, zone_pcp_enable
 from memsim.linux.mm.page_alloc.buddy import mark_managed
 from memsim.linux.mm.page_alloc.isolation import __offline_isolated_pages
@@ -49,7 +45,7 @@ if TYPE_CHECKING:
 
 
 MIGRATE_BURST = 10
-"""Of pages that cannot be migrated the kernel prints 10 in five seconds; here 10 in all."""
+"""Of pages that cannot be isolated or migrated the kernel prints 10 in five seconds; here 10 in all."""
 _REASONS = {
     "set_migratetype_isolate": "failure to isolate range",
     "node_notify": "node notifier failure",
@@ -74,7 +70,7 @@ def offline_pages(kernel: Kernel, pfn: int, nr_pages: int, zone: Zone) -> None:
     check_online_range("offline_pages", pfn, nr_pages)
     check_no_holes(kernel, pfn, nr_pages)
     check_one_zone(kernel, zone, pfn, nr_pages)
-    last = kernel.release.has_node_notifier and nr_pages >= node_present_pages(kernel)
+    last = kernel.release.has_node_notifier and nr_pages >= node_present_pages(kernel.zones)
     try:
         isolate_and_empty(kernel, zone, pfn, nr_pages, last=last)
     except KernelError as error:
@@ -153,9 +149,7 @@ def check_one_zone(kernel: Kernel, zone: Zone, pfn: int, nr_pages: int) -> None:
 def empty_range(kernel: Kernel, pfn: int, nr_pages: int) -> None:
     """Migrate until every page is free or may be forgotten. There is no retry limit but a signal."""
     while True:
-        if kernel.signal_pending():
-            message = f"a signal arrived while {hex_range(pfn, nr_pages)} was being emptied"
-            raise KernelError("EINTR", "offline_pages", message)
+        check_signal(kernel, "offline_pages", pfn, nr_pages)
         movable = scan_movable_pages(kernel, pfn, nr_pages)
         if movable is not None:
             do_migrate_range(kernel, movable, pfn + nr_pages - movable)
@@ -191,17 +185,33 @@ def scan_movable_pages(kernel: Kernel, pfn: int, nr_pages: int) -> int | None:
 
 @kernel_function("mm/memory_hotplug.c")
 def do_migrate_range(kernel: Kernel, pfn: int, nr_pages: int) -> None:
-    """Try to migrate every movable page of a range; what fails is printed, and tried again by the caller."""
+    """Try to migrate every movable page of a range; what fails is printed, and tried again by the caller.
+
+    A page that is in use and on no LRU list, one that a driver withholds for example, is printed as well.
+    """
     isolate_poisoned(kernel, pfn, nr_pages)
+    for each in stuck_pages(kernel, pfn, nr_pages):
+        warn_of_page(kernel, each, f"failed to isolate pfn {each:x}", "isolation failed")
+    # isolate_folio_to_list(), 6.12, puts each page before those that it found earlier; 6.1 puts it behind.
+    step = -1 if kernel.release.migrates_last_first else 1
     try:
-        failed = migrate_pages(kernel, lru_pages(kernel, pfn, nr_pages))
+        failed = migrate_pages(kernel, lru_pages(kernel, pfn, nr_pages)[::step])
         ret = len(failed)
     except KernelError as error:
-        failed, ret = lru_pages(kernel, pfn, nr_pages), -error.errno
-    for each in failed[: MIGRATE_BURST - kernel.migration_failures]:
-        kernel.migration_failures += 1
-        kernel.state.printk(f"migrating pfn {each:x} failed ret:{ret}")
-        dump_isolated_page(kernel, each)
+        failed, ret = lru_pages(kernel, pfn, nr_pages)[::step], -error.errno
+    for each in failed:
+        warn_of_page(kernel, each, f"migrating pfn {each:x} failed ret:{ret}", "migration failure")
+
+
+def stuck_pages(kernel: Kernel, pfn: int, nr_pages: int) -> list[int]:
+    """Return the pages of a range that are in use, on no LRU list, and not poisoned, ascending."""
+    found: list[int] = []
+    for section, at in kernel.memmap.spans(pfn, nr_pages):
+        pages = section.pages
+        other = pages.flags[at] & np.uint32(PageFlag.LRU | PageFlag.HWPOISON) == 0
+        found += (np.flatnonzero(other & (pages.refcount[at] > 0)) + pfn).tolist()
+        pfn += at.stop - at.start
+    return found
 
 
 def isolate_poisoned(kernel: Kernel, pfn: int, nr_pages: int) -> None:
@@ -214,11 +224,15 @@ def isolate_poisoned(kernel: Kernel, pfn: int, nr_pages: int) -> None:
             kernel.memmap.clear_flags(each, 1, PageFlag.LRU)
 
 
-def dump_isolated_page(kernel: Kernel, pfn: int) -> None:
-    """Print a page that could not be migrated: off the LRU, and with a reference of who tried."""
-    refcount = kernel.memmap.refcount(pfn)
-    kernel.memmap.clear_flags(pfn, 1, PageFlag.LRU)
+def warn_of_page(kernel: Kernel, pfn: int, line: str, reason: str) -> None:
+    """Print a page that stays, as it is then: off the LRU, and with a reference of who tried."""
+    if kernel.migration_failures == MIGRATE_BURST:
+        return
+    kernel.migration_failures += 1
+    kernel.state.printk(line)
+    refcount, listed = kernel.memmap.refcount(pfn), kernel.memmap.flags(pfn) & PageFlag.LRU
+    kernel.memmap.clear_flags(pfn, 1, listed)
     kernel.memmap.set_refcount(pfn, 1, refcount + 1)
-    dump_page(kernel, pfn, "migration failure")
+    dump_page(kernel, pfn, reason)
     kernel.memmap.set_refcount(pfn, 1, refcount)
-    kernel.memmap.set_flags(pfn, 1, PageFlag.LRU)  # putback_movable_pages()
+    kernel.memmap.set_flags(pfn, 1, listed)  # putback_movable_pages()

@@ -22,7 +22,7 @@ from memsim.linux.include.layout import (
     pageblock_nr_pages,
     vmemmap_pages,
 )
-from memsim.linux.include.mmzone import MigrateType, Zone
+from memsim.linux.include.mmzone import MigrateType, Zone, node_present_pages
 from memsim.linux.include.page_flags import PRESENT, PageFlag, PageType
 from memsim.linux.mm.memory_hotplug.zones import move_pfn_range_to_zone, remove_pfn_range_from_zone
 from memsim.linux.mm.page_alloc.buddy import MEMINIT_HOTPLUG, __free_pages_core
@@ -103,7 +103,7 @@ def online_pages(kernel: Kernel, pfn: int, nr_pages: int, zone: Zone) -> None:
     check_online_range("online_pages", pfn, nr_pages)
     move_pfn_range_to_zone(kernel, zone, pfn, nr_pages, MigrateType.ISOLATE)
     # 7.3 asks node_state(nid, N_MEMORY), which says the same.
-    first = kernel.release.has_node_notifier and node_present_pages(kernel) == 0
+    first = kernel.release.has_node_notifier and node_present_pages(kernel.zones) == 0
     ask_to_online(kernel, zone, pfn, nr_pages, first=first)
     zone.add("nr_isolate_pageblock", nr_pages // pageblock_nr_pages)
     online_pages_range(kernel, pfn, nr_pages)
@@ -130,11 +130,6 @@ def ask_to_online(kernel: Kernel, zone: Zone, pfn: int, nr_pages: int, *, first:
             node_notify(kernel, "NODE_CANCEL_ADDING_FIRST_MEMORY")
         remove_pfn_range_from_zone(kernel, zone, pfn, nr_pages)
         raise
-
-
-def node_present_pages(kernel: Kernel) -> int:
-    """Return the present pages of the node: of all zones, for there is one node (linux/mmzone.h)."""
-    return sum(zone.present_pages for zone in kernel.zones)
 
 
 @kernel_function("mm/memory_hotplug.c")

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from memsim.errors import KernelError
-from memsim.linux.include.layout import hex_range, naturally_aligned_order
+from memsim.linux.include.layout import naturally_aligned_order
 from memsim.linux.include.mmzone import MigrateType
 from memsim.linux.mm.compaction import isolate_freepages_range
-from memsim.linux.mm.migrate import lru_pages, migrate_pages
+from memsim.linux.mm.migrate import check_signal, compound_order, lru_pages, migrate_pages
 from memsim.linux.mm.page_alloc.api import __free_pages, drain_all_pages, free_prepared
 from memsim.linux.mm.page_alloc.buddy import free_pages_prepare
 from memsim.linux.mm.page_alloc.isolation import find_large_buddy
@@ -24,9 +23,12 @@ from memsim.linux.mm.page_isolation import (
 from memsim.state.trace import kernel_function
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from memsim.state.kernel import Kernel
 
 MIGRATE_TRIES = 5
+COMPACT_CLUSTER_MAX = 32
 
 
 @kernel_function("mm/page_alloc.c")
@@ -60,15 +62,34 @@ def alloc_contig_range(
 
 
 def __alloc_contig_migrate_range(kernel: Kernel, pfn: int, nr_pages: int) -> None:
-    """Migrate movable pages, a few times over; what stays is found by the test that follows."""
-    for _ in range(MIGRATE_TRIES):
-        if kernel.signal_pending():
-            message = f"a signal arrived while {hex_range(pfn, nr_pages)} was being emptied"
-            raise KernelError("EINTR", "alloc_contig_range", message)
-        pfns = lru_pages(kernel, pfn, nr_pages)
-        if not pfns:
+    """Migrate movable pages, some 32 at a time; what stays is found by the test that follows.
+
+    A group that does not go in five tries is the last that is tried. Pages that somebody else holds are in
+    none: ``isolate_migratepages_block()``, mm/compaction.c, passes over anonymous pages that are pinned.
+    """
+    check_signal(kernel, "alloc_contig_range", pfn, nr_pages)
+    for group in groups_to_migrate(kernel, lru_pages(kernel, pfn, nr_pages)):
+        left = group
+        for _ in range(MIGRATE_TRIES):
+            check_signal(kernel, "alloc_contig_range", pfn, nr_pages)
+            left = migrate_pages(kernel, left) if left else []
+        if left:
             return
-        migrate_pages(kernel, pfns)
+
+
+def groups_to_migrate(kernel: Kernel, pfns: list[int]) -> Iterator[list[int]]:
+    """Yield groups of at least COMPACT_CLUSTER_MAX pages, each from its last page to its first."""
+    group: list[int] = []
+    size = 0
+    for pfn in pfns:
+        if kernel.memmap.refcount(pfn) == 1:
+            group.insert(0, pfn)  # list_add()
+            size += 1 << compound_order(kernel, pfn)
+        if size >= COMPACT_CLUSTER_MAX:
+            yield group
+            group, size = [], 0
+    if group:
+        yield group
 
 
 @kernel_function("mm/page_alloc.c")

@@ -150,6 +150,9 @@ def __rmqueue_claim(
         if not can_steal_fallback(high, migratetype):
             return None
         pfn = try_to_steal_block(kernel, zone, found[0], order, high, migratetype)
+        if pfn is None and kernel.release.steals_from_largest:
+            # 6.11: steal_suitable_fallback() takes the block itself where its pageblock is not to be had.
+            return page_del_and_expand(kernel, zone, found[0], order, high, found[1])
         if pfn is not None:
             return pfn
     return None
