@@ -229,7 +229,8 @@ def tell_before(run: Any) -> None:  # noqa: ANN401 (imported when used)
     """Print what does not fit together, before anything is graded."""
     found = run.found
     if run.asked.roster is None:
-        print(f"no roster: {len(found.people)} students by the names of what was collected, see roster.csv")
+        s = "s" * (len(found.people) != 1)
+        print(f"no roster: {len(found.people)} student{s} by the names of what was collected, see roster.csv")
     lines = {
         f"{path}: the roster does not have this student{near(nearest)}": None
         for path, nearest in found.unknown.items()
@@ -281,7 +282,7 @@ def tell_after(run: Any, made: Any, out: Path) -> int:  # noqa: ANN401 (imported
     if report["not_graded"]:
         print(f"  {len(report['not_graded'])} could not be graded now: run the same command again")
     same = [set(group) for group in made.similar["identical"]]
-    pairs = [pair for pair in made.similar["pairs"] if {pair["one"], pair["other"]} not in same]
+    pairs = [p for p in made.similar["pairs"] if not any({p["one"], p["other"]} <= group for group in same)]
     alike = len(same) + len(pairs)
     if alike:
         what = "pair or group is" if alike == 1 else "pairs or groups are"

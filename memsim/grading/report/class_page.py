@@ -250,8 +250,12 @@ def _not_graded(course: Class) -> list[str]:
     rows += [[who, "nothing graded", why] for who, why in report.get("unreadable", {}).items()]
     rows += [[who, "for the teacher", "; ".join(why)] for who, why in report.get("attention", {}).items()]
     rows += [[who, "for the teacher", "a test could not judge"] for who in report.get("needs_teacher", [])]
-    rows += [[who, "not in the roster", why] for who, why in report.get("not_in_roster", {}).items()]
-    rows += [[who, "time not known", ""] for who in report.get("no_time", [])]
+    rows += [
+        [path, "not in the roster", f"is it {near}?" if near else ""]
+        for path, near in report.get("not_in_roster", {}).items()
+    ]
+    no_time = "the collector's table has no time for it"
+    rows += [[who, "time not known", no_time] for who in report.get("no_time", [])]
     rows += [[path, "left out", why] for path, why in report.get("left_out", {}).items()]
     if not rows:
         return ["<h2>Not graded</h2>", "<p>Everything was graded.</p>"]

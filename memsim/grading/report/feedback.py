@@ -33,7 +33,7 @@ td.points { text-align: right; white-space: nowrap; }
 .right { font-weight: bold; color: #00614a; }
 .wrong { font-weight: bold; color: #9a3f00; }
 @media (prefers-color-scheme: dark) { .right { color: #33c79a; } .wrong { color: #f0a05c; } }
-pre { overflow: auto; padding: .6rem; border: 1px solid #888; }
+pre { white-space: pre-wrap; overflow-wrap: anywhere; padding: .6rem; border: 1px solid #888; }
 @media (min-width: 64rem) {
   .beside { display: grid; grid-template-columns: repeat(2, minmax(0, 1fr)); gap: 0 2rem; }
 }
@@ -154,7 +154,7 @@ def _question(question: QuestionResult, chapter: Chapter | None) -> str:
     wrong = question.score < question.max_score
     parts = [f"<h2>{text(question.name)}: {question.score} of {question.max_score} points</h2>"]
     if wrong and question.answer:
-        own = f"<div><p>Your answer:</p><pre tabindex='0'>{text(question.answer)}</pre></div>"
+        own = f"<div><p>Your answer:</p><pre>{text(question.answer)}</pre></div>"
         parts.append(f"<div class='beside'><div>{table}</div>{own}</div>")
     else:
         parts.append(table)
