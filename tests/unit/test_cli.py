@@ -378,4 +378,4 @@ def test_book_copies_what_came_along_and_not_what_a_reader_made_of_a_copy(tmp_pa
     cells = json.loads(original)["cells"]
     text = " ".join("".join(line for cell in cells for line in cell["source"]).split())
     assert "`git checkout book` in a clone" in text
-    assert "runs everything anew, with your changes" in text
+    assert "runs the whole notebook again, with your changes" in text
