@@ -22,7 +22,7 @@ from memsim.grading.run.batch import Batch
 from memsim.grading.run.engines import Cluster, ThisMachine
 from memsim.grading.run.grade import Grader
 from memsim.grading.run.judge import Examiner
-from memsim.grading.run.submissions import CollectionError, find
+from memsim.grading.run.submissions import CollectionError, Handed, find
 from memsim.grading.sandbox.conversation import Conversation
 from memsim.grading.sandbox.fences import NONE
 from memsim.grading.sandbox.worker import Submitted
@@ -204,6 +204,23 @@ def test_own_149_nobody_can_ask_for_another_run_twice(fence, tmp_path):
     assert "twice; look at the file" in second["mallory"].attention[0]
     assert third["mallory"].fingerprint == second["mallory"].fingerprint
     assert first["ada"].score == third["ada"].score == 5
+
+
+def test_own_197_nobody_chooses_by_a_name_who_is_graded_next(monkeypatch):
+    """Who sleeps to a certain second of the clock tells the next one a number, if it is known who that is."""
+    handed = [Handed(f"student-{number:02}", Path(f"{number}.ipynb")) for number in range(30)]
+    graded = []
+    monkeypatch.setattr(
+        "memsim.grading.run.engines._one", lambda _crew, _setup, one: graded.append(one) or one
+    )
+
+    orders = []
+    for _ in range(2):
+        assert sorted(ThisMachine(1).grade(None, handed), key=lambda one: one.student) == handed
+        orders.append([one.student for one in graded])
+        graded.clear()
+    assert [one.student for one in handed] not in orders  # as they were found: neighbours by name
+    assert orders[0] != orders[1]
 
 
 # ---- the cluster, the terminal, git ------------------------------------------------------------------

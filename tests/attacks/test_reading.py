@@ -34,6 +34,7 @@ from memsim.grading.run.submissions import Handed
 from memsim.grading.sandbox.conversation import Conversation
 from memsim.grading.sandbox.fences import NONE
 from memsim.grading.sandbox.guest.program import read
+from memsim.grading.sandbox.worker import StartError, Submitted, Worker
 
 from .stage import ASSIGNMENT, FULL, GRADING, SOLVED, examine
 from .test_files import grade, notebook, scores
@@ -244,6 +245,24 @@ def test_own_126_cells_that_kill_what_reads_them_cost_no_other_and_no_second_run
     assert result.fingerprint  # it has a result
     assert result.score in (0, 5)
     assert examine(fence, SOLVED, "the next one")[0] == FULL
+
+
+def doubled(depth):
+    """Return a function whose code doubles with every three lines: a ``finally`` is compiled twice."""
+    lines = ["def f():"]
+    for level in range(1, depth + 1):
+        lines += [f"{'    ' * level}try:", f"{'    ' * level}    a", f"{'    ' * level}finally:"]
+    return "\n".join([*lines, f"{'    ' * (depth + 1)}b", ""])
+
+
+def test_own_199_cells_that_are_slow_to_read_are_no_machine_without_room(fence, monkeypatch):
+    """Else a student could let the grader wait for a worker, four times, and ask for another run."""
+    monkeypatch.setattr("memsim.grading.sandbox.worker._START_SECONDS", 0.2)
+    cells = [doubled(17), *SOLVED]
+    Worker(fence, Submitted("mallory", cells)).end()  # it starts
+    monkeypatch.setattr("memsim.grading.sandbox.worker.reading_seconds", lambda _: 0)
+    with pytest.raises(StartError, match="timed out"):
+        Worker(fence, Submitted("mallory", cells))
 
 
 def test_cells_that_cannot_be_read_are_told_apart_from_a_worker_that_does_not_start(fence, monkeypatch):

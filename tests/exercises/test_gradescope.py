@@ -4,6 +4,7 @@ What Gradescope's documentation says: the archive is unpacked into /autograder/s
 root; the submission is in /autograder/submission; run_autograder writes /autograder/results/results.json.
 """
 
+import io
 import json
 import os
 import shutil
@@ -16,6 +17,8 @@ import pytest
 
 import memsim
 from memsim.cli import main
+from memsim.grading.run import gradescope
+from memsim.grading.sandbox.fences import worker_uids
 from tests.attacks.open_house import closed_above
 from tests.exercises.course import GRADING, RIGHT, WRONG, answered, notebook
 
@@ -54,6 +57,36 @@ def container(archive, tmp_path):
     python.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
     python.chmod(0o755)
     return base
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root starts workers as other users")
+@pytest.mark.parametrize("ids", [1 << 32, 65_536])
+def test_own_198_nothing_of_a_student_outlives_the_score_in_a_container_of_few_users(ids, monkeypatch):
+    """Such a container has no user ids as high as those that workers have elsewhere."""
+    maps = f"0 0 {ids}\n"
+    monkeypatch.setattr("memsim.grading.sandbox.fences.Path", lambda name: _Maps(name, maps))
+    uid = worker_uids()[5]
+    monkeypatch.undo()
+    assert uid < ids
+    assert (uid >= 1_900_000_000) == (ids > 65_536)  # by a high number alone it is missed
+    left = subprocess.Popen(["sleep", "600"], user=uid)  # noqa: S607 (what a student left)
+    try:
+        monkeypatch.setattr("memsim.grading.run.gradescope.worker_uids", lambda: range(uid - 5, uid + 59))
+        gradescope._end_all()  # noqa: SLF001 (what the autograder does last)
+        assert left.wait(30) == -9
+    finally:
+        left.kill()
+
+
+class _Maps:
+    """The list of user ids that a container has."""
+
+    def __init__(self, name, text):
+        assert str(name) == "/proc/self/uid_map"
+        self.text = text
+
+    def open(self, **_):
+        return io.StringIO(self.text)
 
 
 def run(base, *executed, rights=RIGHTS):

@@ -25,7 +25,7 @@ from memsim.grading.roster.people import Person
 from memsim.grading.run.engines import opened
 from memsim.grading.run.grade import Grader
 from memsim.grading.run.submissions import CollectionError, find_one
-from memsim.grading.sandbox.fences import BUBBLEWRAP, CONTAINER, FIRST_FREE_UID, compile_worker
+from memsim.grading.sandbox.fences import BUBBLEWRAP, CONTAINER, compile_worker, worker_uids
 from memsim.grading.sandbox.probe import open_ways
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ def _end_all() -> None:
     """End what student code may have left, before the score is written."""
     for path in Path("/proc").iterdir():
         with contextlib.suppress(OSError):
-            if path.name.isdigit() and path.stat().st_uid >= FIRST_FREE_UID:
+            if path.name.isdigit() and path.stat().st_uid in worker_uids():
                 os.kill(int(path.name), signal.SIGKILL)
 
 

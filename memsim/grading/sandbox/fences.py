@@ -32,7 +32,7 @@ from memsim.grading.sandbox.copies import make
 GUEST = Path(__file__).parent / "guest"
 _PLACE = "/grading"
 _COPY = "MEMSIM_READABLE_COPY"
-FIRST_FREE_UID = 1_900_000_000
+_FIRST_FREE_UID = 1_900_000_000
 """Far above the ids that systems and containers assign."""
 _FEW_UIDS = 65_536
 _WORKERS = 64
@@ -280,10 +280,15 @@ def _package(name: str) -> Path:
     return Path(spec.origin).parent
 
 
+def worker_uids() -> range:
+    """Return the user ids of all workers that this process starts as root."""
+    return range(_own_uid(), _own_uid() + _WORKERS)
+
+
 def _own_uid() -> int:
     """Return a user id that no other process has: limits on processes count per user."""
     with Path("/proc/self/uid_map").open(encoding="ascii") as lines:
         highest = max(int(first) + int(count) for first, _, count in (line.split() for line in lines))
-    if highest > FIRST_FREE_UID + _WORKERS * _PIDS:
-        return FIRST_FREE_UID + _WORKERS * os.getpid()
+    if highest > _FIRST_FREE_UID + _WORKERS * _PIDS:
+        return _FIRST_FREE_UID + _WORKERS * os.getpid()
     return _NOBODY if highest < _FEW_UIDS else 60_000 + os.getpid() % 5_000

@@ -12,12 +12,15 @@ from typing import TYPE_CHECKING, Any, Self
 
 from memsim.grading.sandbox.fences import ENVIRONMENT
 from memsim.grading.sandbox.guest.frames import FrameError, encode, receive
+from memsim.grading.sandbox.guest.limits import reading_seconds
 
 if TYPE_CHECKING:
     from memsim.grading.sandbox.fences import Fence
 
 _START_SECONDS = 30.0
 _END_SECONDS = 30.0
+_TIMES_SLOWER = 10
+"""A machine may have so much else to do."""
 _COMPLAINT = 2000
 _LONGEST = 1 << 16
 
@@ -49,7 +52,8 @@ class Worker:
     def __init__(self, fence: Fence, submitted: Submitted, *, memsim: bool = False) -> None:
         """Start it."""
         self.control, theirs = socket.socketpair()
-        self.control.settimeout(_START_SECONDS)
+        # It reads the cells twice, the first time in a process that can be lost.
+        self.control.settimeout(_START_SECONDS + 2 * _TIMES_SLOWER * reading_seconds(submitted.cells))
         try:
             with theirs:
                 self.process = _started(fence.command(theirs.fileno(), memsim=memsim), theirs.fileno())

@@ -12,6 +12,17 @@ from typing import NamedTuple
 _MIB = 1 << 20
 _OPEN_FILES = 64
 _PENDING_SIGNALS = 64
+_READING_SECONDS, _LETTERS_IN_A_SECOND = 2, 100_000
+"""Of processor time for any notebook, and how many letters add one more."""
+
+
+def reading_seconds(cells: list[str]) -> int:
+    """Return how much processor time reading cells may take.
+
+    >>> reading_seconds([""]), reading_seconds(["x" * 500_000] * 2)
+    (2, 12)
+    """
+    return _READING_SECONDS + sum(map(len, cells)) // _LETTERS_IN_A_SECOND
 
 
 class Limited(NamedTuple):

@@ -20,14 +20,12 @@ from typing import Any, NoReturn
 from memsim.grading.sandbox.guest.answer import answer
 from memsim.grading.sandbox.guest.fence import Scope, fence_in, leave_others_alone
 from memsim.grading.sandbox.guest.frames import encode, receive
-from memsim.grading.sandbox.guest.limits import Limited, kill_others, limit
+from memsim.grading.sandbox.guest.limits import Limited, kill_others, limit, reading_seconds
 from memsim.grading.sandbox.guest.program import Script, read
 from memsim.grading.sandbox.guest.retry import patiently
 
-_READING = 4 << 30
-"""What reading a notebook may take; a question takes less."""
-_READING_SECONDS, _LETTERS_IN_A_SECOND = 2, 100_000
-"""Of processor time for any notebook, and how many letters add one more."""
+_READING = 1 << 30
+"""What reading a notebook may take: several times what the largest honest one does."""
 
 
 def main(control_fd: int, setting: dict[str, Any]) -> None:
@@ -72,7 +70,7 @@ def _can_be_read(cells: list[str]) -> bool:
     child = patiently(os.fork, OSError)
     if not child:
         try:
-            seconds = _READING_SECONDS + sum(map(len, cells)) // _LETTERS_IN_A_SECOND
+            seconds = reading_seconds(cells)
             resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
             read(cells)
             os._exit(0)
