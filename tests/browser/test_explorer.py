@@ -97,6 +97,30 @@ def test_it_is_one_screen_and_its_height_never_changes(keyboard):
         assert keyboard.of("box.offsetHeight") == heights[0]
 
 
+def test_a_function_is_found_by_its_name(keyboard):
+    field = keyboard.page.get_by_role("combobox", name="Go to the next call of a function")
+    keyboard.press("Home", "g")
+    keyboard.page.keyboard.type("undo_isolate")
+    keyboard.page.keyboard.press("Enter")
+    assert keyboard.of("e.c.i") == keyboard.walk.find(1, "enter:undo_isolate_page_range")
+    field.fill("generic_online_page")
+    for nth in (1, 2):
+        field.press("Enter")
+        assert keyboard.of("e.c.i") == keyboard.walk.find(1, f"enter:generic_online_page#{nth}")
+    field.fill("return:memmap_init_range")
+    field.press("Enter")
+    assert keyboard.of("e.c.i") == keyboard.walk.find(1, "return:memmap_init_range")
+    field.fill("no_such_function")
+    field.press("Enter")
+    assert field.get_attribute("aria-invalid") == "true"
+    assert keyboard.of("e.c.i") == keyboard.walk.find(1, "return:memmap_init_range")
+    assert keyboard.of("box.offsetHeight") <= MOST_HIGH
+    field.press("Escape")
+    assert not field.is_visible()
+    keyboard.page.get_by_role("button", name="Find").press("Enter")
+    assert field.is_visible()
+
+
 def test_it_starts_where_it_is_told_and_moves_by_arrow_keys(keyboard):
     walk = keyboard.walk
     start = walk.find(1, "enter:online_pages_range")

@@ -128,7 +128,7 @@ class Decoder(Board):
         self.release.options = _releases(self.word)
         self.kind.value, self.release.value = self.word.kind, self.word.release
         self._busy = False
-        self.bits.spec = spec_of(self.word)
+        self.bits.spec = spec_of(self.word) | {"number": self.bits.act.get("number", 0)}
         self.put(problem, "", self.word.text())
 
 

@@ -32,10 +32,18 @@ class Bits {
     this.show();
   }
 
-  /** Take the spec of a kernel; what was toggled here since is in it. */
+  /** Take the spec of a kernel, unless bits were turned over since. */
   show() {
-    this.spec = this.model.get("spec");
-    this.value = BigInt(this.spec.value);
+    const spec = this.model.get("spec"),
+      told = this.spec && JSON.stringify(spec.parts) === JSON.stringify(this.spec.parts);
+    if (spec.number < this.count) return;
+    this.spec = spec;
+    if (told && this.value === BigInt(spec.value)) {
+      // A button that is replaced while it is pressed is not clicked: leave those that show the same.
+      this.box.querySelector("strong").textContent = this.sentence();
+      return;
+    }
+    this.value = BigInt(spec.value);
     this.paint();
   }
 

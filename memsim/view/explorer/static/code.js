@@ -128,5 +128,5 @@ export class Code {
 
 const HELP = `<p>Two kernels do the same; the left one lacks the patch. Each tile is a <b>pageblock</b> of 512 pages. Two tiles that have grown together are one free block of 1,024.</p>
 <p><kbd>→</kbd> <kbd>←</kbd> next change one can see; with <kbd>Shift</kbd> every moment<br><kbd>D</kbd> next difference between the kernels (with <kbd>Shift</kbd> the one before)<br><kbd>O</kbd> step over &nbsp; <kbd>U</kbd> step out<br><kbd>Space</kbd> plays &nbsp; <kbd>Home</kbd> <kbd>End</kbd> &nbsp; <kbd>+</kbd> <kbd>−</kbd> zoom time<br>
-<kbd>C</kbd> calm &nbsp; <kbd>R</kbd> real kernel &nbsp; <kbd>Z</kbd> zoom into a pageblock</p>
+<kbd>G</kbd> go to a function &nbsp; <kbd>C</kbd> calm &nbsp; <kbd>R</kbd> real kernel &nbsp; <kbd>Z</kbd> zoom into a pageblock</p>
 <p>◆ a real kernel was recorded here. <span class="news">▼</span> a difference begins or ends. Point at a page for its card; click it, or press Enter on it, for its life.</p>`;

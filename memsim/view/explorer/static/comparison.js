@@ -61,6 +61,16 @@ export class Comparison {
     while (at > 0 && at < this.length - 1 && !this.moments[at].visible) at += by;
     return Math.max(0, Math.min(this.length - 1, at));
   }
+  /** The functions and notifiers of the walk. */
+  get names() {
+    return [...new Set(this.moments.map((m) => m.name))].filter(Boolean).sort();
+  }
+  /** The next moment whose name holds a text, after the last one from the beginning; a return only if asked for; -1: none. */
+  named(i, text) {
+    const wanted = (m) => m.point.includes(text) && (text.includes(":") || m.kind !== "return");
+    const inOrder = text ? [...this.moments.slice(i + 1), ...this.moments.slice(0, i + 1)] : [];
+    return inOrder.find(wanted)?.i ?? -1;
+  }
   /** The moment of a step with a name such as return:memmap_init_range (the first one) or enter:generic_online_page#3; -1 if there is none. */
   find(step, point) {
     return this.moments.findIndex((m) => m.step === step && m.point.replace(/#1$/, "") === point.replace(/#1$/, ""));

@@ -93,7 +93,8 @@ export class Explorer {
       <div class="map"><canvas class="pages" role="img"></canvas><canvas class="cursor" tabindex="0" role="slider" aria-label="Page, ${escape(title)}" aria-valuemin="0"></canvas><input type="range" class="wiper" min="0" max="1000" hidden aria-label="How much of the map is the recorded kernel's, ${escape(title)}"></div><p class="tally"></p></section>`;
     this.box.innerHTML = `<header><p class="title"><b>${escape(data.title)}</b></p>
       <div class="buttons" role="toolbar" aria-label="Move through time">${button("play", "▶ Play", "Play the whole walk (Space)")}${button("back", "←", "The change before (←); every moment: Shift+←")}${button("forth", "→", "The next change (→); every moment: Shift+→")}${button("news", "<span>Next </span>difference", "Where the kernels begin or cease to differ (D)")}${button("over", "Over", "Step over what is called (O)")}${button("out", "Out", "Step out of the function (U)")}</div>
-      <p class="where"></p><div class="buttons">${button("calm", "Calm", "Without patterns, in soft colours (C)")}${button("link", "Copy link", "Copy a link to this moment")}</div></header>
+      <p class="where"></p><input class="find" type="search" list="${id}-names" placeholder="a function; Enter: its next call" aria-label="Go to the next call of a function" hidden><datalist id="${id}-names">${this.c.names.map((name) => `<option>${escape(name)}</option>`).join("")}</datalist>
+      <div class="buttons">${button("search", "Find", "Go to a function by its name (G or /)")}${button("calm", "Calm", "Without patterns, in soft colours (C)")}${button("link", "Copy link", "Copy a link to this moment")}</div></header>
     <p class="says"></p>
     <div class="flip" role="radiogroup" aria-label="Which kernel">${data.sides.map(({ title }, s) => `<label class="side${s}"><input type="radio" name="${id}" value="${s}"${s ? "" : " checked"}>${escape(title)}</label>`).join("")}</div>
     ${data.sides.map(side).join("")}
@@ -442,6 +443,21 @@ export class Explorer {
     if (asked.has("page")) this.choose(pfn - this.c.block * blockPages, true);
   }
 
+  /** Ask for a function in the place of the moment's name, or show that again. */
+  #find(open) {
+    this.stop();
+    this.$(".find").hidden = !open;
+    this.$(".where").hidden = open;
+    (open ? this.$(".find") : this.box).focus();
+  }
+  #findNext() {
+    const field = this.$(".find"),
+      i = this.c.named(this.c.i, field.value.trim());
+    field.setAttribute("aria-invalid", i < 0);
+    if (i >= 0) this.go(i);
+    else this.$(".live").textContent = `${field.value}: not in this walk`;
+  }
+
   // ---- keys and pointers -----------------------------------------------------------------------------------
 
   #listen() {
@@ -459,6 +475,12 @@ export class Explorer {
     on(".over", () => this.go(c.over(c.i)));
     on(".out", () => this.go(c.out(c.i)));
     this.$(".calm").onclick = () => this.toggleCalm();
+    this.$(".search").onclick = () => this.#find(this.$(".find").hidden);
+    this.$(".find").onkeydown = (e) => {
+      if (e.key === "Enter") this.#findNext();
+      if (e.key === "Escape") this.#find(false);
+    };
+    this.$(".find").oninput = () => this.$(".find").removeAttribute("aria-invalid");
     this.$(".link").onclick = () => this.#copy();
     this.$$(".badge").forEach((badge) => {
       badge.onclick = () => this.wipe();
@@ -489,6 +511,8 @@ export class Explorer {
       z: () => this.zoom(this.maps[0].zoomed < 0 ? Math.max(0, this.page) >> 9 : -1),
       "+": () => this.#zoomTime(0.5),
       "-": () => this.#zoomTime(2),
+      g: () => this.#find(true),
+      "/": () => this.#find(true),
       "?": () => this.open("help"),
       Escape: () => {
         this.zoom(-1);
