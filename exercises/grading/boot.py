@@ -314,7 +314,7 @@ boot_story = Question(
     "boot_story",
     difficulty=2,
     pattern="predict",
-    section="Who is reserved, and why that is right",
+    section="Which pages are reserved, and why that is right",
     returns=str,
     tests={free_ram: 1, reserved_ram: 1, holes: 1, no_section: 1},
     wrong=[

@@ -212,7 +212,7 @@ moves = Question(
     "moves",
     difficulty=2,
     pattern="predict",
-    section="Explain: who counts what",
+    section="Explain",
     returns=dict[str, int],
     tests={
         added_is_not_counted: 1,
@@ -340,7 +340,7 @@ spans = Question(
     "spans",
     difficulty=3,
     pattern="implement",
-    section="Explain: who counts what",
+    section="Explain",
     returns=dict[str, list[int]],
     tests={spans_grow: 2, a_hole_is_still_spanned: 1, spans_shrink_at_the_ends: 2, an_empty_zone: 1},
     wrong=[
@@ -480,7 +480,7 @@ what_happened = Question(
     "what_happened",
     difficulty=2,
     pattern="trace",
-    section="Explain: who counts what",
+    section="Explain",
     returns=str,
     tests={
         only_the_memmap_is_paid: 1,

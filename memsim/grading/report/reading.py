@@ -54,8 +54,9 @@ def chapter_of(assignment: Assignment, site: str = "") -> Chapter | None:
         if path.name.startswith(f"{assignment.chapter:02d}-"):
             address = f"{site.rstrip('/')}/{path.stem}.html" if site else ""
             texts = list(_texts(path))
-            there = headings(texts)
-            sections = {q.name: q.section for q in assignment.questions if q.section in there}
+            there = sorted(headings(texts))
+            found = {q.name: _heading(q.section, there) for q in assignment.questions if q.section}
+            sections = {name: heading for name, heading in found.items() if heading}
             return Chapter(assignment.chapter, _title(texts, path.stem), address, sections)
     return None
 
@@ -63,6 +64,11 @@ def chapter_of(assignment: Assignment, site: str = "") -> Chapter | None:
 def headings(texts: Iterable[str]) -> set[str]:
     """Return the headings of level 2 and 3 in Markdown texts."""
     return {heading for text in texts for heading in _HEADING.findall(text)}
+
+
+def _heading(section: str, there: Iterable[str]) -> str:
+    """Return the heading that a grading file names, with what follows a colon: ``Explain: the list``."""
+    return next((each for each in there if each == section or each.startswith(f"{section}: ")), "")
 
 
 def anchor(heading: str) -> str:
