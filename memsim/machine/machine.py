@@ -479,10 +479,11 @@ class Machine:
         """
         for pfn in pfns:
             self.kernel.memmap.flags(check_pfn(pfn))
+        on_lru = int(PageFlag.LRU)
         while pfns:
             pfn = pfns.pop()
             self.kernel.owners.pop(pfn, None)
-            if self.kernel.memmap.flags(pfn) & PageFlag.LRU:
+            if self.kernel.memmap.flags(pfn) & on_lru:
                 free_lru_page(self.kernel, pfn)
             else:
                 free_pages(self.kernel, pfn, order)

@@ -14,10 +14,14 @@ from memsim.errors import KernelError
 from memsim.linux.include.layout import hex_range
 from memsim.linux.include.mmzone import MigrateType, ZoneType
 from memsim.linux.include.page_flags import LIVE, MANAGED, PRESENT, ZONE_MASK, PageFlag
-from memsim.linux.mm.page_alloc.api import alloc_pages, free_unref_page
+from memsim.linux.mm.page_alloc.api import __free_pages, alloc_pages
 
 if TYPE_CHECKING:
     from memsim.state.kernel import Kernel
+
+# Numbers: an operation on an enumeration takes as long as freeing a page.
+_LRU, _HEAD = int(PageFlag.LRU), int(PageFlag.HEAD)
+_LRU_STATE = int(PageFlag.LRU | PageFlag.ACTIVE | PageFlag.UNEVICTABLE)
 
 
 def check_signal(kernel: Kernel, stage: str, pfn: int, nr_pages: int) -> None:
@@ -68,25 +72,23 @@ def migrate_page(kernel: Kernel, pfn: int) -> None:
 
 def prep_lru_page(kernel: Kernel, pfn: int, order: int = 0) -> None:
     """Make an allocated block a user's page on the LRU; larger blocks become compound pages."""
-    kernel.memmap.set_flags(pfn, 1, PageFlag.LRU | (PageFlag.HEAD if order else 0))
+    kernel.memmap.set_flags(pfn, 1, _LRU | (_HEAD if order else 0))
     if order:
         kernel.memmap.set_order(pfn, order)
 
 
 def compound_order(kernel: Kernel, pfn: int) -> int:
     """Return the order of the compound page that ``pfn`` heads, 0 for a single page."""
-    page = kernel.memmap.raw(pfn)
-    return page.order if page.flags & PageFlag.HEAD else 0
+    return kernel.memmap.raw(pfn).order if kernel.memmap.flags(pfn) & _HEAD else 0
 
 
 def free_lru_page(kernel: Kernel, pfn: int) -> None:
     """Take a page off the LRU and drop its last reference."""
     order = compound_order(kernel, pfn)
-    kernel.memmap.clear_flags(pfn, 1, PageFlag.LRU | PageFlag.ACTIVE | PageFlag.UNEVICTABLE)
+    kernel.memmap.clear_flags(pfn, 1, _LRU_STATE)
     if order:
         kernel.memmap.set_order(pfn, 0)
-    kernel.memmap.set_refcount(pfn, 1, 0)
-    free_unref_page(kernel, pfn, order)
+    __free_pages(kernel, pfn, order)
 
 
 def lru_pages(kernel: Kernel, pfn: int, nr_pages: int, flags: int = 0) -> list[int]:
