@@ -10,7 +10,6 @@ points* ``enter:<function>`` and ``return:<function>``; ``notifier:<ACTION>`` co
 from __future__ import annotations
 
 import functools
-from collections import Counter
 from typing import TYPE_CHECKING, Any, Concatenate, NamedTuple, ParamSpec, Protocol, TypeVar, cast
 
 if TYPE_CHECKING:
@@ -88,7 +87,7 @@ class Points:
 
     def __init__(self) -> None:
         """Start with none."""
-        self._count: Counter[str] = Counter()
+        self._count: dict[str, int] = {}
 
     def action(self, label: str) -> None:  # noqa: ARG002 (part of the protocol)
         """Begin to count again."""
@@ -96,8 +95,8 @@ class Points:
 
     def numbered(self, name: str) -> str:
         """Return the name with the number of its next occurrence."""
-        self._count[name] += 1
-        return f"{name}#{self._count[name]}"
+        number = self._count[name] = self._count.get(name, 0) + 1
+        return f"{name}#{number}"
 
 
 def matches(point: str, wanted: str) -> bool:

@@ -195,6 +195,7 @@ class PageTypeEncoding:
             raise ValueError(msg)
         self.name = name
         self.inverted = name != "byte"
+        self._types: dict[int, frozenset[PageType]] = {}
         self._high = name == "inverted-high-bits"
         self._bit = _INVERTED_HIGH_BIT if self._high else _INVERTED_BIT
 
@@ -223,7 +224,10 @@ class PageTypeEncoding:
 
     def types(self, stored: int) -> frozenset[PageType]:
         """Return every type that the stored u8 shows (empty: none)."""
-        return frozenset(t for t in PageType if t is not PageType.NONE and self.has(stored, t))
+        if stored not in self._types:
+            shown = (t for t in PageType if t is not PageType.NONE and self.has(stored, t))
+            self._types[stored] = frozenset(shown)
+        return self._types[stored]
 
     def set(self, stored: int, page_type: PageType) -> int:
         """Return what ``__SetPageX`` leaves behind."""
