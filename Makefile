@@ -52,7 +52,7 @@ read: $(VENV)/.ready
 
 check: lint
 	@echo "Testing: unit tests and doctests."
-	@$(PYTEST) -n $(CHECKERS) -q -m "not slow" tests/unit memsim
+	@$(PYTEST) -n $(CHECKERS) -q -m "not slow and not long" tests/unit memsim
 
 test: lint chromium
 	@echo "Testing: the simulator, its doctests, and the book against its stored outputs."

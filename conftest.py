@@ -5,6 +5,7 @@ Fixtures live in ``tests/conftest.py``. This file stands at the top so that it a
 
 from __future__ import annotations
 
+import gc
 import os
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
@@ -42,12 +43,14 @@ APART = (
 )
 """Files of long tests that share nothing: each test may run in another worker."""
 CLAIMS = "from tests.book.claims import check_claims\ncheck_claims({!r}, globals())"
-_SLOW = pytest.StashKey[int]()
+TIERS = {"slow": "make test-all", "long": "make test"}
+"""Markers of tests that may be left out, and what runs them."""
+_LEFT = pytest.StashKey[dict[str, int]]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Count the slow tests that are left out."""
-    config.stash[_SLOW] = 0
+    """Count the tests that are left out."""
+    config.stash[_LEFT] = dict.fromkeys(TIERS, 0)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -97,34 +100,43 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.flaky(reruns=1))
 
 
+def pytest_collection_finish() -> None:
+    """Spare the garbage collector what was collected here: it stays to the end."""
+    gc.collect()
+    gc.freeze()
+
+
 def _rank(nodeid: str) -> int:
     return next(rank for rank, start in enumerate(LONGEST_FIRST) if nodeid.startswith(start))
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_deselected(items: list[pytest.Item]) -> Any:
-    """Count what is left to the slow tier."""
-    if items:
-        items[0].config.stash[_SLOW] += sum(item.get_closest_marker("slow") is not None for item in items)
+    """Count what is left to other commands."""
+    for item in items:
+        marker = next(filter(item.get_closest_marker, TIERS), None)
+        if marker:
+            item.config.stash[_LEFT][marker] += 1
     return (yield)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Report the count to the process that started this worker."""
+    """Report the counts to the process that started this worker."""
     if hasattr(session.config, "workeroutput"):
-        session.config.workeroutput["slow"] = session.config.stash[_SLOW]
+        session.config.workeroutput["left"] = session.config.stash[_LEFT]
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
-    """Take the count from a worker: each has collected everything."""
-    node.config.stash[_SLOW] = getattr(node, "workeroutput", {}).get("slow", 0)
+    """Take the counts from a worker: each has collected everything."""
+    node.config.stash[_LEFT] = getattr(node, "workeroutput", {}).get("left", {})
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    """Show why a test failed the first time, and how many slow tests were left out."""
+    """Show why a test failed the first time, and how many tests were left out."""
     for report in terminalreporter.getreports("rerun"):
         terminalreporter.section(f"failed once: {report.nodeid}")
         terminalreporter.write_line(report.longreprtext)
-    if config.stash[_SLOW]:
-        terminalreporter.write_line(f"{config.stash[_SLOW]} slow tests are left to make test-all")
+    for marker, count in config.stash[_LEFT].items():
+        if count:
+            terminalreporter.write_line(f"{count} {marker} tests are left to {TIERS[marker]}")

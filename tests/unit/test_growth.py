@@ -89,6 +89,7 @@ def trace(blocks):
     Replay(Machine([(1 << 20, 8192)])).run(io.BytesIO("\n".join(allocs + frees).encode()))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("work", [one_dimm, many_dimms, virtio_mem, pages, boot, trace])
 def test_twice_the_input_is_at_most_twice_the_work(work):
     small = lines_run(lambda: work(16))

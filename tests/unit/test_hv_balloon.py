@@ -203,6 +203,7 @@ def both_ways(snapshot, make, act):
     return ends
 
 
+@pytest.mark.long
 @SIDES
 @RELEASES
 @pytest.mark.parametrize("mixed", [False, True])
@@ -260,6 +261,7 @@ def test_ballooned_pages_go_back_one_by_one_where_there_are_per_cpu_lists(patch,
     assert looped == at_once
 
 
+@pytest.mark.long
 @RELEASES
 @SIDES
 def test_a_whole_block_page_by_page_and_many_at_once(patch, release, snapshot):
@@ -897,6 +899,7 @@ def account(machine):
     return managed, withheld, lost
 
 
+@pytest.mark.long
 @SIDES
 @RELEASES
 @given(steps=st.lists(STEP, max_size=12))

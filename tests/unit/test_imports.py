@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import subprocess
 import sys
 from graphlib import TopologicalSorter
@@ -62,11 +63,18 @@ class Imports(ast.NodeVisitor):
             self.names.add(inner if is_module else node.module)
 
 
+@functools.cache
 def imports_of(name, *, types=False):
     """Return the names of the modules that a module imports when it runs, and maybe for types only."""
     found = Imports(types=types)
-    found.visit(ast.parse(MODULES[name].read_text(encoding="utf-8")))
-    return found.names
+    found.visit(tree_of(name))
+    return frozenset(found.names)
+
+
+@functools.cache
+def tree_of(name):
+    """Return a module, parsed."""
+    return ast.parse(MODULES[name].read_text(encoding="utf-8"))
 
 
 def floor_of(name):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import io
 import json
 import tokenize
@@ -43,6 +44,7 @@ def kernel_file_of(path):
     return f"{folder}.c" if is_split(LINUX / folder) else f"{inside}.c"
 
 
+@functools.cache
 def is_split(folder):
     """Return whether a package stands for a file of the kernel: its docstring names that file."""
     name = f"{folder.relative_to(LINUX)}.c"
@@ -84,9 +86,15 @@ def models_of(file):
         node.name
         for path in MODULES.values()
         if kernel_file_of(path) == file.replace("-", "_")
-        for node in ast.parse(path.read_text(encoding="utf-8")).body
+        for node in tree_of(path).body
         if isinstance(node, ast.FunctionDef)
     }
+
+
+@functools.cache
+def tree_of(path):
+    """Return a module, parsed."""
+    return ast.parse(path.read_text(encoding="utf-8"))
 
 
 def left_out_of(file):
@@ -114,7 +122,7 @@ def test_no_model_of_its_functions_stands_elsewhere(file):
     elsewhere = {
         f"{module}.{node.name}"
         for module, path in MODULES.items()
-        for node in ast.parse(path.read_text(encoding="utf-8")).body
+        for node in tree_of(path).body
         if isinstance(node, ast.FunctionDef) and node.name in names - others
     }
     assert elsewhere == set()

@@ -184,6 +184,7 @@ def recorded(plan, tmp_path, release="6.12", patch=AFTER, steps=None, kind=Imita
     return path, guest
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("seed", range(1, 9))
 def test_a_random_script_of_an_imitated_guest_agrees(tmp_path, seed):
     release = ("6.12", "7.3")[seed % 2]

@@ -51,6 +51,7 @@ def state(machine):
     return zones, kept.totalram_pages, dict(kept.blocks), pages, machine.log
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", HARM)
 def test_a_wrong_proposal_breaks_a_story_that_the_model_does_not_break(name):
     script, wanted = HARM[name]
@@ -62,6 +63,7 @@ def test_the_others_are_right():
     assert set(PROPOSALS) - set(HARM) == set(RIGHT)
 
 
+@pytest.mark.long
 @settings(max_examples=30, deadline=None)
 @given(
     st.sampled_from(RIGHT),
@@ -75,6 +77,7 @@ def test_a_right_proposal_changes_nothing(name, script, release):
     assert with_it.faults == without.faults
 
 
+@pytest.mark.long
 @every_proposal
 def test_the_models_break_no_story(name):
     """Whatever is found belongs to the proposal."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from memsim.patch import Hunk, Patch
 from memsim.view.half_patch.matrix import STORED, Effect, cells, document_of, matrix_chart, stored_cells
 from memsim.view.half_patch.matrix_lab import detail_of, key_of, matrix_lab
@@ -18,6 +20,7 @@ def cell(hunk, story, kind, *, check_pages):
     return found
 
 
+@pytest.mark.long
 def test_the_stored_matrix_is_what_the_simulator_does():
     renew = "python -m memsim.view.half_patch.matrix renews it"
     assert document_of(list(cells())) == STORED.read_text(encoding="utf-8"), renew
@@ -52,6 +55,7 @@ def test_the_chart_has_a_row_for_each_hunk():
     assert "MM_INIT: only this hunk: DIMM M" in chart.text
 
 
+@pytest.mark.long
 def test_a_page_without_a_kernel_has_the_run_of_every_cell():
     spec = matrix_lab().spec_without_a_kernel()
     assert set(spec["details"]) == {key_of(one) for one in stored_cells()}

@@ -60,6 +60,7 @@ def outcome(result):
     return arrays, zones, state.totalram_pages, state.log, result.died, [o.errno for o in result.outcomes]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("hunk", Hunk)
 def test_decided__the_lines_that_are_shown_do_what_the_kernel_without_the_hunk_does(hunk, monkeypatch):
     """Run the shown lines in place of the model, on a kernel that has every hunk."""

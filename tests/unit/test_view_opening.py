@@ -32,6 +32,7 @@ def test_all_pages_are_marked_and_32_chunks_are_freed_in_order(told):
     assert told.differ == (0, *range(32768, -1, -1024))
 
 
+@pytest.mark.long
 def test_two_kernels_that_are_alike_differ_in_nothing():
     alike = story_of(compare(Scenario.load(BOOK / "scenarios" / "one-block.json"), AFTER, AFTER), 32, 32768)
     assert set(alike.differ) == {0}

@@ -11,6 +11,7 @@ from tests.book.reading import BOOK
 from tests.frontend.replay import landmarks, replay
 
 SCENARIOS = sorted(path.stem for path in (BOOK / "scenarios").glob("*.json"))
+QUICK = ("boot", "withheld-block")
 MOST_TWINS = 40
 
 
@@ -19,7 +20,10 @@ def walk_of(name):
     return Walk(comparison, default_block(comparison), recordings_of(comparison))
 
 
-@pytest.fixture(scope="module", params=SCENARIOS)
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(name, marks=() if name in QUICK else pytest.mark.long) for name in SCENARIOS],
+)
 def found(request, tmp_path_factory):
     """What the browser found in a scenario of the book."""
     walk, name = walk_of(request.param), request.param

@@ -74,6 +74,7 @@ def test_what_is_left_out_is_counted(whole, short):
         assert missing > MOST
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["short", "hasty"])
 def test_every_moment_is_as_true_as_without_gaps_in_whatever_order_it_is_looked_at(whole, kind, request):
     short = request.getfixturevalue(kind)
@@ -137,6 +138,7 @@ def test_it_says_what_is_left_out_and_where(short):
     assert f"left out here: {told[0]}" in end.twin("Movable")
 
 
+@pytest.mark.long
 def test_a_whole_comparison_has_nothing_to_say(whole):
     assert shortened(whole.comparison) == ""
     assert "left out" not in "".join(whole.look(index).happening for index in range(len(whole.moments)))

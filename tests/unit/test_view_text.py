@@ -74,6 +74,7 @@ def test_two_chunks_are_free_and_the_rest_is_withheld(third_chunk):
         assert sum(class_counts(classes).values()) == PAGES
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", DIMM)
 @pytest.mark.parametrize("block", [32, 33])
 def test_maps_of_simulated_and_recorded_kernels_are_the_same(name, block):

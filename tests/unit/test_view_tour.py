@@ -26,6 +26,7 @@ def test_a_tour_of_the_buddy_lab_is_the_lab():
     json.dumps(spec)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", TOURS)
 def test_a_tour_of_a_driver_lab_is_the_lab(kind):
     device = TOURS[kind][1].get("device", "vm0")

@@ -319,6 +319,7 @@ def test_a_host_that_changes_its_mind_gets_what_it_wants_now():
     assert vm.device.plugged_pages() == 4 * SB
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("answer", ["BUSY", "NACK", "ERROR"])
 @pytest.mark.parametrize("patch", [BEFORE, AFTER], ids=["before", "after"])
 def test_no_page_is_lost_when_unplugging_goes_wrong(patch, answer):

@@ -649,6 +649,7 @@ def act(machine, pages, action, number):
     return None
 
 
+@pytest.mark.long
 @settings(max_examples=40)
 @given(st.lists(ACTIONS, min_size=4, max_size=10))
 def test_before_and_after_do_the_same_and_lose_nothing(script):
