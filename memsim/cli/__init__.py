@@ -89,7 +89,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def printable(text: str) -> str:
-    """Return a message with control characters spelt out: it may name a file of somebody else's."""
+    """Return a message with control characters spelt out: it may name another user's file."""
     return "\n".join(map(grade.plain, text.split("\n")))
 
 

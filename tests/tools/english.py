@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import ast
 import io
+import json
 import re
 import tokenize
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[2]
 INSTEAD = {
@@ -63,9 +65,32 @@ def found(source: str, *, python: bool) -> list[tuple[int, str]]:
     )
 
 
+def found_in_notebook(notebook: dict[str, Any]) -> list[tuple[int, str]]:
+    """Return (cell, word) of each word of the list in the cells of a notebook, whatever these print.
+
+    >>> told = {"cell_type": "markdown", "source": ["It is told.\\n"]}
+    >>> found_in_notebook({"cells": [{"cell_type": "code", "source": ["told = 1"]}, told]})
+    [(1, 'told')]
+    """
+    return [
+        (number, word)
+        for number, cell in enumerate(notebook["cells"])
+        for _, word in found("".join(cell["source"]), python=cell["cell_type"] == "code")
+    ]
+
+
+def found_in(path: Path) -> list[tuple[int, str]]:
+    """Return (line or cell, word) of each word of the list in a file."""
+    text = path.read_text(encoding="utf-8")
+    if path.suffix == ".ipynb":
+        return found_in_notebook(json.loads(text))
+    return found(text, python=path.suffix == ".py")
+
+
 def files() -> list[Path]:
     """Return the files that the words must not be in."""
-    return [*sorted((ROOT / "memsim").rglob("*.py")), *(ROOT / f"{name}.md" for name in PAGES)]
+    book = [*(ROOT / "book").glob("*.ipynb"), *(ROOT / "book" / "questions").glob("*.toml")]
+    return [*sorted((ROOT / "memsim").rglob("*.py")), *sorted(book), *(ROOT / f"{name}.md" for name in PAGES)]
 
 
 PAGES = ("README", "CONTRIBUTING", "SECURITY")
@@ -73,12 +98,7 @@ PAGES = ("README", "CONTRIBUTING", "SECURITY")
 
 def in_all_files() -> dict[str, list[tuple[int, str]]]:
     """Return what was found, by path; files without a word are left out."""
-    every = {
-        path.relative_to(ROOT).as_posix(): found(
-            path.read_text(encoding="utf-8"), python=path.suffix == ".py"
-        )
-        for path in files()
-    }
+    every = {path.relative_to(ROOT).as_posix(): found_in(path) for path in files()}
     return {name: words for name, words in every.items() if words}
 
 

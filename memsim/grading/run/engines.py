@@ -118,7 +118,7 @@ class Cluster:
 
 
 def _in_any_order(handed: list[Handed]) -> list[Handed]:
-    """Return the submissions in an order that nobody knows.
+    """Return the submissions in an order that no author knows.
 
     When a submission starts, tells when the one before has ended: its author must not choose the reader.
     """

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-_SHARED = Path("/dev/shm")  # noqa: S108 (in a folder there that nobody else can write to)
+_SHARED = Path("/dev/shm")  # noqa: S108 (in a folder there that no other user can write to)
 _PLACES = (str(_SHARED), "{XDG_RUNTIME_DIR}", "/run", "/tmp")  # noqa: S108 (the same)
 _IN_MEMORY = frozenset({"tmpfs", "ramfs"})
 _NOT_NEEDED = ("*.a", "*.whl", "*.opt-?.pyc", "*.exe", "test", "tests")
@@ -61,7 +61,7 @@ def make(paths: Sequence[Path], hidden: Iterable[Path]) -> Path:
 
 
 def remove_left_behind(places: Iterable[Path] | None = None) -> None:
-    """Remove the copies of processes that were killed: nobody holds their lock."""
+    """Remove the copies of processes that were killed: no process holds their lock."""
     for place in _in_memory() if places is None else places:
         for folder in place.glob(f"{_prefix()}*"):
             with contextlib.suppress(OSError):

@@ -109,7 +109,8 @@ def load_for_one_process(libc: Any) -> None:
     """Take away what only several processes need: pipes, pairs of sockets, and shared futexes.
 
     The inodes of pipes are numbered by a counter of the whole kernel: a hundred thousand of them leave some
-    bits for the next one to read. A futex that is not private belongs to a page of a file, whoever maps it.
+    bits for the next one to read. A futex that is not private belongs to a page of a file, in all processes
+    that map it.
     """
     column = _MACHINES[os.uname().machine][1]
     code = [(_LOAD, 0, 0, _NUMBER_AT)]

@@ -64,7 +64,7 @@ def alloc_contig_range(
 def __alloc_contig_migrate_range(kernel: Kernel, pfn: int, nr_pages: int) -> None:
     """Migrate movable pages, some 32 at a time; what stays is found by the test that follows.
 
-    A group that does not go in five tries is the last that is tried. Pages that somebody else holds are in
+    A group that does not go in five tries is the last that is tried. Pages that another user holds are in
     none: ``isolate_migratepages_block()``, mm/compaction.c, passes over anonymous pages that are pinned.
     """
     check_signal(kernel, "alloc_contig_range", pfn, nr_pages)
