@@ -217,6 +217,24 @@ def test_copies_of_cells_cost_nothing(fence):
     assert grader.grade("ada", "other.ipynb", json.dumps(document).encode()).score == 2
 
 
+@pytest.mark.parametrize("kind", ["deleted", "markdown", "raw", "emptied", "edited", "without metadata"])
+def test_what_happens_to_a_test_cell_costs_nothing(kind, fence):
+    """Test cells are locked, and students delete, empty and convert them all the same."""
+    text = source({"doubles": TESTS["doubles"]})
+    cells = json.loads(handed(SOLVED, {"doubles": TESTS["doubles"]}))
+    *others, test = cells["cells"]
+    changed = {
+        "deleted": [],
+        "emptied": [test | {"source": ""}],
+        "edited": [test | {"source": "raise SystemExit"}],
+        "without metadata": [test | {"metadata": {}}],
+    }
+    cells["cells"] = others + changed.get(kind, [test | {"cell_type": kind}])
+    grader = Grader(assignment_of(text), text.encode(), fence, "a key")
+
+    assert grader.grade("ada", "other.ipynb", json.dumps(cells).encode()).score == 2
+
+
 def test_the_state_is_that_of_the_tests_place_in_the_notebook(fence):
     text = source({"doubles": TESTS["doubles"]})
     cells = json.loads(handed(SOLVED, {"doubles": TESTS["doubles"]}))

@@ -72,9 +72,59 @@ TABLE = {
     "an extension": (COURSES, "test_an_extension_leaves_the_collectors_time_as_it_was"),
 }
 
+TABLES, OTHERS = "exercises/test_tables.py", "attacks/test_other_notebooks.py"
+REPORTS = {
+    "jupyter/nbgrader 724: two notebooks in two attempts": (
+        COURSES,
+        "test_of_two_notebooks_of_the_latest_attempt_the_one_with_the_assignments_name_counts",
+    ),
+    "jupyter/nbgrader 928: a plus in the assignment's name": (
+        COURSES,
+        "test_an_assignment_with_a_plus_is_no_pair",
+    ),
+    "jupyter/nbgrader 1738, 1843: parentheses and brackets in it": (
+        COURSES,
+        "test_an_assignment_may_have_any_characters_in_its_name",
+    ),
+    "jupyter/nbgrader 1083: cells that were copied": (OTHERS, "test_copies_of_cells_cost_nothing"),
+    "jupyter/nbgrader 1682, 1941: test cells that were deleted or converted": (
+        OTHERS,
+        "test_what_happens_to_a_test_cell_costs_nothing",
+    ),
+    "instructure/canvas-lms 2134: 'final' in a column's name": (
+        COURSES,
+        "test_a_column_that_canvas_passes_over_is_named",
+    ),
+    "edulinq/lms-toolkit 14: a student who is not in Canvas": (
+        COURSES,
+        "test_who_is_not_in_the_roster_is_told_before_anything_is_graded",
+    ),
+    "PrairieLearn 11896: numbers without their zeros": (
+        TABLES,
+        "test_a_number_without_its_zeros_is_asked_about_and_never_taken",
+    ),
+    "squell/bb-scripts 54: a name in a wrong encoding": (
+        COURSES,
+        "test_who_is_not_certain_is_asked_about_and_given_to_no_one",
+    ),
+    "CodeGra.de 280: Blackboard's logins of any characters": (
+        COURSES,
+        "test_the_student_is_who_the_name_says",
+    ),
+    "hei-school/hei-admin-api 1323: a decimal comma": (
+        COURSES,
+        "test_points_for_who_handed_in_nothing_count_and_are_no_submission",
+    ),
+    "otter-grader 722: a notebook that was renamed": (
+        COURSES,
+        "test_a_notebook_that_was_renamed_in_the_folder_of_its_assignment_is_graded",
+    ),
+}
+"""Public reports that were played, and the test of each."""
 
-@pytest.mark.parametrize("case", TABLE)
+
+@pytest.mark.parametrize("case", TABLE | REPORTS)
 def test_every_kind_has_its_test(case):
-    file, name = TABLE[case]
+    file, name = (TABLE | REPORTS)[case]
     tree = ast.parse((TESTS / file).read_text(encoding="utf-8"))
     assert name in {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}

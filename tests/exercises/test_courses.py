@@ -395,10 +395,32 @@ def test_who_is_not_certain_is_asked_about_and_given_to_no_one(name, roster, nea
     assert not {one.student for one in found.handed} & set(roster.people)
 
 
+def test_a_section_with_one_student_is_a_section(course):
+    course.put("Section 1/bob/made.ipynb", notebook(RIGHT))
+    course.put("Section 2/ada_b/made.ipynb", notebook(RIGHT))
+    course.put("zed/bob.ipynb", notebook(RIGHT))  # another's file in a folder of who is not in the roster
+    found = find([course.submitted], "made", QUESTIONS, OTHERS)
+
+    assert [one.student for one in found.handed] == ["ada_b", "bob", "zed"]
+    assert list(found.unknown) == ["zed/bob.ipynb"]
+
+
 def test_an_assignment_with_a_plus_is_no_pair(course):
     course.put("Charge+Plate.ipynb", notebook(RIGHT))
     found = find([course.submitted], "Charge+Plate", QUESTIONS)
     assert [one.student for one in found.handed] == ["Charge+Plate"]
+
+
+@pytest.mark.parametrize("name", ["123 (abc)", "[x]*", "a+b", "1.5 (2)", "ü^$|?"])
+def test_an_assignment_may_have_any_characters_in_its_name(name, course):
+    course.put(f"ada/{name}/{name}.ipynb", notebook(RIGHT))
+    course.put(f"bob/{name}/{name} (1).ipynb", notebook(RIGHT))
+    course.put("cy/other/other.ipynb", notebook("1"))
+    course.put(f"dee_{name}.ipynb", notebook(RIGHT))
+    found = find([course.submitted], name, QUESTIONS)
+
+    assert [one.student for one in found.handed] == ["ada", "bob", "dee"]
+    assert list(found.absent) == ["cy"]
 
 
 def test_of_two_notebooks_of_the_latest_attempt_the_one_with_the_assignments_name_counts(course):

@@ -329,14 +329,15 @@ class _Collecting:
     def _holds_submissions(self, folder: Path) -> bool:
         """Return whether a folder holds the submissions of several, as that of a section does."""
         try:
-            inside = [entry.name for entry in folder.iterdir() if not _is_aside(entry.name)]
+            inside = [entry for entry in folder.iterdir() if not _is_aside(entry.name)]
         except OSError:
             return False
-        if any(label(name) for name in inside):
+        if any(label(entry.name) for entry in inside):
             return True
         if self._known(folder.name) or self.roster is None:
             return False
-        return sum(self._known(_stem(name)) for name in inside) > 1
+        known = [entry for entry in inside if self._known(_stem(entry.name))]
+        return len(known) > 1 or any(_is_folder(entry) and not entry.is_symlink() for entry in known)
 
     def _leave(self, path: Path, why: str) -> None:
         self.left_out.setdefault(self._shown(path), why)
