@@ -13,11 +13,11 @@ from memsim.linux.include.layout import (
     MAX_PAGE_ORDER,
     MAX_PHYSMEM_PFN,
     PAGES_PER_SECTION,
-    gaps,
     pfn_to_section_nr,
     section_nr_to_pfn,
 )
 from memsim.linux.include.mmzone import ZONE_NAMES, MigrateType, ZoneType
+from memsim.state.ranges import gaps
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable

@@ -20,10 +20,9 @@ from memsim.linux.include.layout import (
     MAX_DMA32_PFN,
     PAGE_SHIFT,
     VMEMMAP_PAGES_PER_SECTION,
-    clip,
-    gaps,
     pfn_to_section_nr,
 )
+from memsim.state.ranges import clip, gaps
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -12,9 +12,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from memsim.errors import MemsimError
-from memsim.linux.include.layout import PAGE_SHIFT, clip, gaps, pageblock_nr_pages
+from memsim.linux.include.layout import PAGE_SHIFT, pageblock_nr_pages
 from memsim.machine.boot_memory import IMAGE_START, Reservation, boot_reservations, describe, totals
 from memsim.real.proc_files import crashkernel_pages, inside, mem_total, parameter, zones
+from memsim.state.ranges import clip, gaps
 
 if TYPE_CHECKING:
     from memsim.real.proc_files import Files, Resource

@@ -20,7 +20,6 @@ import numpy as np
 
 from memsim.errors import KernelBug
 from memsim.linux.include.layout import (
-    PAGEBLOCKS_PER_SECTION,
     PAGES_PER_SECTION,
     PFN_SECTION_SHIFT,
     pageblock_order,
@@ -37,7 +36,7 @@ from memsim.linux.include.page_flags import (
 )
 from memsim.state.memmap_reads import MemmapReads
 from memsim.state.ranges import id_ranges
-from memsim.state.section import POISON, Pattern, Section, pages_of
+from memsim.state.section import PAGEBLOCKS_PER_SECTION, POISON, Pattern, Section, pages_of
 
 if TYPE_CHECKING:
     import numpy.typing as npt

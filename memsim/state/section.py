@@ -15,8 +15,8 @@ import numpy as np
 from memsim.linux.include.layout import (
     MAX_ORDER_NR_PAGES,
     MAX_PAGE_ORDER,
-    PAGEBLOCKS_PER_SECTION,
     PAGES_PER_SECTION,
+    pageblock_nr_pages,
 )
 from memsim.linux.include.page_flags import ALL_FLAGS, LIVE, MANAGED, NO_TYPE, PRESENT
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 
+PAGEBLOCKS_PER_SECTION = PAGES_PER_SECTION // pageblock_nr_pages
 POISON_FLAGS = 0xFFFFFFFF & ~(MANAGED | PRESENT | LIVE)
 POISON_ORDER = 0xFF
 POISON_REFCOUNT = -1

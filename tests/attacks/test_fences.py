@@ -197,7 +197,7 @@ sys.stdin.read()
 
 @pytest.fixture
 def held(tmp_path):
-    """Return a process that holds a copy of a file, and the folder of that copy."""
+    """Return a process that holds a copy of a file, and the folder of that copy, an hour old."""
     (tmp_path / "a file").write_text("what workers read")
     process = subprocess.Popen(  # noqa: S603 (ours)
         [sys.executable, "-c", HOLDS_A_COPY, tmp_path / "a file"],
@@ -206,6 +206,7 @@ def held(tmp_path):
         text=True,
     )
     folder = Path(process.stdout.readline().strip())
+    os.utime(folder, (0, 0))
     yield process, folder
     process.kill()
     process.communicate()

@@ -3,12 +3,8 @@
 import contextlib
 import csv
 import json
-import os
 import random
-import re
-import shlex
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -272,57 +268,3 @@ def test_a_cluster_of_two_gives_the_same_results(course):
         main(grade_command(course, course / "there", "--scheduler", cluster.scheduler_address))
 
     assert documents(course / "there") == documents(course / "here")
-
-
-GUIDE = Path(__file__).parents[2] / "exercises" / "README.md"
-
-
-def certificate(folder):
-    """Make a certificate with the guide's command; return the paths of it and of its key."""
-    folder.mkdir()
-    (command,) = re.findall(r"^ +(openssl req .*)$", GUIDE.read_text(), re.MULTILINE)
-    subprocess.run(shlex.split(command), cwd=folder, check=True, capture_output=True)  # noqa: S603 (the guide's)
-    return folder / "dask-cert.pem", folder / "dask-key.pem"
-
-
-@pytest.fixture
-def cluster(tmp_path):
-    """Start a cluster with TLS on this machine; return its address and its certificate."""
-    mine, key = certificate(tmp_path / "mine")
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        address = f"tls://127.0.0.1:{listener.getsockname()[1]}"
-    with (tmp_path / "dask.log").open("w") as log, contextlib.ExitStack() as stack:
-        for words in (
-            ["scheduler", "--host", address, "--no-dashboard"],
-            ["worker", address, "--nthreads", "1", "--no-dashboard", "--no-nanny", "--host", "127.0.0.1"],
-        ):
-            tls = ["--tls-ca-file", mine, "--tls-cert", mine, "--tls-key", key]
-            command = [sys.executable, "-m", "dask", *words, *tls]
-            process = subprocess.Popen(command, stdout=log, stderr=log, cwd=tmp_path)  # noqa: S603 (ours)
-            stack.callback(process.wait)
-            stack.callback(process.terminate)
-        yield address, (mine, key)
-
-
-def said_of_grading(arguments, pair):
-    """Run the command with a certificate and its key; return its status and what it complains of."""
-    names = {"CA_FILE": pair[0], "CLIENT__CERT": pair[0], "CLIENT__KEY": pair[1]}
-    tls = {f"DASK_DISTRIBUTED__COMM__TLS__{name}": str(path) for name, path in names.items()}
-    command = [sys.executable, "-m", "memsim", *arguments]
-    ran = subprocess.run(command, env=os.environ | tls, capture_output=True, text=True, check=False)  # noqa: S603 (ours)
-    return ran.returncode, ran.stderr
-
-
-@pytest.mark.slow
-def test_a_cluster_with_the_certificate_of_the_guide_grades_and_knows_nobody_else(course, cluster):
-    address, pair = cluster
-    main(grade_command(course, course / "here"))
-    there = grade_command(course, course / "there", "--scheduler", address)
-    status, told = said_of_grading(there, pair)
-    assert (status, told.splitlines()[-1].strip()) == (0, "graded 12")  # a slow machine says more before
-    assert documents(course / "there") == documents(course / "here")
-
-    stranger = grade_command(course, course / "nowhere", "--scheduler", address)
-    status, told = said_of_grading(stranger, certificate(course / "strange"))  # made with the same command
-    assert (status, "no Dask cluster there" in told) == (2, True)
-    assert not (course / "nowhere" / "results").exists()

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from memsim.linux.arch.x86.mm.init_64 import probe_memory_block_size
 from memsim.linux.include import layout
+from memsim.state.section import PAGEBLOCKS_PER_SECTION
 
 GIB = 1 << 18  # pages
 MIB = 1 << 8
@@ -23,7 +24,7 @@ def chunks(pfn, end):
 
 def test_a_section_is_128_mib_of_64_pageblocks():
     assert layout.PAGES_PER_SECTION * 4096 == 128 << 20
-    assert layout.PAGEBLOCKS_PER_SECTION == 64
+    assert layout.PAGES_PER_SECTION // layout.pageblock_nr_pages == PAGEBLOCKS_PER_SECTION == 64
 
 
 def test_a_pageblock_is_2_mib_and_the_largest_free_block_4_mib():

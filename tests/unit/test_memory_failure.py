@@ -95,3 +95,21 @@ def test_poisoned_pages_are_counted_until_their_memory_is_removed(release):
     assert machine.kernel.num_poisoned_pages == 3
     machine.remove_memory(P, N)
     assert machine.kernel.num_poisoned_pages == 1
+
+
+@pytest.mark.parametrize("release", ["6.1", "6.12", "7.3"])
+def test_a_free_page_on_a_per_cpu_list_is_taken_off_like_any_other(release):
+    # get_hwpoison_page(), mm/memory-failure.c: zone_pcp_disable() gives the lists back to the buddy first.
+    machine = Machine(release=release, per_cpu_lists=True)
+    pages = machine.allocate(2)
+    pfn, other = pages
+    machine.free(pages)
+    zone = machine.kernel.page_zone(pfn)
+    assert zone.pcp_count >= 2
+    machine.poison(pfn)
+    assert zone.pcp_count == 0
+    page = machine.page(pfn)
+    assert page.flags & PageFlag.HWPOISON
+    assert (page.refcount, machine.page(other).refcount) == (1, 0)
+    assert machine.log == []
+    assert machine.check() == []

@@ -213,3 +213,19 @@ def test_watermarks_and_protection_of_a_real_xen_guest():
     assert protection(machine.kernel, dma) == [0, 195, 195, 195, 195]
     low, middle, high = (4 * pages for pages in dma32.watermark[:3])
     assert (middle - low, high - middle) == (428, 428)
+
+
+# ---- offline_and_remove_memory(), mm/memory_hotplug.c ------------------------------------------------
+
+
+def test_a_block_that_does_not_come_online_again_is_printed():
+    machine = Machine([(0, N)])
+    machine.add_memory(P, 2 * N)
+    for block in (32, 33):
+        machine.online(block, "online_movable")
+    refused = {("MEM_GOING_OFFLINE", P + N), ("MEM_GOING_ONLINE", P)}
+    machine.register_memory_notifier(lambda *said: NOTIFY_BAD if said[:2] in refused else None)
+    with pytest.raises(KernelError, match="vetoed MEM_GOING_OFFLINE"):
+        machine.offline_and_remove_memory(P, 2 * N)
+    assert [machine.block(block).state for block in (32, 33)] == ["offline", "online"]
+    assert "try_reonline_memory_block: Failed to re-online memory: -1" in machine.log

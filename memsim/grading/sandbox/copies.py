@@ -16,6 +16,7 @@ import fnmatch
 import os
 import shutil
 import tempfile
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,8 @@ _IN_MEMORY = frozenset({"tmpfs", "ramfs"})
 _NOT_NEEDED = ("*.a", "*.whl", "*.opt-?.pyc", "*.exe", "test", "tests")
 """Nothing that a program imports: what programs are linked with, other levels of optimisation, tests."""
 _SPARE = 1.1
+_YOUNG = 60.0
+"""Seconds in which a folder may not have its lock yet."""
 _CLONE_NEWNS, _MS_REC, _MS_SLAVE = 0x00020000, 1 << 14, 1 << 19
 _MOUNTS = Path("/proc/self/mounts")
 
@@ -42,10 +45,9 @@ def make(paths: Sequence[Path], hidden: Iterable[Path]) -> Path:
     """
     left_out = _left_out(set(hidden))
     size = sum(_size(path, left_out) for path in paths)
-    made = Path(tempfile.mkdtemp(prefix="memsim-", dir=_place(int(_SPARE * size))))
-    lock = os.open(made, os.O_RDONLY | os.O_CLOEXEC)
+    folder = Path(tempfile.mkdtemp(prefix=_prefix(), dir=_place(int(_SPARE * size))))
+    lock = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
     fcntl.flock(lock, fcntl.LOCK_EX)  # until this process ends, however it ends
-    folder = made.rename(made.with_name(made.name.replace("memsim-", _prefix())))  # nobody looks at it before
     atexit.register(_remove, folder, os.getpid())
     folder.chmod(0o755)
     try:
@@ -66,7 +68,8 @@ def remove_left_behind(places: Iterable[Path] | None = None) -> None:
                 lock = os.open(folder, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_DIRECTORY)
                 try:
                     fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    shutil.rmtree(folder, ignore_errors=True)
+                    if time.time() - os.fstat(lock).st_mtime > _YOUNG:
+                        shutil.rmtree(folder, ignore_errors=True)
                 finally:
                     os.close(lock)
 

@@ -9,11 +9,6 @@ Left out: other architectures and page sizes, sub-section granularity of the mem
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
 PAGE_SHIFT = 12
 SECTION_SIZE_BITS = 27
 PFN_SECTION_SHIFT = SECTION_SIZE_BITS - PAGE_SHIFT
@@ -32,7 +27,6 @@ NR_PAGE_ORDERS = MAX_PAGE_ORDER + 1
 MAX_ORDER_NR_PAGES = 1 << MAX_PAGE_ORDER
 """1024 pages: 4 MiB, the largest block of the buddy allocator."""
 
-PAGEBLOCKS_PER_SECTION = PAGES_PER_SECTION // pageblock_nr_pages
 SIZEOF_STRUCT_PAGE = 64
 VMEMMAP_PAGES_PER_SECTION = PAGES_PER_SECTION * SIZEOF_STRUCT_PAGE >> PAGE_SHIFT
 """512 pages hold the struct pages of one section: 1/64 of it."""
@@ -95,32 +89,6 @@ def vmemmap_pages(nr_pages: int) -> int:
     512
     """
     return nr_pages * SIZEOF_STRUCT_PAGE >> PAGE_SHIFT
-
-
-def clip(ranges: Iterable[tuple[int, int]], low: int, high: int) -> Iterator[tuple[int, int]]:
-    """Yield the parts of (start_pfn, nr_pages) ranges that lie in [low, high).
-
-    >>> list(clip([(0, 10), (20, 5)], 4, 22))
-    [(4, 6), (20, 2)]
-    """
-    for pfn, nr_pages in ranges:
-        start, end = max(pfn, low), min(pfn + nr_pages, high)
-        if start < end:
-            yield start, end - start
-
-
-def gaps(ranges: Iterable[tuple[int, int]], low: int, high: int) -> Iterator[tuple[int, int]]:
-    """Yield what [low, high) holds between sorted (start_pfn, nr_pages) ranges.
-
-    >>> list(gaps([(4, 4), (10, 2)], 0, 16))
-    [(0, 4), (8, 2), (12, 4)]
-    """
-    for pfn, nr_pages in clip(ranges, low, high):
-        if pfn > low:
-            yield low, pfn - low
-        low = max(low, pfn + nr_pages)
-    if low < high:
-        yield low, high - low
 
 
 def hex_range(start_pfn: int, nr_pages: int) -> str:

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from memsim.linux.include.layout import gaps, naturally_aligned_order
+from memsim.linux.include.layout import naturally_aligned_order
 from memsim.linux.mm.mm_init import reserve_bootmem_region
 from memsim.linux.mm.page_alloc.buddy import MEMINIT_EARLY, __free_pages_core
+from memsim.state.ranges import gaps
 from memsim.state.trace import kernel_function
 
 if TYPE_CHECKING:

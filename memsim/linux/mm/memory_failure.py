@@ -16,6 +16,7 @@ from memsim.errors import KernelBug, KernelError
 from memsim.linux.drivers.base.memory.blocks import memblk_nr_poison_inc
 from memsim.linux.include.page_flags import PageFlag
 from memsim.linux.mm.memory_hotplug.online_page import pfn_to_online_page
+from memsim.linux.mm.page_alloc.api import zone_pcp_disable, zone_pcp_enable
 from memsim.linux.mm.page_alloc.isolation import take_page_off_buddy
 from memsim.state.section import POISON_FLAGS
 from memsim.state.trace import kernel_function
@@ -42,6 +43,8 @@ def memory_failure(kernel: Kernel, pfn: int) -> None:
         raise KernelError("EHWPOISON", stage, f"pfn {pfn:#x} is poisoned already")
     memmap.set_flags(pfn, 1, PageFlag.HWPOISON)
     num_poisoned_pages_inc(kernel, pfn)
+    zone_pcp_disable(kernel, kernel.page_zone(pfn))  # get_hwpoison_page()
+    zone_pcp_enable(kernel, kernel.page_zone(pfn))
     if take_page_off_buddy(kernel, pfn):
         memmap.set_refcount(pfn, 1, 1)
     elif flags & PageFlag.LRU:

@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING
 from memsim.linux.include.layout import (
     MAX_ORDER_NR_PAGES,
     PAGES_PER_SECTION,
-    clip,
-    gaps,
     pageblock_nr_pages,
     pageblock_start_pfn,
 )
@@ -22,6 +20,7 @@ from memsim.linux.include.mmzone import BOOT_ZONES, MigrateType, ZoneType
 from memsim.linux.include.page_flags import NO_TYPE, PRESENT, PageFlag, PageType
 from memsim.linux.mm.page_alloc.buddy import MEMINIT_EARLY
 from memsim.patch import Hunk
+from memsim.state.ranges import clip, gaps
 from memsim.state.trace import kernel_function
 
 if TYPE_CHECKING:

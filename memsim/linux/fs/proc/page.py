@@ -29,7 +29,6 @@ KPF_COPIED = {
     PageFlag.OWNER_PRIV_1: KPF.OWNER_PRIVATE.value,
 }
 """Flags that a word of kpageflags shows as they are: flag -> number of its bit."""
-NOPAGE = 1 << KPF.NOPAGE.value
 
 
 def get_max_dump_pfn(kernel: Kernel) -> int:
@@ -69,7 +68,7 @@ def kpageflags(kernel: Kernel, pfn: int, nr_pages: int) -> Words:
     >>> [hex(word) for word in kpageflags(machine.kernel, 32767, 2)]
     ['0x400', '0x100000']
     """
-    nopage = 0 if kernel.release.hides_nopage else NOPAGE
+    nopage = 0 if kernel.release.hides_nopage else 1 << KPF.NOPAGE.value
     words, end = np.full(nr_pages, nopage, np.uint64), pfn + nr_pages
     for nr in range(pfn_to_section_nr(pfn), pfn_to_section_nr(end - 1) + 1):
         online, start = online_pages_of(kernel, nr), section_nr_to_pfn(nr)

@@ -186,6 +186,8 @@ def try_offline_memory_block(kernel: Kernel, block: MemoryBlock) -> str | None:
 
 
 def try_reonline_memory_block(kernel: Kernel, block: MemoryBlock, online_type: str) -> None:
-    """Online a block again that was taken offline in vain; the error is discarded."""
-    with suppress(KernelError):
+    """Online a block again that was taken offline in vain; an error is only printed."""
+    try:
         device_online(kernel, block, online_type)
+    except KernelError as error:
+        kernel.state.printk(f"try_reonline_memory_block: Failed to re-online memory: {-error.errno}")

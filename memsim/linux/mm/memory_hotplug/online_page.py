@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from memsim.linux.include.layout import PAGES_PER_SECTION, PAGES_PER_SUBSECTION, clip, section_nr_to_pfn
+from memsim.linux.include.layout import PAGES_PER_SECTION, PAGES_PER_SUBSECTION, section_nr_to_pfn
 from memsim.linux.include.mmzone import pfn_section_valid
+from memsim.state.ranges import clip
 
 if TYPE_CHECKING:
     import numpy.typing as npt

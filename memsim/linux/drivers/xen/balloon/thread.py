@@ -9,8 +9,9 @@ The balloon of a machine, driver and host, is :class:`memsim.devices.xen_balloon
 call of ``balloon_append()`` is for a range of pages.
 
 Left out: high memory, the p2m table and page mappings, scrubbing, the wait at boot for the first inflation,
-the sysctl hotplug_unpopulated, reclaim. As in the kernel, the balloon does not learn that a block went
-offline: ``current_pages`` stays, and pages that come back are in the balloon.
+the sysctl hotplug_unpopulated, reclaim, extra regions of a guest that is neither dom0 nor PV (later kernels
+subtract those from its size, and do not add them to what there is). As in the kernel, the balloon does not
+learn that a block went offline: ``current_pages`` stays, and pages that come back are in the balloon.
 """
 
 from __future__ import annotations
