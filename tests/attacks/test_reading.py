@@ -129,21 +129,31 @@ def naive_second_halves(cells):
             continue
 
 
+def naive_joins(cells):
+    """Put every cell in front of all that follow, since the statement may go on there."""
+    for start in range(len(cells)):
+        for end in range(start + 1, len(cells)):
+            with contextlib.suppress(SyntaxError):
+                ast.parse("".join(cells[start:end]))
+
+
 def naive_salvage(data):
     text = data.decode()
-    for mark in re.finditer('"source"', text):
+    for mark in re.finditer('"(source|cell_type)"', text):
         assert text[: mark.end() + 20]
 
 
 NAIVE = {
     "own-117": (lambda data: re.search(r"^\s*(def|import)\s", data.decode(), re.MULTILINE), BYTES, 2_000),
     "own-118": (naive_salvage, BYTES, 4_000),
+    "own-119": (naive_salvage, BYTES, 4_000),
     "own-120": (
         lambda data: re.search(r"@app\.cell.*?^def .*?\).*?:\n", data.decode(), re.MULTILINE | re.DOTALL),
         BYTES,
         10,
     ),
     "own-122": (naive_second_halves, CELLS, 60),
+    "own-123": (naive_joins, CELLS, 15),
 }
 
 
@@ -209,6 +219,23 @@ def test_own_124_a_bomb_ends_its_own_process_and_the_reader_goes_on():
             reader.sources(b'{"cells": ' + b"[" * 1_000_000, "bomb.ipynb")
         assert reader.sources(notebook(*SOLVED), "b.ipynb").code == SOLVED
         assert reader._process.pid == pid  # noqa: SLF001
+
+
+READ_AT_ONCE = """
+import json, resource
+data = '{"cells": [' + "{}," * 4_000_000 + "{}]}"
+used = int(open("/proc/self/statm").read().split()[0]) * 4096
+resource.setrlimit(resource.RLIMIT_AS, (used + (200 << 20),) * 2)
+print("one", flush=True)
+json.loads(data)
+print("the next one", flush=True)
+"""
+
+
+def test_own_124_read_in_the_process_that_grades_it_is_the_last_one():
+    ran = subprocess.run([sys.executable, "-c", READ_AT_ONCE], capture_output=True, text=True, check=False)  # noqa: S603 (ours)
+    assert (ran.stdout, ran.returncode) == ("one\n", 1)
+    assert "MemoryError" in ran.stderr
 
 
 FATAL = {
