@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from memsim.grading.assignment.assignment import Limits
-from memsim.grading.sandbox import fences
+from memsim.grading.sandbox import fences, holds
 from memsim.grading.sandbox.conversation import Conversation
 from memsim.grading.sandbox.copies import remove_left_behind
 from memsim.grading.sandbox.fences import BUBBLEWRAP, CONTAINER, NONE, available, prepare
@@ -99,6 +99,47 @@ def test_nothing_but_bubblewrap_is_a_fence_for_a_batch(monkeypatch):
     monkeypatch.setattr("memsim.grading.sandbox.fences.shutil.which", lambda _: None)
     with pytest.raises(FenceError, match=r"sudo apt install bubblewrap .* or say --unfenced"):
         fence_that_holds([], unfenced=False)
+
+
+UBUNTU = "sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0"
+DOCKER = (
+    "docker run --security-opt seccomp=unconfined --security-opt apparmor=unconfined "
+    "--tmpfs /dev/shm:exec,size=1g --user 1000"
+)
+NO_NAMESPACE = "bwrap: No permissions to create new namespace, likely because the kernel does not allow it"
+ANSWERS = [
+    # what bubblewrap says (the strings are in Debian's), what is closed by a setting, the one command
+    ("bwrap: setting up uid map: Permission denied", "", UBUNTU),
+    ("bwrap: loopback: Failed RTM_NEWADDR: Operation not permitted", "", UBUNTU),
+    ("bwrap: Creating new namespace failed: Operation not permitted", "", DOCKER),
+    ("bwrap: Failed to make / slave: Permission denied", "", DOCKER),
+    (NO_NAMESPACE, "", DOCKER),
+    (NO_NAMESPACE, "unprivileged_userns_clone", "sudo sysctl -w kernel.unprivileged_userns_clone=1"),
+    (
+        "bwrap: Creating new namespace failed: nesting depth or /proc/sys/user/max_*_namespaces exceeded",
+        *("max_user_namespaces", "sudo sysctl -w user.max_user_namespaces=10000"),
+    ),
+]
+
+
+@pytest.mark.parametrize(("said", "closed", "command"), ANSWERS)
+def test_what_a_system_forbids_is_answered_with_one_command(said, closed, command, monkeypatch, tmp_path):
+    settings = [(tmp_path / path.name, opens) for path, opens in holds._CLOSED]  # noqa: SLF001 (as elsewhere)
+    for path, _ in settings:
+        path.write_text("0\n" if path.name == closed else "1\n")
+    monkeypatch.setattr(holds, "_CLOSED", settings)
+    monkeypatch.setattr(holds, "prepare", lambda: None)
+    monkeypatch.setattr(holds, "open_ways", lambda *_: [f"it cannot be used here: {said}"])
+    with pytest.raises(FenceError) as refused:
+        fence_that_holds([], unfenced=False)
+    assert command in str(refused.value)
+    assert command in (Path(__file__).parents[2] / "SECURITY.md").read_text()  # and in its table
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or BUBBLEWRAP not in HOLDING, reason="only root may give rights up")
+def test_in_a_container_the_answer_is_that_for_containers():
+    drop = ("setpriv", "--bounding-set=-sys_admin", "--inh-caps=-sys_admin")
+    assert "docker run --security-opt seccomp=unconfined" in said_with(user=drop)
 
 
 def test_every_standard_module_imports_behind_every_fence():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from memsim.errors import MemsimError
@@ -11,7 +12,6 @@ from memsim.grading.sandbox.probe import open_ways
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
 
 class FenceError(MemsimError):
@@ -58,6 +58,35 @@ def _ways_of(fence: Fence, secret: Sequence[Path]) -> list[str]:
     return open_ways(fence, secret)
 
 
+_CLOSED = (
+    (Path("/proc/sys/kernel/unprivileged_userns_clone"), "kernel.unprivileged_userns_clone=1"),
+    (Path("/proc/sys/user/max_user_namespaces"), "user.max_user_namespaces=10000"),
+)
+"""Settings that are 0 where a system lets no ordinary user make namespaces, and what opens them."""
+_REMEDIES = (
+    (
+        ("setting up uid map", "RTM_NEWADDR"),
+        "Let it make namespaces: sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0",
+    ),
+    (
+        ("ew namespace", "mount", "make / slave"),
+        (
+            "Let the container make namespaces: docker run --security-opt seccomp=unconfined "
+            "--security-opt apparmor=unconfined --tmpfs /dev/shm:exec,size=1g --user 1000 ..."
+        ),
+    ),
+    (
+        ("has no room",),
+        (
+            "Give it room: sudo mount -o remount,exec,size=1G /dev/shm (docker run "
+            "--tmpfs /dev/shm:exec,size=1g ...)"
+        ),
+    ),
+    (("seccomp", "no list of system calls"), "Grade on a kernel with seccomp, on x86-64 or arm64"),
+)
+"""What bubblewrap or the probe says, and the one thing to do then."""
+
+
 def _remedy(tried: Sequence[str]) -> str:
     """Return the one thing to do so that bubblewrap works, by what it has complained of.
 
@@ -67,21 +96,12 @@ def _remedy(tried: Sequence[str]) -> str:
     said = " ".join(tried)
     if "bubblewrap: " not in said:
         return "Install bubblewrap: sudo apt install bubblewrap (Fedora: sudo dnf install bubblewrap)"
-    if "setting up uid map" in said or "RTM_NEWADDR" in said:
-        return "Let it make namespaces: sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0"
-    if "ew namespace" in said or "mount" in said:
-        return (
-            "Let the container make namespaces: docker run --security-opt seccomp=unconfined "
-            "--security-opt apparmor=unconfined --tmpfs /dev/shm:exec,size=1g --user 1000 ..."
-        )
-    if "has no room" in said:
-        return (
-            "Give it room: sudo mount -o remount,exec,size=1G /dev/shm (docker run "
-            "--tmpfs /dev/shm:exec,size=1g ...)"
-        )
-    if "seccomp" in said or "no list of system calls" in said:
-        return "Grade on a kernel with seccomp, on x86-64 or arm64"
-    return "Close what is open"
+    closed = [command for path, command in _CLOSED if path.exists() and path.read_text().strip() == "0"]
+    if closed and "ew namespace" in said:
+        return f"Let it make namespaces: sudo sysctl -w {closed[0]}"
+    return next(
+        (told for words, told in _REMEDIES if any(map(said.__contains__, words))), "Close what is open"
+    )
 
 
 def raise_if_open(name: str, secret: Sequence[Path]) -> None:
