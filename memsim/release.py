@@ -5,8 +5,9 @@ recordings. 6.11 is not: its source was not at hand. It is modelled as 6.12 with
 with two rules read in the patches that made or ended them ("mm: page_alloc: fix freelist movement during
 block conversion", 6.10; "mm: migrate: add isolate_folio_to_list()", 6.12).
 
-Left out of 7.3, for the model does not have the balloon of virtio: the balloon core ``mm/balloon.c`` (7.0),
-which the balloons of Hyper-V and Xen do not use, and movability by page type (6.17).
+Left out of 7.3: the balloon core ``mm/balloon.c`` (7.0), which the balloons of Hyper-V and Xen do not use;
+movability by page type (6.17), which only its users have; and what came for dax/kmem, an online type given
+with add_memory() and several ranges in one offline_and_remove_memory() (7.3).
 """
 
 from __future__ import annotations
