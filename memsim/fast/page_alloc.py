@@ -50,7 +50,8 @@ def alloc_pages(
     if within is not None or highest is not _MOVABLE:
         return NotImplemented
     for zone in kernel.zonelists.get(migratetype, ()):
-        if zone.nr_free_pages >> order == 0:
+        nr_free_pages = zone.nr_free_pages
+        if nr_free_pages >> order == 0:
             continue
         # __rmqueue_smallest(): the head of the smallest list that will do; without one the model falls back.
         area = zone.free_area
@@ -71,7 +72,7 @@ def alloc_pages(
         types[index] = NO_TYPE
         orders[index] = 0
         pages.refcount_at[index] = 1
-        zone.nr_free_pages -= 1 << order
+        zone.nr_free_pages = nr_free_pages - (1 << order)
         # expand(): the upper halves go back.
         if high > order:
             buddy_code = memmap.buddy
@@ -89,13 +90,15 @@ def alloc_pages(
 def __free_pages(kernel: Kernel, pfn: int, order: int = 0) -> Any:  # noqa: ANN401 (None, or NotImplemented)
     """Free a block: see :func:`memsim.linux.mm.page_alloc.api.__free_pages`."""
     memmap, index = kernel.memmap, pfn & _INDEX
-    section = memmap.sections.get(pfn >> PFN_SECTION_SHIFT)
-    if section is None or order > pageblock_order:
+    try:
+        section = memmap.sections[pfn >> PFN_SECTION_SHIFT]
+    except KeyError:
         return NotImplemented
     pages = section.private_pages() if section.shared else section.pages
     refcounts, types = pages.refcount_at, pages.type_at
     if (
-        refcounts[index] != 1
+        order > pageblock_order
+        or refcounts[index] != 1
         or types[index] != NO_TYPE
         or (pages.maybe_flagged and any_flag(pages, index, order))
         or (order and kernel.check_pages and not are_plain(pages, index + 1, index + (1 << order)))
@@ -105,11 +108,10 @@ def __free_pages(kernel: Kernel, pfn: int, order: int = 0) -> Any:  # noqa: ANN4
     orders, buddy_code = pages.order_at, memmap.buddy
     zone = kernel.zones[pages.flags_at[index] >> ZONE_SHIFT]
     migratetype = section.pageblocks[index >> pageblock_order]
-    area = zone.free_area
+    area, bit = zone.free_area, 1 << order
     if migratetype != _ISOLATE:
-        zone.nr_free_pages += 1 << order
+        zone.nr_free_pages += bit
     # __free_one_page(): merge with free buddies as far as they reach.
-    bit = 1 << order
     while order < MAX_PAGE_ORDER:
         buddy = index ^ bit
         if types[buddy] != buddy_code or orders[buddy] != order:
@@ -134,7 +136,7 @@ def __free_pages(kernel: Kernel, pfn: int, order: int = 0) -> Any:  # noqa: ANN4
     blocks[pfn] = None
     # buddy_merge_likely(): to the tail if the block one order up will soon be whole.
     if order < _SECOND_LARGEST:
-        higher = (index & ~(1 << order)) ^ (2 << order)
+        higher = (index & ~bit) ^ bit << 1
         if types[higher] == buddy_code and orders[higher] == order + 1:
             blocks.move_to_end(pfn, False)  # noqa: FBT003 (a keyword takes half as long again)
     return None
