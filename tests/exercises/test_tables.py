@@ -149,4 +149,4 @@ def test_a_number_without_its_zeros_is_asked_about_and_never_taken():
     assert roster.nearest("8") == ""
     two = Roster([Person("007"), Person("07")])
     assert two.find("7") is None
-    assert two.nearest("7") == ""
+    assert two.nearest("7") == "007 or 07"
