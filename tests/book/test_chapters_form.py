@@ -37,6 +37,7 @@ from .reading import (
 BUDGET_MINUTES = 45
 WORDS_PER_MINUTE = 200
 MINUTES_PER_INTERACTION = 2
+MINUTES_PER_EXERCISE = 5
 HELPERS = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef, ast.Assign, ast.AnnAssign)
 INTERACTIONS = {"predict", "quiz", "explore", "half_patch", "buddy_lab", "driver_lab", "decode_page"}
 LEAST_CLAIMS = 11  # fourteen chapters, and at least 150 claims over the book
@@ -50,7 +51,9 @@ WELCOME = "00-welcome"
 WELCOME_FORM = ("On a real kernel", "Further reading")
 
 TITLE_LINE = re.compile(
-    r"^\*\*Goal:\*\* (.+\.) \*\*Needs:\*\* (.+\.) \*\*Time:\*\* (\d+) minutes\.$", re.MULTILINE
+    r"^\*\*Goal:\*\* (.+\.) \*\*Needs:\*\* (.+\.) "
+    r"\*\*Time:\*\* (\d+) minutes(?:, and (\d+) for the exercises)?\.$",
+    re.MULTILINE,
 )
 BULLET = re.compile(r"^\s*[-*] ", re.MULTILINE)
 NUMBERED = re.compile(r"^\d+\. ", re.MULTILINE)
@@ -103,6 +106,9 @@ def says_its_goal_needs_and_time(notebook):
         yield f"{told(notebook)}: more than {BUDGET_MINUTES} minutes"
     elif not needed <= int(line[3]) <= BUDGET_MINUTES:
         yield f"it says {line[3]} minutes, and needs {told(notebook)}"
+    exercises = MINUTES_PER_EXERCISE * len(NUMBERED.findall(section(notebook, "Exercises").text))
+    if int(line[4] or 0) < exercises:
+        yield f"it says {line[4] or 'no'} minutes for the exercises, which need {exercises}"
 
 
 def builds_on_earlier_chapters(notebook):
@@ -350,8 +356,12 @@ def test_the_guide_for_authors_follows_its_own_rules(rule):
 QUIZ = "quiz(**questions['recall-1'])"
 PREDICT = "predict(**questions['predict-1'], answer=lambda: 1)"
 SUMMED_UP = "## Summary\n- this\n- that\n\nYou can now\n\n- say\n- show\n\n*Open question*: why?"
+LATE = "12 minutes, and 15 for the exercises.\n\n" + "word " * 151
 PICTURE = "![a map](images/map.svg)\n"
-LINE = "**Goal:** say so. **Needs:** [chapter 1](01-one-block-comes-online.ipynb). **Time:** 11 minutes."
+LINE = (
+    "**Goal:** say so. **Needs:** [chapter 1](01-one-block-comes-online.ipynb). "
+    "**Time:** 11 minutes, and 15 for the exercises."
+)
 CLAIM = "claim('a.b', 'So.', 'f(), 6.12', holds=h, contradicted_by=c)"
 
 
@@ -414,7 +424,7 @@ BREAKS = {
     "a late picture": (
         opens_with_a_picture,
         both(
-            change(TITLE, f"11 minutes.\n\n{PICTURE}", "12 minutes.\n\n" + "word " * 151),
+            change(TITLE, f"11 minutes, and 15 for the exercises.\n\n{PICTURE}", LATE),
             change(WORD, "with.", f"with.\n\n{PICTURE}"),
         ),
     ),
@@ -444,6 +454,11 @@ BREAKS = {
         says_its_goal_needs_and_time,
         change(TITLE, "# A chapter", "# A chapter\n\nWords."),
     ),
+    "no time for the exercises": (
+        says_its_goal_needs_and_time,
+        change(TITLE, ", and 15 for the exercises", ""),
+    ),
+    "too little time for the exercises": (says_its_goal_needs_and_time, change(TITLE, "and 15", "and 14")),
     "no time": (says_its_goal_needs_and_time, change(TITLE, "11 minutes", "ten minutes")),
     # Five interactions take ten minutes, and some words.
     "too little time": (says_its_goal_needs_and_time, change(TITLE, "11 minutes", "10 minutes")),
