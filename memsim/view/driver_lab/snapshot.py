@@ -290,7 +290,7 @@ def _aligned_html(side: Side, block: Block, unit: str) -> str:
     state = f"; {block.state}" if block.state else ""
     return (
         f'<table class="memsim-grid"><caption class="memsim-title">'
-        f"<b>{escape(side.title)}: what the struct pages say, and the driver below</b><br>"
+        f"<b>{escape(side.title)}: struct pages above, driver below</b><br>"
         f'<span class="memsim-key">kernel: {", ".join(seen)}; {unit}: {", ".join(keys)}{state}</span>'
         f"</caption><tbody>{rows}</tbody></table>"
     )
