@@ -10,6 +10,8 @@ from memsim.view.half_patch.matrix_lab import detail_of, key_of, matrix_lab
 from memsim.view.half_patch.stories import STORIES, story_scenario
 from memsim.view.half_patch.widget import HalfPatch, half_patch
 
+RENEW = "matrix.json is not up to date: python -m memsim.view.half_patch.matrix renews it"
+
 
 def cell(hunk, story, kind, *, check_pages):
     (found,) = [
@@ -22,12 +24,11 @@ def cell(hunk, story, kind, *, check_pages):
 
 @pytest.mark.long
 def test_the_stored_matrix_is_what_the_simulator_does():
-    renew = "python -m memsim.view.half_patch.matrix renews it"
-    assert document_of(list(cells())) == STORED.read_text(encoding="utf-8"), renew
+    assert document_of(list(cells())) == STORED.read_text(encoding="utf-8"), RENEW
 
 
 def test_every_hunk_is_tried_in_every_story_in_every_way():
-    assert len(stored_cells()) == len(Hunk) * len(STORIES) * 2 * 2
+    assert len(stored_cells()) == len(Hunk) * len(STORIES) * 2 * 2, RENEW
 
 
 def test_pages_that_stay_marked_are_refused_where_pages_are_checked_and_silent_where_not():

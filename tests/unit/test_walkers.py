@@ -399,6 +399,7 @@ def differing(kind, release="6.12", *, met=False):
 
 
 def test_every_walker_and_every_page_kind_is_in_the_table_once():
+    assert set(EXPECTED) == set(WALKERS), "a walker has no row in EXPECTED, or a row no walker"
     found = sorted((name, kind) for name, kind, _, _ in cells())
     assert found == sorted((name, kind) for name in WALKERS for kind in KINDS)
 
@@ -771,6 +772,7 @@ def test_which_pages_a_walker_meets(name, patch):
     machine, kinds = zoo(patch, "6.12")
     walker = WALKERS[name]
     met = {kind for kind, pfn in kinds.items() if walker.decide(machine.kernel, pfn).met}
+    assert walker.meets.words in MEETS, f"MEETS has no row for the pages that {name} meets"
     assert met == set(MEETS[walker.meets.words].split())
     for kind in set(KINDS) - met:
         assert walker.meets.words in walker.decide(machine.kernel, kinds[kind]).why
