@@ -32,6 +32,7 @@ help:
 	@echo "make coverage   which lines the unit tests and doctests run, in build/coverage"
 	@echo "make lint    ruff, codespell and mypy only"
 	@echo "make book    execute the notebooks again and store their outputs"
+	@echo "             (BOOK='book/06-pg-reserved.ipynb book/07-...' only these)"
 	@echo "make bench   measure how fast memsim is, beside numpy, C and others (minutes)"
 	@echo "make lab     random scripts on a real kernel in QEMU and on the simulator, every page compared"
 	@echo "             (KERNEL=7.3 SEEDS=20; IMAGE=/boot/vmlinuz-... RECORD=mine.json records your own)"
@@ -86,7 +87,7 @@ book: $(VENV)/.ready
 	@$(BIN)/python -m tests.tools.glossary
 	@$(BIN)/python -m tests.tools.atlas
 	@$(BIN)/python -m tests.tools.opening
-	@$(IN_VENV) $(OWN_STATE) python tests/tools/execute_book.py
+	@$(IN_VENV) $(OWN_STATE) python tests/tools/execute_book.py $(BOOK)
 
 bench: $(VENV)/.ready
 	@echo "Measuring, nine rounds of everything: minutes. On a machine that does nothing else it says most."

@@ -1,7 +1,7 @@
 """Every hunk alone and every hunk missing, in every story: what happens, in one word.
 
 A hunk that is missing is compared with the whole patch, one that is alone with no patch. All of it takes
-minutes, so ``matrix.json`` keeps it; a test runs it again.
+seconds, so ``matrix.json`` keeps it; a test runs it again.
 """
 
 from __future__ import annotations
