@@ -29,8 +29,9 @@ from memsim.grading.run import reading
 from memsim.grading.run.grade import Grader
 from memsim.grading.run.newer import _SINCE
 from memsim.grading.run.notebook import UnreadableError, sources
+from memsim.grading.run.notebook import read as read_file
 from memsim.grading.run.reading import Reader
-from memsim.grading.run.submissions import Handed
+from memsim.grading.run.submissions import Handed, _has_word, find
 from memsim.grading.sandbox.conversation import Conversation
 from memsim.grading.sandbox.fences import NONE
 from memsim.grading.sandbox.guest.program import read
@@ -117,6 +118,31 @@ def test_own_185_the_accents_of_a_name_do_not_hold_up_the_process_that_grades():
     taken = [seconds(key, "a" + "\u0301" * marks + "\u0316" * marks) for marks in (4000, 16_000)]
     assert taken[1] / taken[0] > TIMES**1.5
     assert seconds(key, found[400_000].typed_id) < taken[0]
+
+
+def test_own_208_large_files_are_searched_once_and_for_the_words_themselves(tmp_path, monkeypatch):
+    """The process that collects has no limit: half a gigabyte of what is nearly a word cost it 17 seconds."""
+    folder = tmp_path / "mallory"
+    folder.mkdir()
+    nearly = b'{"cells": [' + b'"doubl ", ' * 400_000
+    for number in range(3):
+        (folder / f"work{number}.ipynb").write_bytes(nearly[number:])
+    opened = []
+
+    def counted(path, **options):
+        if "most" not in options:
+            opened.append(path.name)
+        return read_file(path, **options)
+
+    monkeypatch.setattr("memsim.grading.run.submissions.read", counted)
+    (handed,) = find([tmp_path], "attacked", ["double", "plus_one"]).handed
+    assert handed.student == "mallory"
+    assert max(map(opened.count, opened)) == 1  # each was read for each question, and to be compared
+    obvious = seconds(lambda data: re.search(rb"\bdouble\b", data), nearly)
+    assert seconds(lambda data: _has_word(b"double", data), nearly) < obvious / 2
+    assert [
+        _has_word(b"double", text) for text in (b"def double(n)", b"doubles", b"redouble", b"a double")
+    ] == [*(True, False, False, True)]
 
 
 def naive_second_halves(cells):

@@ -191,6 +191,7 @@ class _Collecting:
         self.left_out: dict[str, str] = {}
         self._top = Path()
         self._left = _MOST_FILES
+        self._counted: dict[Path, int] = {}
 
     # ---- files -----------------------------------------------------------------------------------
 
@@ -290,13 +291,19 @@ class _Collecting:
         why = f"it answers no question of {self.assignment}, and its name does not say so"
         return right, others | {file: why for file in kind if file not in right}
 
+    def _answers_in(self, file: Path) -> int:
+        """Return how many questions a file seems to answer; it is read once."""
+        if file not in self._counted:
+            self._counted[file] = _answers(file, self.questions)
+        return self._counted[file]
+
     def _match(self, file: Path) -> int:
         """Return how surely a file belongs to the assignment: 2 by its name, 1 by its answers, 0."""
         mark = label(file.name)
         stem = _stem(mark.file if mark and mark.file else file.name)
         if f" {words(self.assignment)} " in f" {words(stem)} ":
             return _BY_NAME
-        return int(_answers(file, self.questions) > 0)
+        return int(self._answers_in(file) > 0)
 
     def _below(self, folder: Path, depth: int = 0) -> Iterable[Path]:
         """Return the files of a student's folder and of the folders in it."""
@@ -504,7 +511,7 @@ class _Collecting:
         match = 1 if one.named and not (one.mark and one.mark.file) else self._match(one.path)
         copy = _copy_number(stem, self.assignment if match == _BY_NAME else one.who)
         attempt = one.mark.attempt if one.mark else ()
-        answers = _answers(one.path, self.questions)
+        answers = self._answers_in(one.path)
         return (
             bool(wanted) and self._is_wanted(one, wanted),
             not _is_empty(one.path),
@@ -612,8 +619,9 @@ def _copy_number(stem: str, name: str) -> int:
 
 def _same(one: Path, other: Path) -> bool:
     """Return whether two files hold the same bytes."""
+    sizes = {status.st_size for path in (one, other) if (status := _status(path))}
     try:
-        return read(one, linked=True) == read(other, linked=True)
+        return len(sizes) == 1 and read(one, linked=True) == read(other, linked=True)
     except UnreadableError:
         return False
 
@@ -624,4 +632,9 @@ def _answers(file: Path, questions: Sequence[str]) -> int:
         data = read(file, linked=True).replace(b"\0", b"")
     except UnreadableError:
         return -1
-    return sum(bool(re.search(rf"\b{re.escape(name)}\b".encode(), data)) for name in questions)
+    return sum(_has_word(name.encode(), data) for name in questions)
+
+
+def _has_word(word: bytes, data: bytes) -> bool:
+    """Return whether a word stands in a file, which may be large and full of what is nearly the word."""
+    return word in data and bool(re.search(rb"\b" + re.escape(word) + rb"\b", data))
