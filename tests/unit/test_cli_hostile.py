@@ -65,6 +65,7 @@ CASES = [
 ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("words", "told"), CASES, ids=[" ".join(words) for words, _ in CASES])
 def test_it_ends_with_one_line(words, told, folder, capsys):
     (folder / "work" / "ada.ipynb").write_text('{"cells": [{"cell_type": "code", "source": "x = 1"}]}')

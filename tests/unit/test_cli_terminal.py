@@ -75,6 +75,7 @@ def test_compare_counts_the_pages_that_comparison_counts():
         assert counted == sum(both.differing_pages(moment, nr << 15, 1 << 15) for nr in sections)
 
 
+@pytest.mark.long
 def test_compare_at_one_moment_and_in_one_step(capsys):
     _, out = said(capsys, "compare", ONE_BLOCK, "--at", "enter:online_pages_range", "--step", "1")
     assert "32,768 pages from step 1 enter:online_pages_range to the end (1 of 1 moments)" in out
@@ -86,6 +87,7 @@ def test_compare_at_one_moment_and_in_one_step(capsys):
     assert "has 2 steps, counted from 0" in capsys.readouterr().err
 
 
+@pytest.mark.long
 def test_compare_exits_with_1_where_asked_and_pages_differ(capsys):
     assert said(capsys, "compare", ONE_BLOCK, "--exit-code")[0] == 0
     assert said(capsys, "compare", WITHHELD)[0] == 0

@@ -34,14 +34,16 @@ SIMULATOR = [name for name in MODULES if name.split(".")[1] not in ABOVE_THE_SIM
 
 
 class Imports(ast.NodeVisitor):
-    """Collects what a module imports when it runs, and if asked what it imports for types only."""
+    """Collects what a module imports when it runs, and what it imports for types only."""
 
-    def __init__(self, *, types):
-        self.names = set()
-        self.types = types
+    def __init__(self):
+        self.names, self.types = set(), set()
 
     def visit_If(self, node):
-        if not self.types and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+        if isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+            self.names, self.types = self.types, self.names
+            self.generic_visit(node)
+            self.names, self.types = self.types, self.names
             return
         self.generic_visit(node)
 
@@ -63,18 +65,18 @@ class Imports(ast.NodeVisitor):
             self.names.add(inner if is_module else node.module)
 
 
-@functools.cache
 def imports_of(name, *, types=False):
     """Return the names of the modules that a module imports when it runs, and maybe for types only."""
-    found = Imports(types=types)
-    found.visit(tree_of(name))
-    return frozenset(found.names)
+    found = all_imports_of(name)
+    return found.names | found.types if types else found.names
 
 
 @functools.cache
-def tree_of(name):
-    """Return a module, parsed."""
-    return ast.parse(MODULES[name].read_text(encoding="utf-8"))
+def all_imports_of(name):
+    """Return what a module imports; it is parsed once for all tests."""
+    found = Imports()
+    found.visit(ast.parse(MODULES[name].read_text(encoding="utf-8")))
+    return found
 
 
 def floor_of(name):
@@ -113,9 +115,9 @@ def test_there_are_at_most_twelve_floors():
 
 
 def test_an_import_inside_a_function_and_one_by_name_are_noticed():
-    found = Imports(types=True)
+    found = Imports()
     found.visit(ast.parse('if TYPE_CHECKING:\n import a\ndef f():\n importlib.import_module("b").c'))
-    assert found.names == {"a", "b"}
+    assert (found.names, found.types) == ({"b"}, {"a"})
 
 
 def test_there_are_no_import_circles():

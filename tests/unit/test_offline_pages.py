@@ -179,6 +179,7 @@ def test_a_page_of_a_kernel_zone_moves_to_a_kernel_zone_and_a_huge_page_anywhere
     assert machine.check() == []
 
 
+@pytest.mark.long
 def test_a_page_of_a_kernel_zone_stays_when_only_zone_movable_has_room():
     machine = onlined(online_type="online_kernel")
     machine.online(33, "online_movable")

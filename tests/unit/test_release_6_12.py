@@ -136,6 +136,7 @@ def test_hyper_v_adds_large_memory_blocks_but_on_6_1(release, new):
     assert len(machine.kernel.memory_blocks) - before == new
 
 
+@pytest.mark.long
 @EACH
 def test_a_veto_makes_virtio_mem_try_again_later_but_breaks_it_on_6_1(release, new):
     # virtio_mem_offline_and_remove_memory(), drivers/virtio/virtio_mem.c.

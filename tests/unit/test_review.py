@@ -135,6 +135,7 @@ def test_everything_is_put_back_whatever_happens():
     assert FUNCTIONS["free_balloon_pages"] is models[0].__wrapped__
 
 
+@pytest.mark.long
 def test_a_recorded_machine_has_the_function_on_its_tape():
     with applied("hv-whole-chunks"):
         machine = Machine(

@@ -189,6 +189,7 @@ def test_the_rows_that_differ_are_those_of_the_patch(row):
     assert (ROWS[row, "before"] != ROWS[row, "after"]) == (row in DIFFERENT)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("row", sorted(set(REACH) - DIFFERENT))
 def test_rows_outside_the_patch_are_equal_on_both_sides(row):
     sides = [columns(*REACH[row](patch, "6.12")) for patch in (BEFORE, AFTER)]

@@ -32,6 +32,7 @@ def recorded(ram=SMALL):
     return machine, tape
 
 
+@pytest.mark.long
 def test_the_state_after_any_event_is_what_replaying_all_events_up_to_it_gives(snapshot):
     machine = Machine(ram=SMALL)
     machine.add_memory(BLOCK, 32768)
@@ -310,6 +311,7 @@ def impatient_offline(machine):
     machine.offline(33, patience=1)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("script", "block_pages"),
     [

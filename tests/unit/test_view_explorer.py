@@ -240,6 +240,7 @@ def test_half_a_patch_is_called_by_its_hunks(scenario):
     assert explorer.title == "Memory block 32, two kernels: before, MM_INIT"
 
 
+@pytest.mark.long
 def test_a_machine_that_dies_is_told(scenario):
     both = compare(scenario)
     both.after.outcomes.pop()

@@ -56,6 +56,7 @@ def names(tape, step):
     return [event.point or event.primitive for event in tape.events if event.step == step]
 
 
+@pytest.mark.long
 def test_a_step_keeps_its_first_events_and_then_what_is_new_in_it(whole, short):
     for side, tape in short.tapes.items():
         for step in range(len(SCENARIO.steps)):

@@ -469,6 +469,7 @@ def test_unbinding_the_driver_leaves_partial_online_blocks_that_cannot_go_offlin
 # ---- big-block mode --------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("patch", [BEFORE, AFTER], ids=["before", "after"])
 def test_big_blocks_come_and_go_as_a_whole(patch):
     vm = Vm(patch, device_block=BLOCK).request(2 * BLOCK)
