@@ -127,7 +127,7 @@ def command_grade(arguments: argparse.Namespace) -> int:
     batches = import_module("memsim.grading.run.batch")
     grading, given = find_grading(arguments.assignment), lateness(arguments)
     roster, choose = find_roster(arguments.roster), chosen_files(arguments.choose)
-    arguments.out.mkdir(parents=True, exist_ok=True)
+    arguments.out.mkdir(mode=0o700, parents=True, exist_ok=True)  # names of files tell, too
     secret = [grading, arguments.out, *arguments.submissions]
     holds = import_module("memsim.grading.sandbox.holds")
     fence, ways = holds.fence_that_holds(secret, unfenced=arguments.unfenced)

@@ -223,6 +223,19 @@ def test_own_197_nobody_chooses_by_a_name_who_is_graded_next(monkeypatch):
     assert orders[0] != orders[1]
 
 
+def test_own_209_other_accounts_of_the_course_server_see_no_names_of_results(tmp_path):
+    (tmp_path / "work").mkdir()
+    (tmp_path / "work" / "ada.ipynb").write_bytes(notebook(*SOLVED))
+    (tmp_path / "attacked.py").write_text(GRADING)
+    out = tmp_path / "out"
+    (tmp_path / "naive").mkdir()
+    main(["grade", str(tmp_path / "work"), "--assignment", str(tmp_path / "attacked.py"), "--out", str(out)])
+
+    assert list((out / "feedback").iterdir()) == [out / "feedback" / "ada.html"]
+    assert (tmp_path / "naive").stat().st_mode & 0o055  # by default others may list a folder
+    assert not out.stat().st_mode & 0o077
+
+
 # ---- the cluster, the terminal, git ------------------------------------------------------------------
 
 

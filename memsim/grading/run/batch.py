@@ -232,7 +232,7 @@ def _locked(out: Path) -> TextIO:
     FolderError
         Another batch is at work in this folder, or it cannot be locked.
     """
-    out.mkdir(parents=True, exist_ok=True)
+    out.mkdir(mode=0o700, parents=True, exist_ok=True)
     file = (out / "lock").open("w", encoding="ascii")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
