@@ -101,7 +101,10 @@ WORDS = {
     "the first page of a free block": (BUDDY, BUDDY),
     "a page of a memory block that is added but not online": (NOPAGE, NOPAGE),
     "a page that memblock reserved at boot": (RESERVED, RESERVED),
-    "a page that holds struct pages of its own, online block": (RESERVED | OWNER_PRIVATE, OWNER_PRIVATE),
+    "a page of an online block that holds struct pages of this block": (
+        RESERVED | OWNER_PRIVATE,
+        OWNER_PRIVATE,
+    ),
     "a page of an online block that virtio-mem has not plugged, and never had": (
         OFFLINE | DIRTY,
         OFFLINE | DIRTY,

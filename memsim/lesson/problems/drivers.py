@@ -51,7 +51,11 @@ def virtio_mem(draw: Draw) -> Task:
             "free blocks of order 9": orders.count(9),
         }
 
-    more = "" if then == first else f" Then the host takes {first - then} of them back, and all are free."
+    more = (
+        ""
+        if then == first
+        else f" Then the host takes {first - then} of them back; no page of them is in use."
+    )
     return Task(
         f"virtio-mem with sub-blocks of 2 MiB has plugged {first} of the 64 sub-blocks of a memory block "
         f"when the block comes online in zone Movable, which has no other memory.{more}",

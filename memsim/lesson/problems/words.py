@@ -112,7 +112,7 @@ PAGES: dict[str, Callable[[Patch], tuple[Machine, int]]] = {
     "the first page of a free block": free_head,
     "a page of a memory block that is added but not online": not_online,
     "a page that memblock reserved at boot": boot_code,
-    "a page that holds struct pages of its own, online block": self_hosted,
+    "a page of an online block that holds struct pages of this block": self_hosted,
     "a page of an online block that virtio-mem has not plugged, and never had": unplugged,
     "a page of an online block that Hyper-V does not back": not_backed,
     "a page of an online DIMM, outside every hot-add region of the Hyper-V balloon": of_no_region,

@@ -81,7 +81,7 @@ PROPOSALS = {
     "hv-free-range": Proposal(
         "hv_balloon: count a range once when it is given back",
         "free_balloon_pages() adjusts two counters for each page. The pages of a range are contiguous and in "
-        "one zone, so adjust them once for the range. A message with 2 MiB ranges saves 511 calls for each.",
+        "one zone, so adjust them once for the range. That saves 511 calls for a range of 2 MiB.",
         "free_balloon_pages",
         "hv-balloon",
     ),

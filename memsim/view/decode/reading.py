@@ -192,8 +192,8 @@ def _with_layout(word: Word, release: str | None, notes: list[str], *, certain: 
             notes.append(f"Zone and node depend on the configuration: {'; or '.join(texts)}.")
     if upper:
         notes.append(
-            "Where zone and node lie depends on the configuration. The whole text that the kernel "
-            "printed, flags: 0x...(...|node=...|zone=...), would settle it."
+            "Where zone and node lie depends on the configuration. A report of a kernel names them behind "
+            "the word: flags: 0x...(...|node=...|zone=...)."
         )
     return replace(word, notes=(*notes, *_other_versions(word, release)))
 
