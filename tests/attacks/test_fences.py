@@ -23,6 +23,8 @@ from memsim.grading.sandbox.worker import StartError, Submitted, Worker
 from .conftest import HOLDING
 from .open_house import closed_above
 
+PROJECT = Path(__file__).parents[2]
+
 LANDLOCK_CREATE_RULESET, VERSION, WITH_SCOPES = 444, 1, 6
 
 NOT_TO_IMPORT = {"antigravity", "this", "idlelib", "__main__"}
@@ -286,8 +288,13 @@ except FenceError as refused:
 
 def said_with(*mounts, user=()):
     """Return what the grader says where these file systems are mounted; in a namespace of its own."""
-    lines = [f"mount -t tmpfs -o {options} tmpfs {place}" for place, options in mounts]
-    script = " && ".join(["mount --make-rprivate /", *lines, 'exec "$@"'])
+    lines = ["mount --make-rprivate /"]
+    for place, options in mounts:
+        hides = PROJECT.is_relative_to(place)  # a checkout in /tmp stays where it is
+        lines += [f"mount --rbind '{PROJECT}' /mnt"] * hides
+        lines += [f"mount -t tmpfs -o {options} tmpfs {place}"]
+        lines += [f"mkdir -p '{PROJECT}'", f"mount --rbind /mnt '{PROJECT}'"] * hides
+    script = " && ".join([*lines, 'exec "$@"'])
     ran = subprocess.run(  # noqa: S603 (ours)
         ["unshare", "--mount", "sh", "-c", script, "sh", *user, sys.executable, "-c", ROOM],  # noqa: S607
         capture_output=True,

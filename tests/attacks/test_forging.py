@@ -95,7 +95,7 @@ def test_feedback_does_not_carry_what_a_hidden_question_was_asked():
     """Without that, a student would print each number and answer it from a table at the next hand-in."""
     source = "def double(number):\n    print('asked', number * 7)\n    return 0"
     double, _ = Examiner(ASSIGNMENT, NONE, "a key").examine(Submitted("mallory", [source]))
-    shown = feedback._question(double)  # noqa: SLF001 (one question of a page)
+    shown = feedback._question(double, None)  # noqa: SLF001 (one question of a page)
 
     assert double.printed.startswith("asked")  # the teacher sees it
     assert "asked" not in shown.partition("<p>It printed")[2]

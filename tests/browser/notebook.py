@@ -22,7 +22,12 @@ WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 SHOWN_WIDGET = ".jp-OutputArea-output.lm-Panel > .lm-Widget >> visible=true"
 
 # What the browser may complain about: a pattern and the reason.
-ALLOWED: tuple[tuple[str, str], ...] = ()
+ALLOWED = (
+    (
+        "Could not restore the debugger state: Canceled future for debug_request",
+        "JupyterLab asks each kernel for its debugger, and a short test ends the kernel before it answers",
+    ),
+)
 
 _PANEL = "window.jupyterapp?.shell?.currentWidget"
 _KERNEL_IDLE = f"() => {_PANEL}?.sessionContext?.session?.kernel?.status === 'idle'"
