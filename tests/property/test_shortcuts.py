@@ -349,6 +349,26 @@ def test_sections(snapshot):
     assert all(sum(served[name] for served in taken) >= 5 for name in names)
 
 
+@pytest.mark.parametrize("hunk", Hunk)
+@pytest.mark.parametrize("alone", [True, False])
+def test_sections_of_half_patches(snapshot, hunk, alone):
+    """A DIMM and a block of boot memory, whose sections are early, go and come back: with each half."""
+
+    def story(*, record):
+        patch = Patch({hunk}) if alone else Patch.without({hunk})
+        machine, seen = Machine([(0, 4 * N)], patch, record=record), []
+        machine.add_memory(P, N)
+        for state, block in (("online", P // N), ("offline", P // N), ("offline", 3), ("online", 3)):
+            try:
+                getattr(machine, state)(block, *["online_kernel"] * (state == "online"))
+            except MemsimError as error:  # some halves cannot
+                seen.append(str(error))
+            seen.append(snapshot(machine.kernel.state))
+        return seen
+
+    ends_alike(["online_pages", "offline_pages"], story)
+
+
 # ---- balloon drivers -------------------------------------------------------------------------------
 
 

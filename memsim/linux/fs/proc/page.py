@@ -1,5 +1,8 @@
 """Files of /proc that show pages, one 64-bit word each: ``fs/proc/page.c``.
 
+``kpageflags_read()`` is :func:`kpageflags` here, and ``kpagecount_read()`` :func:`kpagecount`: what they copy
+to the reader, without the file around it.
+
 Left out: compound pages but for their head.
 """
 
