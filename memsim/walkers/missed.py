@@ -125,7 +125,7 @@ IOREMAP = Walker(
     finding=Finding(
         "refined",
         "A driver could map self-hosted vmemmap (and withheld pages) as if it were device memory; now "
-        "ioremap() refuses, as it does for all other RAM. Stricter, and better.",
+        "ioremap() refuses, as it does for all RAM that is not reserved. Stricter, and better.",
     ),
 )
 KVM_MMIO = Walker(
