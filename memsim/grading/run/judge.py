@@ -137,19 +137,21 @@ def put(
     mine = question.variant_of(student) if mine is None else mine
     judging = judging or Judging()
     results: list[RuleResult] = []
-    heard, before, stuck = _Heard(call), judging.astray, False
+    heard, before = _Heard(call), judging.astray
+    message, faulty = "", False
     for test, points in question.tests.items():
-        for _ in range(_TRIES if not stuck else 0):
-            rng = fresh(key, assignment, question.name, test, student)
-            message, faulty, killed = _run(test, question.name, heard, rng, mine, judging)
-            stuck = judging.astray > before
-            if not killed:
-                break
+        if (
+            judging.astray == before
+        ):  # else the verdict on the value that used up the time is that on the rest
+            for _ in range(_TRIES):
+                rng = fresh(key, assignment, question.name, test, student)
+                message, faulty, killed = _run(test, question.name, heard, rng, mine, judging)
+                if not killed:
+                    break
         results.append(RuleResult(title(test), points, not message, message, faulty))
     if heard.always_the_same and not all(result.passed for result in results):
-        for number in range(
-            0 if stuck else _MORE_RUNS
-        ):  # a test ends at the first wrong answer: ask with other numbers, too
+        # A test ends at the first wrong answer: ask with other numbers, too.
+        for number in range(_MORE_RUNS if judging.astray == before else 0):
             for test in question.tests:
                 rng = fresh(f"{key}\0{number}", assignment, question.name, test, student)
                 _run(test, question.name, heard, rng, mine, judging)

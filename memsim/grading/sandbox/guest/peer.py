@@ -114,9 +114,8 @@ class Peer:
         self.foreign: list[Exception] = []
         self.out: queue.Queue[dict[str, Any]] = queue.Queue()
         self.unsafe = ""
-        self.quoted = (
-            False  # texts of the student's may say what a hidden test has asked: no message repeats them
-        )
+        self.quoted = False
+        """Whether a text of the student's came: it may say what a test asked, so no message repeats it."""
         self.numbers: dict[int, int] = {}
         self.handles: dict[int, Handle] = {}
         self.seen: dict[str, Any] = {}
