@@ -17,13 +17,18 @@ from typing import NamedTuple
 from memsim.errors import MemsimError
 from memsim.linux.include.page_flags import PageTypeEncoding
 
+PREPARING_ACTIONS = ("MEM_PREPARE_ONLINE", "MEM_FINISH_OFFLINE")
+"""Actions of 6.9 to 6.18 only, before a block's struct pages mean anything and when they no longer do.
+
+Nothing but s390 heeds them.
+"""
 ACTIONS = (
     *("MEM_ONLINE", "MEM_GOING_OFFLINE", "MEM_OFFLINE", "MEM_GOING_ONLINE"),
-    *("MEM_CANCEL_ONLINE", "MEM_CANCEL_OFFLINE", "MEM_PREPARE_ONLINE", "MEM_FINISH_OFFLINE"),
+    *("MEM_CANCEL_ONLINE", "MEM_CANCEL_OFFLINE", *PREPARING_ACTIONS),
 )
 """Actions of the memory notifier (include/linux/memory.h), in the order of their numbers.
 
-The model passes them by name. The last two are of 6.9 to 6.18 only; nothing but s390 heeds them.
+The model passes them by name.
 """
 NODE_ACTIONS = (
     *("NODE_ADDING_FIRST_MEMORY", "NODE_ADDED_FIRST_MEMORY", "NODE_CANCEL_ADDING_FIRST_MEMORY"),
@@ -130,7 +135,7 @@ class Release(NamedTuple):
     @property
     def actions(self) -> tuple[str, ...]:
         """The actions of the memory notifier and the node notifier that this kernel has."""
-        own = ACTIONS if self.prepares_online else ACTIONS[:-2]
+        own = ACTIONS if self.prepares_online else ACTIONS[: -len(PREPARING_ACTIONS)]
         return own + NODE_ACTIONS if self.has_node_notifier else own
 
 

@@ -10,6 +10,7 @@ from memsim.lesson.problems.problem import Answer, Task
 from memsim.linux.include.layout import PAGES_PER_SECTION
 from memsim.linux.include.notifier import NOTIFY_BAD, NOTIFY_OK, notifier_from_errno
 from memsim.machine.machine import Machine
+from memsim.release import PREPARING_ACTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,10 +26,6 @@ _NO = {
 }
 
 
-UNASKED = ("MEM_PREPARE_ONLINE", "MEM_FINISH_OFFLINE")
-"""Actions of 6.12 that say nothing on x86-64; the problems leave them out."""
-
-
 class Listener:
     """A listener on the memory notifier chain; it records the actions it receives, and may refuse one."""
 
@@ -38,8 +35,8 @@ class Listener:
         self.heard: list[str] = []
 
     def __call__(self, action: str, _start_pfn: int, _nr_pages: int) -> int:
-        """Record an action, unless problems leave it out, and answer it."""
-        if action not in UNASKED:
+        """Record an action, unless it is one that says nothing on x86-64, and answer it."""
+        if action not in PREPARING_ACTIONS:
             self.heard.append(action)
         return self.refusal if action.startswith("MEM_GOING") else NOTIFY_OK
 

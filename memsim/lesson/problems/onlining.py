@@ -6,13 +6,13 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from memsim.errors import KernelError
-from memsim.lesson.problems.events import UNASKED
 from memsim.lesson.problems.machines import BLOCK, SIDES, START, count_type, with_virtio_mem
 from memsim.lesson.problems.problem import Answer, Task
 from memsim.linux.include.layout import PAGES_PER_SECTION
 from memsim.linux.include.notifier import NOTIFY_BAD, NOTIFY_OK
 from memsim.linux.include.page_flags import PageType
 from memsim.machine.machine import Machine
+from memsim.release import PREPARING_ACTIONS
 
 if TYPE_CHECKING:
     from memsim.lesson.problems.draw import Draw
@@ -123,7 +123,7 @@ def managed_while_offlining(patch: Patch, plugged: int, *, refused: bool) -> dic
     managed = {"at first": machine.zone("Movable").managed_pages}
 
     def listen_last(action: str, _start: int, _nr_pages: int) -> int:
-        if action not in UNASKED:
+        if action not in PREPARING_ACTIONS:
             managed[f"after the listeners to {action}"] = machine.zone("Movable").managed_pages
         return NOTIFY_BAD if refused else NOTIFY_OK
 
