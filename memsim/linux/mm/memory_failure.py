@@ -43,8 +43,9 @@ def memory_failure(kernel: Kernel, pfn: int) -> None:
         raise KernelError("EHWPOISON", stage, f"pfn {pfn:#x} is poisoned already")
     memmap.set_flags(pfn, 1, PageFlag.HWPOISON)
     num_poisoned_pages_inc(kernel, pfn)
-    zone_pcp_disable(kernel, kernel.page_zone(pfn))  # get_hwpoison_page()
-    zone_pcp_enable(kernel, kernel.page_zone(pfn))
+    zone = kernel.page_zone(pfn)
+    zone_pcp_disable(kernel, zone)  # get_hwpoison_page()
+    zone_pcp_enable(kernel, zone)
     if take_page_off_buddy(kernel, pfn):
         memmap.set_refcount(pfn, 1, 1)
     elif flags & PageFlag.LRU:
