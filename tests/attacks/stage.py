@@ -12,7 +12,7 @@ from pathlib import Path
 from memsim.grading.assignment.assignment import Assignment, Limits
 from memsim.grading.run.judge import Examiner
 from memsim.grading.sandbox.conversation import Conversation, Failure
-from memsim.grading.sandbox.fences import _WORKERS, NONE, _own_uid
+from memsim.grading.sandbox.fences import NONE, worker_uids
 from memsim.grading.sandbox.worker import Submitted, Worker, WorkerError
 
 MATERIAL = Path(__file__).parents[1] / "material"
@@ -144,8 +144,7 @@ def waited_for(look, fine):
 
 def _processes_of_workers():
     found = []
-    first = _own_uid() if os.geteuid() == 0 else None
-    users = () if first is None else range(first, first + _WORKERS)
+    users = worker_uids() if os.geteuid() == 0 else ()
     for path in Path("/proc").iterdir():
         try:
             if path.name.isdigit() and path.stat().st_uid in users:

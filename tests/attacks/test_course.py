@@ -110,10 +110,8 @@ def test_what_is_handed_in_honestly_is_collected_and_the_newest_counts(exchange)
 # ---- batches -----------------------------------------------------------------------------------------
 
 
-def test_own_148_sleeping_through_every_question_costs_the_clock_once(monkeypatch):
-    assignment = Assignment.parse(GRADING.replace("wall_seconds=30", "wall_seconds=3"))
-    monkeypatch.setattr("memsim.grading.run.judge.AFTER_SLEEP", 0.5)
-    sleeper = "import time\ndef double(n):\n    time.sleep(60)\nplus_one = double"
+def clocks(monkeypatch, module):
+    """Return a list that gets the seconds of the clock of each conversation that a module begins."""
     given = []
 
     class Counted(Conversation):
@@ -121,7 +119,15 @@ def test_own_148_sleeping_through_every_question_costs_the_clock_once(monkeypatc
             given.append(limits.wall_seconds)
             super().__init__(worker, name, limits)
 
-    monkeypatch.setattr("memsim.grading.run.judge.Conversation", Counted)
+    monkeypatch.setattr(f"memsim.grading.run.{module}.Conversation", Counted)
+    return given
+
+
+def test_own_148_sleeping_through_every_question_costs_the_clock_once(monkeypatch):
+    assignment = Assignment.parse(GRADING.replace("wall_seconds=30", "wall_seconds=3"))
+    monkeypatch.setattr("memsim.grading.run.judge.AFTER_SLEEP", 0.5)
+    sleeper = "import time\ndef double(n):\n    time.sleep(60)\nplus_one = double"
+    given = clocks(monkeypatch, "judge")
     results = Examiner(assignment, NONE, "a key").examine(Submitted("mallory", [sleeper]))
 
     assert [result.score for result in results] == [0, 0]
@@ -136,14 +142,7 @@ def test_own_186_answers_just_in_time_cost_the_clock_once_too(monkeypatch):
     assignment = Assignment.parse(GRADING.replace("wall_seconds=30", "wall_seconds=3"))
     monkeypatch.setattr("memsim.grading.run.judge._AT_LEAST", 1)
     sleeper = "import time\ndef double(n):\n    time.sleep(0.3)\n    return 2 * n"
-    given = []
-
-    class Counted(Conversation):
-        def __init__(self, worker, name, limits):
-            given.append(limits.wall_seconds)
-            super().__init__(worker, name, limits)
-
-    monkeypatch.setattr("memsim.grading.run.judge.Conversation", Counted)
+    given = clocks(monkeypatch, "judge")
     results = Examiner(assignment, NONE, "a key").examine(Submitted("mallory", [sleeper, SOLVED[1]]))
 
     assert [result.score for result in results][1] == 2  # nobody loses by it
@@ -156,14 +155,7 @@ def test_own_187_sleeping_through_every_test_cell_costs_the_clock_once(monkeypat
     monkeypatch.setattr("memsim.grading.run.cells.AFTER_SLEEP", 0.5)
     text = source(TESTS)
     grader = Grader(assignment_of(text), text.encode(), NONE, "a key")
-    given = []
-
-    class Counted(Conversation):
-        def __init__(self, worker, name, limits):
-            given.append(limits.wall_seconds)
-            super().__init__(worker, name, limits)
-
-    monkeypatch.setattr("memsim.grading.run.cells.Conversation", Counted)
+    given = clocks(monkeypatch, "cells")
     asleep = {**OTHERS, "f": "import time\ndef f(x):\n    time.sleep(60)\n"}
     result = grader.grade("mallory", "other.ipynb", handed(asleep))
 

@@ -300,7 +300,7 @@ def said_with(*mounts, user=()):
         capture_output=True,
         text=True,
         check=True,
-        env={**{n: v for n, v in os.environ.items() if n != "MEMSIM_READABLE_COPY"}},
+        env={n: v for n, v in os.environ.items() if n != "MEMSIM_READABLE_COPY"},
     )
     return ran.stdout
 

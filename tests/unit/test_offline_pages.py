@@ -485,9 +485,7 @@ def test_withheld_pages_behind_a_used_one_are_printed_ten_of_them(release):
 @pytest.mark.parametrize("release", ["6.1", "6.11", "6.12", "7.3"])
 def test_6_12_migrates_from_the_last_page_to_the_first(release):
     # list_add_tail() in 6.1's do_migrate_range(); list_add() in isolate_folio_to_list(), mm/migrate.c, 6.12.
-    machine = Machine(release=release)
-    machine.add_memory(P, 2 * N)
-    machine.online(32, "online_movable")
+    machine = onlined(release)
     machine.online(33, "online_movable")
     pages = machine.allocate(3, block=32)
     machine.offline(32)
@@ -498,9 +496,7 @@ def test_6_12_migrates_from_the_last_page_to_the_first(release):
 @pytest.mark.parametrize("release", ["6.1", "6.12", "7.3"])
 def test_a_range_is_emptied_32_pages_at_a_time_each_from_its_last_page(release):
     # isolate_migratepages_block(), mm/compaction.c: list_add(), and COMPACT_CLUSTER_MAX.
-    machine = Machine(release=release)
-    machine.add_memory(P, 2 * N)
-    machine.online(32, "online_movable")
+    machine = onlined(release)
     machine.online(33, "online_movable")
     pages = machine.allocate(40, block=32)
     alloc_contig_range(machine.kernel, P, 512)
