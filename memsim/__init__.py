@@ -38,22 +38,29 @@ Errors:
 - :class:`BadScenario`, :class:`BadObservation`: a file that breaks its format
 
 The models of kernel functions are in :mod:`memsim.linux`, under the kernel's paths and names. The
-simulator needs only numpy; names that need more, or that work on files, are imported on first use.
+simulator needs only numpy. The modules behind these names are imported when one of them is first used.
 """
 
 from typing import TYPE_CHECKING
 
 from memsim.errors import BadObservation, BadPage, BadScenario, KernelBug, KernelError, MemsimError
-from memsim.machine.machine import Machine
 from memsim.patch import AFTER, BEFORE, Hunk, Patch
 from memsim.reexport import imported_on_first_use
-from memsim.state.page import PageBuddy, PageHWPoison, PageOffline, PageReserved, page_ref_count, page_to_pfn
 
 if TYPE_CHECKING:
+    from memsim.machine.machine import Machine
     from memsim.real.explanation import explain
     from memsim.recordings.verify import verify
     from memsim.scenario.comparison import compare
     from memsim.scenario.scenario import Scenario, run
+    from memsim.state.page import (
+        PageBuddy,
+        PageHWPoison,
+        PageOffline,
+        PageReserved,
+        page_ref_count,
+        page_to_pfn,
+    )
     from memsim.view.buddy_lab.widget import buddy_lab
     from memsim.view.decode.widget import decode_page
     from memsim.view.driver_lab.widget import driver_lab
@@ -98,10 +105,19 @@ __version__ = "0.2.0"
 __getattr__ = imported_on_first_use(
     __name__,
     {
+        "memsim.machine.machine": ("Machine",),
         "memsim.real.explanation": ("explain",),
         "memsim.recordings.verify": ("verify",),
         "memsim.scenario.comparison": ("compare",),
         "memsim.scenario.scenario": ("Scenario", "run"),
+        "memsim.state.page": (
+            "PageBuddy",
+            "PageHWPoison",
+            "PageOffline",
+            "PageReserved",
+            "page_ref_count",
+            "page_to_pfn",
+        ),
         "memsim.view.buddy_lab.widget": ("buddy_lab",),
         "memsim.view.decode.widget": ("decode_page",),
         "memsim.view.driver_lab.widget": ("driver_lab",),

@@ -152,7 +152,6 @@ def loaded_by(code):
 @pytest.mark.parametrize(
     "code",
     [
-        "import memsim",
         "from memsim import Machine, Patch, Scenario, compare, run, verify",
         "import memsim.recordings.observation",
     ],
@@ -170,6 +169,15 @@ def test_importing_the_simulator_loads_neither_figures_nor_widgets_nor_a_test_to
         "hypothesis",
     }
     assert not {name for name in loaded if name.startswith(("memsim.view", "memsim.lesson"))}
+
+
+def test_importing_memsim_loads_no_model_and_not_even_numpy():
+    loaded = loaded_by("import memsim")
+    assert "memsim.patch" in loaded
+    assert "numpy" not in loaded
+    assert not {
+        name for name in loaded if name.startswith(("memsim.linux.mm", "memsim.machine", "memsim.state"))
+    }
 
 
 def test_no_package_takes_the_name_of_a_module_of_python():
