@@ -98,8 +98,10 @@ class Memmap(MemmapReads):
                 continue
             pages = section.private_pages()
             pages.maybe_flagged |= bool(state.flags & ALL_FLAGS)
-            pages.flags[at], pages.type[at] = state.flags, state.stored_type
-            pages.order[at], pages.refcount[at] = state.order, state.refcount
+            pages.flags[at].fill(state.flags)  # faster than an assignment
+            pages.type[at].fill(state.stored_type)
+            pages.order[at].fill(state.order)
+            pages.refcount[at].fill(state.refcount)
 
     def set_flags(self, pfn: int, nr_pages: int, mask: int) -> None:
         """Set flags (or ghost bits) on a range."""
