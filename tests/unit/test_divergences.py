@@ -9,9 +9,12 @@ import pytest
 from memsim import Machine
 from memsim.errors import KernelError
 from memsim.fast.page_alloc import __free_pages
+from memsim.linux.drivers.base.memory.blocks import walk_memory_blocks
 from memsim.linux.drivers.virtio.virtio_mem.pages import virtio_mem_fake_offline
 from memsim.linux.include.mmzone import MigrateType
 from memsim.linux.include.notifier import NOTIFY_BAD, NOTIFY_OK
+from memsim.linux.mm.page_alloc import contig
+from memsim.linux.mm.page_alloc.contig import __alloc_contig_migrate_range
 
 START, PAGES = 0x100000, 32768
 GIB = 1 << 18
@@ -44,6 +47,52 @@ def test_auto_onlining_ends_at_the_first_block_that_fails_and_all_exist_before(r
     assert [machine.block(block).state for block in (32, 33)] == states.split()
     assert all(there)
     assert len(there) == (1 if refused == 32 else 2)
+
+
+@RELEASES
+def test_a_walk_passes_over_blocks_that_are_missing(release):
+    machine = Machine(release=release)
+    for block in (32, 34):
+        machine.add_memory(block * PAGES, PAGES)
+    walked = walk_memory_blocks(machine.kernel, START, 3 * PAGES)
+    assert [block.block_id for block in walked] == [32, 34]
+
+
+@RELEASES
+def test_a_range_with_a_missing_block_is_not_removed_in_part(release):
+    # remove_memory_block_devices() only warns of the missing block; the model refuses before.
+    machine = Machine(release=release)
+    for block in (32, 34):
+        machine.add_memory(block * PAGES, PAGES)
+    with pytest.raises(KernelError, match="there is no memory block 33") as refused:
+        machine.remove_memory(START, 3 * PAGES)
+    assert refused.value.name == "ENOENT"
+    assert {32, 34} <= set(machine.kernel.memory_blocks)
+
+
+# ---- __alloc_contig_migrate_range(), mm/page_alloc.c ------------------------------------------------
+
+
+@RELEASES
+@pytest.mark.parametrize(
+    ("pages", "stuck", "rounds"),
+    [
+        (0, False, 1),  # a round finds that there is nothing to migrate
+        (1, False, 1),  # the group goes at once, and the range ends with it
+        (1, True, 6),  # five tries, and the round that gives up
+    ],
+)
+def test_a_signal_is_asked_for_once_a_round(release, pages, stuck, rounds, monkeypatch):
+    machine = Machine([(0, 4 * PAGES)], release=release)
+    machine.add_memory(START, PAGES)
+    machine.online(32, "online_movable")
+    machine.allocate(pages, "movable", block=32)
+    asked = []
+    machine.kernel.signal_pending = lambda: asked.append(True) is not None
+    if stuck:
+        monkeypatch.setattr(contig, "migrate_pages", lambda _kernel, pfns: pfns)
+    __alloc_contig_migrate_range(machine.kernel, START, PAGES)
+    assert len(asked) == rounds
 
 
 # ---- virtio_mem_init_hotplug(), drivers/virtio/virtio_mem.c -----------------------------------------

@@ -67,18 +67,17 @@ def __alloc_contig_migrate_range(kernel: Kernel, pfn: int, nr_pages: int) -> Non
     A group that does not go in five tries is the last that is tried. Pages that another user holds are in
     none: ``isolate_migratepages_block()``, mm/compaction.c, passes over anonymous pages that are pinned.
     """
-    check_signal(kernel, "alloc_contig_range", pfn, nr_pages)
     for group in groups_to_migrate(kernel, lru_pages(kernel, pfn, nr_pages)):
-        left = group
-        for _ in range(MIGRATE_TRIES):
+        left, tries = group, 0
+        while left or not tries:
             check_signal(kernel, "alloc_contig_range", pfn, nr_pages)
-            left = migrate_pages(kernel, left) if left else []
-        if left:
-            return
+            if tries == MIGRATE_TRIES:
+                return
+            left, tries = migrate_pages(kernel, left), tries + 1
 
 
 def groups_to_migrate(kernel: Kernel, pfns: list[int]) -> Iterator[list[int]]:
-    """Yield groups of at least COMPACT_CLUSTER_MAX pages, each from its last page to its first."""
+    """Yield groups of COMPACT_CLUSTER_MAX pages or more, then the rest, each from its last page down."""
     group: list[int] = []
     size = 0
     for pfn in pfns:
@@ -88,8 +87,7 @@ def groups_to_migrate(kernel: Kernel, pfns: list[int]) -> Iterator[list[int]]:
         if size >= COMPACT_CLUSTER_MAX:
             yield group
             group, size = [], 0
-    if group:
-        yield group
+    yield group
 
 
 @kernel_function("mm/page_alloc.c")

@@ -54,11 +54,16 @@ class MemoryBlock:
         return f"MemoryBlock({self.block_id}, {where}, {self.state}, zone {zone})"
 
 
-def walk_memory_blocks(kernel: Kernel, start_pfn: int, nr_pages: int) -> list[MemoryBlock]:
-    """Return the memory blocks of a range, for the caller to walk; ENOENT if one is missing."""
+def block_ids(kernel: Kernel, start_pfn: int, nr_pages: int) -> range:
+    """Return the ids of the memory blocks that a range of whole blocks has, or would have."""
     first = start_pfn // kernel.block_pages
-    ids = range(first, first + nr_pages // kernel.block_pages)
-    return [find_memory_block(kernel, block_id) for block_id in ids]
+    return range(first, first + nr_pages // kernel.block_pages)
+
+
+def walk_memory_blocks(kernel: Kernel, start_pfn: int, nr_pages: int) -> list[MemoryBlock]:
+    """Return the memory blocks of a range that are there, for the caller to walk."""
+    known, ids = kernel.memory_blocks, block_ids(kernel, start_pfn, nr_pages)
+    return [known[block_id] for block_id in ids if block_id in known]
 
 
 def find_memory_block(kernel: Kernel, block_id: int) -> MemoryBlock:
@@ -99,16 +104,15 @@ def create_memory_block_devices(
     kernel: Kernel, start_pfn: int, nr_pages: int, nr_vmemmap_pages: int = 0
 ) -> list[MemoryBlock]:
     """Make the memory blocks of a range; each holds its own memmap in its first ``nr_vmemmap_pages``."""
-    first = start_pfn // kernel.block_pages
-    blocks = [add_memory_block(kernel, first + i) for i in range(nr_pages // kernel.block_pages)]
+    blocks = [add_memory_block(kernel, block_id) for block_id in block_ids(kernel, start_pfn, nr_pages)]
     for block in blocks:
         block.nr_vmemmap_pages = nr_vmemmap_pages
     return blocks
 
 
 def remove_memory_block_devices(kernel: Kernel, start_pfn: int, nr_pages: int) -> None:
-    """Remove the memory blocks of a range."""
-    for block in walk_memory_blocks(kernel, start_pfn, nr_pages):
+    """Remove the memory blocks of a range; ENOENT, where the kernel only warns, if one is missing."""
+    for block in [find_memory_block(kernel, each) for each in block_ids(kernel, start_pfn, nr_pages)]:
         del kernel.memory_blocks[block.block_id]
         kernel.state.set_block_state(block.block_id, None)
 
