@@ -62,7 +62,7 @@ if TYPE_CHECKING:
         page_to_pfn,
     )
     from memsim.view.buddy_lab.widget import buddy_lab
-    from memsim.view.decode.widget import decode_page
+    from memsim.view.decode import decode_page
     from memsim.view.driver_lab.widget import driver_lab
     from memsim.view.explorer.explorer import explore
     from memsim.view.half_patch.widget import half_patch
@@ -119,7 +119,7 @@ __getattr__ = imported_on_first_use(
             "page_to_pfn",
         ),
         "memsim.view.buddy_lab.widget": ("buddy_lab",),
-        "memsim.view.decode.widget": ("decode_page",),
+        "memsim.view.decode": ("decode_page",),
         "memsim.view.driver_lab.widget": ("driver_lab",),
         "memsim.view.explorer.explorer": ("explore",),
         "memsim.view.half_patch.widget": ("half_patch",),

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 from memsim.cli.options import NOT_OK, OK, chosen_release, load_scenario
 from memsim.errors import MemsimError
 from memsim.patch import Patch
+from memsim.real.word.parts import KINDS
+from memsim.real.word.reading import read_word
 from memsim.view.buddy_lab.script import BuddyScript
 from memsim.view.buddy_lab.snapshot import lists_of, look, sight_text
-from memsim.view.decode.parts import KINDS
-from memsim.view.decode.reading import read_word
 from memsim.view.driver_lab.script import DriverScript
 from memsim.view.driver_lab.snapshot import blocks_of
 from memsim.view.driver_lab.snapshot import look as look_at_driver

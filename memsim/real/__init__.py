@@ -7,5 +7,5 @@ then shown to each reader of struct pages. Every sentence says whether the kerne
 read from a word, or concluded.
 
 :mod:`memsim.real.real_machine` makes a scenario of the files of a real machine, as
-``memsim machine --from DIR`` does.
+``memsim machine --from DIR`` does; :mod:`memsim.real.word` takes a single word apart.
 """

@@ -29,7 +29,7 @@ CELLS = (
     "from memsim.view.driver_lab.widget import driver_lab\ndriver_lab('virtio-mem')",
     "driver_lab('hv-balloon')",
     "driver_lab('xen-balloon')",
-    "from memsim.view.decode.widget import decode_page\ndecode_page(0xf1000000)",
+    "from memsim.view.decode import decode_page\ndecode_page(0xf1000000)",
     "predict('How many?', 'number', answer=1, explain='One.')",
     "predict('Why?', 'words', answer='Because.', explain='So.')",
     "predict('Which?', ['this', 'that'], answer='this', explain={'this': 'Yes.', 'that': 'No.'})",

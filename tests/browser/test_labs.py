@@ -186,7 +186,7 @@ def pictured(lab, picture):
 
 
 def test_decode_page(lab, screenshots):
-    shown = lab("from memsim.view.decode.widget import decode_page", "decode_page(0x0010000000002000)")
+    shown = lab("from memsim.view.decode import decode_page", "decode_page(0x0010000000002000)")
     fits(shown)
     reaches_everything(shown, screenshots / "decode.png")
     bits = shown.board.locator("[data-bit]")

@@ -26,7 +26,7 @@ from memsim.real.layout import MAX_ZONE, solve
 from memsim.real.lines import clean
 from memsim.real.reading import CONCLUDED, PRINTED, WORD
 from memsim.real.tables import TYPE_ENCODINGS, encoding_for, flag_tables, table_for
-from memsim.view.decode.reading import read_word
+from memsim.real.word.reading import read_word
 
 WORDS = """
 0x6ffff8000002000 reserved|node=1|zone=2|lastcpupid=0x1ffff

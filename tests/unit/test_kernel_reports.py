@@ -12,7 +12,7 @@ import pytest
 
 from memsim.cli import main
 from memsim.machine.machine import Machine
-from memsim.view.decode.reading import read_word
+from memsim.real.word.reading import read_word
 
 WORD = "test_explain.test_a_word_and_its_names_give_what_the_kernel_printed"
 ALONE = "test_explain.test_a_word_alone_never_gets_a_wrong_name_without_a_warning"

@@ -11,11 +11,11 @@ from memsim import BEFORE, Machine
 from memsim.errors import MemsimError
 from memsim.linux.fs.proc import kpageflags
 from memsim.linux.include.page_flags import FLAG_BITS, KPF, NO_TYPE, PageType, PageTypeEncoding, flags_word
-from memsim.view.decode.meanings import KPF_NAMES, PAGE_FLAG_MEANINGS
-from memsim.view.decode.parts import DEBIAN, KINDS, RELEASES, WIDTHS, flag_names_of, parts_of
-from memsim.view.decode.reading import read_word
-from memsim.view.decode.widget import decode_page
-from memsim.view.decode.words import Word, empty_word
+from memsim.real.word.meanings import KPF_NAMES, PAGE_FLAG_MEANINGS
+from memsim.real.word.parts import DEBIAN, KINDS, RELEASES, WIDTHS, flag_names_of, parts_of
+from memsim.real.word.reading import read_word
+from memsim.real.word.word import Word, empty_word
+from memsim.view.decode import decode_page
 
 REACHED_ANYWAY = (BoundedIntText, IntSlider, IntText)
 

@@ -1,6 +1,6 @@
 """The word of a page, taken apart and put together: ``decode_page(word)``.
 
-Left out: what the word means is in :mod:`memsim.view.decode.words`; this is only the widget.
+Left out: what the word means is in :mod:`memsim.real.word.word`; this is only the widget.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ import anywidget
 import traitlets
 
 from memsim.errors import MemsimError
-from memsim.view.decode.parts import KIND_LABELS, RELEASES, WIDTHS, Part
-from memsim.view.decode.reading import read_word
-from memsim.view.decode.words import Word, empty_word
+from memsim.real.word.parts import KIND_LABELS, RELEASES, WIDTHS, Part
+from memsim.real.word.reading import read_word
+from memsim.real.word.word import Word, empty_word
 from memsim.view.widgets.lab import Board, choice, row, text_field
 
 if TYPE_CHECKING:

@@ -1,8 +1,7 @@
 """Words as people write them: numbers, names, and what kernels print; and what is guessed about them.
 
 A number alone does not say what it is, of which version and of which configuration. What is guessed is
-announced
-in the word's notes, together with the other readings; see :attr:`memsim.view.decode.words.Word.notes`.
+announced in the word's notes, together with the other readings; see :attr:`memsim.real.word.word.Word.notes`.
 """
 
 from __future__ import annotations
@@ -17,8 +16,8 @@ from memsim.real.dump import Dump, split_names
 from memsim.real.layout import MAX_ZONE, plausible
 from memsim.real.reading import FLAG_BITS, Reading, labels_of, read_dump, usual_tables
 from memsim.real.tables import NONE, TYPE_ENCODINGS, encoding_of_word
-from memsim.view.decode.meanings import KPF_NAMES
-from memsim.view.decode.parts import (
+from memsim.real.word.meanings import KPF_NAMES
+from memsim.real.word.parts import (
     DEBIAN,
     KIND_LABELS,
     WIDTHS,
@@ -26,7 +25,7 @@ from memsim.view.decode.parts import (
     flag_names_of,
     version_of,
 )
-from memsim.view.decode.words import Word, check_kind, empty_word
+from memsim.real.word.word import Word, check_kind, empty_word
 
 if TYPE_CHECKING:
     from typing import SupportsIndex

@@ -1,11 +1,10 @@
 """A word that tells what a page is, taken apart into its bits, and put together again.
 
 Four kinds of word: ``flags`` (``page->flags``), ``kpageflags`` (a word of /proc/kpageflags), ``page_type``
-(which
-shares its 32 bits with ``_mapcount``) and ``counts`` (the seventh raw word of a dump, which holds
-``_refcount``
-above the page type). Which parts each has is in :mod:`memsim.view.decode.parts`; how a word is read from what
-people write, and what was guessed about it, in :mod:`memsim.view.decode.reading`.
+(which shares its 32 bits with ``_mapcount``) and ``counts`` (the seventh raw word of a dump, which holds
+``_refcount`` above the page type). Which parts each has is in
+:mod:`memsim.real.word.parts`; how a word is read from what people write, and what was guessed about it, in
+:mod:`memsim.real.word.reading`.
 
 Left out: what the page *is*; a word alone does not say whether its section is online.
 """
@@ -17,8 +16,9 @@ from typing import TYPE_CHECKING
 
 from memsim.errors import MemsimError
 from memsim.real.layout import MAX_ZONE
+from memsim.real.reading import signed
 from memsim.real.tables import encoding_of_word, macro_name
-from memsim.view.decode.parts import (
+from memsim.real.word.parts import (
     DEBIAN,
     KIND_LABELS,
     KINDS,
@@ -164,11 +164,6 @@ class Word:
     # ---- page_type -----------------------------------------------------------------------------
 
     @property
-    def signed(self) -> int:
-        """The page type as C's int."""
-        return self.type_word - (1 << 32) if self.type_word >> 31 else self.type_word
-
-    @property
     def has_base(self) -> bool:
         """Whether the top bits are those of a type in an encoding of cleared bits."""
         base = encoding_of(self.release).base
@@ -215,13 +210,14 @@ class Word:
             return f"Types {' and '.join(types)} at once: nothing in this encoding prevents it."
         if types:
             return f"Type {types[0]}.{'' if types[0] in self._known_types() else self._elsewhere()}"
-        if self.signed >= 0:
-            times = "once" if self.signed == 0 else f"{self.signed + 1} times"
-            return f"No type: a _mapcount of {self.signed}, so the page is mapped {times}."
+        mapcount = signed(self.type_word)
+        if mapcount >= 0:
+            times = "once" if mapcount == 0 else f"{mapcount + 1} times"
+            return f"No type: a _mapcount of {mapcount}, so the page is mapped {times}."
         other = self._elsewhere()
         if other:
             return f"No type of {self.release}.{other}"
-        return f"No type that any version knows, and as a _mapcount it is {self.signed}: corrupt."
+        return f"No type that any version knows, and as a _mapcount it is {mapcount}: corrupt."
 
     def _known_types(self) -> list[str]:
         return [name for _, name in type_names(encoding_of(self.release))]

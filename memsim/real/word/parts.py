@@ -1,9 +1,8 @@
 """The parts of a word that tells what a page is: which bits mean something together, by kind and release.
 
 The parts of a word cover all its bits, so that every word can be taken apart and comes back the same, also
-one that no kernel would write. The words themselves are in :mod:`memsim.view.decode.words`; names and
-encodings
-of other versions than the modelled ones are those of :mod:`memsim.real.tables`.
+one that no kernel would write. The words themselves are in :mod:`memsim.real.word.word`; names
+and encodings of other versions than the modelled ones are those of :mod:`memsim.real.tables`.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from memsim.linux.include.mmzone import ZONE_NAMES
 from memsim.real.layout import KNOWN, Layout
 from memsim.real.tables import encoding_for, macro_name, table_for
 from memsim.real.versions import Version, parse_version
-from memsim.view.decode.meanings import KPF_NAMES, PAGE_FLAG_MEANINGS
+from memsim.real.word.meanings import KPF_NAMES, PAGE_FLAG_MEANINGS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

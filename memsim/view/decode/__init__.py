@@ -1,1 +1,0 @@
-"""The decoder of ``struct page`` words."""
