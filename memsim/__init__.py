@@ -66,8 +66,7 @@ if TYPE_CHECKING:
     from memsim.view.driver_lab.widget import driver_lab
     from memsim.view.explorer.explorer import explore
     from memsim.view.half_patch.widget import half_patch
-    from memsim.view.patch.markup import show_patch
-    from memsim.view.patch.source import show_source
+    from memsim.view.patch import show_patch, show_source
 
 __all__ = [
     "AFTER",
@@ -123,8 +122,7 @@ __getattr__ = imported_on_first_use(
         "memsim.view.driver_lab.widget": ("driver_lab",),
         "memsim.view.explorer.explorer": ("explore",),
         "memsim.view.half_patch.widget": ("half_patch",),
-        "memsim.view.patch.markup": ("show_patch",),
-        "memsim.view.patch.source": ("show_source",),
+        "memsim.view.patch": ("show_patch", "show_source"),
     },
 )
 

@@ -16,7 +16,7 @@ import memsim
 from memsim.patch import Hunk
 from memsim.scenario.reference import reference_page
 from memsim.scenario.schema import scenario_schema
-from memsim.view.patch.markup import hunk_html
+from memsim.view.patch import hunk_html
 
 FOLDER = "reference"
 PUBLIC = ("memsim.lesson", "memsim.grading", "memsim.walkers")

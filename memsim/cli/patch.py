@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from memsim.cli.options import OK
 from memsim.patch import Hunk, Patch
-from memsim.view.patch.text import patch_lines
+from memsim.view.patch import patch_lines
 
 if TYPE_CHECKING:
     import argparse

@@ -30,18 +30,18 @@ from memsim.cli.terminal import (
 from memsim.errors import MemsimError
 from memsim.machine.boot_memory import describe
 from memsim.scenario.comparison import compare
+from memsim.scenario.moments import all_moments
+from memsim.scenario.page_differences import sentence, stretches
 from memsim.scenario.scenario import Run, run
 from memsim.scenario.steps import tell_step
-from memsim.view.model.moments import all_moments
-from memsim.view.model.page_differences import sentence, stretches
 from memsim.view.model.text import block_sentence, hotplugged_blocks
 
 if TYPE_CHECKING:
     from memsim.cli.options import Commands
     from memsim.machine.invariants import Violation
     from memsim.scenario.comparison import Comparison, Moment
+    from memsim.scenario.page_differences import Stretch
     from memsim.state.kernel import Kernel
-    from memsim.view.model.page_differences import Stretch
 
 MOST_SHOWN = 12
 """Ways to differ that are shown without ``--all``."""

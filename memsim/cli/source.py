@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from memsim.cli.options import OK
-from memsim.view.patch.linux_tree import VARIABLE
-from memsim.view.patch.source import show_source
+from memsim.source.linux_tree import VARIABLE
+from memsim.view.patch import show_source
 
 if TYPE_CHECKING:
     import argparse

@@ -9,8 +9,8 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from memsim.scenario.moments import DONE
 from memsim.view.explorer.export import export
-from memsim.view.model.moments import DONE
 from tests.frontend.digests import digests
 
 if TYPE_CHECKING:

@@ -13,9 +13,9 @@ import pytest
 from memsim import compare
 from memsim.cli import main, terminal
 from memsim.linux.include.page_flags import LIVE, PageFlag, PageTypeEncoding
-from memsim.view.model.moments import all_moments
+from memsim.scenario.moments import all_moments
+from memsim.scenario.page_differences import ABSENT, described, differences_at, stretches
 from memsim.view.model.page_class import PageClass
-from memsim.view.model.page_differences import ABSENT, described, differences_at, stretches
 
 SCENARIOS = Path(__file__).parents[2] / "book" / "scenarios"
 ONE_BLOCK = str(SCENARIOS / "one-block.json")

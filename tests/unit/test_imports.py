@@ -22,7 +22,7 @@ FLOORS = (
     {"linux"},
     {"fast", "walkers", "devices"},
     {"machine"},
-    {"scenario", "ftrace"},
+    {"scenario", "ftrace", "source"},
     {"recordings", "real"},
     {"view", "lesson", "grading", "cli", "__init__", "__main__"},
 )

@@ -12,9 +12,9 @@ from memsim import AFTER, Machine, MemsimError
 from memsim.lesson.review import PROPOSALS, STEPS, applied, play, show_proposal
 from memsim.linux.drivers.hv.hv_balloon import ballooning, region
 from memsim.machine.bad_page_report import bad_page_reports
+from memsim.source.hunks import decided
+from memsim.source.listings import listings
 from memsim.state.trace import FUNCTIONS, SHORTCUTS
-from memsim.view.model.hunks import decided
-from memsim.view.model.source import listings
 
 HARM = {
     "hv-free-range": ([4, 5], "nonzero mapcount"),

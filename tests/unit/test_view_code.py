@@ -7,14 +7,14 @@ import inspect
 import pytest
 
 from memsim import Hunk, Scenario, compare
+from memsim.source import listings as source
+from memsim.source.listings import listings
 from memsim.state.event import Event
 from memsim.state.trace import FUNCTIONS
+from memsim.view.explorer import words as touch
 from memsim.view.explorer.listing import code_of
 from memsim.view.explorer.timeline import Walk
-from memsim.view.model import page_events as touch
-from memsim.view.model import source
-from memsim.view.model.calls import Calls
-from memsim.view.model.source import listings
+from memsim.view.explorer.words import Calls
 from tests.frontend.digests import touched
 
 BLOCK, PAGES = 32, 32768

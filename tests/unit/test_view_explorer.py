@@ -11,10 +11,11 @@ from memsim import AFTER, Patch, compare
 from memsim.errors import MemsimError
 from memsim.recordings.observation import bundled
 from memsim.scenario.comparison import Moment
+from memsim.scenario.moments import moment_name
 from memsim.view.explorer.explorer import Explorer, explore
 from memsim.view.explorer.export import export
 from memsim.view.explorer.timeline import Walk
-from memsim.view.model.moments import argument_text, call_text, moment_name
+from memsim.view.explorer.words import argument_text, call_text
 from memsim.view.model.page_class import PageClass, class_counts
 from memsim.view.model.tables import counters_table, free_lists_table
 from memsim.view.model.text import block_sentence

@@ -12,10 +12,10 @@ import pytest
 import memsim
 from memsim import AFTER, Hunk, Patch, Scenario, run
 from memsim.cli import main
+from memsim.source.hunks import decided, hunk_changes
+from memsim.source.listings import listings
 from memsim.state.trace import FUNCTIONS
-from memsim.view.model.hunks import decided, hunk_changes
-from memsim.view.model.source import listings
-from memsim.view.patch.text import patch_lines
+from memsim.view.patch import patch_lines
 
 ROOT = Path(memsim.__file__).parents[1]
 SCENARIOS = sorted((ROOT / "book" / "scenarios").glob("*.json"))

@@ -10,9 +10,8 @@ import pytest
 
 from memsim import Hunk, MemsimError
 from memsim.cli import main
-from memsim.view.patch.linux_tree import NoTreeError, function_in, tree_of, versions_of
-from memsim.view.patch.markup import show_patch
-from memsim.view.patch.source import NO_TREE, show_source
+from memsim.source.linux_tree import NoTreeError, function_in, tree_of, versions_of
+from memsim.view.patch import NO_TREE, show_patch, show_source
 
 # Invented: a file of that name with a function of that name, and nothing of the kernel's text.
 BEFORE = """/* {{{ a comment with brackets */

@@ -15,8 +15,7 @@ from memsim.view.explorer import inputs as material
 from memsim.view.explorer.explorer import explore
 from memsim.view.explorer.inputs import blocks_of
 from memsim.view.explorer.timeline import Walk
-from memsim.view.model.calls import Calls
-from memsim.view.model.moments import shortened
+from memsim.view.explorer.words import Calls, shortened
 from tests.frontend.replay import landmarks
 
 SCENARIO = Scenario.parse(

@@ -18,9 +18,9 @@ from memsim.errors import MemsimError
 from memsim.fast import DRIVERS, register_shortcuts
 from memsim.lesson.review import proposed, proposed_later
 from memsim.patch import Patch
+from memsim.source.hunks import decided
+from memsim.source.listings import listings
 from memsim.state.trace import FUNCTIONS, KERNEL_FILES, SHORTCUTS
-from memsim.view.model.hunks import decided
-from memsim.view.model.source import listings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -33,9 +33,9 @@ from memsim.linux.mm.page_alloc.api import alloc_pages
 from memsim.linux.mm.page_isolation import start_isolate_page_range, undo_isolate_page_range
 from memsim.machine.arguments import parse_migratetype
 from memsim.machine.machine import Machine, free_pages
+from memsim.machine.why_not_merged import why_not_merged
 from memsim.patch import AFTER
 from memsim.view.buddy_lab.log import FreeListWatch
-from memsim.view.buddy_lab.why_not_merged import why_not_merged
 from memsim.view.model.text import plural
 
 if TYPE_CHECKING:

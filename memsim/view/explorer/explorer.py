@@ -16,12 +16,13 @@ import anywidget
 import traitlets
 
 from memsim.errors import BadScenario
+from memsim.scenario.moments import BOOT, DONE
 from memsim.view.explorer import bundle
 from memsim.view.explorer.export import export, packed
 from memsim.view.explorer.inputs import comparison_of, default_block, recordings_of
 from memsim.view.explorer.still import stored_html
 from memsim.view.explorer.timeline import Walk
-from memsim.view.model.moments import BOOT, DONE, SIDES, shortened
+from memsim.view.explorer.words import SIDES, shortened
 from memsim.view.widgets.lab import Refusal
 
 if TYPE_CHECKING:

@@ -21,12 +21,13 @@ import numpy as np
 from memsim.linux.include.mmzone import COUNTERS, MigrateType, ZoneType
 from memsim.linux.include.page_flags import PageFlag, PageType
 from memsim.patch import Hunk
+from memsim.scenario.moments import BOOT, last_event
 from memsim.scenario.steps import tell_step
 from memsim.state.event import LEFT_OUT
 from memsim.state.recording import SPANS
 from memsim.view.explorer.evidence import evidence
 from memsim.view.explorer.listing import code_of
-from memsim.view.model.moments import BOOT, argument_text, done_text, last_event
+from memsim.view.explorer.words import argument_text, done_text
 from memsim.view.model.page_class import LOOKS
 from memsim.view.model.side import side_title
 

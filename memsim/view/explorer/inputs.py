@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 from memsim.errors import BadScenario, MemsimError
 from memsim.recordings.observation import bundled, bundled_names
 from memsim.scenario.comparison import Comparison, compare
+from memsim.scenario.moments import BOOT, last_event, tapes
 from memsim.scenario.scenario import Scenario, ScenarioSource
 from memsim.state.event import LEFT_OUT
-from memsim.view.model.moments import BOOT, last_event, tapes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,13 +8,13 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Any
 
+from memsim.source.listings import listings
 from memsim.state.trace import FUNCTIONS
-from memsim.view.model.source import listings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from memsim.view.model.source import Listing
+    from memsim.source.listings import Listing
 
 
 def code_of(function: str) -> list[dict[str, Any]]:

@@ -13,9 +13,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from memsim.patch import Hunk
+from memsim.source.listings import listings
 from memsim.view.model.differences import differences, sentence
 from memsim.view.model.machine import LEGEND, machine_sentence
-from memsim.view.model.source import listings
 from memsim.view.model.tables import Numbers, counters_text, free_lists_text
 
 if TYPE_CHECKING:

@@ -10,23 +10,21 @@ from typing import TYPE_CHECKING, Any
 
 from memsim.errors import MemsimError
 from memsim.recordings.compare import Comparable, compare_probe
+from memsim.scenario.moments import DONE, all_moments, moment_name, places_of, tapes
 from memsim.state.ranges import id_ranges
 from memsim.view.explorer.inputs import blocks_of
 from memsim.view.explorer.snapshot import Sight
-from memsim.view.model.calls import Calls
-from memsim.view.model.machine import block_kinds
-from memsim.view.model.moments import (
-    DONE,
-    all_moments,
+from memsim.view.explorer.words import (
+    OUTSIDE,
+    Calls,
     happening,
     heading,
-    moment_name,
-    places_of,
+    left_out_text,
     side_names,
-    tapes,
+    write_text,
 )
+from memsim.view.model.machine import block_kinds
 from memsim.view.model.page_class import PageClass, class_counts, free_heads, page_classes
-from memsim.view.model.page_events import OUTSIDE, left_out_text, write_text
 from memsim.view.model.recorded import recorded_classes, recorded_heads
 from memsim.view.model.side import PageMap, Recorded, Side
 from memsim.view.model.tables import Numbers

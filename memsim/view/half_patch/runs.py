@@ -18,7 +18,7 @@ from memsim.scenario.comparison import count_differing
 from memsim.scenario.scenario import run
 from memsim.scenario.steps import tell_step
 from memsim.view.draw.markup import classes_in, counters_html, legend_html, map_image
-from memsim.view.model.moments import patch_name
+from memsim.view.explorer.words import patch_name
 from memsim.view.model.page_class import free_heads, page_classes
 from memsim.view.model.side import PageMap
 from memsim.view.model.tables import Numbers, plain_table

@@ -11,7 +11,7 @@ from memsim.view.model.text import map_sentence
 if TYPE_CHECKING:
     from memsim.patch import Patch
     from memsim.view.draw.page_map import Heads
-    from memsim.view.model.calls import Frame
+    from memsim.view.explorer.words import Frame
     from memsim.view.model.machine import Kinds
     from memsim.view.model.page_class import Classes
 

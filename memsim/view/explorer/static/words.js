@@ -225,7 +225,7 @@ export function flagsText(data, mask) {
   if (mask & (1 << 25)) names.push("(present)");
   return names.join("|") || "no flags";
 }
-/** A write as a call: the same text as write_text() of memsim/view/model/page_events.py. */
+/** A write as a call: the same text as write_text() of memsim/view/explorer/words.py. */
 export function writeText(c, tape, event) {
   const {
       what: { target, name },

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 
 from memsim.devices import DEVICE_KINDS
 from memsim.patch import AFTER, Hunk, Patch
+from memsim.source.listings import Listing, listings
 from memsim.state.trace import FUNCTIONS, KERNEL_FILES
-from memsim.view.model.source import Listing, listings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,7 +14,7 @@ import numpy as np
 
 from memsim.linux.include.layout import section_nr_to_pfn
 from memsim.linux.include.page_flags import ALL_FLAGS, LIVE, PageFlag, PageType
-from memsim.view.model.moments import moment_name
+from memsim.scenario.moments import moment_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -1,0 +1,268 @@
+"""``show_patch()`` and ``show_source()``, and the lines of ``memsim patch``.
+
+Hunks stand in two columns, without the hunk and with it, or as a diff where a terminal is narrow. In HTML a
+changed line has a sign, and is an ``<ins>`` or ``<del>``, so that no reader depends on colours. Styles are
+inline, for JupyterLab drops style sheets from the outputs of a notebook that is not trusted.
+"""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from dataclasses import dataclass
+from difflib import get_close_matches, unified_diff
+from html import escape
+from itertools import zip_longest
+from typing import TYPE_CHECKING
+
+from memsim.errors import MemsimError
+from memsim.patch import Hunk, Patch
+from memsim.source.hunks import HunkInFunction, Row, hunk_changes, import_models
+from memsim.source.linux_tree import VARIABLE, function_in, tree_of, versions_of
+from memsim.source.listings import Listing, listings
+from memsim.state.trace import FUNCTIONS, KERNEL_FILES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+TWO_COLUMNS = 110
+"""Narrower terminals get one column, with - and + before the lines."""
+LEFT_OUT = "..."
+
+
+def patch_lines(
+    hunks: list[Hunk], width: int, *, whole: bool = False, numbered: bool = True
+) -> Iterator[str]:
+    """Yield the lines that show some hunks in a terminal of ``width`` columns.
+
+    With ``whole`` functions are shown from the first line to the last; ``numbered`` says whether the place of
+    a model includes the number of its first line.
+    """
+    for number, hunk in enumerate(hunks):
+        yield from [""] * (number > 0)
+        part, _, sentence = hunk.value.partition(": ")
+        yield f"{hunk.name} (patch {part}): {sentence}"
+        for change in hunk_changes(hunk):
+            yield _place(change, numbered=numbered)
+            rows = change.excerpt(len(change.rows) if whole else 1)
+            columns = _two_columns(rows, width) if width >= TWO_COLUMNS else _one_column(rows)
+            yield from (f"    {line}".rstrip() for line in columns)
+
+
+def _place(change: HunkInFunction, *, numbered: bool) -> str:
+    listing = change.listing
+    helper = "" if listing.name == change.function else f", in its helper {listing.name}()"
+    line = f":{listing.first_line}" if numbered else ""
+    return f"  {change.kernel_file}: {change.function}(){helper}; model: {listing.file}{line}"
+
+
+def _one_column(rows: list[Row | None]) -> Iterator[str]:
+    for row in rows:
+        if row is None:
+            yield f"  {LEFT_OUT}"
+        elif not row.changed:
+            yield f"  {row.applied}"
+        else:
+            yield f"- {row.without}" if row.without is not None else f"+ {row.applied}"
+
+
+def _two_columns(rows: list[Row | None], width: int) -> Iterator[str]:
+    """Yield the two sides beside each other; lines that are too long go on in the next."""
+    room = (width - 4 - len(" | ")) // 2 - len("- ")
+    for left, right in _paired(rows):
+        for one, other in zip_longest(_folded(left, room), _folded(right, room), fillvalue=""):
+            yield f"{one:{room + 2}} | {other}"
+
+
+def _paired(rows: list[Row | None]) -> Iterator[tuple[str, str]]:
+    """Yield both sides of each line with their marks; what is taken out stands beside what comes in."""
+    out: list[str] = []
+    into: list[str] = []
+    for row in rows:
+        if row is not None and row.changed:
+            if row.without is not None:
+                out.append(f"- {row.without}")
+            else:
+                into.append(f"+ {row.applied}")
+            continue
+        yield from zip_longest(out, into, fillvalue="")
+        out, into = [], []
+        same = f"  {LEFT_OUT}" if row is None else f"  {row.applied}"
+        yield same, same
+    yield from zip_longest(out, into, fillvalue="")
+
+
+def _folded(line: str, room: int) -> list[str]:
+    indent = " " * (len(line) - len(line[2:].lstrip()) + 4)
+    return textwrap.wrap(
+        line, room + 2, subsequent_indent=indent, drop_whitespace=True, break_on_hyphens=False
+    ) or [""]
+
+
+# ---- as HTML -------------------------------------------------------------------------------------
+
+_TITLES = ("without the hunk", "with the hunk")
+_CODE = "margin: 0; white-space: pre-wrap; word-break: normal; overflow-wrap: anywhere; font-size: 12px"
+_LINE = "display: block; padding-left: 10ch; text-indent: -9ch; text-decoration: none; border-left: 3px "
+_SAME = f"{_LINE}solid transparent"
+_CHANGED = f"{_LINE}{{}} currentcolor; font-weight: bold"
+_CELL = "width: 50%; vertical-align: top; text-align: left; padding: 2px 8px"
+
+
+def hunk_html(hunk: Hunk) -> str:
+    """Return a hunk: what it is for, and every function that it changes."""
+    part, _, sentence = hunk.value.partition(": ")
+    changes = "".join(change_html(change) for change in hunk_changes(hunk))
+    return f"<p><b>{hunk.name}</b> (patch {part}): {_with_code(sentence)}.</p>{changes}"
+
+
+def change_html(change: HunkInFunction) -> str:
+    """Return one function without the hunk beside the same with it."""
+    listing = change.listing
+    helper = "" if listing.name == change.function else f", in its helper <code>{listing.name}()</code>"
+    place = f"<code>{change.function}()</code> in {change.kernel_file}{helper}"
+    heads = "".join(f'<th scope="col" style="{_CELL}">{title}</th>' for title in _TITLES)
+    sides = "".join(f'<td style="{_CELL}">{_side(change, number)}</td>' for number in range(len(_TITLES)))
+    return (
+        '<figure style="margin: 4px 0">'
+        f"<figcaption>{place}; our model is in {escape(listing.file)}</figcaption>"
+        '<table style="width: 100%; table-layout: fixed; border-collapse: collapse">'
+        f"<thead><tr>{heads}</tr></thead><tbody><tr>{sides}</tr></tbody></table></figure>"
+    )
+
+
+def _side(change: HunkInFunction, number: int) -> str:
+    lines = []
+    for row in change.excerpt():
+        pair = (LEFT_OUT, LEFT_OUT) if row is None else (row.without, row.applied)
+        text = pair[number]
+        if text is not None:
+            lines.append(_line(text, number if pair[0] != pair[1] else None))
+    return f'<pre tabindex="0" style="{_CODE}">{"".join(lines)}</pre>'
+
+
+def _line(text: str, changed_on: int | None) -> str:
+    if changed_on is None:
+        return f'<span style="{_SAME}">  {escape(text)}</span>'
+    sign, tag, border = (("-", "del", "dashed"), ("+", "ins", "solid"))[changed_on]
+    return f'<{tag} style="{_CHANGED.format(border)}">{sign} {escape(text)}</{tag}>'
+
+
+def _with_code(sentence: str) -> str:
+    """Return a sentence with the names of functions as code."""
+    return re.sub(r"(\w+\(\))", r"<code>\1</code>", escape(sentence))
+
+
+# ---- in a notebook -----------------------------------------------------------------------------------
+
+_NARROW = 100
+
+
+@dataclass(frozen=True, repr=False)
+class ShownPatch:
+    """Hunks to look at: HTML in a notebook, a diff as text."""
+
+    hunks: tuple[Hunk, ...]
+
+    def __repr__(self) -> str:
+        """Return the text twin: the models as a diff."""
+        return "\n".join(patch_lines(list(self.hunks), _NARROW, numbered=False))
+
+    def _repr_html_(self) -> str:
+        """Return the two columns."""
+        return "".join(hunk_html(hunk) for hunk in self.hunks)
+
+
+def show_patch(*hunks: str | Hunk) -> ShownPatch:
+    """Show what hunks change in the models; without any, the whole patch.
+
+    Raises
+    ------
+    MemsimError
+        A name is not that of a hunk.
+
+    >>> print(show_patch("MEMORY_HOTPLUG"))
+    MEMORY_HOTPLUG (patch 2/3): mhp_init_memmap_on_memory() clears Offline from self-hosted vmemmap
+      mm/memory_hotplug.c: mhp_init_memmap_on_memory(); model: memsim/linux/mm/memory_hotplug/online.py
+              move_pfn_range_to_zone(kernel, zone, pfn, nr_pages, MigrateType.UNMOVABLE)
+        +     kernel.memmap.clear_type(pfn, nr_pages, PageType.OFFLINE)
+              kernel.memmap.set_flags(pfn, nr_pages, PageFlag.VMEMMAP_SELF_HOSTED)
+    """
+    chosen = Patch(hunks) if hunks else Patch("after")
+    return ShownPatch(tuple(hunk for hunk in Hunk if hunk in chosen))
+
+
+# ---- one function --------------------------------------------------------------------------------
+
+NO_TREE = (
+    "To see the kernel's own function here, name a kernel tree: --linux DIR, or the environment variable "
+    f"{VARIABLE}."
+)
+_SOURCE = "margin: 0 0 8px; white-space: pre-wrap; overflow-wrap: anywhere; font-size: 12px"
+
+
+@dataclass(frozen=True, repr=False)
+class ShownSource:
+    """A model with its helpers, and the kernel's function by version, oldest first."""
+
+    function: str
+    kernel_file: str
+    listings: tuple[Listing, ...]
+    kernel: dict[str, str]
+    note: str
+
+    def parts(self) -> Iterator[tuple[str, str]]:
+        """Yield (title, code) of everything that is shown: models, versions, and how two versions differ."""
+        for listing in self.listings:
+            yield f"model, {listing.file}: {listing.name}()", "\n".join(listing.lines)
+        for version, text in self.kernel.items():
+            yield f"kernel {version}, {self.kernel_file}: {self.function}()", text
+        if len(self.kernel) > 1:
+            (old, before), *_, (new, after) = self.kernel.items()
+            changes = unified_diff(before.splitlines(), after.splitlines(), old, new, lineterm="", n=2)
+            yield f"what changed from {old} to {new}", "\n".join(changes) or "nothing"
+
+    def __repr__(self) -> str:
+        """Return the text form."""
+        shown = [f"{title}\n\n{_indented(code)}\n" for title, code in self.parts()]
+        return "\n".join([*shown, self.note] if self.note else shown)
+
+    def _repr_html_(self) -> str:
+        """Return the same with each code in a box."""
+        shown = [
+            f'<figure style="margin: 4px 0"><figcaption>{escape(title)}</figcaption>'
+            f'<pre tabindex="0" style="{_SOURCE}">{escape(code)}</pre></figure>'
+            for title, code in self.parts()
+        ]
+        return "".join([*shown, f"<p>{escape(self.note)}</p>"] if self.note else shown)
+
+
+def show_source(function: str, linux: str | Path | None = None) -> ShownSource:
+    """Show the model of a kernel function, and the function itself where there is a kernel tree.
+
+    ``linux`` names the tree: a git checkout, whose tags v6.10 and v6.11 show the function before and after
+    the patch; an unpacked source package; or an archive of one. The default is the variable MEMSIM_LINUX.
+
+    Raises
+    ------
+    MemsimError
+        The function has no model; or ``linux`` is no source of a kernel.
+    """
+    import_models()
+    name = function.removesuffix("()")
+    if name not in FUNCTIONS:
+        near = ", ".join(get_close_matches(name, FUNCTIONS, 3)) or "none"
+        msg = f"{name}() has no model in memsim; similar names that have one: {near}"
+        raise MemsimError(msg)
+    file, tree = KERNEL_FILES[name], tree_of(linux)
+    if tree is None:
+        return ShownSource(name, file, listings(name), {}, NO_TREE)
+    found = {version: function_in(text, name) for version, text in versions_of(tree, file).items()}
+    kernel = {version: text for version, text in found.items() if text is not None}
+    note = "" if kernel else f"{tree} does not define {name}() in {file}."
+    return ShownSource(name, file, listings(name), kernel, note)
+
+
+def _indented(code: str) -> str:
+    return "\n".join(f"    {line}".rstrip() for line in code.splitlines())
