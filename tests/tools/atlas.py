@@ -27,12 +27,14 @@ if TYPE_CHECKING:
 PATH = BOOK / "atlas.ipynb"
 ROOT = Path(__file__).parents[2]
 ROOMS = ("linux",)
+HELPERS = {"first_state", "mark_managed"}
+"""Functions of the models that chapters name, and no kernel has."""
 TESTS = ("unit", "property", "fidelity")
 TITLE = """# Atlas
 
 This page lists the kernel functions that memsim models. A model has the name of its function. For each file
-of models a table says which chapters mention a function, and which test files name it. (Where it says *none*,
-tests of other functions run it.) `make book` collects this page from the sources.
+of models a table says which chapters mention a function, and which test files name it. (*None* in the last
+column: tests of other functions run it.) `make book` collects this page from the sources.
 
 To find a function in the kernel, search a kernel tree for its name: `git grep -n 'online_pages('`.
 """
@@ -106,7 +108,7 @@ def entries() -> list[Entry]:
             having(each.function, tests),
         )
         for each in models()
-        if each.marked or each.function in called
+        if each.marked or each.function in called - HELPERS
     ]
 
 

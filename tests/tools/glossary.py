@@ -36,7 +36,7 @@ EVERYDAY = {
 TITLE = """# Glossary
 
 Every word that the book defines, each once, with the chapter that introduces it.
-The [welcome page](00-welcome.ipynb) explains the first seven.
+The [welcome page](00-welcome.ipynb) explains those that you need first.
 
 <!-- `make book` collects this page from the chapters: change a definition there. -->
 """
