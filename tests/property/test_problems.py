@@ -110,7 +110,10 @@ WORDS = {
         OFFLINE | DIRTY,
     ),
     "a page of an online block that Hyper-V does not back": (RESERVED | OFFLINE, OFFLINE),
-    "a page of an online DIMM, outside every hot-add region of the Hyper-V balloon": (RESERVED, OFFLINE),
+    "a page of an online DIMM that the Hyper-V driver withholds, since no host announced it": (
+        RESERVED,
+        OFFLINE,
+    ),
 }
 
 
@@ -218,7 +221,7 @@ ENDS = {
     "It is in zone Normal, and the kernel uses one of its pages for itself": (EARLY, EARLY),
     "virtio-mem has plugged half of it": (FINE, FINE),
     "Hyper-V backs half of it": (EARLY, LATE),
-    "It is a DIMM in a Hyper-V guest, outside every hot-add region": (EARLY, LATE),
+    "It is a DIMM that the Hyper-V driver withholds, since no host announced it": (EARLY, LATE),
     "The Xen balloon added it, and half of its pages are still in the balloon": (EARLY, LATE),
 }
 

@@ -127,7 +127,7 @@ BLOCKS: dict[str, Callable[[Patch], Machine]] = {
     "It is in zone Normal, and the kernel uses one of its pages for itself": of_the_kernel,
     "virtio-mem has plugged half of it": lambda patch: with_virtio_mem(32, patch),
     "Hyper-V backs half of it": lambda patch: with_hyper_v(PAGES_PER_SECTION // 2, patch),
-    "It is a DIMM in a Hyper-V guest, outside every hot-add region": in_a_hyper_v_guest,
+    "It is a DIMM that the Hyper-V driver withholds, since no host announced it": in_a_hyper_v_guest,
     "The Xen balloon added it, and half of its pages are still in the balloon": lambda patch: with_xen(
         PAGES_PER_SECTION // 2, patch
     ),

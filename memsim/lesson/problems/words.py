@@ -115,7 +115,7 @@ PAGES: dict[str, Callable[[Patch], tuple[Machine, int]]] = {
     "a page of an online block that holds struct pages of this block": self_hosted,
     "a page of an online block that virtio-mem has not plugged, and never had": unplugged,
     "a page of an online block that Hyper-V does not back": not_backed,
-    "a page of an online DIMM, outside every hot-add region of the Hyper-V balloon": of_no_region,
+    "a page of an online DIMM that the Hyper-V driver withholds, since no host announced it": of_no_region,
 }
 
 
@@ -129,7 +129,7 @@ def kpageflags_word(draw: Draw) -> Task:
         return {page: hex(kpageflags(machine.kernel, pfn, 1)[0]) for page, (machine, pfn) in made.items()}
 
     return Task(
-        f"Which word does /proc/kpageflags show, {side} the patch? The bits that matter here are {_BITS}.",
+        f"Which word does /proc/kpageflags of Linux 6.12 show, {side} the patch? Bits that matter: {_BITS}.",
         tuple(pages),
         {"pages": pages, "side": side},
         solve,
