@@ -12,6 +12,7 @@ import copy
 import json
 import math
 import re
+import tomllib
 from itertools import pairwise, takewhile
 from typing import Any
 
@@ -67,6 +68,7 @@ OF_SOME_RELEASES = re.compile(
     "|".join(rf"(?<!\w){re.escape(name)}(?!\w)" for name in sorted(of_some_releases(), key=len, reverse=True))
 )
 FURTHER = "### Further exercises"
+QUESTIONS = sorted((BOOK / "questions").glob("*.toml"))
 IN_WORDS = ("(Explain)", "(Design)", "(Review)")
 
 
@@ -200,9 +202,13 @@ def names_the_release_of_what_differs(notebook):
     for cell in notebook["cells"]:
         text = source(cell)
         if cell["cell_type"] == "markdown" or called(text)["solution"]:
-            named = OF_SOME_RELEASES.search(text)
-            if named and not re.search(r"\b[67]\.\d+", text):
-                yield f"{named[0]} is not the same in all releases, and none is named beside it: {text[:80]}"
+            yield from lacks_a_release(text)
+
+
+def lacks_a_release(text):
+    named = OF_SOME_RELEASES.search(text)
+    if named and not re.search(r"\b[67]\.\d+", text):
+        yield f"{named[0]} is not the same in all releases, and none is named beside it: {text[:80]}"
 
 
 def leaves_a_question_open(notebook):
@@ -346,6 +352,12 @@ def told(notebook):
 )
 def test_a_chapter(path, rule):
     assert list(rule(json.loads(path.read_text(encoding="utf-8")))) == []
+
+
+@pytest.mark.parametrize("path", QUESTIONS, ids=lambda path: path.stem)
+def test_a_question_names_the_release_of_what_differs(path):
+    asked = tomllib.loads(path.read_text(encoding="utf-8"))
+    assert [said for each in asked.values() for said in lacks_a_release(str(each))] == []
 
 
 def test_the_welcome_page_has_its_own_form():
