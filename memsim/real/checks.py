@@ -8,21 +8,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from memsim.linux.include.layout import PAGES_PER_SECTION, count_trailing_zeros, pageblock_nr_pages
-from memsim.real.layout import zone_agrees
-from memsim.real.reading import CONCLUDED, PRINTED, WORD, Fact, signed, word_of_counts
+from memsim.real.reading import CONCLUDED, PRINTED, WORD, Fact, list_poison, signed, word_of_counts
 from memsim.real.tables import NONE, macro_name
+from memsim.real.versions import NEWEST
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from memsim.real.reading import Reading
+    from memsim.real.versions import Version
 
-LIST_POISON_1, LIST_POISON_2, PAGE_POOL = 0xDEAD000000000100, 0xDEAD000000000122, 0xDEAD000000000040
+PAGE_POOL = 0xDEAD000000000040
 MAPCOUNT_RESERVE = -128
 """Numbers below are page types (PAGE_MAPCOUNT_RESERVE); those from here to -2 are an underflow."""
+_TAILS_COUNTED_UNTIL = (4, 5)
+"""The last version of the table with PG_tail; the flag went in 4.4, the count in 4.5."""
 TAIL_MAPPING = 0xDEAD000000000400
-LIST_POISON_2_OLD = 0xDEAD000000000200
-"""Up to 4.20."""
 BLOCKS = ((PAGES_PER_SECTION, "128 MiB"), (16 * PAGES_PER_SECTION, "2 GiB"))
 DRIVERS = ("virtio-mem", "virtio-balloon", "hv_balloon", "xen balloon", "vmw_balloon")
 _OF_HOST = {
@@ -34,7 +35,9 @@ _OF_HOST = {
     "kvm": ("virtio-mem", "virtio-balloon"),
     "cloud": ("virtio-mem", "virtio-balloon"),
 }
-FIXED_4K = ("x86-64", "arm64", "riscv64", None)
+_SMALL_ON_ARM64 = (5, 12)
+"""Since when sections of arm64, which its memory blocks are, have 128 MiB and no longer 1 GiB."""
+WITH_4K = ("x86-64", "arm64", "riscv64", None)
 _IMPLAUSIBLE_ORDER = 10
 
 
@@ -52,16 +55,18 @@ def where(reading: Reading) -> list[Fact]:
     if pfn is not None:
         facts.append(Fact(f"pfn {pfn:#x}.", PRINTED))
     facts += _zone(reading)
-    if pfn is not None and reading.architecture in FIXED_4K and reading.bits == 64:  # noqa: PLR2004 (bits)
-        facts.append(Fact(place(pfn), CONCLUDED))
+    if pfn is not None and reading.architecture in WITH_4K and reading.bits == 64:  # noqa: PLR2004 (bits)
+        facts.append(Fact(place(pfn, reading.architecture, reading.versions[1]), CONCLUDED))
     return facts
 
 
-def place(pfn: int) -> str:
-    """Return in which block, section and pageblock a pfn is, with pages of 4 KiB.
+def place(pfn: int, architecture: str | None = None, version: Version = NEWEST) -> str:
+    """Return in which block, section and pageblock a pfn is.
 
     >>> place(0x9a0)
     'Memory block 0, whether of 128 MiB or of 2 GiB; section 0, pageblock 0x4; aligned to order 5.'
+    >>> place(0x104300, "arm64", (5, 10))
+    'With pages of 4 KiB: memory block 4 of 1 GiB; section 4, pageblock 0x821; aligned to order 8.'
     """
     small, large = (pfn // size for size, _ in BLOCKS)
     block = (
@@ -72,6 +77,10 @@ def place(pfn: int) -> str:
     order = count_trailing_zeros(pfn) if pfn else 0
     aligned = f"aligned to order {order}" if pfn else "aligned to any order"
     section, pageblock = pfn // PAGES_PER_SECTION, pfn // pageblock_nr_pages
+    if architecture == "arm64":
+        size, block = (PAGES_PER_SECTION, "128 MiB") if version >= _SMALL_ON_ARM64 else (1 << 18, "1 GiB")
+        section = pfn // size
+        block = f"With pages of 4 KiB: memory block {section} of {block}"
     return f"{block}; section {section}, pageblock {pageblock:#x}; {aligned}."
 
 
@@ -82,20 +91,21 @@ def _zone(reading: Reading) -> list[Fact]:
     at = f", node {node}" if node is not None else ""
     facts = [Fact(f"Zone {zone}{at}.", reading.numbers_how)]
     if reading.numbers_how == CONCLUDED:
-        name = reading.zone_choices[0].name
-        text = f"Zone {zone}{at} in the configuration of {name}; it depends on the configuration."
+        where = reading.zone_choices[0].name
+        text = f"Zone {zone}{at} in the configuration of {where}; it depends on the configuration."
         facts = [Fact(text, CONCLUDED)]
-    if reading.zone_name is not None and not reading.filled:
-        agrees = zone_agrees(zone, reading.dump.pfn, reading.architecture)
+    name = reading.usual_zone_name
+    if name is not None and not reading.damaged:
         arch = reading.architecture or "x86-64"
-        if agrees is False:
+        if reading.zone_name is None:
             text = (
-                f"Zone {zone} would be {reading.zone_name} in the usual {arch} configuration, but "
+                f"Zone {zone} would be {name} in the usual {arch} configuration, but "
                 f"pfn {reading.dump.pfn:#x} is not in it: this kernel has other zones (without "
                 "ZONE_DMA or ZONE_DMA32), or the word is damaged."
             )
         else:
-            text = f"Zone {zone} is {reading.zone_name} in the usual {arch} configuration."
+            unknown = "" if reading.architecture else "; the architecture is not known"
+            text = f"Zone {zone} is {name} in the usual {arch} configuration{unknown}."
         facts.append(Fact(text, CONCLUDED))
     return facts
 
@@ -103,7 +113,7 @@ def _zone(reading: Reading) -> list[Fact]:
 def _unknown_zone(reading: Reading) -> list[Fact]:
     """Return what can be said of the upper bits if no numbers were printed: maybe several zones."""
     word = reading.flags
-    if word is None or reading.filled or not word >> 27:
+    if word is None or reading.damaged or not word >> 27:
         return []
     upper = f"The bits above the flags are {word >> 27:#x} (from bit 27 on)"
     if not reading.zone_choices:
@@ -174,6 +184,9 @@ def _typed(reading: Reading) -> list[Fact]:
     """Say the type, and in which encoding it was read."""
     if reading.type_word is None or "buddy" in reading.types:
         return []
+    if reading.type_choices:
+        names = " or ".join(f"{type_names(types)} ({label})" for label, types in reading.type_choices.items())
+        return [Fact(f"Type {names}: {reading.type_word:#010x} depends on the version.", reading.types_how)]
     if reading.types:
         if reading.types_how == PRINTED:
             return [Fact(f"Type {type_names(reading.types)} (page_type {reading.dump.type_text}).", PRINTED)]
@@ -189,7 +202,9 @@ def _wrong_count(reading: Reading, value: int) -> list[Fact]:
     """Say what a negative ``_mapcount`` is that is not a type."""
     if value >= 0:
         return []
-    if MAPCOUNT_RESERVE < value < -1:
+    if "tail" in (reading.names or ()) and reading.versions[1] <= _TAILS_COUNTED_UNTIL:
+        text = f"_mapcount is {value}: up to 4.4 it counts the references to a tail page, from -1 on."
+    elif MAPCOUNT_RESERVE < value < -1:
         times = "once" if value == -2 else f"{-1 - value} times"  # noqa: PLR2004 (-1 is mapped by none)
         text = f"_mapcount is {value}: the page was unmapped {times} more often than it was mapped."
     else:
@@ -267,7 +282,7 @@ def _boot_memory(reading: Reading) -> list[Fact]:
 def _patterns(reading: Reading) -> list[Fact]:
     """Return what the values of single words show."""
     raw, facts = reading.dump.raw, []
-    if raw[1:2] == [LIST_POISON_1] and raw[2:3] in ([LIST_POISON_2], [LIST_POISON_2_OLD]):
+    if list_poison(raw[1:3], reading.bits):
         facts.append(Fact("lru holds list poison: the page was taken off a list and is on none.", WORD))
     if PAGE_POOL in raw[1:2]:
         facts.append(
@@ -314,15 +329,32 @@ def why(reading: Reading) -> list[Fact]:
             f"{type_names(reading.types)}."
         )
         facts.append(Fact(text, CONCLUDED))
+    elif dump.reason == "nonzero mapcount" and reading.type_word is not None and not reading.type_word >> 31:
+        facts.append(Fact(_when(dump.caller, "while a page table still mapped it"), CONCLUDED))
     facts += [Fact(text, CONCLUDED) for start, text in _REASONS if dump.reason.startswith(start)]
+    facts += [
+        Fact(_when(dump.caller, state), CONCLUDED)
+        for start, state in _STATES_OF_A_BAD_PAGE
+        if dump.reason.startswith(start)
+    ]
     return facts
+
+
+def _when(caller: str, state: str) -> str:
+    """Say in what state a page was freed, or allocated: bad_page() serves both, with the same words.
+
+    >>> _when("", "while a page table still mapped it")
+    'The page was freed or allocated while a page table still mapped it.'
+    """
+    later = ": its struct page was written to while it was free" if caller == "allocated" else ""
+    return f"The page was {caller or 'freed or allocated'} {state}{later}."
 
 
 _REASONS = (
     ("unmovable page", "The page cannot be migrated, so its memory block stays online."),
     (
         "migration failure",
-        "Offlining tried to move the page and could not: something holds a reference to it.",
+        "Offlining or alloc_contig_range() (CMA, virtio-mem) tried to move the page and could not.",
     ),
     ("PAGE_FLAGS_CHECK_AT_FREE", "The page was freed with a flag that only pages in use have."),
     (
@@ -334,10 +366,16 @@ _REASONS = (
         "Printed for the address that KASAN reports; the page itself need not be wrong.",
     ),
     ("corrupted mapping in tail page", "A tail page that is freed must have TAIL_MAPPING in mapping."),
-    ("page still charged to cgroup", "The page was freed while a memory cgroup was still charged for it."),
-    ("nonzero _count", "The page was freed while a reference was held, or one too many was dropped."),
-    ("nonzero _refcount", "The page was freed while a reference was held, or one too many was dropped."),
-    ("non-NULL mapping", "The page was freed while it still belonged to a file or to anonymous memory."),
+)
+_STATES_OF_A_BAD_PAGE = (
+    ("page still charged to cgroup", "while a memory cgroup was still charged for it"),
+    ("nonzero _count", "while a reference was held, or one too many was dropped"),
+    ("nonzero _refcount", "while a reference was held, or one too many was dropped"),
+    (
+        "non-NULL mapping",
+        "while mapping still held a file, anonymous memory, or what another user left there",
+    ),
+    ("page_pool leak", "while a page_pool still counted it as its own"),
 )
 
 
@@ -362,6 +400,12 @@ def _overwritten(reading: Reading) -> list[Fact]:
         ones = byte == 0xFF  # noqa: PLR2004 (page_init_poison())
         cause = "a memmap that was never initialised" if ones else "the struct page was overwritten"
         text = f"Every byte is {byte:#04x}: {cause}. Its flags, zone and node mean nothing."
+        return [Fact(text, WORD)]
+    if reading.flags_text and not reading.text:
+        text = (
+            f"The flags word is the text {reading.flags_text!r}: the struct page was overwritten. Its flags, "
+            "zone and node mean nothing."
+        )
         return [Fact(text, WORD)]
     if reading.text:
         text = (

@@ -72,6 +72,8 @@ class Dump:
     reason: str = ""
     bad_flags: str = ""
     uninitialised: bool = False
+    caller: str = ""
+    """``freed`` or ``allocated``, as the stack below bad_page() shows; empty if it does not."""
     mixed: bool = False
     """Whether lines of another report stand between those of this one: two processors printed at once."""
     said: list[str] = field(default_factory=list)
@@ -90,7 +92,7 @@ class Dump:
     def empty(self) -> bool:
         """Whether nothing is known that could be explained."""
         nothing = self.flags is None and self.names is None and not self.raw and self.page_type is None
-        return nothing and self.pfn is None and self.refcount is None
+        return nothing and self.pfn is None and self.refcount is None and not self.uninitialised
 
 
 @dataclass
@@ -120,7 +122,7 @@ _RAW = re.compile(
 _REASON = re.compile(r"page dumped because: ?(?P<reason>.*)")
 _BAD_FLAGS = re.compile(rf"bad because of flags:\s*(?P<flags>{_HEX}(?:\([^)]*\)?)?)")
 _BUG = re.compile(
-    r"BUG: Bad (?:page state|page map|page cache|rss|pagetable).*?(?:pfn:(?P<pfn>[0-9a-f]+)|pte:|$)"
+    r"BUG: Bad (?:page state|page map|page cache|pagetable).*?(?:pfn:(?P<pfn>[0-9a-f]+)|pte:|$)"
 )
 _UNINITIALISED = re.compile(r"\bpage:?\s?(?P<pointer>[0-9a-f]*) is uninitialized and poisoned")
 _OWNER = re.compile(
@@ -135,8 +137,10 @@ _MEMBER = re.compile(r"\bflags = (?:\{\s*\.?f = )?(?:\(\w[\w ]*\))?(?P<word>0x[0
 _FAILURE = re.compile(
     r"\b(?:Memory failure|MCE|Soft offline|Unpoison):? ?(?P<pfn>0x[0-9a-f]+): (?P<what>.*)", re.IGNORECASE
 )
-_INJECTED = re.compile(r"\bInjecting memory failure (?:for pfn|at pfn|for page) (?P<pfn>0x[0-9a-f]+)")
-_MIGRATING = re.compile(rf"\bmigrating pfn (?P<pfn>{_HEX}) failed ret:-?\d+")
+_INJECTED = re.compile(
+    r"\b(?:Injecting memory failure (?:for pfn|at pfn|for page)|Soft offlining pfn) (?P<pfn>0x[0-9a-f]+)"
+)
+_MIGRATING = re.compile(rf"\bmigrating pfn (?P<pfn>{_HEX}) failed(?: ret:-?\d+)?")
 _OWNED = re.compile(
     r"\b(?:page_owner tracks the page as \w+|page last allocated via order.*|page_owner info is not \w+.*"
     r"|page does not match folio|page has been migrated, last migrate reason: .*|page allocated via order.*)"
@@ -144,12 +148,19 @@ _OWNED = re.compile(
 _CHARGE = re.compile(r"\b(?:memcg:[0-9a-f]+|aops:.*)")
 _EVENTS = re.compile(
     r"(?:memory offlining \[mem .*|Block size \[0x[0-9a-f]+\] unaligned hotplug range.*|Offlined Pages \d+"
-    r"|memory memory\d+: Offline failed\.|memory hotplug: .*|(?:\S{1,64} ){0,2}add_memory failed.*)"
+    r"|memory memory\d+: Offline failed\.|memory hotplug: .*|(?:\S{1,64} ){0,2}add_memory failed.*"
+    r"|BUG: Bad rss-counter state .*|BUG: non-zero \w+ on freeing mm: .*"
+    r"|hv_balloon: (?:Memory hot add failed|hot_add memory failed .*)"
+    r"|virtio_mem \S+: adding memory failed: .*)"
 )
+_FREES = re.compile(r"\w*free_\w+")
+_ALLOCATES = re.compile(r"check_new_page|get_page_from_freelist|prep_new_page|rmqueue")
+_NEXT_FRAMES = 8
+"""Lines below bad_page() in which its caller may stand: inlined functions have lines of their own."""
 _VMCORE = re.compile(r"NUMBER\((\w+)\)=(-?\d+)")
 _RELEASE = re.compile(
     r"Linux version (?P<boot>\d+\.\d+\S*)"
-    r"|(?:Not tainted|Tainted:.{0,80}?) (?P<oops>\d+\.\d+[-.\w+~]*)(?: #|$)"
+    r"|(?:Not tainted|Tainted:.{0,80}?) (?P<oops>\d+\.\d+\S*)(?: #|$)"
 )
 _HOST = re.compile(
     r"Hardware name: (?P<hardware>.*)|Hypervisor detected: (?P<hypervisor>.*)|(?P<xen>Booting "
@@ -182,6 +193,8 @@ class _Parser:
         self._last: Dump | None = None
         """The last page that was closed: the lines behind it may say more about its kernel."""
         self._context = Context()
+        self._bad_page_at = -_FAR
+        """The line in which bad_page() stands in a stack."""
         self._known: dict[tuple[object, ...], Dump] = {}
         self._without: list[Dump] = []
         self._rules: tuple[tuple[str, re.Pattern[str], Callable[[re.Match[str], str], bool]], ...] = (
@@ -198,7 +211,7 @@ class _Parser:
             ("flags = ", _MEMBER, self._member),
             ("dumped because", _REASON, self._reason),
             (" 0x", _FAILURE, self._failure),
-            ("Injecting", _INJECTED, self._failure),
+            ("ing ", _INJECTED, self._failure),
             ("migrating pfn", _MIGRATING, self._migrating),
             (":", _CHARGE, self._about),
             ("page", _OWNED, self._about),
@@ -211,6 +224,7 @@ class _Parser:
         """Take one line; returns whether it was understood."""
         self._number = number
         context = self._note_context(line)
+        self._note_caller(line)
         for literal, pattern, rule in self._rules:
             found = pattern.search(line) if literal in line else None
             if found is not None and rule(found, line):
@@ -260,6 +274,8 @@ class _Parser:
         self.found.pages.append(dump)
 
     def _bug(self, found: re.Match[str], line: str) -> bool:
+        if self._is_same_line(found["pfn"]):
+            return True
         first, self._open = (self._open, None) if self._is_half() else (None, self._open)
         dump = self._start("bad_page()" if found["pfn"] else "print_bad_pte()")
         if first is not None:
@@ -268,6 +284,13 @@ class _Parser:
         dump.pfn = int(found["pfn"], 16) if found["pfn"] else None
         dump.said.append(line[found.start() :])
         return True
+
+    def _is_same_line(self, pfn: str | None) -> bool:
+        """Return whether the line before said the same, as where a journal has the console's lines too."""
+        dump = self._open
+        return bool(
+            pfn and dump and dump.pfn == int(pfn, 16) and dump.refcount is None and dump.flags is None
+        )
 
     def _is_half(self) -> bool:
         """Return whether the first line of an open page was printed, and its flags were not."""
@@ -438,6 +461,19 @@ class _Parser:
     def _vmcoreinfo(self, found: re.Match[str], _line: str) -> bool:
         self.found.vmcoreinfo[found[1]] = int(found[2])
         return True
+
+    def _note_caller(self, line: str) -> None:
+        """Note whether the stack of a bad page is that of freeing or of allocating it."""
+        at = line.find("bad_page")
+        if at >= 0:
+            self._bad_page_at, line = self._number, line[at + len("bad_page") :]
+        dump = self._open or self._last
+        if self._number - self._bad_page_at > _NEXT_FRAMES or dump is None or dump.caller:
+            return
+        if _ALLOCATES.search(line):
+            dump.caller = "allocated"
+        elif _FREES.search(line):
+            dump.caller = "freed"
 
     def _note_context(self, line: str) -> bool:
         """Note what a line says about the kernel, for the page that is open or was the last."""

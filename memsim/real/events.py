@@ -10,12 +10,22 @@ import re
 from memsim.linux.include.layout import PAGE_SHIFT
 from memsim.real.reading import CONCLUDED, PRINTED, Fact
 
-_OFFLINING = re.compile(r"memory offlining \[mem (0x[0-9a-f]+)-(0x[0-9a-f]+)\] failed due to (.*)")
+_OFFLINING = re.compile(r"memory offlining \[mem (0x[0-9a-f]+)-(0x[0-9a-f]+)\] failed(?: due to (.*))?")
 _UNALIGNED = re.compile(
     r"Block size \[(0x[0-9a-f]+)\] unaligned hotplug range: start (0x[0-9a-f]+), size (0x[0-9a-f]+)"
 )
 _OFFLINED = re.compile(r"Offlined Pages (\d+)")
 _BAD_PTE = re.compile(r"BUG: Bad page map.*?pte:([0-9a-f]+)")
+_RSS = re.compile(r"BUG: Bad rss-counter state mm:\S+ (?:type|idx):(\w+) val:(-?\d+)")
+_RSS_TYPES = {
+    "file pages": ("MM_FILEPAGES", "0"),
+    "anonymous pages": ("MM_ANONPAGES", "1"),
+    "swap entries": ("MM_SWAPENTS", "2"),
+    "shared memory pages": ("MM_SHMEMPAGES", "3"),
+}
+_PGTABLES = re.compile(r"BUG: non-zero pgtables_bytes on freeing mm: (-?\d+)")
+_HYPERV = re.compile(r"hv_balloon: (?:Memory hot add|hot_add memory) failed")
+_VIRTIO_MEM = re.compile(r"virtio_mem \S+: adding memory failed: (-?\d+)")
 _EJECT = re.compile(r"memory memory(\d+): Offline failed\.")
 _REASONS = {
     "unmovable page": "a page in it cannot be migrated; 'page dumped because: unmovable page' says which",
@@ -51,10 +61,11 @@ def event_facts(line: str) -> tuple[Fact, ...]:
 
 
 def _offlining(found: re.Match[str]) -> list[str]:
-    start, end, reason = int(found[1], 16), int(found[2], 16), found[3].strip()
-    known = next(
-        (text for key, text in _REASONS.items() if key in reason), "the reason is not among those known here"
-    )
+    start, end, reason = int(found[1], 16), int(found[2], 16), (found[3] or "").strip()
+    known = "kernels up to 4.20 do not say why"
+    if reason:
+        unknown = "the reason is not among those known here"
+        known = next((text for key, text in _REASONS.items() if key in reason), unknown)
     first, pages = start >> PAGE_SHIFT, (end + 1 - start) >> PAGE_SHIFT
     return [
         f"Offlining {size_name(end + 1 - start)} (pfn {first:#x}, {pages} pages of 4 KiB) failed: {known}."
@@ -97,7 +108,33 @@ def _acpi_refused(found: re.Match[str]) -> list[str]:
     return [text]
 
 
+def _rss(found: re.Match[str]) -> list[str]:
+    kind = next(
+        (name for name, types in _RSS_TYPES.items() if found[1] in types), f"pages of type {found[1]}"
+    )
+    value = int(found[2])
+    if value < 0:
+        return [f"The process ended, and its {kind} were counted {-value} too low (check_mm())."]
+    return [f"The process ended, and {value} of its {kind} were still counted (check_mm())."]
+
+
+def _pgtables(found: re.Match[str]) -> list[str]:
+    return [f"The process ended, and {found[1]} bytes of page tables were still counted (check_mm())."]
+
+
+def _hyperv(_found: re.Match[str]) -> list[str]:
+    return ["Hyper-V offered memory, and the guest could not add it, or did not want to (hot_add_req())."]
+
+
+def _virtio_mem(found: re.Match[str]) -> list[str]:
+    return [f"add_memory_driver_managed() returned {found[1]}: the memory block was not added."]
+
+
 _MEANINGS = (
+    (_RSS, _rss),
+    (_PGTABLES, _pgtables),
+    (_HYPERV, _hyperv),
+    (_VIRTIO_MEM, _virtio_mem),
     (_OFFLINING, _offlining),
     (_UNALIGNED, _unaligned),
     (_OFFLINED, _offlined),

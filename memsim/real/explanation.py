@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from memsim.errors import MemsimError
 from memsim.real import checks
+from memsim.real.checks import PAGE_POOL
 from memsim.real.dump import MOST_PAGES, read_text
 from memsim.real.events import event_facts
-from memsim.real.layout import zone_name
 from memsim.real.readers import Reader, readers, stand_in
 from memsim.real.reading import (
     CONCLUDED,
@@ -19,16 +19,25 @@ from memsim.real.reading import (
     Reading,
     Row,
     agreed,
+    completed_names,
     kernel_fact,
     read_dump,
 )
+from memsim.real.tables import NONE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import BinaryIO
 
+    from memsim.real.versions import Version
+
 FORMAT = "memsim-explanation/1"
-_RAW_NAMES = ("flags", "second word (lru.next)", "third word (lru.prev)", "mapping", "index", "private")
+_WORDS = ("second word (lru.next)", "third word (lru.prev)", "mapping", "index", "private")
+_OF_A_SLAB = ("slab_cache", "slab_list.next", "slab_list.prev", "freelist", "counters")
+_OF_AN_OLDER_SLAB = ("slab_list.next", "slab_list.prev", "slab_cache", "freelist", "counters")
+_SLAB_CACHE_FIRST: Version = (6, 2)
+_OF_A_PAGE_POOL = ("pp_magic", "pp", "_pp_mapping_pad", "dma_addr", "pp_ref_count")
+_OF_OTHERS = ("second word", "third word", "fourth word", "fifth word", "sixth word")
 
 
 @dataclass(frozen=True)
@@ -225,13 +234,13 @@ def _flag_rows(reading: Reading) -> list[Row]:
     word, rows = f"{reading.flags:#x}", []
     for name, number in reading.numbers.items():
         at = agreed(reading.layouts, name) if reading.layouts else None
-        called = zone_name(number, reading.architecture) if name == "zone" else None
+        called = reading.zone_name if name == "zone" else None
         value = f"{number:#x}" if number > 9 else str(number)  # noqa: PLR2004 (digits)
         rows.append(
             Row(word, f"{name}{_bits(at)}", f"{value} ({called})" if called else value, reading.numbers_how)
         )
     bits = {name: bit for bit, name in enumerate(reading.table.names)} if reading.table else {}
-    for name in reading.names or []:
+    for name in completed_names(reading.dump) or reading.names or []:
         at = (bits[name], 1) if name in bits else None
         rows.append(Row(word, f"PG_{name}{_bits(at)}", "1", reading.names_how))
     return rows or [Row(word, "flags", "none" if reading.names == [] else "not known", WORD)]
@@ -247,8 +256,30 @@ def _bits(at: tuple[int, int] | None) -> str:
 def _type_rows(reading: Reading) -> list[Row]:
     if reading.type_word is None:
         return []
-    kind = " and ".join(reading.types) or ("none" if reading.type_word == 0xFFFFFFFF else "not a type")  # noqa: PLR2004 (-1)
+    kind = " and ".join(reading.types) or _count_name(reading)
     return [Row(f"{reading.type_word:#010x}", "page_type or _mapcount", kind, reading.types_how)]
+
+
+def _count_name(reading: Reading) -> str:
+    """Return what a word that is no type counts."""
+    word = reading.type_word or 0
+    if reading.type_choices:
+        return "depends on the version"
+    if word == NONE:
+        return "none"
+    if word >> 31 or reading.slab:
+        return "not a type"
+    return "mapped once" if word == 0 else f"mapped {word + 1} times"
+
+
+def _word_names(reading: Reading) -> tuple[str, ...]:
+    """Return what the second to the sixth word are called: users of a page have their own names for them."""
+    low, high = reading.versions
+    if reading.slab:
+        if low >= _SLAB_CACHE_FIRST:
+            return _OF_A_SLAB
+        return _OF_AN_OLDER_SLAB if high < _SLAB_CACHE_FIRST else _OF_OTHERS
+    return _OF_A_PAGE_POOL if PAGE_POOL in reading.raw[1:2] else _WORDS
 
 
 def _raw_rows(reading: Reading) -> list[Row]:
@@ -257,14 +288,15 @@ def _raw_rows(reading: Reading) -> list[Row]:
     digits = reading.dump.raw_digits
     rows = [
         Row(f"{word:0{digits}x}", name, f"{word:#x}", WORD)
-        for name, word in zip(_RAW_NAMES[1:], reading.raw[1:6], strict=False)
+        for name, word in zip(_word_names(reading), reading.raw[1:6], strict=False)
     ]
     if reading.refcount is None:
         return rows
-    refcount = Row(f"{reading.raw[6]:0{digits}x}", "_refcount", str(reading.refcount), reading.refcount_how)
-    memcg = [Row(f"{word:0{digits}x}", "memcg_data", f"{word:#x}", WORD) for word in reading.raw[7:8]]
-    if reading.bits == 32:  # noqa: PLR2004 (the eighth word is _refcount)
-        memcg = []
+    at = 7 if reading.bits == 32 else 6  # noqa: PLR2004 (where the two counts have a word each)
+    refcount = Row(f"{reading.raw[at]:0{digits}x}", "_refcount", str(reading.refcount), reading.refcount_how)
+    memcg = [
+        Row(f"{word:0{digits}x}", "memcg_data", f"{word:#x}", WORD) for word in reading.raw[at + 1 : at + 2]
+    ]
     return [*rows, refcount, *memcg]
 
 

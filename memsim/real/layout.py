@@ -24,6 +24,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from memsim.real.versions import Version
+
 MAX_ZONE = 4
 """ZONE_DEVICE: no x86-64 or arm64 kernel has a fifth zone after it."""
 FIELDS = ("section", "node", "zone", "lastcpupid", "kasantag")
@@ -32,7 +34,10 @@ _ZONES = {
     "x86-64": ZONES_X86_64,
     "arm64": ZONES_X86_64,
     "s390": ("DMA", "Normal", "Movable", "Device"),
+    "riscv64": ("DMA32", "Normal", "Movable", "Device"),
 }
+_DMA32_ON_ARM64 = (5, 5)
+"""Since when arm64 has ZONE_DMA32 beside ZONE_DMA."""
 _DMA_END, _DMA32_END = 0x1000, 0x100000
 
 
@@ -173,13 +178,15 @@ def _fits(layout: Layout, word: int, nr_flags: int, pfn: int | None, architectur
 
 
 @lru_cache(maxsize=64)
-def zone_name(number: int, architecture: str | None) -> str | None:
+def zone_name(number: int, architecture: str | None, version: Version | None = None) -> str | None:
     """Return what a zone number is called in the usual configuration of an architecture.
 
     >>> zone_name(2, "x86-64"), zone_name(1, "s390"), zone_name(7, "x86-64"), zone_name(1, "ppc64")
     ('Normal', 'Normal', None, None)
     """
     names = _ZONES.get(architecture or "x86-64", ())
+    if architecture == "arm64" and version is not None and version < _DMA32_ON_ARM64:
+        names = _ZONES["s390"]
     return names[number] if number < len(names) else None
 
 

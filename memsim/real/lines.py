@@ -14,6 +14,7 @@ from __future__ import annotations
 import html
 import io
 import re
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from memsim.ftrace.events import CHUNK
@@ -29,13 +30,26 @@ _MARKERS = (
     *(b"page", b"flags", b"Flags", b"raw:", b"RAW:", b"pfn", b"PFN", b"head:", b"memcg:", b"aops:"),
     *(b"Linux version", b"CPU:", b"Hardware name", b"Hypervisor", b"NUMBER(", b"emory", b"Offlined"),
     *(b"RIP:", b"RAX:", b"pstate", b"PSW", b"NIP", b"zone=", b"node=", b"hotplug", b"on Xen"),
+    *(
+        b"BUG:",
+        b"ainted",
+        b"Call trace",
+        b"el0_svc",
+        b"arch/",
+        b"SYSCALL_64",
+        b"pseries",
+        b"rmqueue",
+        b"free_",
+    ),
 )
 """One of these is in every line that matters; looking for fixed bytes is much quicker than any expression."""
 _PREFIX = re.compile(
     r"(?:\s*[>|]\s?|\s*<\d{1,3}>|\s*\w+\s*:\s?\w+\s*:\s(?=\[)|\s*[A-Z][a-z]{2} [ \d]\d "
     r"\d\d:\d\d:\d\d(?:\.\d+)? \S+ "
     r"|\s*\d{4}-\d\d-\d\d[T ]\S+ (?:\S+ "
-    r")?(?=kernel|\[)|\s*kernel(?:\[\d+\])?:\s?|\s*\[\s*[TC\d][\d.\s]*\]:?)+"
+    r")?(?=kernel|\[)|\s*kernel(?:\[\d+\])?:\s?|\s*\[\s*[TC+\d][\d.\s]*\]:?"
+    r"|\s*\[\d{4}-\d\d-\d\d[ T][\d:.,]+\]"
+    r"|\s*\[[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]?\d \d\d:\d\d:\d\d \d{4}\])+"
 )
 _WORDS = re.compile(r"(?:(?:0x)?[0-9a-f]{8}(?:[0-9a-f]{8})?\s*)+$")
 _OPEN = re.compile(
@@ -44,11 +58,30 @@ _OPEN = re.compile(
     r"|\bpage:\S*\s+(?:ref)?count:(?!.*\bindex:0x\S).*$"  # fields that were wrapped
     r"|\bpage:\S*\s*$"
     r"|\b(?:raw|head|RAW):\s*(?:[0-9a-f]{16}\s*){1,3}$"
+    r"|(?:Not tainted|\bTainted: [A-Z ]+)\s*$"
+    r"|page_owner tracks the page as\s*$"
+    r"|(?:\bpage (?:last )?allocated via order(?!.*(?:\)|ts \d+)$).*)$"
 )
+_TOGETHER = re.compile(
+    r"(?<=\S )(?:page:\S* ?(?:ref)?count:|(?:(?:anon|ksm|page) )?(?<!of )flags: 0x|raw: [0-9a-f]{8}"
+    r"|head: [0-9a-f]{8}|head:\S* order:|memcg:[0-9a-f]|page_type: |page dumped because:|Memory failure: 0x"
+    r"|BUG: Bad|CPU: \d|Hardware name: |-{12}\[ cut here)"
+)
+"""Where a line begins that a web page has put behind another one."""
 _ITEM = re.compile(
     r"(?:page|flags|raw|head|RAW|page_type|memcg|aops|CPU|BUG|Call Trace|Modules linked in)\b[^|]*?:"
 )
 _FIELD = re.compile(r"(?:mapcount|mapping|index|pfn|(?:ref)?count|order|compound_\w+|pincount):")
+_RESTS = (
+    (re.compile(r"(?:raw|head|RAW):\s*(?:[0-9a-f]{16}\s*)*$"), _WORDS),
+    (re.compile(r"\bpage:\S*\s*(?:(?:ref)?count:(?!.*flags:).*)?$"), _FIELD),
+    (re.compile(r"ainted(?:: [A-Z ]+)?\s*$"), re.compile(r"\d+\.\d")),
+    (
+        re.compile(r"\bpage (?:last )?allocated via order"),
+        re.compile(r"\d|\(|gfp_mask|migratetype|pid|tgid|free_ts"),
+    ),
+)
+"""Ends of lines, and what the rest must begin with where not anything may be the rest."""
 _BAD_FLAGS = "bad because of flags:"
 """Kernels up to 4.4 print the flags in the next line, with a label of their own."""
 MOST_WRAPS = 3
@@ -68,8 +101,20 @@ def may_matter(line: bytes) -> bool:
     return any(marker in line for marker in _MARKERS) or line.lstrip().startswith(b"0x")
 
 
+def taken_apart(line: str) -> list[str]:
+    """Return the lines that were put into one, as web pages do with a commit message.
+
+    >>> taken_apart("raw: 00000400 00000100 page dumped because: bad because of flags: 0x1(locked)")
+    ['raw: 00000400 00000100 ', 'page dumped because: bad because of flags: 0x1(locked)']
+    """
+    at = [0, *(found.start() for found in _TOGETHER.finditer(line)), len(line)]
+    return [line[start:end] for start, end in pairwise(at)]
+
+
 def is_open(line: str) -> bool:
     """Return whether a line may go on in the next one."""
+    if "dumped because: " in line:
+        return line.count("(") > line.count(")")
     return line.endswith("=") or _OPEN.search(line) is not None
 
 
@@ -79,11 +124,8 @@ def wraps_into(line: str, following: str) -> bool:
         return False
     if line.endswith(("=", _BAD_FLAGS)):
         return True
-    if re.search(r"(?:raw|head|RAW):\s*(?:[0-9a-f]{16}\s*)*$", line):
-        return _WORDS.match(following) is not None
-    if re.search(r"\bpage:\S*\s*(?:(?:ref)?count:.*)?$", line) and "flags:" not in line:
-        return _FIELD.match(following) is not None
-    return _ITEM.match(following) is None
+    rest = next((rest for end, rest in _RESTS if end.search(line)), None)
+    return _ITEM.match(following) is None if rest is None else rest.match(following) is not None
 
 
 def joined(line: str, following: str) -> str:
@@ -135,7 +177,8 @@ class Reader:
             line = raw[:LONGEST]
             if self._waiting is not None or may_matter(line):
                 for part in line.decode("utf-8", "replace").split("#012"):
-                    yield from self._next(clean(part))
+                    for piece in taken_apart(clean(part)):
+                        yield from self._next(piece.strip())
 
     def _next(self, line: str) -> Iterator[tuple[int, int, str]]:
         """Take a line: join it to the one that waits, or let it wait, or yield it."""

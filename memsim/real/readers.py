@@ -69,17 +69,17 @@ def readers(reading: Reading) -> tuple[list[Reader], str]:
 
 def _cannot(reading: Reading) -> str:
     """Return why the page cannot be built, or nothing."""
-    if reading.dump.uninitialised:
-        return "the struct page was never initialised"
-    if reading.damaged:
-        return "its words are no struct page"
-    if reading.names is None:
-        return "its flags are not known" if not reading.name_choices else "its flags depend on the version"
-    if reading.tail:
-        return "it is a tail page, and the simulator models heads only"
-    if "buddy" in reading.types and reading.raw and reading.raw[5] > MAX_PAGE_ORDER:
-        return "no free block has its order"
-    return ""
+    no_order = "buddy" in reading.types and reading.raw and reading.raw[5] > MAX_PAGE_ORDER
+    problems = (
+        (reading.dump.uninitialised, "the struct page was never initialised"),
+        (reading.damaged, "its words are no struct page"),
+        (reading.name_choices, "its flags depend on the version"),
+        (reading.type_choices, "its type depends on the version"),
+        (reading.names is None, "its flags are not known"),
+        (reading.tail, "it is a tail page, and the simulator models heads only"),
+        (no_order, "no free block has its order"),
+    )
+    return next((text for applies, text in problems if applies), "")
 
 
 @lru_cache(maxsize=128)

@@ -13,15 +13,17 @@ from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
-from memsim.real.layout import Layout, agreed, plausible, solve, zone_name
+from memsim.real.layout import Layout, agreed, plausible, solve, zone_agrees, zone_name
 from memsim.real.tables import (
     ARCH_2_SINCE,
+    BEFORE_TYPES,
     BITS_BASE,
     NONE,
+    TYPE_ENCODINGS,
     UNCACHED_UNTIL,
     TypeEncoding,
-    encoding_for,
     encoding_of_word,
+    flag_names,
     flag_tables,
     is_newer_than_tables,
 )
@@ -36,6 +38,8 @@ if TYPE_CHECKING:
 PRINTED, WORD, CONCLUDED = "printed by the kernel", "read from the word", "concluded"
 """How a sentence is known."""
 
+COUNTS_FOURTH_UNTIL: Version = (4, 17)
+"""Until when the word with the counts came fourth."""
 FEWEST_FLAGS = {64: 22, 32: 20}
 """Flags that every kernel has at least, by bits of a word."""
 DIGITS_32 = 8
@@ -43,9 +47,14 @@ DIGITS_32 = 8
 OLD_ORDER = (0, 4, 5, 1, 2, 6, 3, 7)
 OLD_ORDER_32 = (0, 5, 6, 1, 2, 7, 3, 4, 8)
 """Where flags, lru (2 words), mapping, index, private, counts and memcg were before 4.18."""
-LIST_POISON = 0xDEAD000000000100
+POISON_BASES = {64: (0xDEAD000000000000, 0x5DEADBEEF0000000), 32: (0,)}
+"""What CONFIG_ILLEGAL_POINTER_VALUE adds to a list poison, by bits of a word; the second is that of ppc64."""
 VMEMMAP_X86_64 = 0xFFFFEA
 """Top 24 bits of the addresses of struct pages on x86-64 without KASLR."""
+TOP_OF_PPC64 = (0xC000, 0xC00A, 0xC00C, 0xF000)
+"""Top 16 bits of addresses in the linear map and the memmap of ppc64; nowhere else are they addresses."""
+TOP_OF_S390 = 1 << 53
+"""Kernel addresses of s390 are below."""
 FLAG_BITS = (1 << 27) - 1
 """No kernel has more flags."""
 
@@ -93,6 +102,9 @@ class Reading:
     encoding: TypeEncoding | None = None
     types: list[str] = field(default_factory=list)
     types_how: str = WORD
+    type_choices: dict[str, list[str]] = field(default_factory=dict)
+    """Versions -> types, where the type depends on the version and it is not known."""
+    big_endian: bool = False
     refcount: int | None = None
     refcount_how: str = PRINTED
     problems: list[Fact] = field(default_factory=list)
@@ -110,9 +122,17 @@ class Reading:
         return self.numbers.get("zone")
 
     @property
+    def usual_zone_name(self) -> str | None:
+        """What a zone of this number is called in the usual configuration, even where it cannot be that."""
+        if self.zone is None or self.bits != 64:  # noqa: PLR2004 (what 32-bit kernels have, depends on the machine)
+            return None
+        return zone_name(self.zone, self.architecture, self.version)
+
+    @property
     def zone_name(self) -> str | None:
         """What the zone is called in the usual configuration."""
-        return None if self.zone is None else zone_name(self.zone, self.architecture)
+        agrees = self.zone is None or zone_agrees(self.zone, self.dump.pfn, self.architecture)
+        return None if agrees is False else self.usual_zone_name
 
     @property
     def text(self) -> str:
@@ -123,9 +143,21 @@ class Reading:
         return data.decode("ascii") if printable and len(data) >= size and not self.filled else ""
 
     @property
+    def flags_text(self) -> str:
+        """The printable text that the flags word is, if it is; else empty."""
+        data = (self.flags or 0).to_bytes(8, "little") if self.bits == 64 else b"\0"  # noqa: PLR2004 (a word)
+        printable = all(0x20 <= byte < 0x7F for byte in data)  # noqa: PLR2004 (ASCII)
+        return data.decode("ascii") if printable and not self.filled else ""
+
+    @property
+    def slab(self) -> bool:
+        """Whether the page belongs to a slab."""
+        return "slab" in self.types or "slab" in (self.names or ())
+
+    @property
     def damaged(self) -> bool:
         """Whether the words are no struct page: never initialised, a fill pattern, or text."""
-        return self.dump.uninitialised or self.filled or bool(self.text)
+        return self.dump.uninitialised or self.filled or bool(self.text or self.flags_text)
 
     @property
     def tail(self) -> bool:
@@ -153,9 +185,16 @@ def read_dump(dump: Dump, vmcoreinfo: Mapping[str, int] | None = None) -> Readin
     if has_old_order(dump, versions):
         order = OLD_ORDER_32 if dump.raw_digits == DIGITS_32 else OLD_ORDER
         dump = replace(dump, raw=[dump.raw[at] for at in order if at < len(dump.raw)])
+        if versions[0] != versions[1] and versions[1] > COUNTS_FOURTH_UNTIL:
+            versions = versions[0], COUNTS_FOURTH_UNTIL
+            why += " and its words are in the order up to 4.17"
     reading = Reading(dump)
-    reading.architecture = dump.context.architecture or _architecture_of_words(dump)
     narrow = dump.raw_digits == DIGITS_32 or re.fullmatch(r"[0-9a-f]{8}", dump.pointer)
+    reading.big_endian = _is_big_endian(dump)
+    reading.architecture = dump.context.architecture or _architecture_of_words(dump)
+    if narrow and reading.architecture == "arm64":
+        reading.architecture = "arm"  # it heads its stacks in the same way
+    reading.big_endian |= reading.architecture == "s390"
     reading.bits = 32 if narrow or reading.architecture in {"arm", "x86-32"} else 64
     reading.versions, reading.versions_why = versions, why
     reading.flags = dump.flags if dump.flags is not None else (dump.raw[0] if dump.raw else None)
@@ -176,20 +215,55 @@ def read_dump(dump: Dump, vmcoreinfo: Mapping[str, int] | None = None) -> Readin
 def has_old_order(dump: Dump, versions: tuple[Version, Version]) -> bool:
     """Return whether the raw words are those of a struct page before 4.18, where the counts came fourth.
 
-    Where the version is not known, list poison in the fifth word shows it.
+    Where the version is not known, list poison in the fifth word shows it, or counts that agree with the
+    printed ones only there.
     """
-    if len(dump.raw) < len(OLD_ORDER) - 1:
+    if len(dump.raw) < len(OLD_ORDER) - 1 or versions[0] > COUNTS_FOURTH_UNTIL:
         return False
+    if versions[1] <= COUNTS_FOURTH_UNTIL:
+        return True
     if dump.raw_digits == DIGITS_32:
-        poison = dump.old_count and dump.raw[5:7] == [0x100, 0x200]
+        poison, old, new = dump.raw[5:7] == [0x100, 0x200], tuple(dump.raw[3:5]), tuple(dump.raw[6:8])
     else:
-        poison = dump.old_count and dump.raw[4] >> 48 == LIST_POISON >> 48
-    return versions[1] < (4, 18) or (versions[0] < (4, 18) and poison)
+        poison = list_poison(dump.raw[4:6], 64)
+        old, new = _halves(dump.raw[3]), _halves(dump.raw[6])
+    return dump.old_count and (poison or (_are_counts(dump, old) and not _are_counts(dump, new)))
+
+
+def list_poison(words: list[int], bits: int) -> bool:
+    """Return whether two words are what list_del() leaves in a list_head.
+
+    >>> list_poison([0x5DEADBEEF0000100, 0x5DEADBEEF0000122], 64), list_poison([0x100, 0x200], 32)
+    (True, True)
+    """
+    return any(words == [base + 0x100, base + end] for base in POISON_BASES[bits] for end in (0x122, 0x200))
+
+
+def _halves(word: int) -> tuple[int, int]:
+    return word & NONE, word >> 32
+
+
+def _are_counts(dump: Dump, counts: tuple[int, ...]) -> bool:
+    """Return whether (_mapcount, _refcount) are those that were printed."""
+    return (signed(counts[0]) + 1, signed(counts[1])) == (dump.mapcount, dump.refcount)
+
+
+def _is_big_endian(dump: Dump) -> bool:
+    """Return whether the counts, of which two share a word, agree with the printed ones only in reverse."""
+    if dump.raw_digits == DIGITS_32 or len(dump.raw) < len(OLD_ORDER) - 1:
+        return False
+    counts = _halves(dump.raw[6])
+    return _are_counts(dump, counts[::-1]) and not _are_counts(dump, counts)
 
 
 def _architecture_of_words(dump: Dump) -> str | None:
-    """Return x86-64 if a word points into its memmap (vmemmap without address randomisation)."""
-    return "x86-64" if any(word >> 40 == VMEMMAP_X86_64 for word in dump.raw) else None
+    """Return the architecture that alone can have the pointers and poisons of the first words."""
+    words = [*dump.raw[1:4], int(dump.pointer, 16) if re.fullmatch(r"[0-9a-f]{16}", dump.pointer) else 0]
+    if any(word >> 40 == VMEMMAP_X86_64 for word in (*dump.raw, *words)):
+        return "x86-64"
+    if any(word >> 48 in TOP_OF_PPC64 or word & ~0xFFF == POISON_BASES[64][1] for word in words):
+        return "ppc64"
+    return "s390" if _is_big_endian(dump) and 0 < dump.raw[1] < TOP_OF_S390 else None
 
 
 # ---- the version -----------------------------------------------------------------------------------
@@ -292,6 +366,14 @@ def _read_names(reading: Reading, vmcoreinfo: Mapping[str, int]) -> None:
         _names_without_print(reading, vmcoreinfo)
 
 
+def completed_names(dump: Dump) -> list[str]:
+    """Return the printed names; the last one, if it was cut and only one flag begins so, in full."""
+    names = list(dump.names or [])
+    last = names[-1].rstrip(".") if names else ""
+    meant = [name for name in flag_names() if name.startswith(last)]
+    return [*names[:-1], meant[0]] if dump.names_cut and last and len(meant) == 1 else names
+
+
 def _find_table(reading: Reading) -> None:
     """Find the tables that reproduce the printed names; they may narrow the version."""
     if reading.flags is None:
@@ -379,9 +461,8 @@ def word_of_counts(reading: Reading) -> tuple[int, int] | None:
         return None
     if reading.bits == 32:  # noqa: PLR2004 (bits)
         return reading.raw[6], reading.raw[7]
-    word = reading.raw[6]
-    halves = word & NONE, word >> 32
-    return halves[::-1] if reading.architecture == "s390" else halves
+    halves = _halves(reading.raw[6])
+    return halves[::-1] if reading.big_endian else halves
 
 
 def signed(word: int) -> int:
@@ -405,13 +486,30 @@ def _read_type(reading: Reading) -> None:
         reading.type_word, reading.types_how = dump.mapcount - 1 & NONE, CONCLUDED
     if reading.type_word is None:
         return
-    low, high = reading.versions
-    known = {encoding_for(version) for version in (low, high)}
-    reading.encoding = known.pop() if len(known) == 1 else encoding_of_word(reading.type_word)
+    _find_encoding(reading, reading.type_word)
     if reading.types_how == PRINTED and reading.encoding is not None:
         _check_printed_types(reading)
     if reading.types_how != PRINTED and reading.encoding is not None:
         reading.types = reading.encoding.types(reading.type_word)
+
+
+def _find_encoding(reading: Reading, word: int) -> None:
+    """Find the encoding of the type; where the versions that are possible disagree, keep what each says."""
+    low, high = reading.versions
+    possible = [each for each in (BEFORE_TYPES, *TYPE_ENCODINGS) if each.first <= high and each.last >= low]
+    if len(possible) == 1:
+        reading.encoding = possible[0]
+        return
+    named: dict[tuple[str, ...], list[str]] = {}
+    for each in possible:
+        if each.types(word):
+            named.setdefault(tuple(each.types(word)), []).append(each.label)
+    if len(named) > 1 and reading.types_how != PRINTED:
+        reading.type_choices = {"; ".join(labels): list(types) for types, labels in named.items()}
+    else:
+        reading.encoding = encoding_of_word(word)
+        if named and not (reading.encoding and reading.encoding.types(word)):
+            reading.encoding = next(each for each in possible if each.types(word))
 
 
 def _check_printed_types(reading: Reading) -> None:
@@ -465,8 +563,7 @@ def _compare_mapcount(reading: Reading, word: int) -> None:
     """Compare a printed mapcount with the stored one, which is one less; a type is no mapcount."""
     printed = reading.dump.mapcount
     no_count = word & BITS_BASE and word != NONE
-    slab = "slab" in (reading.names or [])
-    if printed is None or reading.tail or reading.dump.order or reading.types or no_count or slab:
+    if printed is None or reading.tail or reading.dump.order or reading.types or no_count or reading.slab:
         return
     if signed(word) + 1 != printed:
         text = (

@@ -214,6 +214,8 @@ class TypeEncoding:
     """Single types: (bit that is cleared, or top byte, name)."""
     base: int = 0
     """What the bits outside of types must be for a type to count; 0: the top byte is the type."""
+    whole: bool = False
+    """Whether a type is one number, as before there were page types."""
 
     @property
     def label(self) -> str:
@@ -226,6 +228,8 @@ class TypeEncoding:
 
     def types(self, word: int) -> list[str]:
         """Return the types that a word shows; empty: none, so it is a ``_mapcount``."""
+        if self.whole:
+            return [name for value, name in self.words if word == value]
         if not self.base:
             number = word >> 24
             known = dict(self.words)
@@ -244,6 +248,10 @@ def macro_name(name: str) -> str:
     return "".join(word.title() for word in name.split("_"))
 
 
+BEFORE_TYPES = TypeEncoding(
+    (2, 6), (4, 17), ((-128 & NONE, "buddy"), (-256 & NONE, "offline"), (-512 & NONE, "kmemcg")), whole=True
+)
+"""PAGE_BUDDY_MAPCOUNT_VALUE, PAGE_BALLOON_MAPCOUNT_VALUE, PAGE_KMEMCG_MAPCOUNT_VALUE."""
 TYPE_ENCODINGS = (
     TypeEncoding((4, 18), (5, 10), tuple(_BEFORE_5_11.items()), INVERTED_BASE),
     TypeEncoding((5, 11), (6, 8), tuple(_SINCE_5_11.items()), INVERTED_BASE),

@@ -14,15 +14,18 @@ NEWEST: Version = (999, 0)
 
 _VERSION = re.compile(r"(\d{1,3})\.(\d{1,3})(?![\d])")
 _ARCHITECTURES = (
-    ("x86-64", ("x86_64", "amd64", "RIP: ", "RAX: ", "i440FX", "Q35 ")),
-    ("arm64", ("aarch64", "arm64", "pstate: ", "ESR = 0x")),
+    ("x86-64", ("x86_64", "amd64", "RIP: ", "RAX: ", "entry_SYSCALL_64", "i440FX", "Q35 ")),
+    ("arm64", ("aarch64", "arm64", "pstate: ", "ESR = 0x", "Call trace:", "el0_svc")),
     ("s390", ("s390x", "Krnl PSW")),
-    ("ppc64", ("ppc64", "powerpc", "NIP: ", "NIP [")),
+    ("ppc64", ("ppc64", "powerpc", "pseries", "NIP: ", "NIP [")),
     ("arm", ("ARMv7", "-v7+", "armv7")),
     ("x86-32", ("i386", "i486", "i586", "i686", "EIP: ")),
     ("riscv64", ("riscv64", "epc : ")),
 )
-"""What only logs of one architecture hold: registers, machine names, suffixes of releases."""
+"""What only logs of one architecture hold: registers, machine names, suffixes of releases, heads of stacks.
+
+32-bit ARM writes ``Call trace:`` too; :mod:`memsim.real.reading` tells the two apart by the size of a word.
+"""
 _ARCHITECTURE_OF = {word: name for name, words in _ARCHITECTURES for word in words}
 _ARCHITECTURE = re.compile("|".join(map(re.escape, _ARCHITECTURE_OF)))
 

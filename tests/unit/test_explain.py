@@ -536,18 +536,6 @@ def test_words_of_a_struct_page_before_4_18_are_in_another_order():
     assert "one too many was dropped" in sentences(dump)
 
 
-def test_an_underflow_of_the_mapcount_is_called_one():
-    """openzfs/zfs issue 3075: printed -1 is stored -2."""
-    dump = (
-        "BUG: Bad page state in process app  pfn:2d3c14\n"
-        "page:ffffea000b4f0500 count:0 mapcount:-1 mapping:          (null) index:0x0\n"
-        "page flags: 0x2fffff00008000(tail)\n"
-        "page dumped because: nonzero mapcount\n"
-    )
-    assert page(dump).reading.names == ["tail"]
-    assert "_mapcount is -2: the page was unmapped once more often" in sentences(dump)
-
-
 def test_a_tail_page_whose_mapping_is_wrong():
     """linux-kernel, April 2025: a bug in restoring the struct pages of a huge page."""
     dump = (
