@@ -201,6 +201,8 @@ RELEASES["7.3"] = RELEASES["6.12"]._replace(
     prepares_online=False,
     has_node_notifier=True,
 )
+# Oldest first, as messages and menus list them.
+RELEASES = dict(sorted(RELEASES.items(), key=lambda each: tuple(map(int, each[0].split(".")))))
 
 
 def release_named(name: str) -> Release:

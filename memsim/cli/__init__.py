@@ -88,6 +88,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     return status
 
 
+def command_help(_arguments: argparse.Namespace) -> int:
+    """``memsim`` alone."""
+    parser().print_help(sys.stderr)
+    return WRONG
+
+
 def printable(text: str) -> str:
     """Return a message with control characters spelt out: it may name another user's file."""
     return "\n".join(map(grade.plain, text.split("\n")))
@@ -107,7 +113,8 @@ def parser() -> argparse.ArgumentParser:
         "Try: memsim run book/scenarios/one-block.json --before",
     )
     top.add_argument("--version", action="version", version=f"memsim {__version__}")
-    commands = top.add_subparsers(metavar="COMMAND", required=True)
+    top.set_defaults(command=command_help)
+    commands = top.add_subparsers(metavar="COMMAND")
     for module in COMMANDS:
         module.add_to(commands)
     return top

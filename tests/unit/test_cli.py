@@ -13,6 +13,7 @@ import pytest
 
 from memsim.cli import main
 from memsim.recordings.observation import bundled_names
+from memsim.release import RELEASES
 
 ROOT = Path(__file__).parents[2]
 ONE_BLOCK = str(ROOT / "book" / "scenarios" / "one-block.json")
@@ -379,3 +380,17 @@ def test_book_copies_what_came_along_and_not_what_a_reader_made_of_a_copy(tmp_pa
     text = " ".join("".join(line for cell in cells for line in cell["source"]).split())
     assert "`git checkout book` in a clone" in text
     assert "runs the whole notebook again, with your changes" in text
+
+
+def test_without_a_command_its_help_is_shown(capsys):
+    assert main([]) == 2
+    shown = capsys.readouterr().err
+    assert "explain the pages of a kernel log" in shown
+    assert "the following arguments" not in shown
+
+
+def test_releases_are_listed_oldest_first(capsys):
+    assert list(RELEASES) == ["6.1", "6.11", "6.12", "7.3"]
+    with pytest.raises(SystemExit):
+        main(["run", "any.json", "--release", "6.5"])
+    assert re.search(r"6\.1\W+6\.11\W+6\.12\W+7\.3", capsys.readouterr().err)
