@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from book.site.pages import source
 from memsim.lesson.live import STATIC as LESSON
-from memsim.view.buddy_lab.picture import STATIC as ORDERS
+from memsim.view.buddy_lab.widget import STATIC as ORDERS
 from memsim.view.decode import STATIC as DECODE
 from memsim.view.driver_lab.widget import SHEET as DRIVER
 from memsim.view.half_patch.matrix_lab import STATIC as HALF_PATCH
-from memsim.view.widgets.style import STATIC as TOUR
+from memsim.view.lab import STATIC as TOUR
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

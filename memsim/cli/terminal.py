@@ -22,8 +22,7 @@ import numpy as np
 
 from memsim.linux.include.layout import hex_range
 from memsim.view.model.page_class import PageClass, class_counts, page_classes
-from memsim.view.model.tables import COUNTERS
-from memsim.view.model.text import hotplugged_blocks, map_sentence
+from memsim.view.model.text import COUNTERS, hotplugged_blocks, map_sentence
 
 if TYPE_CHECKING:
     import argparse

@@ -17,7 +17,7 @@ from memsim.errors import MemsimError
 from memsim.real.word.parts import KIND_LABELS, RELEASES, WIDTHS, Part
 from memsim.real.word.reading import read_word
 from memsim.real.word.word import Word, empty_word
-from memsim.view.widgets.lab import Board, choice, row, text_field
+from memsim.view.lab import Board, choice, row, text_field
 
 if TYPE_CHECKING:
     from typing import SupportsIndex

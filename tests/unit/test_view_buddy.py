@@ -12,10 +12,9 @@ from ipywidgets import BoundedIntText, IntSlider, IntText
 from memsim import Machine
 from memsim.errors import MemsimError
 from memsim.machine.why_not_merged import why_not_merged
-from memsim.view.buddy_lab.picture import blocks_of
 from memsim.view.buddy_lab.script import FIRST_PFN, SIZES, BuddyScript, read_pfn
 from memsim.view.buddy_lab.snapshot import lists_of, look, sight_html, sight_text
-from memsim.view.buddy_lab.widget import buddy_lab
+from memsim.view.buddy_lab.widget import blocks_of, buddy_lab
 
 REACHED_ANYWAY = (BoundedIntText, IntSlider, IntText)
 

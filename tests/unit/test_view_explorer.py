@@ -17,8 +17,7 @@ from memsim.view.explorer.export import export
 from memsim.view.explorer.timeline import Walk
 from memsim.view.explorer.words import argument_text, call_text
 from memsim.view.model.page_class import PageClass, class_counts
-from memsim.view.model.tables import counters_table, free_lists_table
-from memsim.view.model.text import block_sentence
+from memsim.view.model.text import block_sentence, counters_table, free_lists_table
 from tests.frontend.replay import landmarks
 
 BLOCK, PAGES = 32, 32768

@@ -5,9 +5,17 @@ from __future__ import annotations
 import pytest
 
 from memsim.patch import Hunk, Patch
-from memsim.view.half_patch.matrix import STORED, Effect, cells, document_of, matrix_chart, stored_cells
+from memsim.view.half_patch.matrix import (
+    STORED,
+    STORIES,
+    Effect,
+    cells,
+    document_of,
+    matrix_chart,
+    stored_cells,
+    story_scenario,
+)
 from memsim.view.half_patch.matrix_lab import detail_of, key_of, matrix_lab
-from memsim.view.half_patch.stories import STORIES, story_scenario
 from memsim.view.half_patch.widget import HalfPatch, half_patch
 
 RENEW = "matrix.json is not up to date: python -m memsim.view.half_patch.matrix renews it"

@@ -7,14 +7,14 @@ import pytest
 
 from memsim import Scenario, compare
 from memsim.view.explorer.inputs import blocks_of
-from memsim.view.model.machine import (
+from memsim.view.model.page_class import (
     MIXED,
     NOT_ONLINE,
+    PageClass,
     block_kinds,
     kind_letters,
     machine_sentence,
 )
-from memsim.view.model.page_class import PageClass
 
 PAGES = 32768
 DOCUMENT = {

@@ -12,7 +12,7 @@ from memsim.errors import BadScenario
 from memsim.recordings.observation import bundled
 from memsim.view.explorer.explorer import Explorer, explore
 from memsim.view.explorer.inputs import blocks_of, default_block, recordings_of, scenario_of
-from memsim.view.widgets.lab import Refusal
+from memsim.view.lab import Refusal
 
 RAM = {"ram": [[0, 131072]], "block_pages": 32768}
 

@@ -10,9 +10,8 @@ from xml.etree import ElementTree as ET
 import numpy as np
 import pytest
 
-from memsim.view.draw.markup import legend_html, map_image
-from memsim.view.draw.page_map import SIZE, data_uri, map_svg, swatch
-from memsim.view.model.page_class import CLASSES, LOOKS, PageClass
+from memsim.view.draw import SIZE, data_uri, legend_html, map_image, map_svg, swatch
+from memsim.view.model.page_class import CLASSES, PageClass
 
 SVG = "{http://www.w3.org/2000/svg}"
 NO_HEADS = np.full(32768, -1, np.int8)
@@ -72,8 +71,8 @@ def test_no_two_classes_have_the_same_pattern_and_colour_or_the_same_letter():
     motifs = {kind: strip.sub("", swatch(kind)) for kind in CLASSES}
     plain = {PageClass.ABSENT, PageClass.FREE}  # the empty one, and the one that most pages end as
     for one, other in combinations(CLASSES, 2):
-        assert LOOKS[one].letter != LOOKS[other].letter
-        assert LOOKS[one].colour != LOOKS[other].colour
+        assert one.letter != other.letter
+        assert one.colour != other.colour
         assert motifs[one] != motifs[other] or {one, other} == plain
 
 

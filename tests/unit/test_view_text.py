@@ -11,17 +11,24 @@ from memsim.linux.include.page_flags import PageFlag, PageType
 from memsim.recordings.observation import bundled, bundled_names
 from memsim.scenario.scenario import Scenario
 from memsim.view.explorer.timeline import Walk
-from memsim.view.model.page_class import CLASSES, LOOKS, free_heads, letters_of, pageblock_letters
-from memsim.view.model.tables import Numbers, counters_text, free_lists_text
-from memsim.view.model.text import (
+from memsim.view.model.page_class import (
+    CLASSES,
     PageClass,
-    block_sentence,
     class_counts,
+    free_heads,
+    letters_of,
+    page_classes,
+    pageblock_letters,
+)
+from memsim.view.model.text import (
+    Numbers,
+    block_sentence,
     counters_table,
+    counters_text,
     describe_state,
     free_lists_table,
+    free_lists_text,
     map_sentence,
-    page_classes,
 )
 
 START, PAGES, BLOCK = 0x100000, 32768, 32
@@ -61,7 +68,7 @@ def online_machine(patch=AFTER, release="6.12"):
 
 def test_every_class_looks_different():
     for what in ("letter", "label", "colour", "pattern", "meaning"):
-        assert len({getattr(look, what) for look in LOOKS.values()}) == len(CLASSES)
+        assert len({getattr(look, what) for look in CLASSES}) == len(CLASSES)
     assert all(len(kind.letter) == 1 for kind in CLASSES)
 
 

@@ -9,7 +9,7 @@ import pytest
 from memsim.view.buddy_lab.widget import TOUR, buddy_lab
 from memsim.view.driver_lab.script import TOURS
 from memsim.view.driver_lab.widget import SHEET, driver_lab
-from memsim.view.widgets.style import inlined, rules
+from memsim.view.lab import inlined, rules
 
 SCRIPT = ["allocate 0 movable x4", "free 0x100001"]
 

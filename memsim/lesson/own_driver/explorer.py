@@ -15,7 +15,7 @@ from memsim.view.explorer.explorer import explore
 if TYPE_CHECKING:
     from memsim.lesson.own_driver.driver import Driver
     from memsim.view.explorer.explorer import Explorer
-    from memsim.view.widgets.lab import Refusal
+    from memsim.view.lab import Refusal
 
 
 def explore_drive(

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from memsim.linux.include.layout import pageblock_nr_pages
-from memsim.view.model.tables import migratetype_name
+from memsim.view.model.text import migratetype_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -14,13 +14,11 @@ from memsim.linux.include.layout import NR_PAGE_ORDERS, hex_range, pageblock_nr_
 from memsim.linux.include.mmzone import MIGRATE_TYPES
 from memsim.view.buddy_lab.script import FIRST_PFN
 from memsim.view.model.page_class import class_counts, free_heads, page_classes
-from memsim.view.model.tables import migratetype_name
-from memsim.view.model.text import counts_phrase
+from memsim.view.model.text import counts_phrase, migratetype_name
 
 if TYPE_CHECKING:
     from memsim.view.buddy_lab.script import BuddyScript, Outcome
-    from memsim.view.draw.page_map import Heads
-    from memsim.view.model.page_class import Classes
+    from memsim.view.model.page_class import Classes, Heads
 
 SHOWN = 8
 """Pfns of a free list that are shown at most."""

@@ -4,18 +4,16 @@ Each is data first; from that come its text twin, a picture that needs nothing (
 a figure for plotly. What is drawn is what the text says.
 """
 
-from memsim.view.charts.bars import Bars
-from memsim.view.charts.chain import Chain, State
-from memsim.view.charts.counters import (
+from memsim.view.charts.boxes import LEVELS, Bars, Chain, Range, Ranges, Signs, State
+from memsim.view.charts.lines import (
+    Line,
+    Lines,
     class_ranges,
     counters_by_step,
     counters_over,
     pages_that_differ,
     points_of,
 )
-from memsim.view.charts.lines import Line, Lines
-from memsim.view.charts.ranges import Range, Ranges
-from memsim.view.charts.signs import LEVELS, Signs
 
 __all__ = [
     "LEVELS",

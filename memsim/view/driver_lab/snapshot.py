@@ -15,24 +15,24 @@ import numpy as np
 
 from memsim.linux.include.layout import pageblock_nr_pages
 from memsim.linux.include.page_flags import ALL_FLAGS, PageFlag
-from memsim.view.draw.markup import classes_in, counters_html
+from memsim.view.draw import classes_in, counters_html
 from memsim.view.driver_lab.driver_state import BACKED, BALLOON, PLUGGED, block_state, block_words, book_lines
 from memsim.view.model.page_class import (
     CLASSES,
     PageClass,
     class_counts,
-    free_heads,
-    page_classes,
     pageblock_letters,
 )
-from memsim.view.model.side import PageMap
-from memsim.view.model.tables import Numbers, counters_text, migratetype_name
 from memsim.view.model.text import (
     NO_BLOCK,
+    Numbers,
+    PageMap,
     block_sentence,
+    counters_text,
     counts_phrase,
     hotplugged_blocks,
     log_tail,
+    migratetype_name,
     uniform_refcount,
 )
 
@@ -140,7 +140,7 @@ def _side(kind: str, side: str, machine: Machine, block: int | None) -> Side:
 def _block(kind: str, machine: Machine, block: int) -> Block:
     state, pages = machine.kernel.state, machine.kernel.block_pages
     pfn = block * pages
-    page_map = PageMap(page_classes(state, pfn, pages), free_heads(state, pfn, pages))
+    page_map = PageMap.of(state, pfn, pages)
     driver = block_words(kind, machine, block)
     kernel = [
         kernel_words(state, pfn + at, page_map.classes[at : at + pageblock_nr_pages])

@@ -23,11 +23,12 @@ from memsim.view.driver_lab.script import (
     lab_scenario,
 )
 from memsim.view.driver_lab.snapshot import blocks_of, look, numbers_of, sight_html, sight_text
-from memsim.view.widgets.lab import (
+from memsim.view.lab import (
     Board,
     Stop,
     button,
     choice,
+    inlined,
     more,
     number,
     offer_blocks,
@@ -35,7 +36,6 @@ from memsim.view.widgets.lab import (
     text_field,
     tour,
 )
-from memsim.view.widgets.style import inlined
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

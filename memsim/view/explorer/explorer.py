@@ -10,6 +10,7 @@ Left out: moments that only one of the kernels passes.
 from __future__ import annotations
 
 from functools import cached_property
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 import anywidget
@@ -17,19 +18,21 @@ import traitlets
 
 from memsim.errors import BadScenario
 from memsim.scenario.moments import BOOT, DONE
+from memsim.view.draw import data_uri, folded_text, map_svg
 from memsim.view.explorer import bundle
 from memsim.view.explorer.export import export, packed
 from memsim.view.explorer.inputs import comparison_of, default_block, recordings_of
-from memsim.view.explorer.still import stored_html
 from memsim.view.explorer.timeline import Walk
 from memsim.view.explorer.words import SIDES, shortened
-from memsim.view.widgets.lab import Refusal
+from memsim.view.lab import Refusal
+from memsim.view.model.page_class import class_counts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from memsim.recordings.observation import Observation
     from memsim.view.explorer.inputs import Given
+    from memsim.view.explorer.snapshot import Side, Sight
 
 _NOTE = "Run this notebook to move through the moments."
 
@@ -128,7 +131,7 @@ def explore(
     """Return an explorer of a scenario before and after the patch.
 
     A scenario that breaks the format is answered by a
-    :class:`~memsim.view.widgets.lab.Refusal` in its place, which names the step and the rule;
+    :class:`~memsim.view.lab.Refusal` in its place, which names the step and the rule;
     nothing is raised.
 
     Parameters
@@ -157,3 +160,29 @@ def explore(
         # The walk has more moments than the comparison, so that the same one has another index there.
         return Explorer(walk, title=title, start=walk.moments.index(comparison.moments[start]))
     return Explorer(walk, title=title, start=walk.find(*start))
+
+
+def stored_html(sight: Sight, title: str, note: str, twin: str) -> str:
+    """Return a moment as HTML for a notebook that is not executed; the same on every machine."""
+    maps = "".join(_side_html(side) for side in sight.sides)
+    return (
+        f'<figure class="memsim-static" style="margin: 0"><figcaption><b>{escape(title)}</b></figcaption>'
+        f"<p>{escape(sight.heading)}<br>{escape(sight.happening)}</p>{maps}"
+        f"<p>{escape(sight.differs)} {escape(note)}</p>"
+        f"{folded_text(twin)}</figure>"
+    )
+
+
+def _side_html(side: Side) -> str:
+    alt = f"Page map {side.title[0].lower()}{side.title[1:]}: {side.page_map.sentence}"
+    picture = data_uri(map_svg(side.page_map.classes, side.page_map.heads))
+    counts = ", ".join(
+        f"{number:,} {kind.label} ({kind.letter})"
+        for kind, number in class_counts(side.page_map.classes).items()
+    )
+    return (
+        '<div style="display: inline-block; vertical-align: top; margin: 0 16px 4px 0">'
+        f"<b>{escape(side.title)}</b>"
+        f'<img alt="{escape(alt)}" src="{picture}" style="display: block">'
+        f"{escape(counts)}</div>"
+    )

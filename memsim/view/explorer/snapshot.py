@@ -3,7 +3,8 @@
 A :class:`Sight` holds no state of a machine, so that it stays true when the tapes move on.
 
 Left out: how it is found (:mod:`memsim.view.explorer.timeline`) and drawn
-(:mod:`memsim.view.explorer.explorer`).
+(:mod:`memsim.view.explorer.explorer`); and flags and refcounts within a class of pages, which
+``memsim compare`` counts for every struct page.
 """
 
 from __future__ import annotations
@@ -12,14 +13,70 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from memsim.patch import Hunk
 from memsim.source.listings import listings
-from memsim.view.model.differences import differences, sentence
-from memsim.view.model.machine import LEGEND, machine_sentence
-from memsim.view.model.tables import Numbers, counters_text, free_lists_text
+from memsim.view.model.page_class import CLASSES, LEGEND, PageClass, machine_sentence
+from memsim.view.model.text import Numbers, PageMap, counters_text, free_lists_text, migratetype_name
 
 if TYPE_CHECKING:
-    from memsim.view.model.side import Side
+    from collections.abc import Iterator
+
+    from memsim.patch import Patch
+    from memsim.view.model.page_class import Kinds
+
+# ---- one kernel ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What a recording says about a moment: in words, whether it agrees (None: silent), and its map."""
+
+    kernel: str
+    says: str
+    agrees: bool | None = None
+    page_map: PageMap | None = None
+    pages: int = 0
+    """How many struct pages were compared."""
+
+
+def side_title(name: str) -> str:
+    """Return which kernel a side is, in words: the patch whole, not at all, or some of its hunks.
+
+    >>> side_title("before"), side_title("without MM_INIT")
+    ('Before the patch', 'Without MM_INIT')
+    """
+    known = {"before": "Before the patch", "after": "After the patch"}
+    if name.startswith("without "):
+        return f"Without {name.removeprefix('without ')}"
+    return known.get(name, f"With {name} only")
+
+
+@dataclass(frozen=True)
+class Side:
+    """One of the two kernels at a moment."""
+
+    name: str
+    patch: Patch
+    page_map: PageMap
+    sentence: str
+    kinds: Kinds
+    """What each block of the machine is: see :mod:`memsim.view.model.page_class`."""
+    frames: tuple[str, ...]
+    """The functions that are being executed, the innermost first."""
+    written: tuple[str, ...]
+    """What was written since the moment before, by whom."""
+    log: tuple[str, ...]
+    recorded: Recorded | None
+
+    @property
+    def title(self) -> str:
+        """Which kernel this is, in words."""
+        return side_title(self.name)
+
+
+# ---- both ----------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -59,9 +116,9 @@ class Sight:
         frames = self.sides[-1].frames
         if not frames:
             return "Code: no kernel function is being executed."
-        callers = ", ".join(f"{frame.function}()" for frame in frames[1:])
+        callers = ", ".join(f"{name}()" for name in frames[1:])
         by = f", called by {callers}" if callers else ""
-        return f"Code: {frames[0].function}(){by}; nothing was written since the moment before."
+        return f"Code: {frames[0]}(){by}; nothing was written since the moment before."
 
     def hunk(self, hunk: Hunk) -> str:
         """Return which of the kernels have a hunk, in words."""
@@ -103,3 +160,60 @@ def _side_twin(side: Side, blocks: tuple[int, ...]) -> str:
     if side.log:
         lines += ["  The kernel log ends with:", *(f"  {line}" for line in side.log)]
     return "\n".join(lines)
+
+
+# ---- how they differ -----------------------------------------------------------------------------
+
+
+def differences(sides: tuple[Side, ...], numbers: Numbers) -> dict[tuple[str, ...], str]:
+    """Return how two sides differ: each kind of difference, and a sentence about it."""
+    found: dict[tuple[str, ...], str] = {}
+    found.update(_pages(sides[0], sides[1]))
+    found.update(_numbers(numbers))
+    if sides[0].log != sides[1].log:
+        found["log",] = "the kernel log"
+    return found
+
+
+def _pages(one: Side, other: Side) -> Iterator[tuple[tuple[str, ...], str]]:
+    pairs = one.page_map.classes.astype(np.intp) * len(CLASSES) + other.page_map.classes
+    counts = np.bincount(pairs.astype(np.intp, copy=False), minlength=len(CLASSES) ** 2)
+    for pair in np.flatnonzero(counts).tolist():
+        first, second = (PageClass(kind) for kind in divmod(pair, len(CLASSES)))
+        if first != second:
+            yield (
+                ("pages", first.name, second.name),
+                f"{counts[pair]} pages {_seen_as(first, one)}, {_seen_as(second, other)}",
+            )
+
+
+def _seen_as(kind: PageClass, side: Side) -> str:
+    return f"{kind.label} ({kind.letter}) {side.name}"
+
+
+def _numbers(numbers: Numbers) -> Iterator[tuple[tuple[str, ...], str]]:
+    for (zone, counter), values in numbers.counters.items():
+        if values[0] != values[1]:
+            where = "" if zone == "all" else f" of zone {zone}"
+            yield ("counter", zone, counter), f"{counter}{where} {_versus(values)}"
+    for (zone, order, kind), values in numbers.free.items():
+        if values[0] != values[1]:
+            name = f"free blocks of order {order}, {migratetype_name(kind)}, in zone {zone}"
+            yield ("free", zone, str(order), str(kind)), f"{name} {_versus(values)}"
+
+
+def _versus(values: tuple[int, ...]) -> str:
+    return " and ".join(map(str, values))
+
+
+def sentence(found: dict[tuple[str, ...], str], longest: int = 8) -> str:
+    """Return the differences as one sentence, cut off after a few.
+
+    >>> sentence({})
+    'Nothing that is shown here differs between the two kernels.'
+    """
+    if not found:
+        return "Nothing that is shown here differs between the two kernels."
+    texts = list(found.values())
+    more = [f"{len(texts) - longest} more"] if len(texts) > longest else []
+    return f"The two kernels differ in: {'; '.join(texts[:longest] + more)}."

@@ -13,7 +13,7 @@ from memsim.recordings.compare import Comparable, compare_probe
 from memsim.scenario.moments import DONE, all_moments, moment_name, places_of, tapes
 from memsim.state.ranges import id_ranges
 from memsim.view.explorer.inputs import blocks_of
-from memsim.view.explorer.snapshot import Sight
+from memsim.view.explorer.snapshot import Recorded, Side, Sight
 from memsim.view.explorer.words import (
     OUTSIDE,
     Calls,
@@ -23,12 +23,14 @@ from memsim.view.explorer.words import (
     side_names,
     write_text,
 )
-from memsim.view.model.machine import block_kinds
-from memsim.view.model.page_class import PageClass, class_counts, free_heads, page_classes
-from memsim.view.model.recorded import recorded_classes, recorded_heads
-from memsim.view.model.side import PageMap, Recorded, Side
-from memsim.view.model.tables import Numbers
-from memsim.view.model.text import block_sentence, log_tail
+from memsim.view.model.page_class import (
+    PageClass,
+    block_kinds,
+    class_counts,
+    recorded_classes,
+    recorded_heads,
+)
+from memsim.view.model.text import Numbers, PageMap, block_sentence, log_tail
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -156,14 +158,11 @@ class Walk:
 
     def _side(self, index: int, side: str, state: State) -> Side:
         pfn = self.block * self.block_pages
-        page_map = PageMap(
-            page_classes(state, pfn, self.block_pages), free_heads(state, pfn, self.block_pages)
-        )
         place = self.place(index, side)
         return Side(
             side,
             self.runs[side].machine.kernel.patch,
-            page_map,
+            PageMap.of(state, pfn, self.block_pages),
             block_sentence(state, self.block, self.block_pages),
             block_kinds(state, self.blocks, self.block_pages),
             self.calls[side].at(place, self.moments[index].point),

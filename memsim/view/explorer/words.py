@@ -7,7 +7,6 @@ probe point to the next.
 from __future__ import annotations
 
 from array import array
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from memsim.linux.include.mmzone import ZoneType
@@ -17,8 +16,7 @@ from memsim.scenario.moments import BOOT, DONE, tapes
 from memsim.scenario.steps import tell_step
 from memsim.state.event import LEFT_OUT
 from memsim.state.recording import PARAMETERS
-from memsim.view.model.tables import migratetype_name
-from memsim.view.model.text import plural
+from memsim.view.model.text import migratetype_name, plural
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -187,14 +185,6 @@ _AS_TEXT: dict[str, Callable[[Any], str]] = {
 # ---- functions -----------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Frame:
-    """A function that is being executed, and the line in its file (0: it has just been entered)."""
-
-    function: str
-    line: int
-
-
 class Calls:
     """Which functions are being executed at each event of a tape."""
 
@@ -208,17 +198,17 @@ class Calls:
             if event.point.startswith("enter:"):
                 entered[event.depth] = index
 
-    def at(self, index: int, point: str) -> tuple[Frame, ...]:
+    def at(self, index: int, point: str) -> tuple[str, ...]:
         """Return the functions that are being executed after event ``index``, the innermost first."""
         if point == DONE:
             return ()
         event = self._events[index]
-        found = [Frame(entered_function(event), 0)] if event.point.startswith("enter:") else []
+        found = [entered_function(event)] if event.point.startswith("enter:") else []
         while event.function:
-            found.append(Frame(event.function, event.line))
+            found.append(event.function)
             index = self._around[index]
             event = self._events[index]
-            if entered_function(event) != found[-1].function:
+            if entered_function(event) != found[-1]:
                 break  # where this one was entered is left out
         return tuple(found)
 

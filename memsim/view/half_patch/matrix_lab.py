@@ -18,15 +18,16 @@ from memsim.patch import AFTER, Hunk
 from memsim.view.half_patch.matrix import (
     KINDS,
     SHORT,
+    STORIES,
     Effect,
     cell_of,
     matrix_chart,
     row_of,
     run_story,
     stored_cells,
+    story_scenario,
 )
 from memsim.view.half_patch.runs import HalfRun, cut, sight_html
-from memsim.view.half_patch.stories import STORIES, story_scenario
 from memsim.view.model.page_class import pageblock_letters
 
 if TYPE_CHECKING:

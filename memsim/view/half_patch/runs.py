@@ -17,18 +17,23 @@ from memsim.patch import AFTER, Hunk, Patch
 from memsim.scenario.comparison import count_differing
 from memsim.scenario.scenario import run
 from memsim.scenario.steps import tell_step
-from memsim.view.draw.markup import classes_in, counters_html, legend_html, map_image
+from memsim.view.draw import classes_in, counters_html, legend_html, map_image
 from memsim.view.explorer.words import patch_name
-from memsim.view.model.page_class import free_heads, page_classes
-from memsim.view.model.side import PageMap
-from memsim.view.model.tables import Numbers, plain_table
-from memsim.view.model.text import NO_BLOCK, block_sentence, hotplugged_blocks, plural
+from memsim.view.model.text import (
+    NO_BLOCK,
+    Numbers,
+    PageMap,
+    block_sentence,
+    hotplugged_blocks,
+    plain_table,
+    plural,
+)
 
 if TYPE_CHECKING:
     from memsim.scenario.scenario import Run, Scenario
     from memsim.state.kernel import Kernel
     from memsim.state.state import State
-    from memsim.view.model.tables import Row
+    from memsim.view.model.text import Row
 
 LOG_LINES = 12
 """Lines of a log that are shown at most."""
@@ -150,8 +155,7 @@ class HalfRun:
 
     def page_map(self, side: int, block: int) -> PageMap:
         """Return the page map of a block on one side (0: this kernel, 1: the whole patch)."""
-        state, pfn = self.states[side], block * self.block_pages
-        return PageMap(page_classes(state, pfn, self.block_pages), free_heads(state, pfn, self.block_pages))
+        return PageMap.of(self.states[side], block * self.block_pages, self.block_pages)
 
     def block_sentence(self, side: int, block: int) -> str:
         """Return what a block is like on one side."""

@@ -14,7 +14,7 @@ from memsim.scenario.steps import tell_step
 from memsim.view.explorer.inputs import scenario_of
 from memsim.view.half_patch.matrix_lab import matrix_lab
 from memsim.view.half_patch.runs import HalfRun, sight_html
-from memsim.view.widgets.lab import Board, Refusal, button, checkbox, choice, offer_blocks, row
+from memsim.view.lab import Board, Refusal, button, checkbox, choice, offer_blocks, row
 
 if TYPE_CHECKING:
     from memsim.scenario.scenario import Run, Scenario
@@ -36,7 +36,7 @@ def half_patch(
 
     Without a scenario it is the matrix of all hunks and five stories, in which a cell opens its run.
 
-    A scenario that breaks the format is answered by a :class:`~memsim.view.widgets.lab.Refusal` in its
+    A scenario that breaks the format is answered by a :class:`~memsim.view.lab.Refusal` in its
     place.
 
     Parameters

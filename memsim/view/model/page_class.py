@@ -1,17 +1,19 @@
 """The class of every page of a block: the few kinds of page that a reader tells apart at a glance.
 
 Each class has a letter, a plain name, a colour (Okabe and Ito's, which colour-blind readers can tell
-apart) and a pattern, so that colour is never the only sign.
+apart) and a pattern, so that colour is never the only sign. Classes are those of a simulated state, or of a
+recording of a real kernel; a memory block has the class of most of its pages.
 
-Left out: flags, refcounts and orders beyond what the class needs; ``view.text`` tells them.
+Left out: flags, refcounts and orders beyond what the class needs; :mod:`memsim.view.model.text` tells them.
+Whether a recording agrees with a simulated state is the business of :mod:`memsim.recordings.compare`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
 from enum import IntEnum
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -22,6 +24,7 @@ from memsim.linux.include.layout import (
     pageblock_nr_pages,
 )
 from memsim.linux.include.page_flags import LIVE, PageFlag, PageType
+from memsim.recordings.schema import runs_of
 from memsim.state.section import POISON_FLAGS
 
 if TYPE_CHECKING:
@@ -32,55 +35,21 @@ if TYPE_CHECKING:
 
     Mask = npt.NDArray[np.bool_]
     Classes = npt.NDArray[np.uint8]
+    Heads = npt.NDArray[np.int8]
+    from collections.abc import Sequence
+
+    from memsim.recordings.observation import Observation
+    from memsim.state.section import Pattern
+
+    Kinds = npt.NDArray[np.uint8]
 
 
 class PageClass(IntEnum):
-    """The kind of page at a pfn.
+    """The kind of page at a pfn: letter, plain name, colour, pattern, and what makes a page one of it.
 
     >>> PageClass.RESERVED.letter, PageClass.RESERVED.label, PageClass.RESERVED.pattern
     ('R', 'reserved', 'rising stripes')
     """
-
-    ABSENT = 0
-    RESERVED = 1
-    OFFLINE = 2
-    FREE = 3
-    ALLOCATED = 4
-    SELF_HOSTED = 5
-    POISONED = 6
-    RESERVED_OFFLINE = 7
-    FREE_OFFLINE = 8
-    UNTOLD = 9
-
-    @property
-    def letter(self) -> str:
-        """One letter, as in maps and sentences."""
-        return LOOKS[self].letter
-
-    @property
-    def label(self) -> str:
-        """A plain name that fits behind "2048 pages"."""
-        return LOOKS[self].label
-
-    @property
-    def colour(self) -> str:
-        """The class's colour, ``#RRGGBB``."""
-        return LOOKS[self].colour
-
-    @property
-    def pattern(self) -> str:
-        """The pattern that is drawn over the colour."""
-        return LOOKS[self].pattern
-
-    @property
-    def meaning(self) -> str:
-        """What makes a page one of this class."""
-        return LOOKS[self].meaning
-
-
-@dataclass(frozen=True)
-class Look:
-    """How pages of a class are shown."""
 
     letter: str
     label: str
@@ -88,35 +57,46 @@ class Look:
     pattern: str
     meaning: str
 
+    def __new__(cls, number: int, *look: str) -> Self:
+        """Make a number of the class, with how its pages are shown."""
+        kind = int.__new__(cls, number)
+        kind._value_ = number
+        kind.letter, kind.label, kind.colour, kind.pattern, kind.meaning = look
+        return kind
 
-LOOKS = {
-    PageClass.ABSENT: Look(
-        "·", "not there", "#FFFFFF", "few specks", "no struct page, or one that is not set up"
-    ),
-    PageClass.RESERVED: Look(
-        "R", "reserved", "#E69F00", "rising stripes", "PG_reserved: withheld from the buddy"
-    ),
-    PageClass.OFFLINE: Look("O", "Offline", "#56B4E9", "dots", "type Offline: withheld from the buddy"),
-    PageClass.FREE: Look("B", "free", "#009E73", "plain", "in a free block of the buddy"),
-    PageClass.ALLOCATED: Look("A", "allocated", "#0072B2", "level stripes", "in use, or none of the others"),
-    PageClass.SELF_HOSTED: Look(
-        "S", "self-hosted vmemmap", "#F0E442", "grid", "holds struct pages of its own memory block"
-    ),
-    PageClass.POISONED: Look("P", "hwpoison", "#D55E00", "crosses", "PG_hwpoison: broken memory"),
-    PageClass.RESERVED_OFFLINE: Look(
-        "X", "reserved and Offline", "#CC79A7", "falling stripes", "both, as drivers had it before the patch"
-    ),
-    PageClass.FREE_OFFLINE: Look(
+    ABSENT = 0, "·", "not there", "#FFFFFF", "few specks", "no struct page, or one that is not set up"
+    RESERVED = 1, "R", "reserved", "#E69F00", "rising stripes", "PG_reserved: withheld from the buddy"
+    OFFLINE = 2, "O", "Offline", "#56B4E9", "dots", "type Offline: withheld from the buddy"
+    FREE = 3, "B", "free", "#009E73", "plain", "in a free block of the buddy"
+    ALLOCATED = 4, "A", "allocated", "#0072B2", "level stripes", "in use, or none of the others"
+    SELF_HOSTED = (
+        5,
+        "S",
+        "self-hosted vmemmap",
+        "#F0E442",
+        "grid",
+        "holds struct pages of its own memory block",
+    )
+    POISONED = 6, "P", "hwpoison", "#D55E00", "crosses", "PG_hwpoison: broken memory"
+    RESERVED_OFFLINE = (
+        7,
+        "X",
+        "reserved and Offline",
+        "#CC79A7",
+        "falling stripes",
+        "both, as drivers had it before the patch",
+    )
+    FREE_OFFLINE = (
+        8,
         "F",
         "free but still Offline",
         "#000000",
         "upright stripes",
         "in a free block and yet of type Offline: half a patch",
-    ),
-    PageClass.UNTOLD: Look(
-        "*", "free, allocated or per-cpu", "#999999", "chessboard", "the recording does not say which"
-    ),
-}
+    )
+    UNTOLD = 9, "*", "free, allocated or per-cpu", "#999999", "chessboard", "the recording does not say which"
+
+
 CLASSES = tuple(PageClass)
 
 
@@ -128,7 +108,7 @@ def page_classes(state: State, pfn: int, nr_pages: int) -> Classes:
     return _whole_chunks(state, pfn, nr_pages, _section_classes)
 
 
-def free_heads(state: State, pfn: int, nr_pages: int) -> npt.NDArray[np.int8]:
+def free_heads(state: State, pfn: int, nr_pages: int) -> Heads:
     """Return the order of the free block that each page is the first of, -1 for all other pages."""
     return _whole_chunks(state, pfn, nr_pages, _section_heads).view(np.int8)
 
@@ -166,7 +146,7 @@ def _section_classes(state: State, section: Section | None, at: slice) -> Classe
     return classes
 
 
-def inside_free_blocks(heads: npt.NDArray[np.int8]) -> Mask:
+def inside_free_blocks(heads: Heads) -> Mask:
     """Return which pages lie in a free block, given the order at each head (-1: no head)."""
     starts = np.flatnonzero(heads >= 0)
     sizes = 1 << np.minimum(heads[starts], MAX_PAGE_ORDER).astype(np.int64)
@@ -214,3 +194,134 @@ def pageblock_letters(classes: Classes) -> list[str]:
 def _letters_of_tile(kinds: bytes) -> str:
     """Return the letters of one pageblock. From one moment to the next most are the same."""
     return letters_of(np.frombuffer(kinds, np.uint8))
+
+
+# ---- recordings ----------------------------------------------------------------------------------
+
+_UNDEFINED = 0xFF
+_FLAGS = {
+    "reserved": PageFlag.RESERVED,
+    "self_hosted": PageFlag.VMEMMAP_SELF_HOSTED,
+    "hwpoison": PageFlag.HWPOISON,
+}
+
+
+def recorded_classes(observation: Observation, probe: dict[str, Any], block_id: int) -> Classes | None:
+    """Return the class of every page of a block as a real kernel had it, or None if not recorded."""
+    pages = recorded_pages(observation, probe, block_id)
+    if pages is None:
+        return None
+    flags, offline, heads, says = pages
+    classes = choose(flags, offline=offline, free=inside_free_blocks(heads))
+    classes[says != 0] = says[says != 0]
+    classes[says == _UNDEFINED] = PageClass.ABSENT
+    return classes
+
+
+def recorded_heads(observation: Observation, probe: dict[str, Any], block_id: int) -> Heads | None:
+    """Return what :func:`free_heads` returns, of a recording."""
+    pages = recorded_pages(observation, probe, block_id)
+    return None if pages is None else pages[2]
+
+
+def recorded_pages(
+    observation: Observation, probe: dict[str, Any], block_id: int
+) -> tuple[npt.NDArray[np.uint32], Mask, Heads, Classes] | None:
+    """Return a recording's run-length list as arrays: flags, Offline, order at heads, and what is unknown."""
+    seen = probe.get("blocks", {}).get(str(block_id), {})
+    if "pages" not in seen:
+        return None
+    runs = runs_of(seen["pages"], observation.name)
+    counts = [count for count, _ in runs]
+    legend = [_legend_entry(observation.states[key]) for _, key in runs]
+    flags, offline, heads, says = (
+        np.repeat(np.array(column, kind), counts)
+        for column, kind in zip(zip(*legend, strict=True), (np.uint32, bool, np.int8, np.uint8), strict=True)
+    )
+    return flags, offline, heads, says
+
+
+def _legend_entry(state: dict[str, Any]) -> tuple[int, bool, int, int]:
+    if state.get("undefined"):
+        return 0, False, -1, _UNDEFINED
+    if state.get("managed"):
+        return 0, False, -1, int(PageClass.UNTOLD)
+    flags = sum(int(flag) for name, flag in _FLAGS.items() if name in state["flags"])
+    order = state.get("order", 0) if state["type"] == "buddy" else -1
+    return flags, state["type"] == "offline", order, 0
+
+
+# ---- memory blocks -------------------------------------------------------------------------------
+
+NOT_ONLINE = len(CLASSES)
+"""Kind of a block that sysfs shows and of which no struct page is set up."""
+MIXED = 0x80
+"""Added to the kind of a block whose pages are not all alike."""
+NOT_ONLINE_LETTER = "N"
+LEGEND = "the letter is that of most pages; +: other pages, too; N: not online; ·: no block"
+
+# ---- what each block is ------------------------------------------------------------------------------
+
+
+def block_kinds(state: State, blocks: Sequence[int], block_pages: int) -> Kinds:
+    """Return the kind of each block: ``PageClass`` or NOT_ONLINE, plus MIXED if its pages are not alike."""
+    known: dict[Pattern, dict[int, int]] = {}
+    return np.array([_kind(state, block, block_pages, known) for block in blocks], np.uint8)
+
+
+def _kind(state: State, block: int, block_pages: int, known: dict[Pattern, dict[int, int]]) -> int:
+    counts: Counter[int] = Counter()
+    first = block * block_pages // PAGES_PER_SECTION
+    for nr in range(first, first + block_pages // PAGES_PER_SECTION):
+        counts.update(_section_counts(state, nr, known))
+    del counts[PageClass.ABSENT]
+    if not counts:
+        return NOT_ONLINE if block in state.blocks else PageClass.ABSENT
+    most = max(counts, key=lambda kind: (counts[kind], -kind))
+    return most | (MIXED if counts[most] < block_pages else 0)
+
+
+def _section_counts(state: State, nr: int, known: dict[Pattern, dict[int, int]]) -> dict[int, int]:
+    """Return how many pages of a section have each class; sections of one pattern are looked at once."""
+    section = state.memmap.sections.get(nr)
+    if section is None:
+        return {}
+    pattern = section.pages.pattern
+    if pattern is not None and pattern in known:
+        return known[pattern]
+    classes = page_classes(state, nr * PAGES_PER_SECTION, PAGES_PER_SECTION)
+    counts = {int(kind): number for kind, number in class_counts(classes).items()}
+    if pattern is not None:
+        known[pattern] = counts
+    return counts
+
+
+# ---- in words ----------------------------------------------------------------------------------------
+
+
+def kind_letters(kind: int) -> str:
+    """Return the letter of a block's kind, with ``+`` if its pages are not all alike.
+
+    >>> kind_letters(PageClass.FREE | MIXED), kind_letters(NOT_ONLINE)
+    ('B+', 'N')
+    """
+    plain = kind & ~MIXED
+    letter = NOT_ONLINE_LETTER if plain == NOT_ONLINE else PageClass(plain).letter
+    return letter + "+" * bool(kind & MIXED)
+
+
+def machine_sentence(blocks: Sequence[int], kinds: Kinds, longest: int = 12) -> str:
+    """Return which blocks are what, in runs; cut after ``longest`` runs."""
+    runs = stretches(blocks, kinds)
+    shown = [f"{ids} {kind_letters(kind)}" for ids, kind in runs[:longest]]
+    more = [f"and {len(runs) - longest} more runs"] if len(runs) > longest else []
+    return ", ".join(shown + more)
+
+
+def stretches(blocks: Sequence[int], kinds: Kinds) -> list[tuple[str, int]]:
+    """Return each stretch of blocks of one kind without a hole: its ids as text, and the kind."""
+    ids = np.asarray(blocks)
+    starts = np.flatnonzero((np.diff(ids, prepend=-2) != 1) | (np.diff(kinds, prepend=kinds[:1]) != 0))
+    ends = [*(starts[1:] - 1), len(ids) - 1]
+    spans = zip(ids[starts].tolist(), ids[ends].tolist(), kinds[starts].tolist(), strict=True)
+    return [(f"{first}-{last}" if last > first else f"{first}", kind) for first, last, kind in spans]

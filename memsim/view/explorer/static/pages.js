@@ -124,7 +124,7 @@ export function recordedView([lengths, kinds, orders], pfn) {
 
 export const NOT_ONLINE = 10;
 export const MIXED = 0x80;
-/** What most pages of each block of the machine are: see memsim/view/model/machine.py. */
+/** What most pages of each block of the machine are: see memsim/view/model/page_class.py. */
 export function kindsOf(state, blocks, blockPages, types) {
   return blocks.map((block) => {
     const counts = [];

@@ -352,7 +352,7 @@ function machineSentence(data, kinds) {
   if (runs.length > 12) told.push(`and ${runs.length - 12} more runs`);
   return told.join(", ");
 }
-// As in memsim/view/model/machine.py.
+// As in memsim/view/model/page_class.py.
 const LEGEND = "the letter is that of most pages; +: other pages, too; N: not online; ·: no block";
 export const zoneSentence = ({ name, start, end, present, managed }) =>
   `zone ${name} spans ${hex(start)}-${hex(end - 1)}, ${fmt(end - start)} pages, ${fmt(present)} present, ${fmt(managed)} managed`;

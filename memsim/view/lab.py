@@ -1,29 +1,35 @@
 """Base classes of the widgets: a title, controls, a view, and the same in text.
 
 A board also stands in notebooks that are not executed: its stored output is the text twin and a static
-figure of its first view, the same for every user and after every interaction.
+figure of its first view, the same for every user and after every interaction. JupyterLab drops style sheets
+from stored outputs of notebooks that are not trusted, as every fresh clone is, and keeps the style of single
+elements. So a stored form has the rules of its classes in the elements.
 
 Left out: what is shown; each widget has a module for its logic, which needs no ipywidgets.
 """
 
 from __future__ import annotations
 
+import re
+from functools import lru_cache
 from html import escape
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import anywidget
 import ipywidgets
 import traitlets
 
-from memsim.view.draw.markup import folded_text
-from memsim.view.widgets.style import STATIC, sheet
+from memsim.view.draw import folded_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from memsim.errors import MemsimError
 
+STATIC = Path(__file__).with_name("static")
+_RULE = re.compile(r"^\.([\w-]+)[^{]*\{ (.*?);? \}$", re.MULTILINE)
+_CLASSES = re.compile(r'class="([\w -]+)"(?: style="([^"]*)")?')
 WIDE = {"width": "max-content", "max_width": "100%"}
 """Layout of a control that is as wide as its label and contents."""
 LABEL = {"description_width": "initial"}
@@ -202,3 +208,30 @@ class Stop(NamedTuple):
 def tour(title: str, stops: list[Stop], start: int) -> dict[str, Any]:
     """Return what the browser needs to show a tour, which begins at the stop ``start``."""
     return {"title": title, "start": start, "stops": [stop._asdict() for stop in stops]}
+
+
+# ---- style sheets --------------------------------------------------------------------------------
+
+
+def sheet(*files: Path) -> str:
+    """Return style sheets as an element."""
+    return f"<style>{''.join(file.read_text(encoding='utf-8') for file in files)}</style>"
+
+
+@lru_cache(maxsize=8)
+def rules(file: Path) -> dict[str, str]:
+    """Return the rules of a style sheet whose rules are one class and one line each."""
+    return dict(_RULE.findall(file.read_text(encoding="utf-8")))
+
+
+def inlined(html: str, file: Path) -> str:
+    """Return HTML with the rules of a style sheet in its elements."""
+    known = rules(file)
+
+    def style(found: re.Match[str]) -> str:
+        names = found[1].split()
+        if not all(name in known for name in names):
+            return found[0]
+        return f'style="{"; ".join([*(known[name] for name in names), *filter(None, [found[2]])])}"'
+
+    return _CLASSES.sub(style, html)

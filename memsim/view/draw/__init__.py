@@ -1,1 +1,0 @@
-"""Drawing: maps, figures and HTML."""
