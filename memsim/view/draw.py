@@ -12,21 +12,20 @@ from __future__ import annotations
 
 import base64
 from html import escape
-from itertools import groupby
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from memsim.linux.include.layout import MAX_PAGE_ORDER, pageblock_nr_pages
-from memsim.view.model.page_class import CLASSES, PageClass, class_counts
+from memsim.view.model.page_class import CLASSES, PageClass, class_counts, runs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Sequence
 
     from memsim.view.model.page_class import Classes, Heads
     from memsim.view.model.text import Row
 
-# ---- page maps -----------------------------------------------------------------------------------
+# ---- page maps as SVG ------------------------------------------------------------------------------
 
 SIZE = 264
 """Height of a map in pixels; it is half as wide again."""
@@ -119,16 +118,8 @@ def _tile(classes: Classes, heads: Heads, tile: int, place: tuple[int, int], siz
     return "".join(
         _rect(kind, x + left * cell[0], y + row * cell[1], length * cell[0], cell[1])
         for row, pages in enumerate(np.reshape(kinds, (_DOWN, _ACROSS)).tolist())
-        for kind, left, length in _runs(pages)
+        for kind, left, length in runs(pages)
     )
-
-
-def _runs(pages: list[int]) -> Iterator[tuple[int, int, int]]:
-    at = 0
-    for kind, equal in groupby(pages):
-        length = len(list(equal))
-        yield kind, at, length
-        at += length
 
 
 def _rect(kind: int, x: float, y: float, width: float, height: float) -> str:
@@ -155,7 +146,7 @@ _HEADER = "padding: 1px 8px; text-align: left; font-weight: normal"
 _SIGN = "display: inline-block; width: 1.8em; text-align: left; font-weight: bold"
 
 
-# ---- page maps -------------------------------------------------------------------------------------
+# ---- maps and legends in HTML ----------------------------------------------------------------------
 
 
 def map_image(classes: Classes, heads: Heads, alt: str) -> str:
@@ -174,19 +165,16 @@ def classes_in(maps: Iterable[Classes]) -> list[PageClass]:
 
 def legend_html(kinds: Iterable[PageClass] = CLASSES) -> str:
     """Return a list of classes: a sample of each, its letter, its name and what it means."""
-    items = "".join(
-        _legend_item(kind.pattern, data_uri(swatch(kind)), kind.letter, kind.label, kind.meaning)
-        for kind in kinds
-    )
+    items = "".join(map(_legend_item, kinds))
     return f'<ul style="list-style: none; padding: 0; margin: 4px 0; {SMALL}">{items}</ul>'
 
 
-def _legend_item(pattern: str, source: str, letter: str, label: str, meaning: str) -> str:
+def _legend_item(kind: PageClass) -> str:
     return (
         '<li style="display: inline-block; margin-right: 1.5em">'
-        f'<img alt="{pattern}" src="{source}" '
+        f'<img alt="{kind.pattern}" src="{data_uri(swatch(kind))}" '
         'style="height: 1.6em; vertical-align: middle; margin: 2px 4px 2px 0">'
-        f"<b>{letter}</b> {label} ({meaning})</li>"
+        f"<b>{kind.letter}</b> {kind.label} ({kind.meaning})</li>"
     )
 
 

@@ -23,7 +23,7 @@ import traitlets
 from memsim.view.draw import folded_text
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from memsim.errors import MemsimError
 
@@ -120,6 +120,50 @@ class Board(Stored):
         )
 
 
+class ScriptLab(Board):
+    """A lab with a script of what was done, which can be undone, or done again on another machine.
+
+    Subclasses make the controls, and say in ``taken_down`` what of a moment :meth:`show` compares the next
+    one with.
+    """
+
+    script: Any
+    undo: ipywidgets.Button
+    restart: ipywidgets.Button
+    release: ipywidgets.Dropdown
+    line: ipywidgets.Text
+    taken_down: Callable[[Any], Any]
+    busy = False
+    """Whether a control changes because of what is shown, and not by a reader's hand."""
+
+    def connect(self, do_line: Callable[[str], object]) -> None:
+        """Let the controls act; ``do_line`` does what a reader typed."""
+        self.undo.on_click(lambda _: self.act(self.script.undo))
+        self.restart.on_click(lambda _: self.act(self.script.restart))
+        self.release.observe(lambda change: self.anew(release=change["new"]), "value")
+        self.line.observe(lambda change: self._typed(do_line, change["new"]), "value")
+
+    def act(self, action: Callable[[], object]) -> None:
+        """Do something to the script and show what came of it."""
+        before = self.taken_down(self.script)
+        action()
+        self.show(before)
+
+    def anew(self, **what: Any) -> None:  # noqa: ANN401 (arguments of restart)
+        """Do the script again on another machine."""
+        if not self.busy:
+            self.act(lambda: self.script.restart(keep=True, **what))
+
+    def _typed(self, do_line: Callable[[str], object], text: str) -> None:
+        if text:
+            self.act(lambda: do_line(text))
+            self.line.value = ""
+
+    def show(self, before: Any) -> None:  # noqa: ANN401 (what was taken down of the moment before)
+        """Show the present moment."""
+        raise NotImplementedError
+
+
 def more(*rows: ipywidgets.Widget) -> tuple[ipywidgets.Widget, ipywidgets.Widget]:
     """Return a button that shows or hides some rows of controls, and these rows, hidden."""
     shown = ipywidgets.ToggleButton(
@@ -210,7 +254,7 @@ def tour(title: str, stops: list[Stop], start: int) -> dict[str, Any]:
     return {"title": title, "start": start, "stops": [stop._asdict() for stop in stops]}
 
 
-# ---- style sheets --------------------------------------------------------------------------------
+# ---- style sheets ----------------------------------------------------------------------------------
 
 
 def sheet(*files: Path) -> str:

@@ -100,7 +100,7 @@ def _folded(line: str, room: int) -> list[str]:
     ) or [""]
 
 
-# ---- as HTML -------------------------------------------------------------------------------------
+# ---- as HTML ---------------------------------------------------------------------------------------
 
 _TITLES = ("without the hunk", "with the hunk")
 _CODE = "margin: 0; white-space: pre-wrap; word-break: normal; overflow-wrap: anywhere; font-size: 12px"
@@ -154,7 +154,7 @@ def _with_code(sentence: str) -> str:
     return re.sub(r"(\w+\(\))", r"<code>\1</code>", escape(sentence))
 
 
-# ---- in a notebook -----------------------------------------------------------------------------------
+# ---- in a notebook ---------------------------------------------------------------------------------
 
 _NARROW = 100
 
@@ -193,7 +193,7 @@ def show_patch(*hunks: str | Hunk) -> ShownPatch:
     return ShownPatch(tuple(hunk for hunk in Hunk if hunk in chosen))
 
 
-# ---- one function --------------------------------------------------------------------------------
+# ---- one function ----------------------------------------------------------------------------------
 
 NO_TREE = (
     "To see the kernel's own function here, name a kernel tree: --linux DIR, or the environment variable "

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING
 from memsim.linux.include.layout import NR_PAGE_ORDERS, hex_range, pageblock_nr_pages
 from memsim.linux.include.mmzone import MIGRATE_TYPES
 from memsim.view.buddy_lab.script import FIRST_PFN
-from memsim.view.model.page_class import class_counts, free_heads, page_classes
+from memsim.view.model.page_class import class_counts, first_ones, page_classes, runs
 from memsim.view.model.text import counts_phrase, migratetype_name
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from memsim.view.buddy_lab.script import BuddyScript, Outcome
-    from memsim.view.model.page_class import Classes, Heads
 
 SHOWN = 8
 """Pfns of a free list that are shown at most."""
@@ -36,24 +37,7 @@ class FreeList:
     @property
     def blocks(self) -> str:
         """The first pfns, and how many more there are."""
-        shown = " ".join(f"{pfn:#x}" for pfn in self.pfns[:SHOWN])
-        more = len(self.pfns) - SHOWN
-        return (shown or "(empty)") + (f" and {more} more" if more > 0 else "")
-
-
-@dataclass(frozen=True)
-class Pageblock:
-    """A pageblock: where, of which type, and its pages."""
-
-    pfn: int
-    migratetype: str
-    classes: Classes
-    heads: Heads
-
-    @property
-    def sentence(self) -> str:
-        """Type and pages in words."""
-        return f"{self.migratetype}: {counts_phrase(class_counts(self.classes))}"
+        return " ".join(first_ones([f"{pfn:#x}" for pfn in self.pfns], SHOWN)) or "(empty)"
 
 
 @dataclass(frozen=True)
@@ -64,7 +48,8 @@ class BuddySight:
     heading: str
     counters: str
     free_lists: tuple[FreeList, ...]
-    pageblocks: tuple[Pageblock, ...]
+    pageblocks: tuple[str, ...]
+    """A line for each run of pageblocks that are alike."""
     allocated: str
     check: str
     lines: tuple[str, ...]
@@ -109,31 +94,30 @@ def look(script: BuddyScript, before: Lists | None = None) -> BuddySight:
         f"{script.size_mib} MiB of zone Normal {where}, Linux {script.release}",
         counters,
         tuple(lists),
-        tuple(_pageblocks(script)),
+        tuple(pageblock_lines(script)),
         _allocated(script.allocated),
         _check(script),
         tuple(script.lines),
     )
 
 
-def _pageblocks(script: BuddyScript) -> list[Pageblock]:
+def pageblock_lines(script: BuddyScript) -> Iterator[str]:
+    """Yield a line for each run of pageblocks that are alike in type and pages."""
     state = script.machine.kernel.state
-    classes = page_classes(state, FIRST_PFN, script.nr_pages)
-    heads = free_heads(state, FIRST_PFN, script.nr_pages)
-    return [
-        Pageblock(
-            FIRST_PFN + at,
-            migratetype_name(state.memmap.migratetype(FIRST_PFN + at)),
-            classes[at : at + pageblock_nr_pages],
-            heads[at : at + pageblock_nr_pages],
-        )
-        for at in range(0, script.nr_pages, pageblock_nr_pages)
+    pages = page_classes(state, FIRST_PFN, script.nr_pages).reshape(-1, pageblock_nr_pages)
+    pfns = range(FIRST_PFN, FIRST_PFN + script.nr_pages, pageblock_nr_pages)
+    told = [
+        f"{migratetype_name(state.memmap.migratetype(pfn))}: {counts_phrase(class_counts(classes))}"
+        for pfn, classes in zip(pfns, pages, strict=True)
     ]
+    for sentence, at, length in runs(told):
+        last = f" to {pfns[at + length - 1]:#x}, {length} of them" if length > 1 else ""
+        yield f"{pfns[at]:#x}{last}  {sentence}{' each' if length > 1 else ''}"
 
 
 def _allocated(allocated: dict[int, tuple[int, str]]) -> str:
     """Return the allocated blocks in runs of neighbours of one kind."""
-    runs: list[str] = []
+    found: list[str] = []
     entries = [(pfn, order, kind) for pfn, (order, kind) in sorted(allocated.items())]
 
     def run_key(numbered: tuple[int, tuple[int, int, str]]) -> tuple[int, int, str]:
@@ -143,9 +127,8 @@ def _allocated(allocated: dict[int, tuple[int, str]]) -> str:
     for (_, order, kind), run in groupby(enumerate(entries), run_key):
         pfns = [pfn for _, (pfn, _, _) in run]
         where = f"{pfns[0]:#x}" if len(pfns) == 1 else f"{len(pfns)} from {pfns[0]:#x} to {pfns[-1]:#x}"
-        runs.append(f"{where} (order {order}, {kind})")
-    more = len(runs) - 2 * SHOWN
-    return ", ".join(runs[: 2 * SHOWN]) + (f", and {more} more" if more > 0 else "") or "none"
+        found.append(f"{where} (order {order}, {kind})")
+    return ", ".join(first_ones(found, 2 * SHOWN)) or "none"
 
 
 def _check(script: BuddyScript) -> str:
@@ -164,12 +147,8 @@ def sight_text(sight: BuddySight) -> str:
     """Return everything as text."""
     parts = [f"{sight.heading}\nCounters of the zone, in pages: {sight.counters}"]
     if sight.outcome.happened:
-        parts.insert(
-            0,
-            "\n".join(
-                ["What happened on the free lists:", *(f"  {line}" for line in sight.outcome.happened)]
-            ),
-        )
+        happened = [f"  {line}" for line in sight.outcome.happened]
+        parts.insert(0, "\n".join(["What happened on the free lists:", *happened]))
     rows = [
         f"{'*' if free.changed else ' '} order {free.order:>2}  {free.migratetype.ljust(11)}  {free.blocks}"
         for free in sight.free_lists
@@ -177,20 +156,10 @@ def sight_text(sight: BuddySight) -> str:
     parts.append(
         "\n".join(["Free lists, the block that is taken next first (*: changed)", *(rows or ["  none"])])
     )
-    parts.append("\n".join(["Pageblocks", *(f"  {line}" for line in pageblock_lines(sight.pageblocks))]))
+    parts.append("\n".join(["Pageblocks", *(f"  {line}" for line in sight.pageblocks)]))
     parts.append(f"Allocated: {sight.allocated}\nInvariants: {sight.check}")
     parts.append(f"Script: {'; '.join(sight.lines) or 'empty'}")
     return "\n\n".join(parts)
-
-
-def pageblock_lines(pageblocks: tuple[Pageblock, ...]) -> list[str]:
-    """Return a line for each run of pageblocks that are alike."""
-    lines = []
-    for sentence, run in groupby(pageblocks, lambda block: block.sentence):
-        pfns = [block.pfn for block in run]
-        where = f"{pfns[0]:#x}" if len(pfns) == 1 else f"{pfns[0]:#x} to {pfns[-1]:#x}, {len(pfns)} of them"
-        lines.append(f"{where}  {sentence}{' each' if len(pfns) > 1 else ''}")
-    return lines
 
 
 # ---- HTML ------------------------------------------------------------------------------------------

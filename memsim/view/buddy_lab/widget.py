@@ -20,7 +20,7 @@ from memsim.linux.include.layout import MAX_PAGE_ORDER, pageblock_nr_pages
 from memsim.view.buddy_lab.script import FIRST_PFN, HELP, SIZES, BuddyScript
 from memsim.view.buddy_lab.snapshot import lists_of, look, sight_html, sight_text
 from memsim.view.charts.boxes import Range, Ranges
-from memsim.view.lab import Board, Stop, button, choice, more, number, row, text_field, tour
+from memsim.view.lab import ScriptLab, Stop, button, choice, more, number, row, text_field, tour
 from memsim.view.model.text import migratetype_name
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def buddy_lab(script: Sequence[str] = (), *, size_mib: int = 8, release: str = "
     return BuddyLab(done, before)
 
 
-class BuddyLab(Board):
+class BuddyLab(ScriptLab):
     """A zone, its controls, and its text twin.
 
     Attributes
@@ -86,16 +86,17 @@ class BuddyLab(Board):
     """
 
     note = "Run this notebook to allocate and free."
+    script: BuddyScript
+    taken_down = staticmethod(lists_of)
 
     def __init__(self, script: BuddyScript, before: Any) -> None:  # noqa: ANN401 (the lists of the moment before)
         """Show ``script``; it is also what a notebook without a kernel shows."""
         self.script = script
-        self._quiet = False
         self._make_controls()
         self.picture = BuddyPicture()
         super().__init__("Buddy lab", [self.picture, self.more, self.rest])
         self._connect()
-        self._show(before)
+        self.show(before)
         self.keep(blocks_chart(script).html() + sight_html(look(script, before)))
 
     def spec_without_a_kernel(self) -> dict[str, Any]:
@@ -161,18 +162,15 @@ class BuddyLab(Board):
             (self.why, lambda: f"why {self.pfn.value}"),
         ):
             control.on_click(partial(self._do_line, line))
-        self.undo.on_click(lambda _: self._act(self.script.undo))
-        self.restart.on_click(lambda _: self._act(self.script.restart))
         self.picture.on_msg(self._pressed)
-        self.line.observe(self._typed, "value")
-        self.size.observe(lambda change: self._anew(size_mib=change["new"]), "value")
-        self.release.observe(lambda change: self._anew(release=change["new"]), "value")
+        self.size.observe(lambda change: self.anew(size_mib=change["new"]), "value")
+        self.connect(self.script.do)
 
     # ---- what readers do ---------------------------------------------------------------------
 
     def do(self, line: str) -> Outcome:
         """Do a line of a script and show what came of it."""
-        self._act(lambda: self.script.do(line))
+        self.act(lambda: self.script.do(line))
         return self.script.outcome
 
     def _do_line(self, line: Any, _button: object) -> None:  # noqa: ANN401 (a function without arguments)
@@ -181,32 +179,19 @@ class BuddyLab(Board):
     def _pressed(self, _picture: object, message: dict[str, Any], _buffers: object) -> None:
         line = str(message["line"])
         whole = {"undo": self.script.undo, "restart": self.script.restart}
-        self._act(whole.get(line, partial(self.script.do, line)))
-
-    def _typed(self, change: dict[str, Any]) -> None:
-        if change["new"] and not self._quiet:
-            self.do(change["new"])
-            self.line.value = ""
-
-    def _anew(self, **what: Any) -> None:  # noqa: ANN401 (arguments of restart)
-        if not self._quiet:
-            self._act(lambda: self.script.restart(keep=True, **what))
-
-    def _act(self, action: Any) -> None:  # noqa: ANN401 (a function without arguments)
-        before = lists_of(self.script)
-        action()
-        self._show(before)
+        self.act(whole.get(line, partial(self.script.do, line)))
 
     # ---- showing -----------------------------------------------------------------------------
 
-    def _show(self, before: Any) -> None:  # noqa: ANN401 (the lists of the moment before)
+    def show(self, before: Any) -> None:  # noqa: ANN401 (the lists of the moment before)
+        """Show the zone, and what changed since ``before``."""
         sight = look(self.script, before)
         self._fill_choices()
         self.picture.show(self.script)
         self.put(sight.outcome.headline, sight_html(sight), sight_text(sight))
 
     def _fill_choices(self) -> None:
-        self._quiet = True
+        self.busy = True
         allocated = sorted(self.script.allocated.items())[:_CHOICES]
         _offer(
             self.block,
@@ -217,7 +202,7 @@ class BuddyLab(Board):
         self.undo.disabled = not self.script.lines
         for control in (self.free, self.every_other, self.free_all):
             control.disabled = not allocated
-        self._quiet = False
+        self.busy = False
 
 
 def _offer(control: ipywidgets.Dropdown, options: list[tuple[str, str]]) -> None:
@@ -229,7 +214,7 @@ def _offer(control: ipywidgets.Dropdown, options: list[tuple[str, str]]) -> None
         control.value = old if old in values else values[0] if values else None
 
 
-# ---- the picture ---------------------------------------------------------------------------------
+# ---- the picture -----------------------------------------------------------------------------------
 
 STATIC = Path(__file__).with_name("static")
 Block = tuple[int, int, bool, str]

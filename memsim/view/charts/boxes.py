@@ -5,9 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from memsim.view.charts.chart import COLOURS, WIDTH, Chart, layout, number, picture, room_for, rule, words
+from memsim.view.charts.chart import (
+    COLOURS,
+    WIDTH,
+    Chart,
+    filled,
+    layout,
+    number,
+    picture,
+    room_for,
+    rule,
+    words,
+)
 
-# ---- bars ----------------------------------------------------------------------------------------
+# ---- bars ------------------------------------------------------------------------------------------
 
 _BAR, _BETWEEN, _BARS_TOP = 14, 8, 44
 _FILLS = ("", "rising", "dots", "falling")
@@ -54,8 +65,7 @@ class Bars(Chart):
             for order, values in enumerate(self.series.values()):
                 long = room * values[at] / most
                 box = f'x="{left:g}" y="{y:g}" width="{max(long, 1):.1f}" height="{_BAR - 2}" rx="2"'
-                parts.append(f'<rect {box} fill="{COLOURS[order]}"/>')
-                parts.append(f'<rect {box} fill="url(#{_FILLS[order]})"/>' if _FILLS[order] else "")
+                parts.append(filled(box, COLOURS[order], _FILLS[order]))
                 parts.append(words(left + max(long, 1) + 6, y + _BAR - 4, number(values[at])))
                 y += _BAR
             y += _BETWEEN
@@ -67,8 +77,7 @@ class Bars(Chart):
             if not name:
                 continue
             box = f'x="{x:g}" y="{y - 11:g}" width="22" height="13" rx="2"'
-            parts.append(f'<rect {box} fill="{COLOURS[order]}"/>')
-            parts.append(f'<rect {box} fill="url(#{_FILLS[order]})"/>' if _FILLS[order] else "")
+            parts.append(filled(box, COLOURS[order], _FILLS[order]))
             parts.append(words(x + 28, y, name))
             x += 50 + 7.4 * len(name)
         return parts
@@ -96,7 +105,7 @@ class Bars(Chart):
         return {"data": data, "layout": settings}
 
 
-# ---- ranges --------------------------------------------------------------------------------------
+# ---- ranges ----------------------------------------------------------------------------------------
 
 _RANGES_TOP, _RANGE, _MARGIN = 46, 30, 20
 _LIGHT_INK = {"#0072B2", "#009E73", "#000000", "#D55E00"}
@@ -164,8 +173,7 @@ class Ranges(Chart):
     def _range(self, each: Range, y: float, left: float) -> list[str]:
         x, to = self._x(each.start, left), self._x(each.end, left)
         box = f'x="{x:.1f}" y="{y}" width="{max(to - x - 1, 1):.1f}" height="{_RANGE - 8}" rx="2"'
-        parts = [f'<rect {box} fill="{each.colour}"/>']
-        parts += [f'<rect {box} fill="url(#{each.pattern})"/>'] if each.pattern else []
+        parts = [filled(box, each.colour, each.pattern)]
         if to - x > 7.2 * len(each.label) + 4:
             ink = "mid strong light" if each.colour in _LIGHT_INK else "mid strong dark"
             parts.append(words((x + to) / 2, y + 15, each.label, ink))
@@ -185,7 +193,7 @@ class Ranges(Chart):
         return left + room * drawn / (whole - (end - start) + short)
 
 
-# ---- signs ---------------------------------------------------------------------------------------
+# ---- signs -----------------------------------------------------------------------------------------
 
 LEVELS: dict[str, tuple[str, str]] = {
     "good": ("#009E73", ""),
@@ -256,12 +264,11 @@ def _cell(x: float, y: float, wide: float, cell: tuple[str, str]) -> list[str]:
     box = f'x="{x + 1:.1f}" y="{y}" width="{wide - 3:.1f}" height="{_SIGN - 3}" rx="3"'
     if not colour:
         return [f'<rect {box} class="empty"/>', words(x + wide / 2, y + 17, text, "mid")]
-    over = f'<rect {box} fill="url(#{pattern})"/>' if pattern else ""
     ink = "light" if level in {"dead", "good"} else "dark"
-    return [f'<rect {box} fill="{colour}"/>', over, words(x + wide / 2, y + 17, text, f"mid strong {ink}")]
+    return [filled(box, colour, pattern), words(x + wide / 2, y + 17, text, f"mid strong {ink}")]
 
 
-# ---- states --------------------------------------------------------------------------------------
+# ---- states ----------------------------------------------------------------------------------------
 
 _CHAIN_TOP, _HIGH, _ARROW, _LINE = 44, 84, 26, 15
 

@@ -5,11 +5,12 @@ Left out: anything that moves.
 
 from __future__ import annotations
 
-import base64
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from memsim.view.draw import data_uri
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -53,10 +54,9 @@ class Chart:
 
     def html(self) -> str:
         """Return the picture as HTML that also a notebook that is not trusted shows."""
-        source = base64.b64encode(self.svg().encode()).decode()
         return (
             f'<figure class="memsim-chart" style="margin: 4px 0"><img alt="{escape(self.title)}. {_HOW}" '
-            f'src="data:image/svg+xml;base64,{source}" style="display: block; max-width: 100%; height: auto">'
+            f'src="{data_uri(self.svg())}" style="display: block; max-width: 100%; height: auto">'
             "</figure>"
         )
 
@@ -82,7 +82,7 @@ class Chart:
 _HOW = "The same stands below in text."
 
 
-# ---- drawing -----------------------------------------------------------------------------------------
+# ---- drawing ---------------------------------------------------------------------------------------
 
 
 def picture(height: float, title: str, parts: list[str]) -> str:
@@ -113,6 +113,12 @@ def room_for(texts: Iterable[str]) -> float:
 def rule(x: float, y: float, to_x: float, to_y: float, kind: str = "rule") -> str:
     """Return a straight line."""
     return f'<path d="M{x:g} {y:g}L{to_x:g} {to_y:g}" class="{kind}"/>'
+
+
+def filled(box: str, colour: str, pattern: str = "") -> str:
+    """Return a rectangle, whose place and size are in ``box``, with a pattern over it."""
+    over = f'<rect {box} fill="url(#{pattern})"/>' if pattern else ""
+    return f'<rect {box} fill="{colour}"/>{over}'
 
 
 PATTERNS = (

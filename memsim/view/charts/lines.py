@@ -188,7 +188,7 @@ class Lines(Chart):
         return {"data": data, "layout": settings}
 
 
-# ---- what kernels count --------------------------------------------------------------------------
+# ---- what kernels count ----------------------------------------------------------------------------
 
 
 def points_of(moments: Iterable[Moment]) -> tuple[str, ...]:

@@ -16,14 +16,13 @@ from memsim.errors import MemsimError
 from memsim.patch import AFTER, BEFORE
 from memsim.scenario.scenario import FORMAT, Run, Scenario
 from memsim.scenario.steps import tell_step
-from memsim.view.model.text import plural
+from memsim.view.model.text import SIDES, plural
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from memsim.machine.machine import Machine
 
-SIDES = ("before", "after")
 WHERE = "the lab"
 FIRST_PFN = 0x100000
 PAGES_PER_MIB = 256

@@ -8,7 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 from html import escape
-from itertools import groupby
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,7 +20,9 @@ from memsim.view.model.page_class import (
     CLASSES,
     PageClass,
     class_counts,
+    first_ones,
     pageblock_letters,
+    runs,
 )
 from memsim.view.model.text import (
     NO_BLOCK,
@@ -33,6 +34,7 @@ from memsim.view.model.text import (
     hotplugged_blocks,
     log_tail,
     migratetype_name,
+    side_title,
     uniform_refcount,
 )
 
@@ -42,7 +44,6 @@ if TYPE_CHECKING:
     from memsim.view.driver_lab.script import DriverScript
     from memsim.view.model.page_class import Classes
 
-TITLES = {"before": "Before the patch", "after": "After the patch"}
 UNITS = {"virtio-mem": "sub-blocks", "hv-balloon": "pageblocks", "xen-balloon": "pageblocks"}
 
 
@@ -129,7 +130,7 @@ def look(script: DriverScript, block: int | None, previous: Numbers | None = Non
 
 def _side(kind: str, side: str, machine: Machine, block: int | None) -> Side:
     return Side(
-        TITLES[side],
+        side_title(side),
         tuple(book_lines(kind, machine)),
         None if block is None else _block(kind, machine, block),
         tuple(map(str, machine.check())),
@@ -146,14 +147,10 @@ def _block(kind: str, machine: Machine, block: int) -> Block:
         kernel_words(state, pfn + at, page_map.classes[at : at + pageblock_nr_pages])
         for at in range(0, pages, pageblock_nr_pages)
     ]
-    runs, at = [], 0
-    for (word, words), equal in groupby(zip(driver, kernel, strict=True)):
-        end = at + len(list(equal)) - 1
-        runs.append(Run(at, end, word, words))
-        at = end + 1
+    found = [Run(at, at + length - 1, *words) for words, at, length in runs(zip(driver, kernel, strict=True))]
     sentence = block_sentence(state, block, pages)
     return Block(
-        block * pages, sentence, block_state(kind, machine, block), tuple(driver), tuple(runs), page_map
+        block * pages, sentence, block_state(kind, machine, block), tuple(driver), tuple(found), page_map
     )
 
 
@@ -186,9 +183,8 @@ def sight_text(sight: DriverSight) -> str:
     same = len({side.book for side in sight.sides}) == 1
     parts = [sight.heading]
     if same:
-        parts.append(
-            "\n".join(["The driver's records, the same on both kernels", *_indented(sight.sides[0].book)])
-        )
+        book = [f"  {line}" for line in sight.sides[0].book]
+        parts.append("\n".join(["The driver's records, the same on both kernels", *book]))
     parts += [_side_text(side, sight.unit, book=not same) for side in sight.sides]
     table = counters_text(sight.numbers, sight.previous)
     parts.append(f"Zone counters, in pages (*: changed by the last step)\n{table}")
@@ -210,20 +206,14 @@ def _side_text(side: Side, unit: str, *, book: bool) -> str:
         ]
         where = max(len(run.where) for run in side.block.runs)
         driver = max(len(run.driver) for run in side.block.runs)
-        lines += [
-            f"    {run.where.rjust(where)}  {run.driver.ljust(driver)} | {run.kernel}"
-            for run in side.block.runs[:16]
+        rows = [
+            f"{run.where.rjust(where)}  {run.driver.ljust(driver)} | {run.kernel}" for run in side.block.runs
         ]
-        more = len(side.block.runs) - 16
-        lines += [f"    and {more} more runs"] if more > 0 else []
+        lines += [f"    {line}" for line in first_ones(rows, 16, "more runs")]
     lines.append(f"  Invariants: {'; '.join(side.violations) or 'all hold'}.")
     if side.log:
         lines += ["  The kernel log ends with:", *(f"    {line}" for line in side.log)]
     return "\n".join(lines)
-
-
-def _indented(lines: tuple[str, ...]) -> list[str]:
-    return [f"  {line}" for line in lines]
 
 
 # ---- HTML ------------------------------------------------------------------------------------------

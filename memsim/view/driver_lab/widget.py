@@ -24,7 +24,7 @@ from memsim.view.driver_lab.script import (
 )
 from memsim.view.driver_lab.snapshot import blocks_of, look, numbers_of, sight_html, sight_text
 from memsim.view.lab import (
-    Board,
+    ScriptLab,
     Stop,
     button,
     choice,
@@ -84,7 +84,7 @@ def driver_lab(
     return DriverLab(script, block)
 
 
-class DriverLab(Board):
+class DriverLab(ScriptLab):
     """A device on two kernels, its controls, and the text twin.
 
     Attributes
@@ -94,17 +94,18 @@ class DriverLab(Board):
     """
 
     note = "Run this notebook to work with the device."
-    sheets = (*Board.sheets, SHEET)
+    sheets = (*ScriptLab.sheets, SHEET)
+    script: DriverScript
+    taken_down = staticmethod(numbers_of)
 
     def __init__(self, script: DriverScript, block: int | None) -> None:
         """Show ``script``; it is also what a notebook without a kernel shows."""
         self.script = script
-        self._busy = False
         self._wanted_block = block
         self._make_controls()
         super().__init__(f"Driver lab: {script.kind}", self._rows())
         self._connect()
-        self._show(numbers_of(script))
+        self.show(numbers_of(script))
         self.keep(inlined(sight_html(look(script, self.block.value)), SHEET))
 
     def spec_without_a_kernel(self) -> dict[str, Any]:
@@ -185,56 +186,40 @@ class DriverLab(Board):
         }
         for control, make in steps.items():
             control.on_click(partial(self._do, make))
-        self.undo.on_click(lambda _: self._act(self.script.undo))
-        self.restart.on_click(lambda _: self._act(self.script.restart))
-        self.release.observe(lambda change: self._anew(release=change["new"]), "value")
-        self.new_blocks.observe(lambda change: self._anew(online_type=change["new"]), "value")
+        self.new_blocks.observe(lambda change: self.anew(online_type=change["new"]), "value")
         self.block.observe(self._block_changed, "value")
-        self.line.observe(self._typed, "value")
+        self.connect(self.script.do_text)
 
     # ---- what readers do ---------------------------------------------------------------------
 
     def do(self, step: Step) -> str:
         """Do a step of a scenario on both machines, show it, and return what it came to."""
-        self._act(lambda: self.script.do(step))
+        self.act(lambda: self.script.do(step))
         return self.script.outcome.headline
 
     def _do(self, make: Callable[[], Step], _button: object) -> None:
         self.do(make())
 
-    def _anew(self, **what: str) -> None:
-        if not self._busy:
-            self._act(lambda: self.script.restart(keep=True, **what))
-
     def _block_changed(self, _change: object) -> None:
-        if not self._busy:
-            self._show(numbers_of(self.script))
-
-    def _typed(self, change: dict[str, Any]) -> None:
-        if change["new"]:
-            self._act(lambda: self.script.do_text(change["new"]))
-            self.line.value = ""
-
-    def _act(self, action: Callable[[], object]) -> None:
-        before = numbers_of(self.script)
-        action()
-        self._show(before)
+        if not self.busy:
+            self.show(numbers_of(self.script))
 
     # ---- showing -----------------------------------------------------------------------------
 
-    def _show(self, before: Any) -> None:  # noqa: ANN401 (Numbers of the moment before)
+    def show(self, before: Any) -> None:  # noqa: ANN401 (Numbers of the moment before)
+        """Show both machines, and what changed since ``before``."""
         self._offer_blocks()
         sight = look(self.script, self.block.value, before)
         self.put(sight.headline, sight_html(sight), sight_text(sight))
 
     def _offer_blocks(self) -> None:
-        self._busy = True
+        self.busy = True
         blocks = blocks_of(self.script)
         offer_blocks(self.block, blocks, self._wanted_block)
         for control in (self.online, self.offline, self.allocate, self.free):
             control.disabled = not blocks
         self.undo.disabled = not self.script.scenario.steps
-        self._busy = False
+        self.busy = False
 
 
 # ---- the host's side, for each kind ----------------------------------------------------------------

@@ -23,9 +23,10 @@ from memsim.view.explorer import bundle
 from memsim.view.explorer.export import export, packed
 from memsim.view.explorer.inputs import comparison_of, default_block, recordings_of
 from memsim.view.explorer.timeline import Walk
-from memsim.view.explorer.words import SIDES, shortened
+from memsim.view.explorer.words import shortened
 from memsim.view.lab import Refusal
 from memsim.view.model.page_class import class_counts
+from memsim.view.model.text import SIDES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -23,9 +23,9 @@ from memsim.source.listings import listings
 from memsim.state.recording import SPANS
 from memsim.state.trace import FUNCTIONS
 from memsim.view.explorer.columns import Contents, Numbered, TapeColumns, column, runs_of
-from memsim.view.explorer.snapshot import side_title
 from memsim.view.explorer.words import done_text
 from memsim.view.model.page_class import CLASSES
+from memsim.view.model.text import side_title
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -107,7 +107,7 @@ def packed(data: dict[str, Any]) -> bytes:
     return zlib.compress(json.dumps(data, separators=(",", ":"), ensure_ascii=False).encode(), 9)
 
 
-# ---- what was recorded ---------------------------------------------------------------------------
+# ---- what was recorded -----------------------------------------------------------------------------
 
 
 def evidence(walk: Walk) -> list[dict[str, Any] | None]:
@@ -137,7 +137,7 @@ def _runs(page_map: PageMap) -> list[list[int]]:
     return [lengths.tolist(), classes[starts].tolist(), heads[starts].tolist()]
 
 
-# ---- source --------------------------------------------------------------------------------------
+# ---- source ----------------------------------------------------------------------------------------
 
 
 def code_of(function: str) -> list[dict[str, Any]]:

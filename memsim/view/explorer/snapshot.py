@@ -18,7 +18,14 @@ import numpy as np
 from memsim.patch import Hunk
 from memsim.source.listings import listings
 from memsim.view.model.page_class import CLASSES, LEGEND, PageClass, machine_sentence
-from memsim.view.model.text import Numbers, PageMap, counters_text, free_lists_text, migratetype_name
+from memsim.view.model.text import (
+    Numbers,
+    PageMap,
+    counters_text,
+    free_lists_text,
+    migratetype_name,
+    side_title,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,7 +33,7 @@ if TYPE_CHECKING:
     from memsim.patch import Patch
     from memsim.view.model.page_class import Kinds
 
-# ---- one kernel ----------------------------------------------------------------------------------
+# ---- one kernel ------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -39,18 +46,6 @@ class Recorded:
     page_map: PageMap | None = None
     pages: int = 0
     """How many struct pages were compared."""
-
-
-def side_title(name: str) -> str:
-    """Return which kernel a side is, in words: the patch whole, not at all, or some of its hunks.
-
-    >>> side_title("before"), side_title("without MM_INIT")
-    ('Before the patch', 'Without MM_INIT')
-    """
-    known = {"before": "Before the patch", "after": "After the patch"}
-    if name.startswith("without "):
-        return f"Without {name.removeprefix('without ')}"
-    return known.get(name, f"With {name} only")
 
 
 @dataclass(frozen=True)
@@ -76,7 +71,7 @@ class Side:
         return side_title(self.name)
 
 
-# ---- both ----------------------------------------------------------------------------------------
+# ---- both ------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -162,7 +157,7 @@ def _side_twin(side: Side, blocks: tuple[int, ...]) -> str:
     return "\n".join(lines)
 
 
-# ---- how they differ -----------------------------------------------------------------------------
+# ---- how they differ -------------------------------------------------------------------------------
 
 
 def differences(sides: tuple[Side, ...], numbers: Numbers) -> dict[tuple[str, ...], str]:

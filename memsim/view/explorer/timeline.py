@@ -12,7 +12,7 @@ from memsim.errors import MemsimError
 from memsim.recordings.compare import Comparable, compare_probe
 from memsim.scenario.moments import DONE, all_moments, moment_name, places_of, tapes
 from memsim.state.ranges import id_ranges
-from memsim.view.explorer.inputs import blocks_of
+from memsim.view.explorer.inputs import blocks_of, common_steps
 from memsim.view.explorer.snapshot import Recorded, Side, Sight
 from memsim.view.explorer.words import (
     OUTSIDE,
@@ -27,6 +27,7 @@ from memsim.view.model.page_class import (
     PageClass,
     block_kinds,
     class_counts,
+    first_ones,
     recorded_classes,
     recorded_heads,
 )
@@ -180,8 +181,7 @@ class Walk:
         """Return what one side wrote since the moment before, and in which function."""
         events = self._events(index, side, index - 1)
         lines = [f"{e.function or OUTSIDE}: {write_text(e)}" for e in events if e.primitive]
-        more = [f"and {len(lines) - longest} more"] if len(lines) > longest else []
-        return tuple(lines[:longest] + more)
+        return tuple(first_ones(lines, longest))
 
     def acted(self, index: int) -> tuple[str, ...]:
         """Return the functions that wrote on either side since the moment before, each once."""
@@ -244,14 +244,14 @@ def _compared(pages: int, page_map: PageMap | None) -> str:
 def _check_same_steps(recording: Observation, run: Run) -> None:
     """Refuse a recording of another machine, or of other steps as far as both go."""
     mine, theirs = run.scenario, recording.scenario
-    pairs = zip(mine.steps, theirs.steps, strict=False)
     if mine.machine != theirs.machine:
         msg = f"{recording.name}: was recorded on another machine than the scenario's"
         raise MemsimError(msg)
-    for number, (step, recorded) in enumerate(pairs):
-        if {**step, "errno": None} != {**recorded, "errno": None}:
-            msg = f"{recording.name}: step {number} was {recorded}, in the scenario it is {step}"
-            raise MemsimError(msg)
+    other = common_steps(theirs, run)
+    if other < min(len(mine.steps), len(theirs.steps)):
+        step, recorded = mine.steps[other], theirs.steps[other]
+        msg = f"{recording.name}: step {other} was {recorded}, in the scenario it is {step}"
+        raise MemsimError(msg)
 
 
 def _recorded_map(recording: Observation, probe: dict[str, Any], block: int) -> PageMap | None:

@@ -16,7 +16,7 @@ from memsim.scenario.moments import BOOT, DONE, tapes
 from memsim.scenario.steps import tell_step
 from memsim.state.event import LEFT_OUT
 from memsim.state.recording import PARAMETERS
-from memsim.view.model.text import migratetype_name, plural
+from memsim.view.model.text import SIDES, migratetype_name, plural
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from memsim.scenario.scenario import Run
     from memsim.state.event import Event
     from memsim.state.tape import Tape
-
-SIDES = ("before", "after")
 
 
 def side_names(comparison: Comparison) -> tuple[str, str]:
@@ -120,7 +118,7 @@ def _of_both(comparison: Comparison, told: list[str]) -> str:
     return "; ".join(f"{name}: {what}" for name, what in zip(side_names(comparison), told, strict=True))
 
 
-# ---- writes --------------------------------------------------------------------------------------
+# ---- writes ----------------------------------------------------------------------------------------
 
 OUTSIDE = "outside any function with a probe point"
 """What stands for the function where none is being executed."""
@@ -182,7 +180,7 @@ _AS_TEXT: dict[str, Callable[[Any], str]] = {
 """Parameter of a primitive -> how its value is written; others as :func:`argument_text` does."""
 
 
-# ---- functions -----------------------------------------------------------------------------------
+# ---- functions -------------------------------------------------------------------------------------
 
 
 class Calls:

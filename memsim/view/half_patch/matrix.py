@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from memsim.scenario.scenario import Run
 
-# ---- stories -------------------------------------------------------------------------------------
+# ---- stories ---------------------------------------------------------------------------------------
 
 _P, _N = 0x100000, 32768
 _ADD = {"do": "add_memory", "start_pfn": _P, "nr_pages": _N}
@@ -75,7 +75,7 @@ def story_scenario(story: str) -> Scenario:
     return Scenario.parse({"format": FORMAT, "title": story, "machine": machine, "steps": steps})
 
 
-# ---- cells ---------------------------------------------------------------------------------------
+# ---- cells -----------------------------------------------------------------------------------------
 
 STORED = Path(__file__).with_name("matrix.json")
 KINDS = ("alone", "missing")

@@ -6,7 +6,6 @@ Left out: what happens is in :mod:`memsim.view.half_patch.matrix`; how it looks 
 from __future__ import annotations
 
 from functools import cached_property
-from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +27,7 @@ from memsim.view.half_patch.matrix import (
     story_scenario,
 )
 from memsim.view.half_patch.runs import HalfRun, cut, sight_html
-from memsim.view.model.page_class import pageblock_letters
+from memsim.view.model.page_class import pageblock_letters, runs
 
 if TYPE_CHECKING:
     from memsim.view.half_patch.matrix import Cell
@@ -162,7 +161,7 @@ def _side(result: HalfRun, side: int, block: int) -> dict[str, Any]:
     letters = pageblock_letters(shown.classes)
     return {
         "name": (result.half, result.whole)[side].title,
-        "runs": [[letter, len(list(same))] for letter, same in groupby(letters)],
+        "runs": [[letter, length] for letter, _, length in runs(letters)],
         "start": block * result.block_pages,
         "sentence": f"Block {block}: {shown.sentence}.",
         "marks": side == 0,

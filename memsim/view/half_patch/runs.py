@@ -93,6 +93,9 @@ class HalfRun:
         The rest of both kernels.
     """
 
+    names = ("this", "whole")
+    """What to call the two kernels in tables."""
+
     def __init__(
         self,
         scenario: Scenario,
@@ -118,11 +121,6 @@ class HalfRun:
         self.block_pages = runs[0].machine.kernel.block_pages
 
     # ---- differences -------------------------------------------------------------------------
-
-    @property
-    def names(self) -> tuple[str, str]:
-        """What to call the two kernels in tables."""
-        return "this", "whole"
 
     @cached_property
     def numbers(self) -> Numbers:
@@ -156,10 +154,6 @@ class HalfRun:
     def page_map(self, side: int, block: int) -> PageMap:
         """Return the page map of a block on one side (0: this kernel, 1: the whole patch)."""
         return PageMap.of(self.states[side], block * self.block_pages, self.block_pages)
-
-    def block_sentence(self, side: int, block: int) -> str:
-        """Return what a block is like on one side."""
-        return block_sentence(self.states[side], block, self.block_pages)
 
     # ---- text --------------------------------------------------------------------------------
 
@@ -203,7 +197,7 @@ class HalfRun:
             lines.append(f"  {NO_BLOCK}")
         else:
             lines += [
-                f"  {self.block_sentence(side, block)}",
+                f"  {block_sentence(self.states[side], block, self.block_pages)}",
                 f"  Map: {self.page_map(side, block).sentence}.",
             ]
         lines.append(f"  Invariants: {'; '.join(this.violations) or 'all hold'}.")

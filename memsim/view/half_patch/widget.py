@@ -60,15 +60,8 @@ def half_patch(
         checked = scenario_of(scenario)
     except BadScenario as problem:
         return Refusal(problem)
-    return HalfPatch(
-        checked,
-        patch,
-        release=release,
-        debug_vm=debug_vm,
-        check_pages=check_pages,
-        block=block,
-        steps=steps,
-    )
+    last = len(checked.steps) if steps is None else steps
+    return HalfPatch(checked, patch, release, block, last, debug_vm=debug_vm, check_pages=check_pages)
 
 
 class HalfPatch(Board):
@@ -83,22 +76,15 @@ class HalfPatch(Board):
     note = "Run this notebook to choose hunks."
 
     def __init__(
-        self,
-        scenario: Scenario,
-        patch: Patch,
-        *,
-        release: str,
-        debug_vm: bool,
-        check_pages: bool,
-        block: int | None,
-        steps: int | None,
+        self, scenario: Scenario, patch: Patch, release: str, block: int | None, steps: int, **checks: bool
     ) -> None:
         """Run the scenario and show it; it is also what a notebook without a kernel shows."""
         self._scenario = scenario
         self._wholes: dict[tuple[Any, ...], Run] = {}
         self._busy = False
-        self._make_controls(scenario, patch, release, len(scenario.steps) if steps is None else steps)
-        self.debug_vm.value, self.check_pages.value = debug_vm, check_pages
+        self._make_controls(scenario, patch, release, steps)
+        for name, value in checks.items():
+            getattr(self, name).value = value
         super().__init__(
             f"Half a patch: {scenario.title}" if scenario.title else "Half a patch",
             [
@@ -134,14 +120,8 @@ class HalfPatch(Board):
         self.block = choice("Memory block", [], "The memory block whose pages are shown")
 
     def _connect(self) -> None:
-        for control in (
-            *self.hunks.values(),
-            self.check_pages,
-            self.debug_vm,
-            self.release,
-            self.steps,
-            self.block,
-        ):
+        others = (self.check_pages, self.debug_vm, self.release, self.steps, self.block)
+        for control in (*self.hunks.values(), *others):
             control.observe(self._changed, "value")
         self.all.on_click(lambda _: self.choose(AFTER))
         self.none.on_click(lambda _: self.choose(Patch()))

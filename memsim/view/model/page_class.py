@@ -13,7 +13,8 @@ from __future__ import annotations
 from collections import Counter
 from enum import IntEnum
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Self
+from itertools import groupby
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import numpy as np
 
@@ -36,12 +37,14 @@ if TYPE_CHECKING:
     Mask = npt.NDArray[np.bool_]
     Classes = npt.NDArray[np.uint8]
     Heads = npt.NDArray[np.int8]
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from memsim.recordings.observation import Observation
     from memsim.state.section import Pattern
 
     Kinds = npt.NDArray[np.uint8]
+
+T = TypeVar("T")
 
 
 class PageClass(IntEnum):
@@ -98,6 +101,28 @@ class PageClass(IntEnum):
 
 
 CLASSES = tuple(PageClass)
+
+
+def runs(items: Iterable[T]) -> Iterator[tuple[T, int, int]]:
+    """Yield each run of equal neighbours: what they are, where it starts, how many there are.
+
+    >>> list(runs("BBBR"))
+    [('B', 0, 3), ('R', 3, 1)]
+    """
+    at = 0
+    for item, equal in groupby(items):
+        length = len(list(equal))
+        yield item, at, length
+        at += length
+
+
+def first_ones(items: Sequence[str], most: int, rest: str = "more") -> list[str]:
+    """Return the first of some texts, and how many more there are.
+
+    >>> first_ones(["a", "b", "c"], 2), first_ones(["a", "b"], 2)
+    (['a', 'b', 'and 1 more'], ['a', 'b'])
+    """
+    return [*items[:most], *([f"and {len(items) - most} {rest}"] if len(items) > most else [])]
 
 
 def page_classes(state: State, pfn: int, nr_pages: int) -> Classes:
@@ -196,7 +221,7 @@ def _letters_of_tile(kinds: bytes) -> str:
     return letters_of(np.frombuffer(kinds, np.uint8))
 
 
-# ---- recordings ----------------------------------------------------------------------------------
+# ---- recordings ------------------------------------------------------------------------------------
 
 _UNDEFINED = 0xFF
 _FLAGS = {
@@ -251,7 +276,7 @@ def _legend_entry(state: dict[str, Any]) -> tuple[int, bool, int, int]:
     return flags, state["type"] == "offline", order, 0
 
 
-# ---- memory blocks -------------------------------------------------------------------------------
+# ---- memory blocks ---------------------------------------------------------------------------------
 
 NOT_ONLINE = len(CLASSES)
 """Kind of a block that sysfs shows and of which no struct page is set up."""
@@ -259,8 +284,6 @@ MIXED = 0x80
 """Added to the kind of a block whose pages are not all alike."""
 NOT_ONLINE_LETTER = "N"
 LEGEND = "the letter is that of most pages; +: other pages, too; N: not online; ·: no block"
-
-# ---- what each block is ------------------------------------------------------------------------------
 
 
 def block_kinds(state: State, blocks: Sequence[int], block_pages: int) -> Kinds:
@@ -296,9 +319,6 @@ def _section_counts(state: State, nr: int, known: dict[Pattern, dict[int, int]])
     return counts
 
 
-# ---- in words ----------------------------------------------------------------------------------------
-
-
 def kind_letters(kind: int) -> str:
     """Return the letter of a block's kind, with ``+`` if its pages are not all alike.
 
@@ -312,10 +332,8 @@ def kind_letters(kind: int) -> str:
 
 def machine_sentence(blocks: Sequence[int], kinds: Kinds, longest: int = 12) -> str:
     """Return which blocks are what, in runs; cut after ``longest`` runs."""
-    runs = stretches(blocks, kinds)
-    shown = [f"{ids} {kind_letters(kind)}" for ids, kind in runs[:longest]]
-    more = [f"and {len(runs) - longest} more runs"] if len(runs) > longest else []
-    return ", ".join(shown + more)
+    shown = [f"{ids} {kind_letters(kind)}" for ids, kind in stretches(blocks, kinds)]
+    return ", ".join(first_ones(shown, longest, "more runs"))
 
 
 def stretches(blocks: Sequence[int], kinds: Kinds) -> list[tuple[str, int]]:

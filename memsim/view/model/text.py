@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import groupby
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,9 +20,11 @@ from memsim.linux.include.mmzone import MigrateType
 from memsim.view.model.page_class import (
     PageClass,
     class_counts,
+    first_ones,
     free_heads,
     page_classes,
     pageblock_letters,
+    runs,
 )
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from memsim.view.model.page_class import Classes, Heads
 
 LOG_LINES = 8
+SIDES = ("before", "after")
 
 
 # ---- one block -------------------------------------------------------------------------------------
@@ -136,14 +138,11 @@ def map_sentence(classes: Classes) -> str:
 
 def pageblock_runs(classes: Classes, longest: int = 16) -> str:
     """Return the letters of pageblocks in runs, such as ``0-3 B, 4-63 R``; cut after ``longest`` runs."""
-    runs: list[str] = []
-    at = 0
-    for letters, equal in groupby(pageblock_letters(classes)):
-        end = at + len(list(equal)) - 1
-        runs.append(f"{at}-{end} {letters}" if end > at else f"{at} {letters}")
-        at = end + 1
-    more = [f"and {len(runs) - longest} more runs"] if len(runs) > longest else []
-    return ", ".join(runs[:longest] + more)
+    shown = [
+        f"{at}-{at + length - 1} {letters}" if length > 1 else f"{at} {letters}"
+        for letters, at, length in runs(pageblock_letters(classes))
+    ]
+    return ", ".join(first_ones(shown, longest, "more runs"))
 
 
 @dataclass(frozen=True)
@@ -162,6 +161,18 @@ class PageMap:
     def sentence(self) -> str:
         """What the map shows, in words."""
         return map_sentence(self.classes)
+
+
+def side_title(name: str) -> str:
+    """Return which kernel a side is, in words: the patch whole, not at all, or some of its hunks.
+
+    >>> side_title("before"), side_title("without MM_INIT")
+    ('Before the patch', 'Without MM_INIT')
+    """
+    known = {"before": "Before the patch", "after": "After the patch"}
+    if name.startswith("without "):
+        return f"Without {name.removeprefix('without ')}"
+    return known.get(name, f"With {name} only")
 
 
 # ---- which blocks ----------------------------------------------------------------------------------
@@ -195,7 +206,7 @@ def log_tail(state: State, lines: int = LOG_LINES) -> list[str]:
     return [f"  {line}" for line in state.log[-lines:]]
 
 
-# ---- counters and free lists ---------------------------------------------------------------------
+# ---- counters and free lists -----------------------------------------------------------------------
 
 COUNTERS = {
     "start_pfn": "zone_start_pfn",
