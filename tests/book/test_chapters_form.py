@@ -68,6 +68,7 @@ OF_SOME_RELEASES = re.compile(
     "|".join(rf"(?<!\w){re.escape(name)}(?!\w)" for name in sorted(of_some_releases(), key=len, reverse=True))
 )
 FURTHER = "### Further exercises"
+LINK_TO_A_CHAPTER = re.compile(r"\]\([^)\s]*\.ipynb[^)\s]*\)")
 QUESTIONS = sorted((BOOK / "questions").glob("*.toml"))
 IN_WORDS = ("(Explain)", "(Design)", "(Review)")
 
@@ -211,6 +212,13 @@ def lacks_a_release(text):
         yield f"{named[0]} is not the same in all releases, and none is named beside it: {text[:80]}"
 
 
+def links_in_prose_only(notebook):
+    """The texts in code know no links and would show one as it is typed."""
+    for cell in cells(notebook, "code"):
+        if link := LINK_TO_A_CHAPTER.search(source(cell)):
+            yield f"write the chapter's number, without a link: {link[0]}"
+
+
 def leaves_a_question_open(notebook):
     """A summary ends with a question to take along."""
     if "*Open question*: " not in section(notebook, "Summary").text:
@@ -301,6 +309,7 @@ RULES = (
     makes_claims,
     names_a_release,
     names_the_release_of_what_differs,
+    links_in_prose_only,
     leaves_a_question_open,
     sets_exercises,
     answers_its_exercises,
@@ -355,9 +364,10 @@ def test_a_chapter(path, rule):
 
 
 @pytest.mark.parametrize("path", QUESTIONS, ids=lambda path: path.stem)
-def test_a_question_names_the_release_of_what_differs(path):
+def test_a_question_names_the_release_of_what_differs_and_has_no_link(path):
     asked = tomllib.loads(path.read_text(encoding="utf-8"))
     assert [said for each in asked.values() for said in lacks_a_release(str(each))] == []
+    assert [name for name, each in asked.items() if LINK_TO_A_CHAPTER.search(str(each))] == []
 
 
 def test_the_welcome_page_has_its_own_form():
@@ -530,6 +540,10 @@ BREAKS = {
     "what some kernels have, in a solution": (
         names_the_release_of_what_differs,
         change(SOLVED, "'One.'", "'With page checks, none.'"),
+    ),
+    "a link in a solution": (
+        links_in_prose_only,
+        change(SOLVED, "'One.'", "'One, as in [chapter 4](04-boot.ipynb).'"),
     ),
     "no question left": (leaves_a_question_open, change(SUMMARY, "*Open question*: why?", "")),
     "two exercises": (
