@@ -3,14 +3,17 @@
 Each first shows what the test does in the process of the student, where nbgrader's autograder executes it.
 """
 
+import ast
 import io
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from memsim.grading.assignment.cells import assignment_of
 from memsim.grading.run.grade import Grader
+from memsim.grading.sandbox import guest
 from tests.exercises.test_handout import SOLUTION, TEST, cell
 
 HELPERS = "import numpy as np\n"
@@ -179,6 +182,121 @@ def test_the_students_peer_can_say_what_it_likes(name, fence):
 
     assert result["doubles"][0] == 0
     assert result["live"][0] == 2  # the next test has processes of its own
+
+
+OF_ITS_OWN = """
+import gc
+def f(x):
+    peer = next(o for o in gc.get_objects() if type(o).__name__ == "Peer")
+    peer.ask({"op": "test", "code": CODE, "names": []})
+    return 0
+CODE = '''
+import gc
+class Forged:
+    def __init__(self, out):
+        self.out, self.get = out, out.get
+    def put(self, message):
+        if "done" in message and "passed" in (message["done"] or ()):
+            message["done"] |= {"passed": True, "unsafe": ""}
+        self.out.put(message)
+for peer in [o for o in gc.get_objects() if o.__class__.__name__ == "Peer"]:
+    peer.out = Forged(peer.out)
+'''
+"""
+
+
+def test_own_230_the_students_side_gives_the_teachers_side_no_test_to_execute(fence, monkeypatch):
+    """What it asks for is executed where the test is: it could put a pass in the place of the report."""
+    answers, tests = {**SOLVED, "f": OF_ITS_OWN}, {"doubles": TESTS["doubles"]}
+    with monkeypatch.context() as patched:
+        patched.setattr("memsim.grading.run.cells._call_alone", lambda asked: asked)
+        assert graded(fence, answers, tests)["doubles"][0] == 2
+
+    score, message, teacher = graded(fence, answers, tests)["doubles"]
+    assert (score, teacher) == (0, False)
+    assert message == "It asks for what is no call of what it was given."
+
+
+@pytest.mark.parametrize("asked", ["{}", "7", "[]", "{'object': 0, 'args': [], 'named': {}}"])
+def test_own_231_what_is_no_operation_does_not_hold_the_teachers_side(asked, fence):
+    """Its thread would end without an answer, for which the grader waits two minutes for each test cell."""
+    space = {"__name__": "peer"}
+    exec((Path(guest.__file__).parent / "peer.py").read_text(), space)  # noqa: S102 (ours)
+    peer = space["Peer"]({}, judges=True)
+    with pytest.raises((KeyError, TypeError)):
+        peer._run(ast.literal_eval(asked))  # noqa: SLF001 (what its thread does)
+    assert peer.out.empty()
+
+    answers = {**SOLVED, "f": TAKES_OVER.format(f"out.put({{'ask': {asked}}})")}
+    score, message, teacher = graded(fence, answers, {"doubles": TESTS["doubles"]})["doubles"]
+    assert (score, teacher) == (0, False)
+    assert message == "It asks for what is no call of what it was given."
+
+
+ADDS = """
+def add(numbers):
+    sum = 0
+    for wanted in numbers:
+        sum += wanted
+    return sum
+"""
+LATER = "limit = 3\n"
+GIVEN = "wanted = 6\n"
+OVERRIDDEN = {
+    "own-232-a-builtin-that-a-solution-has-a-variable-of": (
+        "assert add([1, 2]) == sum([1, 2])\n",
+        "sum = add",
+    ),
+    "own-233-a-name-of-the-teachers-that-a-solution-has-a-variable-of": (
+        "assert add([1, 2, 3]) == wanted\n",
+        "wanted = 0",
+    ),
+    "own-234-a-name-that-the-teacher-defines-again": ("assert add([1, 2]) == limit\n", "limit = 0"),
+}
+
+
+@pytest.mark.parametrize("name", OVERRIDDEN)
+def test_a_test_uses_the_teachers_names_where_the_teacher_defines_them(name, fence):
+    """Where solution and test share a process, the last one to define a name has it."""
+    test, own = OVERRIDDEN[name]
+    wrong = f"def add(numbers):\n    return 0\n{own}\n"
+    assert naive({"answer": wrong}, test)
+
+    def score(answer):
+        solution = f"### BEGIN SOLUTION\n{ADDS}\nlimit = 1\n### END SOLUTION\n"
+        cells = [cell(GIVEN), cell(solution, "answer", **SOLUTION), cell(LATER), cell(test, "test", **TEST)]
+        document = {"cells": cells, "metadata": {"memsim": {"name": "other"}}, "nbformat": 4}
+        text = json.dumps(document)
+        document["cells"] = [cell(GIVEN), cell(answer, "answer", **SOLUTION), cell(test, "test", **TEST)]
+        grader = Grader(assignment_of(text), text.encode(), fence, "a key")
+        return grader.grade("mallory", "other.ipynb", json.dumps(document).encode()).score
+
+    assert score(wrong) == 0
+    assert score(ADDS) == 2
+
+
+COUNTS = "points = 0\nif f(2) == 4:\n    points += 1\nif f(3) == 6:\n    points += 1\n{0}points\n"
+
+
+@pytest.mark.parametrize("number", ["", "float", "np.float64"])
+def test_own_235_no_points_of_a_cell_that_counts_are_not_all_points(number, fence):
+    """The cell raises nothing, whatever it counts."""
+    tests = {"counts": COUNTS.replace("{0}points", f"{number}(points)")}
+    wrong = {**SOLVED, "f": "def f(x):\n    return 0\n"}
+    assert naive(wrong, tests["counts"])
+
+    assert graded(fence, wrong, tests)["counts"] == (0, "The cell gives 0 of 2 points.", False)
+    assert graded(fence, SOLVED, tests)["counts"] == (2, "", False)
+
+
+def test_own_236_more_points_than_there_are_are_not_all_points(fence):
+    tests = {"shares": "f(1) / 4\n"}
+    greedy = {**SOLVED, "f": "def f(x):\n    return 10 ** 9\n"}
+    assert naive(greedy, tests["shares"])
+
+    score, message, teacher = graded(fence, greedy, tests)["shares"]
+    assert (score, teacher) == (0, True)
+    assert message == "The cell gives 2.5e+08 of 2 points; your teacher enters them."
 
 
 UNSAFE = {

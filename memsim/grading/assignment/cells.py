@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import contextlib
 import json
+import symtable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -40,6 +41,8 @@ class CellQuestion(Question):
     """The teacher's code before it, without the solutions."""
     theirs: frozenset[str] = frozenset()
     """The names that the solutions define, which come from the student."""
+    again: frozenset[str] = frozenset()
+    """Those of them that a later cell of the teacher's defines: if that works, they are the teacher's."""
     unsafe: str = ""
     """Why it cannot be judged by what the student's code returns, as far as its text tells."""
     classes: frozenset[str] = frozenset()
@@ -80,11 +83,13 @@ def parse(text: str) -> Assignment:
     theirs = frozenset(name for cell in cells if _marked(cell, "solution") for name in _bound(_text(cell)))
     questions: list[CellQuestion] = []
     before: list[str] = []
+    again = set[str]()
     for cell in cells:
         if _marked(cell, "grade") or _marked(cell, "task"):
-            questions.append(_question(cell, before, theirs))
+            questions.append(replace(_question(cell, before, theirs), again=frozenset(again)))
         if cell.get("cell_type") == "code":
             before.append(_trusted(cell))
+            again = again - _bound(_text(cell)) if _marked(cell, "solution") else again | _bound(before[-1])
     if not questions:
         msg = f"{name}: it is a notebook, and no cell gives points by nbgrader's metadata"
         raise AssignmentError(msg)
@@ -138,18 +143,24 @@ def _text(cell: dict[str, Any]) -> str:
 
 
 def _bound(code: str) -> set[str]:
-    """Return the names that a cell defines at its top level."""
+    r"""Return the names that a cell defines at its top level, but not what it imports.
+
+    What a function calls its own variables, ``sum`` for instance, is no name of the notebook.
+
+    >>> sorted(_bound("def f(x):\n    global g\n    g = sum = x\nfor n in [i for i in 'ab']:\n    import os"))
+    ['f', 'g', 'n']
+    """
     try:
-        tree = ast.parse(code)
-    except SyntaxError:
+        top = symtable.symtable(code, "<cell>", "exec")
+    except (SyntaxError, ValueError):
         return set()
-    names = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-            names.add(node.id)
-    for node in tree.body:
-        if isinstance(node, ast.FunctionDef | ast.ClassDef | ast.AsyncFunctionDef):
-            names.add(node.name)
+    names = {one.get_name() for one in top.get_symbols() if one.is_assigned() and not one.is_imported()}
+    inside = top.get_children()
+    while inside:
+        table = inside.pop()
+        inside += table.get_children()
+        shared = (one for one in table.get_symbols() if one.is_declared_global() and one.is_assigned())
+        names |= {one.get_name() for one in shared}
     return names
 
 

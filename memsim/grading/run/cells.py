@@ -108,9 +108,10 @@ def _judged(made: QuestionResult, rule: RuleResult, report: dict[str, Any]) -> Q
     number = report.get("number")
     rule.passed = report.get("passed") is True and not report.get("unsafe")
     rule.message = str(report.get("message", ""))
-    if rule.passed and isinstance(number, float) and 0 < number < rule.points:
-        rule.passed, rule.needs_teacher = False, True
-        rule.message = f"The cell gives {number:g} of {rule.points:g} points; your teacher enters them."
+    if rule.passed and isinstance(number, float) and number != rule.points:
+        rule.passed, rule.needs_teacher = False, number != 0
+        enters = "; your teacher enters them" if number else ""
+        rule.message = f"The cell gives {number:g} of {rule.points:g} points{enters}."
     elif report.get("unsafe"):
         rule.needs_teacher = True
         rule.message = f"It cannot be judged safely: {report['unsafe']}."
@@ -166,7 +167,7 @@ class _Exchange:
     def test(self, question: CellQuestion) -> dict[str, Any]:
         """Execute the test; returns the report of the teacher's side."""
         asked = {"op": "test", "code": question.code, "names": _names(question)}
-        asked["classes"] = sorted(question.classes)
+        asked |= {"classes": sorted(question.classes), "again": sorted(question.again)}
         answer = self._ask(self.teacher, self.student, {"do": asked}, 0)
         report = answer.get("done")
         if not isinstance(report, dict):
@@ -180,7 +181,8 @@ class _Exchange:
         while "ask" in answer:
             if depth > _DEEPEST:
                 raise _ExchangeError(Failure("ended", "calls go back and forth without end"), student=True)
-            answer = self._say(side, {"answer": self._ask(other, side, {"do": answer["ask"]}, depth + 1)})
+            asked = _call_alone(answer["ask"]) if side is self.student else answer["ask"]
+            answer = self._say(side, {"answer": self._ask(other, side, {"do": asked}, depth + 1)})
         return answer
 
     def _say(self, side: _Side, message: dict[str, Any]) -> dict[str, Any]:
@@ -194,6 +196,22 @@ class _Exchange:
         if not answer.keys() & {"ask", "done", "raised"}:
             raise _ExchangeError(Failure("answer", "its answer cannot be read"), student=is_student)
         return answer  # type: ignore[no-any-return]
+
+
+def _call_alone(asked: Any) -> dict[str, Any]:
+    """Return what the student's side asks of the teacher's: a call of what it was given, and nothing else.
+
+    Raises
+    ------
+    _ExchangeError
+        It is no call. The teacher's side does what it is asked, and would execute a test of the student's.
+    """
+    parts = {"op": str, "object": int, "args": list, "named": dict}
+    if type(asked) is dict and asked.get("op") == "call":
+        call = {name: asked.get(name) for name in parts}
+        if all(type(call[name]) is kind for name, kind in parts.items()):
+            return call
+    raise _ExchangeError(Failure("answer", "it asks for what is no call of what it was given"), student=True)
 
 
 def _names(question: CellQuestion) -> list[str]:

@@ -20,6 +20,7 @@ import contextlib
 import importlib
 import io
 import math
+import numbers
 import queue
 import sys
 import threading
@@ -372,7 +373,8 @@ class Peer:
         """Execute a test cell on what the student's side has."""
         names = self.names
         self.classes = frozenset(operation.get("classes", ()))
-        for name in operation["names"]:
+        again = {name for name in operation.get("again", ()) if name in names}
+        for name in [name for name in operation["names"] if name not in again]:
             with contextlib.suppress(NameError):
                 names[name] = self.seen[name] = self._looked_up(name)
         names["isinstance"], names["type"] = self._isinstance, self._type
@@ -414,7 +416,9 @@ class Peer:
         if not isinstance(last, ast.Expr):
             return None
         value = eval(compile(ast.Expression(last.value), "<test>", "eval"), self.names)  # noqa: S307 (the same)
-        return float(value) if type(value) in (int, float) else None
+        if type(value) is bool or not isinstance(value, numbers.Real):
+            return None
+        return float(value)
 
     # ---- objects of the solution's classes -------------------------------------------------------
 
