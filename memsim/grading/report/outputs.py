@@ -16,7 +16,7 @@ from memsim.grading.assignment.handout import for_students
 from memsim.grading.report import feedback, tables
 from memsim.grading.report.results import as_json, write, write_derived, write_json, write_zip
 from memsim.grading.report.similarity import pieces, similar
-from memsim.grading.roster.labels import label
+from memsim.grading.roster.labels import labels
 from memsim.grading.roster.people import write_roster
 from memsim.grading.run.notebook import UnreadableError, read
 from memsim.grading.run.reading import Reader
@@ -85,8 +85,9 @@ def write_all(
 def write_archives(out: Path, results: Sequence[Result]) -> None:
     """Write the pages as the learning management system takes them back, under the names that it gave."""
     systems: dict[str, dict[str, str]] = {}
+    marks = labels(result.packed for result in results)
     for result in results:
-        mark = label(result.packed)
+        mark = marks.get(result.packed)
         if mark:
             inside = f"{result.packed}/feedback.html" if not mark.file else f"{Path(result.packed).stem}.html"
             page = (out / "feedback" / f"{file_name(result.student)}.html").read_text(encoding="utf-8")

@@ -12,11 +12,12 @@ ILIAS       ``Lovelace_Ada_ada_1234567``, a folder: last name, first name, login
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 _CANVAS = re.compile(
     r"(?P<who>[^_].*?)(?P<late>_late)?_(?P<canvas>\d+)_(?P<attempt>\d+|text)(?:_(?P<file>.+)|\.html)",
@@ -31,7 +32,7 @@ _BRIGHTSPACE = re.compile(
     re.IGNORECASE,
 )
 _BLACKBOARD = re.compile(
-    r"(?P<head>.+)_(?P<who>[^_]+)_attempt_(?P<date>\d{4}(?:-\d\d){5})(?:_(?P<file>.+)|(?P<own>\.txt))?"
+    r"(?P<head>.+?)_(?P<who>[^_]+)_attempt_(?P<date>\d{4}(?:-\d\d){5})(?:_(?P<file>.+)|(?P<own>\.txt))?"
 )
 _ILIAS = re.compile(r"[^_\d]+_[^_\d]+_(?P<who>[^_]+)_\d{5,}")
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
@@ -65,18 +66,27 @@ def label(name: str) -> Label | None:
 file='one-block-2.ipynb', late=True, aside='', head='')
     >>> label("ada.ipynb")
     """
-    for pattern, read in ((_MOODLE, _moodle), (_BRIGHTSPACE, _brightspace), (_BLACKBOARD, _blackboard)):
-        found = pattern.fullmatch(name)
-        if found:
-            return read(found)
-    found = _ILIAS.fullmatch(name)
-    if found:
-        return Label("ILIAS", found["who"])
+    return next(filter(None, (read(name) for read in _READ)), None)
+
+
+def labels(names: Iterable[str]) -> dict[str, Label]:
+    """Return what names say that lie in one folder, and so come from one system: that of most of them.
+
+    A system puts its own words before a student's name of the file, which may be what another one writes.
+
+    >>> found = labels(["lovelaceada_1_8_a.ipynb", "doebob_2_9_hw_ada_attempt_2026-11-30-23-59-00_a.ipynb"])
+    >>> [mark.who for mark in found.values()]
+    ['lovelaceada', 'doebob']
+    """
+    found = {name: [mark for read in _READ if (mark := read(name))] for name in names}
+    count = Counter(mark.system for marks in found.values() for mark in marks)
+    return {name: max(marks, key=lambda mark: count[mark.system]) for name, marks in found.items() if marks}
+
+
+def _canvas(name: str) -> Label | None:
     found = _CANVAS.fullmatch(name)
-    return _canvas(found) if found else None
-
-
-def _canvas(found: re.Match[str]) -> Label:
+    if not found:
+        return None
     text = found["attempt"].lower() == "text"
     return Label(
         "Canvas",
@@ -89,23 +99,41 @@ def _canvas(found: re.Match[str]) -> Label:
     )
 
 
-def _moodle(found: re.Match[str]) -> Label:
+def _moodle(name: str) -> Label | None:
+    found = _MOODLE.fullmatch(name)
+    if not found:
+        return None
     kind = found["kind"].lower()
     aside = "" if kind == "file" else "Moodle's copy of an online text"
     return Label("Moodle", found["who"], {"moodle": found["moodle"]}, file=found["file"] or "", aside=aside)
 
 
-def _brightspace(found: re.Match[str]) -> Label:
+def _brightspace(name: str) -> Label | None:
+    found = _BRIGHTSPACE.fullmatch(name)
+    if not found:
+        return None
     numbers = {"brightspace": found["brightspace"]}
     return Label("Brightspace", found["who"], numbers, _date(found["date"]), found["file"] or "")
 
 
-def _blackboard(found: re.Match[str]) -> Label:
+def _blackboard(name: str) -> Label | None:
+    found = _BLACKBOARD.fullmatch(name)
+    if not found:
+        return None
     attempt = tuple(int(part) for part in found["date"].split("-"))
     aside = "Blackboard's note about an attempt" if found["own"] or not found["file"] else ""
     return Label(
         "Blackboard", found["who"], {}, attempt, found["file"] or "", aside=aside, head=found["head"]
     )
+
+
+def _ilias(name: str) -> Label | None:
+    found = _ILIAS.fullmatch(name)
+    return Label("ILIAS", found["who"]) if found else None
+
+
+_READ = (_moodle, _brightspace, _blackboard, _ilias, _canvas)
+"""How to read the names of each system, those first that are mistaken least."""
 
 
 def _date(text: str) -> tuple[int, ...]:

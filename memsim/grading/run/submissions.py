@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from memsim.errors import MemsimError
-from memsim.grading.roster.labels import Label, label
+from memsim.grading.roster.labels import Label, label, labels
 from memsim.grading.roster.names import key, words
 from memsim.grading.roster.people import Person, Roster
 from memsim.grading.run.notebook import UnreadableError, read
@@ -105,6 +105,8 @@ class _Found:
     shown: str = ""
     named: bool = False
     """Whether only the file's name says whose it is, so that it says nothing of the assignment."""
+    packed: str = ""
+    """What a system has called it, or the folder in which it lies."""
 
 
 def file_name(student: str) -> str:
@@ -146,11 +148,12 @@ def find(
         A path does not exist, or there is nothing in any of them.
     """
     collecting = _Collecting(assignment, questions, roster, choose or {})
+    marks = labels(path.name for path in paths)
     for path in paths:
         if not path.exists() and not path.is_symlink():
             msg = f"{path}: there is no such file or folder"
             raise CollectionError(msg)
-        collecting.take(path)
+        collecting.take(path, marks.get(path.name))
     made = collecting.made()
     if not made.handed and not made.absent:
         left_out = list(made.left_out.items())[:3]
@@ -195,13 +198,12 @@ class _Collecting:
 
     # ---- files -----------------------------------------------------------------------------------
 
-    def take(self, path: Path) -> None:
+    def take(self, path: Path, mark: Label | None) -> None:
         """Take a path that was named on the command line."""
         self._top = path if path.is_dir() else path.parent
         if path.is_symlink() or not path.is_dir():
-            mark = label(path.name)
             who = self._who(mark) if mark else self._bare(path.stem)
-            self.found.append(_Found(who, path, mark, path.name, named=True))
+            self.found.append(_Found(who, path, mark, path.name, named=True, packed=path.name))
             return
         self._entries(path)
 
@@ -214,14 +216,16 @@ class _Collecting:
         """Take what lies in a folder of submissions."""
         entries = self._listed(folder)
         stems = {_stem(entry.name) for entry in entries}
+        marks = labels(entry.name for entry in entries)
+        sections = self._sections([entry for entry in entries if not _is_aside(entry.name)])
         for entry in entries:
             reason = _is_aside(entry.name)
-            mark = label(entry.name)
+            mark = marks.get(entry.name)
             if reason or (mark and mark.aside):
                 self._leave(entry, reason or (mark.aside if mark else ""))
             elif entry.is_symlink() or not _is_folder(entry):
                 self._file(entry, mark, stems)
-            elif not mark and self._holds_submissions(entry):
+            elif not mark and entry in sections:
                 self._entries(entry)
             else:
                 self._folder(entry, mark)
@@ -229,7 +233,8 @@ class _Collecting:
     def _file(self, entry: Path, mark: Label | None, stems: set[str]) -> None:
         """Take a file that lies beside those of other students."""
         if mark:
-            self.found.append(_Found(self._who(mark), entry, mark, entry.name, named=not mark.file))
+            who = self._who(mark)
+            self.found.append(_Found(who, entry, mark, entry.name, named=not mark.file, packed=entry.name))
             return
         who = self._bare(_stem(entry.name))
         again = _NUMBERED.fullmatch(who)
@@ -258,7 +263,7 @@ class _Collecting:
         for file, why in others.items():
             self._leave(file, why)
         for file in chosen:
-            self.found.append(_Found(who, file, mark, str(file.relative_to(folder))))
+            self.found.append(_Found(who, file, mark, str(file.relative_to(folder)), packed=folder.name))
         if not chosen:
             why = (
                 f"its folder has nothing for {self.assignment}"
@@ -333,16 +338,25 @@ class _Collecting:
             self._leave(entry, f"there are more than {_MOST_FILES} files in its folder")
         return entries if folder == self._top else entries[:_MOST_FILES]
 
+    def _sections(self, entries: Iterable[Path]) -> set[Path]:
+        """Return the folders that hold the submissions of a section, if most of these folders do.
+
+        A student's folder can hold anything, names that systems give to files of others too.
+        """
+        folders = [entry for entry in entries if not entry.is_symlink() and _is_folder(entry)]
+        found = {folder for folder in folders if self._holds_submissions(folder)}
+        return found if 2 * len(found) > len(folders) else set()
+
     def _holds_submissions(self, folder: Path) -> bool:
-        """Return whether a folder holds the submissions of several, as that of a section does."""
+        """Return whether a folder seems to hold the submissions of several, as that of a section does."""
+        if self._known(folder.name) or self._known(self._bare(folder.name)):
+            return False
         try:
             inside = [entry for entry in folder.iterdir() if not _is_aside(entry.name)]
         except OSError:
             return False
         if any(label(entry.name) for entry in inside):
             return True
-        if self._known(folder.name) or self.roster is None:
-            return False
         known = [entry for entry in inside if self._known(_stem(entry.name))]
         return len(known) > 1 or any(_is_folder(entry) and not entry.is_symlink() for entry in known)
 
@@ -438,7 +452,8 @@ class _Collecting:
         """Return the student of the roster whom a system's number means, or else the name.
 
         Moodle's numbers are other ones in each assignment: they only tell two students of one name apart. A
-        number of one student with the name of another means neither.
+        number of one student with the name of another means neither; nor does a name alone that stands with
+        two numbers, as most systems let students choose the name that is shown.
         """
         if self.roster is None:
             return None
@@ -449,7 +464,15 @@ class _Collecting:
                 return found
             if found and system != "moodle":
                 return None
-        return self.roster.find(who)
+        person = self.roster.find(who)
+        return person if person and self._fits(person, who, mark) else None
+
+    def _fits(self, person: Person, who: str, mark: Label | None) -> bool:
+        """Return whether a file with a name that is a student's can be this student's by its number."""
+        if mark is None or not mark.numbers:
+            return True
+        known = {getattr(person, system) for system in mark.numbers if system != "moodle"}
+        return key(who) not in self._ambiguous and not any(known)
 
     def _listed_person(self, student: str) -> Person:
         return (self.roster.people.get(student) if self.roster else None) or Person(student)
@@ -492,7 +515,7 @@ class _Collecting:
             remarks = (*remarks, f"{best.mark.system} marks it as late")
         if wanted and not self._is_wanted(best, wanted):
             remarks = (*remarks, f"there is no file {wanted}, which was chosen for {person.id}")
-        packed = next((part for part in reversed(best.path.parts) if label(part)), "")
+        packed = best.packed if best.mark else ""
         return Handed(
             person.id, best.path, remarks, tuple(sorted(names)), packed=packed, others=tuple(others)
         )

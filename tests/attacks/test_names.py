@@ -1,0 +1,131 @@
+"""Attacks by names: files and folders that are called as if they were another student's.
+
+A learning management system puts its own words before what a student has called a file, and most let
+students change the name that is shown of them. Each test first shows whose a submission is where such words
+are believed.
+"""
+
+import re
+
+import pytest
+
+from memsim.grading.roster.labels import label
+from memsim.grading.roster.people import Person, Roster
+from memsim.grading.run.submissions import _Collecting, find
+
+from .test_files import QUESTIONS, notebook
+
+ADA = Person("a1", "Ada Lovelace", login="ada")
+EVE = Person("e3", "Eve Evans", login="eve")
+ROSTER = Roster([ADA, Person("b2", "Bob Smith", login="bob"), EVE])
+BLACKBOARD = "attacked_{}_attempt_2026-11-30-23-59-00_{}"
+ANOTHERS = "x_ada_attempt_2027-11-30-23-59-00_attacked.ipynb"
+GREEDY = re.compile(
+    r"(?P<head>.+)_(?P<who>[^_]+)_attempt_(?P<date>\d{4}(?:-\d\d){5})(?:_(?P<file>.+)|(?P<own>$))"
+)
+
+
+def whose(folder, roster, files):
+    """Return what each student has handed in, and what belongs to nobody for certain."""
+    for file in files:
+        (folder / file).parent.mkdir(parents=True, exist_ok=True)
+        (folder / file).write_bytes(notebook(f"def double(n): return {file!r}"))
+    found = find([folder], "attacked", QUESTIONS, roster)
+    return {one.student: str(one.path.relative_to(folder)) for one in found.handed}, found
+
+
+def by_any_name(names):
+    """Return what each name says by itself."""
+    return {name: mark for name in names if (mark := label(name))}
+
+
+def with_a_known_name(self, entries):
+    """Return the folders in which a name stands that is a student's, or that a system could have given."""
+    folders = [entry for entry in entries if entry.is_dir()]
+    return {f for f in folders if any(label(one.name) or self._known(one.stem) for one in f.iterdir())}
+
+
+FOLDERS = {
+    "own-237-in-canvas-a-name-of-blackboards": (
+        ["lovelaceada_11_98_attacked.ipynb", "smithbob_22_99_attacked.ipynb"],
+        f"evanseve_33_100_{ANOTHERS.replace('2027', '9999')}",
+        ("memsim.grading.run.submissions.labels", by_any_name),
+    ),
+    "own-238-in-blackboard-two-names-of-blackboards": (
+        [BLACKBOARD.format("ada", "attacked.ipynb"), BLACKBOARD.format("bob", "attacked.ipynb")],
+        BLACKBOARD.format("eve", ANOTHERS),
+        ("memsim.grading.roster.labels._BLACKBOARD", GREEDY),
+    ),
+    "own-239-in-a-folder-of-ones-own-a-name-of-canvass": (
+        ["ada/attacked.ipynb", "bob/attacked.ipynb"],
+        "eve/lovelaceada_4711_99887766_attacked.ipynb",
+        ("memsim.grading.run.submissions._Collecting._sections", with_a_known_name),
+    ),
+    "own-240-in-a-repository-of-ones-own-folders-of-others": (
+        ["attacked-ada/attacked.ipynb", "attacked-bob/attacked.ipynb"],
+        "attacked-eve/ada/attacked.ipynb",
+        ("memsim.grading.run.submissions._Collecting._sections", with_a_known_name),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FOLDERS)
+def test_a_file_is_of_the_student_whom_the_collector_names(name, tmp_path, monkeypatch):
+    honest, hostile, (defence, naive) = FOLDERS[name]
+    with monkeypatch.context() as patched:
+        patched.setattr(defence, naive)
+        handed, _ = whose(tmp_path, ROSTER, [*honest, hostile])
+        assert "e3" not in handed  # and ada has a second file
+        assert sum(len(one.others) for one in find([tmp_path], "attacked", QUESTIONS, ROSTER).handed) or (
+            handed["a1"] == hostile
+        )
+
+    handed, found = whose(tmp_path, ROSTER, [])
+    assert handed == {"a1": honest[0], "b2": honest[1], "e3": hostile}
+    assert not any(one.others for one in found.handed)
+    assert found.unknown == {}
+
+
+NUMBERED = {
+    "own-241-in-moodle-the-name-of-another": "{}_{}_assignsubmission_file/{}attacked.ipynb",
+    "own-242-in-brightspace-the-name-of-another": "{1}-77 - {0} - Nov 30, 2026 1159 PM - {2}attacked.ipynb",
+}
+
+
+@pytest.mark.parametrize("shown", ["Ada Lovelace", "\uff21da  LOVELACE"])
+@pytest.mark.parametrize("name", NUMBERED)
+def test_two_who_are_called_alike_are_asked_about(name, shown, tmp_path, monkeypatch):
+    """The roster knows one of them, and by the name alone that could be either."""
+    theirs, own = NUMBERED[name].format("Ada Lovelace", 111, ""), NUMBERED[name].format(shown, 333, "z")
+    with monkeypatch.context() as patched:
+        patched.setattr(_Collecting, "_fits", lambda *_: True)
+        handed, _ = whose(tmp_path, ROSTER, [theirs, own])
+        assert list(handed) == ["a1"]  # one of the two files is lost
+
+    handed, found = whose(tmp_path, ROSTER, [])
+    assert "a1" not in handed
+    assert sorted(handed.values()) == sorted([theirs, own])
+    assert found.unknown == {theirs: "a1", own: "a1"}
+
+
+def test_own_243_a_name_with_another_number_than_the_rosters_is_asked_about(tmp_path, monkeypatch):
+    roster = Roster([Person("a1", "Ada Lovelace", canvas="11"), EVE])
+    file = "lovelaceada_33_99_attacked.ipynb"
+    with monkeypatch.context() as patched:
+        patched.setattr(_Collecting, "_fits", lambda *_: True)
+        assert whose(tmp_path, roster, [file])[0] == {"a1": file}
+
+    handed, found = whose(tmp_path, roster, [])
+    assert "a1" not in handed
+    assert found.unknown == {file: "a1"}
+
+
+def test_own_244_a_folder_in_a_submission_takes_nobodys_place_in_the_feedback(tmp_path):
+    """The pages go back under the names that the system gave: two of one name, and one is lost."""
+    theirs = "Ada Lovelace_111_assignsubmission_file/attacked.ipynb"
+    own = f"Eve Evans_333_assignsubmission_file/{theirs}"
+    _, found = whose(tmp_path, ROSTER, [theirs, own])
+    innermost = [next(filter(label, reversed(one.path.parts))) for one in found.handed]
+    assert len(set(innermost)) == 1
+
+    assert [one.packed for one in found.handed] == [theirs.partition("/")[0], own.partition("/")[0]]
