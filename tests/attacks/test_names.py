@@ -46,22 +46,22 @@ def with_a_known_name(self, entries):
 
 
 FOLDERS = {
-    "own-237-in-canvas-a-name-of-blackboards": (
+    "own-227-in-canvas-a-name-of-blackboards": (
         ["lovelaceada_11_98_attacked.ipynb", "smithbob_22_99_attacked.ipynb"],
         f"evanseve_33_100_{ANOTHERS.replace('2027', '9999')}",
         ("memsim.grading.run.submissions.labels", by_any_name),
     ),
-    "own-238-in-blackboard-two-names-of-blackboards": (
+    "own-228-in-blackboard-two-names-of-blackboards": (
         [BLACKBOARD.format("ada", "attacked.ipynb"), BLACKBOARD.format("bob", "attacked.ipynb")],
         BLACKBOARD.format("eve", ANOTHERS),
         ("memsim.grading.roster.labels._BLACKBOARD", GREEDY),
     ),
-    "own-239-in-a-folder-of-ones-own-a-name-of-canvass": (
+    "own-229-in-a-folder-of-ones-own-a-name-of-canvass": (
         ["ada/attacked.ipynb", "bob/attacked.ipynb"],
         "eve/lovelaceada_4711_99887766_attacked.ipynb",
         ("memsim.grading.run.submissions._Collecting._sections", with_a_known_name),
     ),
-    "own-240-in-a-repository-of-ones-own-folders-of-others": (
+    "own-230-in-a-repository-of-ones-own-folders-of-others": (
         ["attacked-ada/attacked.ipynb", "attacked-bob/attacked.ipynb"],
         "attacked-eve/ada/attacked.ipynb",
         ("memsim.grading.run.submissions._Collecting._sections", with_a_known_name),
@@ -87,8 +87,8 @@ def test_a_file_is_of_the_student_whom_the_collector_names(name, tmp_path, monke
 
 
 NUMBERED = {
-    "own-241-in-moodle-the-name-of-another": "{}_{}_assignsubmission_file/{}attacked.ipynb",
-    "own-242-in-brightspace-the-name-of-another": "{1}-77 - {0} - Nov 30, 2026 1159 PM - {2}attacked.ipynb",
+    "own-231-in-moodle-the-name-of-another": "{}_{}_assignsubmission_file/{}attacked.ipynb",
+    "own-232-in-brightspace-the-name-of-another": "{1}-77 - {0} - Nov 30, 2026 1159 PM - {2}attacked.ipynb",
 }
 
 
@@ -108,7 +108,7 @@ def test_two_who_are_called_alike_are_asked_about(name, shown, tmp_path, monkeyp
     assert found.unknown == {theirs: "a1", own: "a1"}
 
 
-def test_own_243_a_name_with_another_number_than_the_rosters_is_asked_about(tmp_path, monkeypatch):
+def test_own_233_a_name_with_another_number_than_the_rosters_is_asked_about(tmp_path, monkeypatch):
     roster = Roster([Person("a1", "Ada Lovelace", canvas="11"), EVE])
     file = "lovelaceada_33_99_attacked.ipynb"
     with monkeypatch.context() as patched:
@@ -120,7 +120,7 @@ def test_own_243_a_name_with_another_number_than_the_rosters_is_asked_about(tmp_
     assert found.unknown == {file: "a1"}
 
 
-def test_own_244_a_folder_in_a_submission_takes_nobodys_place_in_the_feedback(tmp_path):
+def test_own_234_a_folder_in_a_submission_takes_nobodys_place_in_the_feedback(tmp_path):
     """The pages go back under the names that the system gave: two of one name, and one is lost."""
     theirs = "Ada Lovelace_111_assignsubmission_file/attacked.ipynb"
     own = f"Eve Evans_333_assignsubmission_file/{theirs}"

@@ -205,7 +205,7 @@ for peer in [o for o in gc.get_objects() if o.__class__.__name__ == "Peer"]:
 """
 
 
-def test_own_230_the_students_side_gives_the_teachers_side_no_test_to_execute(fence, monkeypatch):
+def test_own_220_the_students_side_gives_the_teachers_side_no_test_to_execute(fence, monkeypatch):
     """What it asks for is executed where the test is: it could put a pass in the place of the report."""
     answers, tests = {**SOLVED, "f": OF_ITS_OWN}, {"doubles": TESTS["doubles"]}
     with monkeypatch.context() as patched:
@@ -218,7 +218,7 @@ def test_own_230_the_students_side_gives_the_teachers_side_no_test_to_execute(fe
 
 
 @pytest.mark.parametrize("asked", ["{}", "7", "[]", "{'object': 0, 'args': [], 'named': {}}"])
-def test_own_231_what_is_no_operation_does_not_hold_the_teachers_side(asked, fence):
+def test_own_221_what_is_no_operation_does_not_hold_the_teachers_side(asked, fence):
     """Its thread would end without an answer, for which the grader waits two minutes for each test cell."""
     space = {"__name__": "peer"}
     exec((Path(guest.__file__).parent / "peer.py").read_text(), space)  # noqa: S102 (ours)
@@ -243,15 +243,15 @@ def add(numbers):
 LATER = "limit = 3\n"
 GIVEN = "wanted = 6\n"
 OVERRIDDEN = {
-    "own-232-a-builtin-that-a-solution-has-a-variable-of": (
+    "own-222-a-builtin-that-a-solution-has-a-variable-of": (
         "assert add([1, 2]) == sum([1, 2])\n",
         "sum = add",
     ),
-    "own-233-a-name-of-the-teachers-that-a-solution-has-a-variable-of": (
+    "own-223-a-name-of-the-teachers-that-a-solution-has-a-variable-of": (
         "assert add([1, 2, 3]) == wanted\n",
         "wanted = 0",
     ),
-    "own-234-a-name-that-the-teacher-defines-again": ("assert add([1, 2]) == limit\n", "limit = 0"),
+    "own-224-a-name-that-the-teacher-defines-again": ("assert add([1, 2]) == limit\n", "limit = 0"),
 }
 
 
@@ -279,7 +279,7 @@ COUNTS = "points = 0\nif f(2) == 4:\n    points += 1\nif f(3) == 6:\n    points 
 
 
 @pytest.mark.parametrize("number", ["", "float", "np.float64"])
-def test_own_235_no_points_of_a_cell_that_counts_are_not_all_points(number, fence):
+def test_own_225_no_points_of_a_cell_that_counts_are_not_all_points(number, fence):
     """The cell raises nothing, whatever it counts."""
     tests = {"counts": COUNTS.replace("{0}points", f"{number}(points)")}
     wrong = {**SOLVED, "f": "def f(x):\n    return 0\n"}
@@ -289,7 +289,7 @@ def test_own_235_no_points_of_a_cell_that_counts_are_not_all_points(number, fenc
     assert graded(fence, SOLVED, tests)["counts"] == (2, "", False)
 
 
-def test_own_236_more_points_than_there_are_are_not_all_points(fence):
+def test_own_226_more_points_than_there_are_are_not_all_points(fence):
     tests = {"shares": "f(1) / 4\n"}
     greedy = {**SOLVED, "f": "def f(x):\n    return 10 ** 9\n"}
     assert naive(greedy, tests["shares"])

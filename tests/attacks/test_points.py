@@ -7,13 +7,15 @@ import csv
 import html
 import io
 import json
+import re
 
 import pytest
 
 from memsim.grading.report.feedback import text
 from memsim.grading.report.marks import Marks, MarksError, read_marks
 from memsim.grading.report.tables import _csv
-from memsim.grading.roster.people import Person, Roster
+from memsim.grading.roster.names import as_it_was
+from memsim.grading.roster.people import Person, Roster, read_roster, write_roster
 from memsim.grading.run.submissions import find
 from tests.exercises.course import RIGHT, notebook
 
@@ -91,7 +93,47 @@ def test_own_95_a_cell_that_a_spreadsheet_would_compute_is_text(start):
 
 def test_own_95_a_carriage_return_begins_no_row():
     (row,) = csv.reader(io.StringIO(_csv([["ada\r=1+1", 2]]), newline=""))
-    assert row == ["ada\n=1+1", "2"]
+    assert row == ["ada\n'=1+1", "2"]
+
+
+ONLY_THE_START = re.compile(r"(\A)()(?=[-=+@])")
+
+
+def cells_of_any_spreadsheet(table):
+    """Return all cells, as they are where the comma separates them, the semicolon, or the tabulator."""
+    return [cell for mark in ",;\t" for row in csv.reader(table.split("\n"), delimiter=mark) for cell in row]
+
+
+@pytest.mark.parametrize("text", ["ada;=1+1", "ada; =1+1", "a;b\t=1+1", 'ada, "x"\n=1+1', "\uff1d1+1"])
+def test_own_235_a_part_of_a_text_is_no_formula_where_semicolons_separate_cells(text, monkeypatch):
+    """A German Excel splits there. It takes the wide signs of Japanese keyboards, too (OWASP)."""
+
+    def formulas():
+        table = _csv([["x", text]])
+        return [
+            cell for cell in cells_of_any_spreadsheet(table) if cell.strip(" ").startswith(("=", "\uff1d"))
+        ]
+
+    assert formulas() == []
+    (row,) = csv.reader(io.StringIO(_csv([[text]]), newline=""))
+    assert as_it_was(row[0]) == text
+    monkeypatch.setattr("memsim.grading.roster.names._BARE", ONLY_THE_START)
+    assert formulas()
+
+
+def test_own_236_a_name_is_no_formula_in_the_roster_that_a_teacher_opens(tmp_path, monkeypatch):
+    """Moodle lets students choose the name that is shown of them, and without a roster that makes one."""
+    people = [Person("=1+1", "@x;=2", email="-y@example.org")]
+
+    def formulas():
+        (tmp_path / "roster.csv").write_text(write_roster(people))
+        table = (tmp_path / "roster.csv").read_text()
+        return [cell for cell in cells_of_any_spreadsheet(table) if cell.startswith(("=", "@", "-"))]
+
+    assert formulas() == []
+    assert list(read_roster(tmp_path / "roster.csv")) == people
+    monkeypatch.setattr("memsim.grading.roster.people.harmless", str)
+    assert len(formulas()) >= 3
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import io
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
+from memsim.grading.roster.names import harmless
 from memsim.grading.roster.people import Person
 
 if TYPE_CHECKING:
@@ -14,8 +15,6 @@ if TYPE_CHECKING:
 
     from memsim.grading.report.late import Policy
     from memsim.grading.report.results import Result
-
-_FORMULA = ("=", "+", "-", "@", "\t", "\n")
 
 
 def grades(
@@ -177,8 +176,4 @@ def _csv(rows: Iterable[Sequence[Any]]) -> str:
 
 
 def _harmless(cell: Any) -> Any:
-    if not isinstance(cell, str):
-        return cell
-    # The csv module writes a carriage return without quotes, and a spreadsheet begins a row after it.
-    text = cell.replace("\r\n", "\n").replace("\r", "\n")
-    return f"'{text}" if text.startswith(_FORMULA) else text
+    return harmless(cell) if isinstance(cell, str) else cell

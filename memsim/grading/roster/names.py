@@ -1,8 +1,13 @@
-"""How two spellings of one name are compared."""
+"""How two spellings of one name are compared, and how a name is written into a table."""
 
 from __future__ import annotations
 
+import re
 import unicodedata
+
+_BEFORE_A_FORMULA = r"(\A|[;\t\n])( *){}(?=[-=+@\uff1d\uff0b\uff0d\uff20])"
+"""A cell begins at the start and, where the comma is decimal, at each semicolon and line, even if quoted."""
+_BARE, _MARKED = (re.compile(_BEFORE_A_FORMULA.format(mark)) for mark in ("", "'"))
 
 
 def key(name: str) -> str:
@@ -30,3 +35,23 @@ def words(name: str) -> str:
     True
     """
     return " ".join(key(name).replace("-", " ").replace("_", " ").replace(".", " ").split())
+
+
+def harmless(text: str) -> str:
+    r"""Return a text of which no spreadsheet takes a part for a formula, whatever separates its cells.
+
+    >>> harmless("=1+1"), harmless("a;=1+1"), harmless("\uff20x"), harmless("a-b; c")
+    ("'=1+1", "a;'=1+1", "'\uff20x", 'a-b; c')
+    """
+    # The csv module writes a carriage return without quotes, and a spreadsheet begins a row after it.
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    return _BARE.sub(r"\1\2'", f"'{text}" if text.startswith(("\t", "\n")) else text)
+
+
+def as_it_was(text: str) -> str:
+    """Return a text that :func:`harmless` has written into a table.
+
+    >>> as_it_was(harmless("=a;-b")), as_it_was("'tis")
+    ('=a;-b', "'tis")
+    """
+    return _MARKED.sub(r"\1\2", text)

@@ -21,7 +21,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING
 
 from memsim.errors import MemsimError
-from memsim.grading.roster.names import compact, key
+from memsim.grading.roster.names import as_it_was, compact, harmless, key
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -240,7 +240,7 @@ def read_table(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
     try:
         for row in reader:
             if any(cell.strip() for cell in row):
-                rows.append((start + reader.line_num, row))  # noqa: PERF401 (line_num is of this row)
+                rows.append((start + reader.line_num, list(map(as_it_was, row))))  # noqa: PERF401 (line_num is of this row)
     except csv.Error as error:
         msg = f"{path}, line {start + reader.line_num}: {error}; a quotation mark may be missing"
         raise RosterError(msg) from None
@@ -323,5 +323,5 @@ def write_roster(people: Iterable[Person]) -> str:
     file = io.StringIO()
     writer = csv.DictWriter(file, used, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows({name: harmless(value) for name, value in row.items()} for row in rows)
     return file.getvalue()
