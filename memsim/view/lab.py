@@ -97,8 +97,8 @@ class Board(Stored):
     def __init__(self, title: str, controls: Sequence[ipywidgets.Widget]) -> None:
         """Put the parts below each other; nothing is shown yet."""
         self.title = title
-        self.answer, self.sight = ipywidgets.HTML(), ipywidgets.HTML()
-        self.twin = TextTwin()
+        self.answer, self.sight, self.twin = ipywidgets.HTML(), ipywidgets.HTML(), TextTwin()
+        self.sight.add_class("memsim-view")
         heading = ipywidgets.HTML(f'{sheet(*self.sheets)}<h3 class="memsim-name">{escape(title)}</h3>')
         super().__init__([heading, *controls, self.answer, self.sight, self.twin])
         self.add_class("memsim-board")

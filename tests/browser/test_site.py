@@ -336,6 +336,19 @@ def test_on_a_phone_the_kernels_flip_in_place(page, visit):
     assert time["y"] + time["height"] <= 844  # it stays in view below the map
 
 
+def test_on_a_phone_labs_are_drawn_for_it(page, visit):
+    page.set_viewport_size({"width": 390, "height": 844})
+    visit("13-the-patch.html")
+    matrix = page.locator(".memsim-matrix .memsim-scroll")
+    assert matrix.evaluate("box => box.scrollWidth <= box.clientWidth")  # every cell is there at once
+    visit("05-the-buddy-allocator.html")
+    picture = page.locator(".memsim-tour .memsim-orders")
+    scale = picture.evaluate("svg => svg.getBoundingClientRect().width / svg.viewBox.baseVal.width")
+    assert scale > 0.95  # letters are as large as they are meant to be
+    steps = page.locator(".memsim-tour ol").bounding_box()
+    assert picture.bounding_box()["y"] < steps["y"]  # what a step does stands above the list of them
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_an_explorer_plays_and_can_be_printed(scheme, page, visit, screenshots):
     page.emulate_media(color_scheme=scheme)

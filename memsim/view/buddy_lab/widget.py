@@ -142,12 +142,12 @@ class BuddyLab(ScriptLab):
         )
 
         self.more, self.rest = more(
-            row(self.size, self.release, self.undo, self.restart),
             row(self.order, self.migratetype, self.times, self.allocate),
             row(self.block, self.free, self.every_other, self.free_all),
-            row(self.pageblock, self.isolate, self.unisolate),
-            row(self.pfn, self.why),
-            row(self.line),
+            row(
+                self.pageblock, self.isolate, self.unisolate, self.size, self.release, self.undo, self.restart
+            ),
+            row(self.pfn, self.why, self.line),
         )
 
     def _connect(self) -> None:

@@ -142,6 +142,7 @@ class DriverLab(ScriptLab):
         self.restart = button("Start again", "Boot again: nothing is added")
         self._host_rows, self._host_steps = HOST_CONTROLS[script.kind](script.device)
         self.host = {name: control for part in self._host_rows for name, control in part.items()}
+        next(iter(self._host_steps)).add_class("memsim-do")  # where to begin
         self.answer_kind = choice("Host answers", list(ANSWERS[script.kind]), "What the host will answer")
         self.times = number("Times", 1, "How many requests the host will answer so")
         self.will = button("Tell the host", "Let the host answer its next requests so")

@@ -130,7 +130,9 @@ class Bits {
       make(
         "span",
         { class: "memsim-name" },
-        part.rest ? "" : `${says ? "■" : "□"} ${part.flag || part.width === 1 ? part.short : this.told(part)}`,
+        ...(part.rest
+          ? []
+          : [make("i", {}, says ? "■ " : "□ "), part.flag || part.width === 1 ? part.short : this.told(part)]),
       ),
     );
   }

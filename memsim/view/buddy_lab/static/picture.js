@@ -4,9 +4,10 @@
 // the kernel of the notebook says; this only draws it.
 
 const SVG = "http://www.w3.org/2000/svg";
-const ROW = 24,
+const ROW = 20,
   LEFT = 74,
   WIDTH = 900,
+  LEAST = 320,
   TOP = 4;
 
 function make(tag, attributes = {}, ...children) {
@@ -64,11 +65,14 @@ class Picture {
       "section",
       { class: "memsim-buddy-picture", "aria-label": "Buddy allocator", onkeydown: (event) => this.key(event) },
       make(
-        "p",
-        { class: "memsim-hint" },
-        "Click in a row: a block of that order is allocated. Click a block in use: it is freed.",
+        "div",
+        { class: "memsim-controls" },
+        this.kind,
+        this.times,
+        this.zoom,
+        this.undo,
+        make("strong", { class: "memsim-hint" }, "Click a row to allocate, a block in use to free."),
       ),
-      make("div", { class: "memsim-controls" }, this.kind, this.times, this.zoom, this.undo),
       this.svg,
       this.says,
       this.challenge,
@@ -77,7 +81,16 @@ class Picture {
     el.append(this.box);
     this.heard = () => this.show();
     model.on("change:blocks", this.heard);
+    this.sizes = new ResizeObserver(() => {
+      if (this.width !== this.fits()) this.show();
+    });
+    this.sizes.observe(this.box);
     this.show();
+  }
+
+  /** The width of the picture: on a phone it is drawn narrower, or its letters were too small. */
+  fits() {
+    return Math.min(WIDTH, Math.max(LEAST, this.box.clientWidth || WIDTH));
   }
 
   act(line) {
@@ -99,9 +112,10 @@ class Picture {
     this.blocks = this.model.get("blocks").map(([pfn, order, use, kind]) => ({ pfn, order, use, kind }));
     this.known = this.blocks.map((block) => `${block.pfn}/${block.order}/${block.use}`);
     if (!old && this.blocks.some(({ use, order }) => use && order < 4)) this.zoom.value = 64;
+    this.width = this.fits();
     this.frame(old);
     const top = this.model.get("orders");
-    this.svg.setAttribute("viewBox", `0 0 ${WIDTH} ${TOP + ROW * (top + 1) + 20}`);
+    this.svg.setAttribute("viewBox", `0 0 ${this.width} ${TOP + ROW * (top + 1) + 20}`);
     const parts = [];
     for (let order = top; order >= 0; order -= 1) parts.push(this.row(order, TOP + ROW * (top - order)));
     for (const [at, block] of this.blocks.entries()) {
@@ -136,11 +150,11 @@ class Picture {
 
   x(pfn) {
     const bound = Math.min(Math.max(pfn, this.from), this.from + this.window);
-    return LEFT + ((WIDTH - LEFT - 4) * (bound - this.from)) / this.window;
+    return LEFT + ((this.width - LEFT - 4) * (bound - this.from)) / this.window;
   }
 
   row(order, y) {
-    const label = draw("text", { x: LEFT - 8, y: y + 16, class: "memsim-order" }, `order ${order}`);
+    const label = draw("text", { x: LEFT - 8, y: y + 13, class: "memsim-order" }, `order ${order}`);
     const size = 1 << order;
     const name = `Allocate a block of order ${order}: ${size} ${size === 1 ? "page" : "pages"}`;
     return draw(
@@ -154,7 +168,7 @@ class Picture {
         "aria-label": name,
       },
       draw("title", {}, name),
-      draw("rect", { x: 2, y, width: WIDTH - 4, height: ROW - 3, rx: 3 }),
+      draw("rect", { x: 2, y, width: this.width - 4, height: ROW - 3, rx: 3 }),
       label,
     );
   }
@@ -176,10 +190,10 @@ class Picture {
     if (block.use) Object.assign(attributes, { role: "button", tabindex: -1, "data-key": key, "aria-label": name });
     const parts = [
       draw("title", {}, name),
-      draw("rect", { x, y: y + 2, width: wide, height: ROW - 7, rx: wide > 6 ? 2 : 0 }),
+      draw("rect", { x, y: y + 1, width: wide, height: ROW - 5, rx: wide > 6 ? 2 : 0 }),
     ];
     if (wide > 14)
-      parts.push(draw("text", { x: x + wide / 2, y: y + 15 }, block.use ? block.kind[0].toUpperCase() : "B"));
+      parts.push(draw("text", { x: x + wide / 2, y: y + 12.5 }, block.use ? block.kind[0].toUpperCase() : "B"));
     return draw("g", attributes, ...parts);
   }
 
@@ -206,9 +220,7 @@ class Picture {
     const x = this.x(buddy),
       wide = this.x(buddy + (1 << order)) - x;
     const y = TOP + ROW * (this.model.get("orders") - order);
-    this.svg.append(
-      draw("rect", { class: "memsim-buddy", x, y: y + 1, width: Math.max(wide, 2), height: ROW - 5, rx: 2 }),
-    );
+    this.svg.append(draw("rect", { class: "memsim-buddy", x, y, width: Math.max(wide, 2), height: ROW - 3, rx: 2 }));
     const there = this.blocks.find((block) => block.pfn === buddy && block.order === order);
     const state = there ? (there.use ? "in use, so they cannot merge" : "free") : "not one whole block now";
     this.says.replaceChildren(
@@ -227,10 +239,10 @@ class Picture {
       ...this.blocks.filter(({ use, kind }) => !use && kind !== "isolate").map(({ order }) => order),
     );
     const fewest = this.pages / 512;
-    const now = `Now ${pages} in use, and the largest free block has order ${largest < 0 ? "none" : largest}.`;
+    const now = `Now: ${pages}; largest free block: order ${largest}.`;
     this.challenge.replaceChildren(
       make("strong", {}, "Challenge: "),
-      "leave no free block of order 9 or more, with as few pages in use as you can. ",
+      "with as few pages in use as you can, leave no free block of order 9 or more. ",
       largest >= 9
         ? now
         : pages === fewest
@@ -284,6 +296,7 @@ class Picture {
 
   leave() {
     this.model.off("change:blocks", this.heard);
+    this.sizes.disconnect();
   }
 }
 

@@ -37,7 +37,7 @@ class Matrix {
     this.box.append(
       make(
         "p",
-        { class: "memsim-head" },
+        { class: "memsim-top" },
         make("strong", {}, this.spec.title),
         " ",
         make("label", {}, this.check, " the kernel checks pages that it frees"),
