@@ -92,7 +92,7 @@ def test_it_is_one_screen_and_its_height_never_changes(keyboard):
     assert heights[0] <= MOST_HIGH
     assert CELL_WIDTH * 0.8 < keyboard.of("box.clientWidth") <= 1366
     assert keyboard.of("box.dataset.form") == "cell"
-    for tab in ("page", "counters", "writes", "text", "help"):
+    for tab in ("diffs", "page", "counters", "writes", "text", "help"):
         keyboard.of(f"e.open('{tab}')")
         assert keyboard.of("box.offsetHeight") == heights[0]
 
@@ -157,6 +157,56 @@ def test_the_next_difference_shows_the_code_that_made_it(keyboard):
     assert any("clear_type(pfn, nr_pages, PageType.OFFLINE)" in line for line in lit)
     assert any("clear_flags(pfn, nr_pages, PageFlag.RESERVED)" in line for line in lit)
     assert keyboard.press("Shift+D") == walk.find(1, "return:memmap_init_range")
+
+
+def test_it_begins_with_where_the_kernels_differ_and_each_place_leads_to_its_code(keyboard):
+    walk = keyboard.walk
+    first = walk.find(1, "return:memmap_init_range")
+    assert keyboard.of("e.tab") == "diffs"
+    keyboard.wait(".tab-diffs", "by hunk")  # found out while nothing else is to be done
+    links = keyboard.page.locator(f"{BOX} .tab-diffs [data-moment]")
+    moments = [int(link.get_attribute("data-moment")) for link in links.all()]
+    assert moments == keyboard.of("e.c.news")
+    assert moments[0] == first
+    entry = keyboard.page.locator(f"{BOX} .tab-diffs li").first.inner_text()
+    assert "memmap_init_range()" in entry
+    assert "differ: reserved before, Offline after" in entry
+    assert "MM_INIT" in entry
+    links.first.press("Enter")
+    assert (keyboard.of("e.c.i"), keyboard.of("e.tab")) == (first, "code")
+    # A reader who opens the list again keeps it while moving, and sees where it stands.
+    keyboard.of("e.open('diffs')")
+    for moment in moments[1:3]:
+        assert keyboard.press("d") == moment
+        assert links.and_(keyboard.page.locator("[aria-current=step]")).inner_text() == f"moment {moment}"
+
+
+def test_a_mark_sums_up_what_changed_since(keyboard):
+    walk = keyboard.walk
+    start, end = walk.find(1, "enter:online_pages_range"), walk.find(1, "return:online_pages_range")
+    assert keyboard.press("m", "o") == end
+    keyboard.wait(".says", f"From moment {start} to {end}, ")
+    keyboard.wait(".says", f"{32768:,} pages are now free")
+    keyboard.wait(".live", f"From moment {start} to {end}, ")
+    assert f"since={start}" in keyboard.of("e.fragment")
+    assert keyboard.press("Escape") == end
+    assert "From moment" not in keyboard.text(".says")
+    keyboard.of(f"e.follow('moment={start}&since={end}')")
+    keyboard.wait(".says", f"From moment {start} to {end}, ")  # whichever was marked
+    keyboard.press("m")
+    assert keyboard.of("e.mark") == -1
+    # With a mouse: drag over the timeline with Shift held.
+    time = keyboard.page.locator(f"{BOX} .time")
+    time.scroll_into_view_if_needed()
+    box, (left, right) = time.bounding_box(), [keyboard.of(f"e.timeline.x({i})") for i in (start, end)]
+    keyboard.page.keyboard.down("Shift")
+    keyboard.page.mouse.move(box["x"] + left, box["y"] + 60)
+    keyboard.page.mouse.down()
+    keyboard.page.mouse.move(box["x"] + right, box["y"] + 60, steps=3)
+    keyboard.page.mouse.up()
+    keyboard.page.keyboard.up("Shift")
+    assert (keyboard.of("e.mark"), keyboard.of("e.c.i")) == (start, end)
+    keyboard.wait(".says", f"From moment {start} to {end}, ")
 
 
 def test_step_over_and_step_out(keyboard):
@@ -281,7 +331,8 @@ def test_it_keeps_nobody_out_in_either_theme_at_a_difference(keyboard, theme):
         lambda: keyboard.of("box.dataset.dark"), lambda now: now == dark, "it does not follow the theme"
     )
     keyboard.press("Home", "d", "d")
-    for tab in ("code", "page", "counters", "writes", "text"):
+    keyboard.of("e.from(0)")
+    for tab in ("diffs", "code", "page", "counters", "writes", "text"):
         keyboard.of(f"(e.choose(5), e.open('{tab}'))")
         assert violations(keyboard.page, f"{{ include: [['{BOX}']] }}") == []
 

@@ -1,6 +1,6 @@
 // node check.mjs FOLDER: holds the browser's replay against what the simulator says, and prints what differs as JSON.
 //   FOLDER/data.json      what export() gave
-//   FOLDER/expected.json  digests of both kernels at every moment; text twins by moment, if any
+//   FOLDER/expected.json  digests of both kernels at every moment; text twins by moment, and pairs of moments, if any
 
 import { readFileSync } from "node:fs";
 import { Comparison } from "../../memsim/view/explorer/static/comparison.js";
@@ -62,6 +62,12 @@ if (expected.twins) {
     shows: c.actor(i).name,
     causes: c.causes(i),
   }));
+  const told = ({ moved, retyped, counters }) => [[...moved].sort(([a], [b]) => a - b), [...retyped], counters];
+  found.since = (expected.since ?? []).map(([from, to]) => c.since(from, to).sides.map(told));
+  found.apart = c.moments
+    .slice(1)
+    .filter((m) => JSON.stringify(c.since(m.i - 1, m.i).sides.map(told)) !== JSON.stringify(m.sides.map(told)))
+    .map((m) => m.i);
   found.visible = c.moments.filter((m) => m.visible).length;
   const sum = (of) => data.blocks.reduce((all, _, k) => all + of(k), 0);
   found.misplaced = c.moments

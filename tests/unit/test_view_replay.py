@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
+import numpy as np
 import pytest
 
+from memsim.linux.include.layout import PAGES_PER_SECTION
 from memsim.state.recording import SPANS
 from memsim.view.explorer.inputs import comparison_of, default_block, recordings_of
 from memsim.view.explorer.timeline import Walk
+from memsim.view.model.page_class import page_classes
 from tests.book.reading import BOOK
 from tests.frontend.replay import landmarks, replay
 
@@ -29,10 +34,11 @@ def found(request, tmp_path_factory):
     walk, name = walk_of(request.param), request.param
     zone = walk.zone_of_block()
     twins = {index: walk.look(index).twin(zone) for index in landmarks(walk)[:MOST_TWINS]}
-    result = replay(
-        walk, tmp_path_factory.mktemp("replay"), twins=twins, mutate=name == "one-block", jumps=20
-    )
-    return {"name": name, "walk": walk, "twins wanted": twins, **result}
+    end = len(walk.moments) - 1
+    pairs = [(0, end), (end // 4, end // 2), (end // 2, end), (end // 3, end // 3)]
+    expected = {"twins": twins, "since": pairs, "mutate": name == "one-block", "jumps": 20}
+    result = replay(walk, tmp_path_factory.mktemp("replay"), **expected)
+    return {"name": name, "walk": walk, "twins wanted": twins, "pairs": pairs, **result}
 
 
 def test_every_state_is_the_simulator_s_at_every_moment_forwards_and_in_jumps(found):
@@ -66,6 +72,34 @@ def test_how_many_pages_differ_is_what_the_comparison_counts(found):
         for nr in set.intersection(*(set(state.memmap.sections) for state in states)):
             counted += walk.comparison.differing_pages(walk.moments[index], nr * 32768, 32768)
         assert found["differ"][index] == counted
+
+
+def classes_at(walk, index):
+    """Return what every page of every section is, for each kernel."""
+    return [
+        {
+            nr: page_classes(state, nr * PAGES_PER_SECTION, PAGES_PER_SECTION).copy()
+            for nr in state.memmap.sections
+        }
+        for state in walk.states(index).values()
+    ]
+
+
+def changes(old, new):
+    """Return how many pages went from one class to another, by pair as the browser numbers them."""
+    pairs, absent = Counter(), np.zeros(PAGES_PER_SECTION, np.uint8)
+    for nr in {*old, *new}:
+        was, now = old.get(nr, absent), new.get(nr, absent)
+        pairs.update((was[was != now] * np.int64(16) + now[was != now]).tolist())
+    return [list(pair) for pair in sorted(pairs.items())]
+
+
+def test_what_changed_between_two_moments_is_what_differs_between_their_states(found):
+    walk = found["walk"]
+    for (start, end), sides in zip(found["pairs"], found["since"], strict=True):
+        before, after = classes_at(walk, start), classes_at(walk, end)
+        assert [moved for moved, _, _ in sides] == list(map(changes, before, after))
+    assert found["apart"] == []  # from one moment to the next it is what the moment tells
 
 
 def test_the_pages_of_a_zone_have_places_and_add_up_to_its_counters(found):

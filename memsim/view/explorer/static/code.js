@@ -107,7 +107,7 @@ export class Code {
         const marks = part.marks.filter((mark) => mark[2] <= no && no <= mark[3]),
           element = document.createElement("div");
         element.className = `codeline ${marks.map((mark) => mark[1]).join(" ")} ${nr && !n ? "helper" : ""}`;
-        element.innerHTML = `<span></span><span></span><code>${escape(text)}</code>`;
+        element.innerHTML = `<span></span><span></span><code>${escape(text.replace(/^ +/, (indent) => indent.slice(indent.length / 2)))}</code>`;
         element.title = marks.map(([hunk, kind]) => `${hunk}: ${KINDS[kind]}`).join("; ");
         element.onpointerenter = () => this.onLine(name, no);
         element.onpointerleave = () => this.onLine(name, 0);
@@ -127,6 +127,6 @@ export class Code {
 }
 
 const HELP = `<p>Two kernels do the same; the left one lacks the patch. Each tile is a <b>pageblock</b> of 512 pages. Two tiles that have grown together are one free block of 1,024.</p>
-<p><kbd>→</kbd> <kbd>←</kbd> next change one can see; with <kbd>Shift</kbd> every moment<br><kbd>D</kbd> next difference between the kernels (with <kbd>Shift</kbd> the one before)<br><kbd>O</kbd> step over &nbsp; <kbd>U</kbd> step out<br><kbd>Space</kbd> plays &nbsp; <kbd>Home</kbd> <kbd>End</kbd> &nbsp; <kbd>+</kbd> <kbd>−</kbd> zoom time<br>
+<p><kbd>→</kbd> <kbd>←</kbd> next change one can see; with <kbd>Shift</kbd> every moment<br><kbd>D</kbd> next difference between the kernels (with <kbd>Shift</kbd> the one before)<br><kbd>O</kbd> step over &nbsp; <kbd>U</kbd> step out<br><kbd>Space</kbd> plays &nbsp; <kbd>Home</kbd> <kbd>End</kbd> &nbsp; <kbd>+</kbd> <kbd>−</kbd> zoom time<br><kbd>M</kbd> marks a moment; then all that changes from there on is summed up (mouse: <kbd>Shift</kbd> and drag on the timeline)<br>
 <kbd>G</kbd> go to a function &nbsp; <kbd>C</kbd> calm &nbsp; <kbd>R</kbd> real kernel &nbsp; <kbd>Z</kbd> zoom into a pageblock</p>
 <p>◆ a real kernel was recorded here. <span class="news">▼</span> a difference begins or ends. Point at a page for its card; click it, or press Enter on it, for its life.</p>`;

@@ -137,12 +137,7 @@ export class Comparison {
           const was = blocks[s].get(id) ?? migratetypes(start[s], id);
           if (mt !== was) {
             blocks[s].set(id, mt);
-            if (m.i && mt >= 0 && was >= 0)
-              for (const shift of [4, 0]) {
-                const from = (was >> shift) & 15,
-                  to = (mt >> shift) & 15;
-                if (from !== to) retyped.set(from * 16 + to, (retyped.get(from * 16 + to) ?? 0) + 1);
-              }
+            if (m.i) retype(was, mt, retyped);
             if (m.i && changed.at(-1) !== id) changed.push(id);
           }
         }
@@ -258,6 +253,31 @@ export class Comparison {
             this.lanes.some((name) => side.counters[name] !== before.sides[s].counters[name]),
         );
     }
+  }
+
+  /** A moment as it would be if the one before it were another: what changed between the two, in all. */
+  since(from, to) {
+    const { types } = this.data,
+      passed = this.moments.slice(from + 1, to + 1),
+      sides = this.tapes.map((tape, s) => {
+        const ids = new Set(passed.flatMap((m) => m.sides[s].changed)),
+          read = (i) => {
+            const state = tape.seek(this.moments[i].at[s]);
+            return new Map([...ids].map((id) => [id, [look(state.chunk(id * CHUNK), types), migratetypes(state, id)]]));
+          },
+          [old, now] = [read(from), read(to)],
+          moved = new Map(),
+          retyped = new Map();
+        const changed = [...ids].filter((id) => {
+          const [[was, kind], [is, other]] = [old.get(id), now.get(id)];
+          retype(kind, other, retyped);
+          return difference(was, is, moved) || kind !== other;
+        });
+        return { ...this.moments[to].sides[s], moved, retyped, changed };
+      });
+    this.go(this.i);
+    const begun = this.spans.filter((span) => span.from > from && span.from <= to);
+    return { ...this.moments[to], sides, calls: begun.length };
   }
 
   // ---- who did it ----------------------------------------------------------------------------------
@@ -413,6 +433,16 @@ function migratetypes(state, id) {
   const section = state.sections.get(id >> 5),
     b = (id & 31) * 2;
   return section ? section.pageblocks[b] * 16 + section.pageblocks[b + 1] : -1;
+}
+
+/** Count the pageblocks of a chunk whose migratetype changed by pair of migratetypes. */
+function retype(was, now, retyped) {
+  if (was < 0 || now < 0) return;
+  for (const shift of [4, 0]) {
+    const from = (was >> shift) & 15,
+      to = (now >> shift) & 15;
+    if (from !== to) retyped.set(from * 16 + to, (retyped.get(from * 16 + to) ?? 0) + 1);
+  }
 }
 
 /** Count the pages whose class changed by pair of classes; return whether anything on a map changed. */

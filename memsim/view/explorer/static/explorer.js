@@ -7,13 +7,25 @@ import { colour, Machine, PageMap } from "./map.js";
 import { geographyOf, recordedView } from "./pages.js";
 import * as panel from "./panel.js";
 import { Timeline } from "./timeline.js";
-import { fmt, happened, heading, hex, lifeOf, mapSentence, pageNow, plain, zoneSentence } from "./words.js";
+import {
+  changedSince,
+  fmt,
+  happened,
+  heading,
+  hex,
+  lifeOf,
+  mapSentence,
+  pageNow,
+  plain,
+  zoneSentence,
+} from "./words.js";
 
 const PLAY_MS = 8000,
   WIPE_MS = 1200,
   HALF = 0.5,
   QUIET_MS = 120;
 const TABS = [
+  ["diffs", "Diffs"],
   ["code", "Code"],
   ["page", "Page"],
   ["counters", "Counters"],
@@ -37,7 +49,9 @@ export class Explorer {
       wiped: 0,
       playing: 0,
       side: 0,
-      tab: "code",
+      tab: "diffs", // until the reader moves; then the code that acted
+      fresh: true,
+      mark: -1,
       shown: -1,
     });
     this.c = new Comparison(data);
@@ -61,7 +75,10 @@ export class Explorer {
   }
   /** Find out who made each difference while nothing else is to be done. */
   #think([next, ...others]) {
-    if (next === undefined) return;
+    if (next === undefined) {
+      if (this.tab === "diffs") this.#fill();
+      return;
+    }
     const later = globalThis.requestIdleCallback ?? setTimeout;
     this.thinking = later(() => {
       this.c.causes(next);
@@ -142,7 +159,8 @@ export class Explorer {
     this.timeline.draw(exact);
     if (this.shown === c.i && !whole) return;
     this.shown = c.i;
-    const says = happened(c, c.i),
+    this.since = this.mark < 0 ? null : c.since(...[this.mark, c.i].sort((a, b) => a - b));
+    const says = this.#said(),
       kinds = c.kinds();
     this.#maps();
     this.zones = c.states.map((state) => geographyOf(state, this.data));
@@ -166,6 +184,11 @@ export class Explorer {
     clearTimeout(this.timer);
     this.timer = setTimeout(() => this.#stopped(says), QUIET_MS); // a screen reader is told where one stops, not all that flies by
   }
+  /** What just happened, or what changed since the mark. */
+  #said() {
+    const { c, mark } = this;
+    return this.since ? changedSince(c, Math.min(mark, c.i), this.since) : happened(c, c.i);
+  }
   #maps(wrote = null) {
     const { c, look } = this;
     this.maps.forEach((map, s) => {
@@ -173,7 +196,7 @@ export class Explorer {
         first = c.views[s].pfn / 1024;
       if (real) map.wipe(c.views[s], real, this.wiped, look);
       else map.draw(c.views[s], look);
-      const chunks = wrote ? [...wrote[s]] : c.moment.sides[s].changed;
+      const chunks = wrote ? [...wrote[s]] : (this.since ?? c.moment).sides[s].changed;
       map.over({
         chunks: chunks.length > 31 && !wrote ? [] : chunks.map((id) => id - first),
         frame: wrote ? look.accent : look.ink,
@@ -194,7 +217,7 @@ export class Explorer {
       .counts()
       .map((n, kind) =>
         n
-          ? `<span title="${panel.escape(this.data.classes[kind][3])}"><i style="background:${kind ? colour(this.data, kind, this.look) : "#8886"}"></i>${fmt(n)} ${panel.escape(this.data.classes[kind][1])}</span>`
+          ? `<span title="${panel.escape(this.data.classes[kind][3])}"><i style="background:${kind ? colour(this.data, kind, this.look) : "#8886"}; color: ${kind ? (this.calm || !"AF".includes(this.data.classes[kind][0]) ? "#10151a" : "#fff") : "inherit"}">${this.data.classes[kind][0]}</i>${fmt(n)} ${panel.escape(this.data.classes[kind][1])}</span>`
           : "",
       )
       .join("");
@@ -228,6 +251,12 @@ export class Explorer {
     switch (this.tab) {
       case "code":
         this.code.show(c.actor(c.i), c.causes(c.i));
+        break;
+      case "diffs":
+        panel.differences(box, c, (i) => {
+          go(i);
+          this.open("code");
+        });
         break;
       case "help":
         new Code(box, c, () => {}, go).show({ name: "", lines: [[], []] }, []);
@@ -297,7 +326,18 @@ export class Explorer {
   go(i) {
     if (this.c.i !== i && this.wiped) this.#wipeTo(0);
     this.c.go(i);
+    this.#begun();
     this.draw();
+  }
+  #begun() {
+    if (this.fresh && this.tab === "diffs") this.open("code");
+    this.fresh = false;
+  }
+  /** Mark a moment: the sentence then says what changed between it and the one that is shown. -1: no more. */
+  from(mark) {
+    this.mark = Math.max(-1, Math.min(this.c.length - 1, mark));
+    this.timeline.mark = this.mark;
+    this.draw(true);
   }
   look_at(block) {
     if (!this.data.blocks.includes(block)) return;
@@ -312,7 +352,7 @@ export class Explorer {
     else if (this.tab === "page") this.#fill();
     this.#maps();
     clearTimeout(this.timer);
-    this.timer = setTimeout(() => this.#stopped(happened(this.c, this.c.i)), QUIET_MS);
+    this.timer = setTimeout(() => this.#stopped(this.#said()), QUIET_MS);
   }
   zoom(tile) {
     this.maps.forEach((map) => {
@@ -393,6 +433,7 @@ export class Explorer {
     this.stop();
     const { c } = this;
     if (c.i === c.length - 1) c.go(0);
+    this.#begun();
     const from = performance.now() - this.begins[c.i],
       quiet = still();
     this.$(".play").textContent = "❚❚ Pause";
@@ -426,7 +467,7 @@ export class Explorer {
 
   /** The part of an address that leads here; and the way back. */
   get fragment() {
-    return `moment=${this.c.i}${this.c.block === this.data.block ? "" : `&block=${this.c.block}`}${this.page < 0 ? "" : `&page=${hex(this.pfn)}`}`;
+    return `moment=${this.c.i}${this.c.block === this.data.block ? "" : `&block=${this.c.block}`}${this.page < 0 ? "" : `&page=${hex(this.pfn)}`}${this.mark < 0 ? "" : `&since=${this.mark}`}`;
   }
   follow(fragment) {
     const asked = new URLSearchParams(fragment.replace(/^#/, "")),
@@ -440,6 +481,7 @@ export class Explorer {
         ? Number(asked.get("moment")) || 0
         : Math.max(0, this.c.find(Number(asked.get("step")), asked.get("point"))),
     );
+    this.from(Number(asked.get("since") ?? -1));
     if (asked.has("page")) this.choose(pfn - this.c.block * blockPages, true);
   }
 
@@ -505,6 +547,7 @@ export class Explorer {
       d: (e) => this.go(c.nextNews(c.i, e.shiftKey ? -1 : 1)),
       o: () => this.go(c.over(c.i)),
       u: () => this.go(c.out(c.i)),
+      m: () => this.from(this.mark < 0 ? c.i : -1),
       c: () => this.toggleCalm(),
       r: () => this.wipe(),
       f: () => this.flip(1 - this.side),
@@ -518,6 +561,7 @@ export class Explorer {
         this.zoom(-1);
         this.#card(-1);
         this.#wipeTo(0);
+        this.from(-1);
       },
     };
     this.box.addEventListener("keydown", (e) => {
@@ -639,11 +683,13 @@ export class Explorer {
     };
     time.onpointerdown = (e) => {
       time.setPointerCapture(e.pointerId);
+      if (e.shiftKey) this.from(this.timeline.at(e.offsetX));
       scrub(e);
     };
     time.onpointermove = (e) => {
       if (e.buttons) scrub(e);
-      time.title = this.timeline.about(e.offsetX, e.offsetY);
+      time.title =
+        this.timeline.about(e.offsetX, e.offsetY) || "Drag: move; Shift and drag: what changes in between; wheel: zoom";
     };
     this.maps.forEach((map, s) => {
       const over = map.overlay,

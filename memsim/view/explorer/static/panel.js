@@ -1,12 +1,14 @@
 // What stands behind the tabs: counters and free lists, the life of a page, what was written, everything as text.
 
 import {
+  count,
   counterName,
   counterRows,
   fmt,
   freeRows,
   hex,
   lifeOf,
+  newsOf,
   numbersOf,
   pageNow,
   shown,
@@ -144,6 +146,30 @@ export function writes(box, c) {
       return `<section><h5 class="side${s}">${escape(side.title)}</h5><p>${all.length ? `${fmt(all.length)} ${all.length === 1 ? "write" : "writes"} since the moment before` : "nothing written since the moment before"}</p><ol>${lines.join("")}</ol>${log.length ? `<p>Kernel log, its end</p><pre>${escape(log.join("\n"))}</pre>` : ""}</section>`;
     })
     .join("");
+}
+
+/** Every place where a difference between the kernels begins or ends, and the hunk that made it, once that is known. */
+export function differences(box, c, onLink) {
+  const differing = c.moments.filter((m) => m.kinds.size).length,
+    most = c.moments.reduce((all, m) => Math.max(all, m.differ), 0);
+  const rows = c.news.map((i) => {
+    const [begun, ended] = newsOf(c, i).map((all) => escape(all.join("; "))),
+      made = c.found?.get(i) ?? [],
+      hunks = [...new Set(made.flatMap((cause) => cause.hunks))],
+      fn = made.find((cause) => cause.fn)?.fn ?? c.moments[i].name;
+    return `<li class="${i === c.i ? "now" : ""}"><button type="button" data-moment="${i}" ${i === c.i ? 'aria-current="step"' : ""}>moment ${i}</button> <b>${escape(fn)}${fn ? "()" : "the step has ended"}</b>${begun ? `<p>▼ differ: ${begun}</p>` : ""}${ended ? `<p>▽ alike again: ${ended}</p>` : ""}${hunks.length ? `<p>by ${hunks.length > 1 ? "hunks" : "hunk"} <b>${hunks.join(", ")}</b></p>` : ""}</li>`;
+  });
+  const html = rows.length
+    ? `<p>The kernels differ at ${fmt(differing)} of ${fmt(c.length)} moments${most ? `, in up to ${count(most, "page")}` : ""}. Where that begins and ends:</p><ol class="news">${rows.join("")}</ol>`
+    : "<p>The two kernels do not differ at any moment of this walk.</p>";
+  if (box.dataset.html === html) return;
+  box.dataset.html = html;
+  box.innerHTML = html;
+  box.querySelectorAll("[data-moment]").forEach((button) => {
+    button.onclick = () => onLink(Number(button.dataset.moment));
+  });
+  const here = box.querySelector(".now");
+  if (here) box.scrollTop = here.offsetTop - box.offsetTop - 80;
 }
 
 export function text(box, c) {

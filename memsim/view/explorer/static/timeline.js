@@ -1,7 +1,7 @@
 // Time as a profiler shows it: calls, pages that differ, counters; marks for differences and for recorded kernels.
 
 import { sharpen } from "./map.js";
-import { counterName, fmt } from "./words.js";
+import { counterName, fmt, newsOf } from "./words.js";
 
 const TOP = 21,
   CALL = 12,
@@ -19,6 +19,7 @@ export class Timeline {
       c: comparison,
       from: 0,
       to: comparison.length - 1,
+      mark: -1,
       still: document.createElement("canvas"),
     });
     this.depth = Math.min(MOST_CALLS, comparison.depth);
@@ -253,10 +254,14 @@ export class Timeline {
       small = this.left < 150;
     g.clearRect(0, 0, this.width, this.height);
     g.drawImage(this.still, 0, 0, this.width, this.height);
-    g.fillStyle = k.ink;
-    g.globalAlpha = 0.08;
-    g.fillRect(this.left, TOP, Math.max(0, x - this.left), this.height - TOP);
+    const marked = this.mark >= 0,
+      from = marked ? Math.max(this.left, Math.min(this.width - this.right, this.x(this.mark))) : this.left;
+    g.fillStyle = marked ? k.accent : k.ink;
+    g.globalAlpha = marked ? 0.2 : 0.08;
+    g.fillRect(Math.min(from, x), TOP, Math.abs(x - from), this.height - TOP);
     g.globalAlpha = 1;
+    if (marked) g.fillRect(from - 0.75, 0, 1.5, this.height);
+    g.fillStyle = k.ink;
     g.fillRect(x - 0.75, 0, 1.5, this.height);
     g.beginPath();
     g.arc(x, 7, 5, 0, 7);
@@ -297,7 +302,15 @@ export class Timeline {
       return `${part.calls > 1 ? `${fmt(part.calls)} calls of ` : ""}${byNumber(part)
         .map((name) => `${name}()`)
         .join(", ")}, moments ${part.from} to ${part.to}${part.calls > 1 ? "; double-click to tell them apart" : ""}`;
-    return this.recorded.has(i) && y < TOP ? "a real kernel was recorded here" : "";
+    if (y >= TOP) return "";
+    const [begun, ended] = this.c.stories.has(i) ? newsOf(this.c, i) : [[], []];
+    return [
+      this.recorded.has(i) && "a real kernel was recorded here",
+      begun.length && `the kernels begin to differ: ${begun.join("; ")}`,
+      ended.length && `alike again: ${ended.join("; ")}`,
+    ]
+      .filter(Boolean)
+      .join(". ");
   }
   /** Zoom in until the first of the calls that were drawn as one can be told apart. */
   open({ from, to, calls }) {

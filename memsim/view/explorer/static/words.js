@@ -7,7 +7,7 @@ import { TOTAL } from "./comparison.js";
 export const fmt = (n) => n.toLocaleString("en");
 export const hex = (n) => `${n < 0 ? "-" : ""}0x${Math.abs(n).toString(16)}`;
 const plural = (n, what) => `${what}${n === 1 ? "" : "s"}`;
-const count = (n, what) => `${fmt(n)} ${plural(n, what)}`;
+export const count = (n, what) => `${fmt(n)} ${plural(n, what)}`;
 const sum = (numbers) => numbers.reduce((a, b) => a + (b ?? 0), 0);
 
 // ---- one sentence ------------------------------------------------------------------------------------
@@ -43,7 +43,7 @@ export function happened(c, i) {
     ];
   const found = [...pages(c, m), ...retyped(c, m), ...counters(c, m, before)],
     actor = c.actor(i);
-  const blocks = blockStates(c, i);
+  const blocks = blockStates(before, m);
   if (m.kind === "notifier")
     return [`The ${chainOf(m.name)} notifier chain is called: `, ["fn", m.name], ". ", ...join(found)];
   if (m.kind === "done")
@@ -62,6 +62,36 @@ export function happened(c, i) {
       ? " returns; what it wrote changes nothing that is drawn here."
       : " returns; it wrote nothing since the moment before.",
   ];
+}
+
+/** What changed between the moment `from` and `m`, a moment that `since()` gave, as parts. */
+export function changedSince(c, from, m) {
+  const before = c.moments[from],
+    found = [...pages(c, m), ...retyped(c, m), ...counters(c, m, before), ...blockStates(before, m)];
+  return [
+    ["since", `From moment ${from} to ${m.i}, ${count(m.calls, "call")}: `],
+    ...(found.length ? join(found) : ["nothing that is drawn here changed."]),
+    " ",
+    ["key", "Esc"],
+    " ends this.",
+  ];
+}
+
+/** What begins or ends to differ at a moment of `c.news`: two lists of words. */
+export function newsOf(c, i) {
+  const { data } = c,
+    name = (kind) => {
+      if (kind === "log") return "the kernel log";
+      if (kind === "pages") return "struct pages";
+      const [what, ...rest] = kind.split(" ");
+      if (what === "counter") return counterName(data, rest.join(" "));
+      const pair = Number(rest[0]);
+      return [pair >> 4, pair & 15].map((k, s) => `${data.classes[k][1]} ${data.sides[s].name}`).join(", ");
+    };
+  return [true, false].map((begins) => {
+    const kinds = c.stories.get(i).flatMap(([kind, is]) => (is === begins ? [kind] : []));
+    return kinds.filter((kind) => kind !== "pages" || !kinds.some((other) => other.startsWith("pages "))).map(name);
+  });
 }
 
 const join = (parts) => parts.flatMap((part, n) => [...(n ? ["; "] : []), ...part]).concat(parts.length ? ["."] : []);
@@ -128,21 +158,17 @@ function counters(c, m, before) {
     return [[`${short} `, ["before", sign(a)], " before, ", ["after", sign(b)], " after"]];
   });
 }
-function blockStates(c, i) {
-  if (c.moments[i - 1].sides[1].shown === c.moments[i].sides[1].shown) return [];
-  const was = new Map(
-    c.moments[i - 1].sides[1].shown
-      .split("|")[0]
-      .split(";")
-      .filter(Boolean)
-      .map((text) => text.split(",")),
-  );
-  const now = new Map(
-    c.moments[i].sides[1].shown
-      .split("|")[0]
-      .split(";")
-      .filter(Boolean)
-      .map((text) => text.split(",")),
+function blockStates(before, m) {
+  if (before.sides[1].shown === m.sides[1].shown) return [];
+  const [was, now] = [before, m].map(
+    ({ sides }) =>
+      new Map(
+        sides[1].shown
+          .split("|")[0]
+          .split(";")
+          .filter(Boolean)
+          .map((text) => text.split(",")),
+      ),
   );
   const found = [];
   for (const [block, state] of now) if (was.get(block) !== state) found.push([`block ${block} is ${state}`]);
