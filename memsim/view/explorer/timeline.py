@@ -28,8 +28,7 @@ from memsim.view.model.page_class import (
     block_kinds,
     class_counts,
     first_ones,
-    recorded_classes,
-    recorded_heads,
+    recorded_map,
 )
 from memsim.view.model.text import Numbers, PageMap, block_sentence, log_tail
 
@@ -98,17 +97,14 @@ class Walk:
         """Return the recorded probe of each moment that has one."""
         found: dict[int, dict[str, Any]] = {}
         for probe in recording.probes:
-            index = self._find(probe["step"], probe["at"])
+            index = self._places.get((probe["step"], probe["at"]))
             if index is not None:
                 found[index] = probe
         return found
 
-    def _find(self, step: int, wanted: str) -> int | None:
-        return self._places.get((step, wanted))
-
     def find(self, step: int, wanted: str) -> int:
         """Return the index of the first moment of a step with this name; KeyError if there is none."""
-        index = self._find(step, wanted)
+        index = self._places.get((step, wanted))
         if index is None:
             msg = f"step {step} has no moment {wanted!r}"
             raise KeyError(msg)
@@ -216,7 +212,8 @@ class Walk:
         boot_totalram = self.runs[side].machine.boot_totalram_pages
         result = compare_probe(recording, probe, Comparable(state, self.block_pages, boot_totalram))
         problems = result.problems + self._other_end(index, side, probe)
-        page_map = _recorded_map(recording, probe, self.block)
+        found = recorded_map(recording, probe, self.block)
+        page_map = None if found is None else PageMap(*found)
         says = "; ".join(problems) if problems else f"agrees, {_compared(result.pages, page_map)}"
         return Recorded(kernel, says, not problems, page_map, result.pages)
 
@@ -252,8 +249,3 @@ def _check_same_steps(recording: Observation, run: Run) -> None:
         step, recorded = mine.steps[other], theirs.steps[other]
         msg = f"{recording.name}: step {other} was {recorded}, in the scenario it is {step}"
         raise MemsimError(msg)
-
-
-def _recorded_map(recording: Observation, probe: dict[str, Any], block: int) -> PageMap | None:
-    classes, heads = recorded_classes(recording, probe, block), recorded_heads(recording, probe, block)
-    return None if classes is None or heads is None else PageMap(classes, heads)

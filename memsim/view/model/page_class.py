@@ -29,19 +29,17 @@ from memsim.recordings.schema import runs_of
 from memsim.state.section import POISON_FLAGS
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
     import numpy.typing as npt
 
-    from memsim.state.section import Section
+    from memsim.recordings.observation import Observation
+    from memsim.state.section import Pattern, Section
     from memsim.state.state import State
 
     Mask = npt.NDArray[np.bool_]
     Classes = npt.NDArray[np.uint8]
     Heads = npt.NDArray[np.int8]
-    from collections.abc import Iterable, Iterator, Sequence
-
-    from memsim.recordings.observation import Observation
-    from memsim.state.section import Pattern
-
     Kinds = npt.NDArray[np.uint8]
 
 T = TypeVar("T")
@@ -101,28 +99,6 @@ class PageClass(IntEnum):
 
 
 CLASSES = tuple(PageClass)
-
-
-def runs(items: Iterable[T]) -> Iterator[tuple[T, int, int]]:
-    """Yield each run of equal neighbours: what they are, where it starts, how many there are.
-
-    >>> list(runs("BBBR"))
-    [('B', 0, 3), ('R', 3, 1)]
-    """
-    at = 0
-    for item, equal in groupby(items):
-        length = len(list(equal))
-        yield item, at, length
-        at += length
-
-
-def first_ones(items: Sequence[str], most: int, rest: str = "more") -> list[str]:
-    """Return the first of some texts, and how many more there are.
-
-    >>> first_ones(["a", "b", "c"], 2), first_ones(["a", "b"], 2)
-    (['a', 'b', 'and 1 more'], ['a', 'b'])
-    """
-    return [*items[:most], *([f"and {len(items) - most} {rest}"] if len(items) > most else [])]
 
 
 def page_classes(state: State, pfn: int, nr_pages: int) -> Classes:
@@ -231,42 +207,28 @@ _FLAGS = {
 }
 
 
-def recorded_classes(observation: Observation, probe: dict[str, Any], block_id: int) -> Classes | None:
-    """Return the class of every page of a block as a real kernel had it, or None if not recorded."""
-    pages = recorded_pages(observation, probe, block_id)
-    if pages is None:
-        return None
-    flags, offline, heads, says = pages
-    classes = choose(flags, offline=offline, free=inside_free_blocks(heads))
-    classes[says != 0] = says[says != 0]
-    classes[says == _UNDEFINED] = PageClass.ABSENT
-    return classes
-
-
-def recorded_heads(observation: Observation, probe: dict[str, Any], block_id: int) -> Heads | None:
-    """Return what :func:`free_heads` returns, of a recording."""
-    pages = recorded_pages(observation, probe, block_id)
-    return None if pages is None else pages[2]
-
-
-def recorded_pages(
+def recorded_map(
     observation: Observation, probe: dict[str, Any], block_id: int
-) -> tuple[npt.NDArray[np.uint32], Mask, Heads, Classes] | None:
-    """Return a recording's run-length list as arrays: flags, Offline, order at heads, and what is unknown."""
+) -> tuple[Classes, Heads] | None:
+    """Return the class of each page of a recorded block, and the orders at heads; None: not recorded."""
     seen = probe.get("blocks", {}).get(str(block_id), {})
     if "pages" not in seen:
         return None
-    runs = runs_of(seen["pages"], observation.name)
-    counts = [count for count, _ in runs]
-    legend = [_legend_entry(observation.states[key]) for _, key in runs]
+    recorded = runs_of(seen["pages"], observation.name)
+    counts = [count for count, _ in recorded]
+    legend = [_legend_entry(observation.states[key]) for _, key in recorded]
     flags, offline, heads, says = (
         np.repeat(np.array(column, kind), counts)
         for column, kind in zip(zip(*legend, strict=True), (np.uint32, bool, np.int8, np.uint8), strict=True)
     )
-    return flags, offline, heads, says
+    classes = choose(flags, offline=offline, free=inside_free_blocks(heads))
+    classes[says != 0] = says[says != 0]
+    classes[says == _UNDEFINED] = PageClass.ABSENT
+    return classes, heads
 
 
 def _legend_entry(state: dict[str, Any]) -> tuple[int, bool, int, int]:
+    """Return a recorded kind of page: flags, Offline, order at a head, and the class if these do not say."""
     if state.get("undefined"):
         return 0, False, -1, _UNDEFINED
     if state.get("managed"):
@@ -343,3 +305,28 @@ def stretches(blocks: Sequence[int], kinds: Kinds) -> list[tuple[str, int]]:
     ends = [*(starts[1:] - 1), len(ids) - 1]
     spans = zip(ids[starts].tolist(), ids[ends].tolist(), kinds[starts].tolist(), strict=True)
     return [(f"{first}-{last}" if last > first else f"{first}", kind) for first, last, kind in spans]
+
+
+# ---- runs ------------------------------------------------------------------------------------------
+
+
+def runs(items: Iterable[T]) -> Iterator[tuple[T, int, int]]:
+    """Yield each run of equal neighbours: what they are, where it starts, how many there are.
+
+    >>> list(runs("BBBR"))
+    [('B', 0, 3), ('R', 3, 1)]
+    """
+    at = 0
+    for item, equal in groupby(items):
+        length = len(list(equal))
+        yield item, at, length
+        at += length
+
+
+def first_ones(items: Sequence[str], most: int, rest: str = "more") -> list[str]:
+    """Return the first of some texts, and how many more there are.
+
+    >>> first_ones(["a", "b", "c"], 2), first_ones(["a", "b"], 2)
+    (['a', 'b', 'and 1 more'], ['a', 'b'])
+    """
+    return [*items[:most], *([f"and {len(items) - most} {rest}"] if len(items) > most else [])]
