@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from memsim.linux.include.page_flags import PageTypeEncoding
     from memsim.scenario.comparison import Comparison, Moment
     from memsim.state.section import Pages, Section
-    from memsim.state.state import State
 
     Packed = npt.NDArray[np.int64]
 
@@ -65,17 +64,14 @@ class Found(NamedTuple):
 def differences_at(both: Comparison, moment: Moment) -> dict[Kind, Found]:
     """Return in which ways struct pages differ at a moment."""
     before, after = both.states(moment)
+    encodings = before.memmap.encoding, after.memmap.encoding
     found: dict[Kind, Found] = {}
     for nr in sorted(before.memmap.sections.keys() | after.memmap.sections.keys()):
         one, other = before.memmap.sections.get(nr), after.memmap.sections.get(nr)
-        for kind, pages, at in _of_section(one, other, _names(before, after)):
+        for kind, pages, at in _of_section(one, other, encodings):
             so_far = found.get(kind, Found(0, section_nr_to_pfn(nr) + at))
             found[kind] = Found(so_far.pages + pages, so_far.pfn)
     return found
-
-
-def _names(before: State, after: State) -> tuple[PageTypeEncoding, PageTypeEncoding]:
-    return before.memmap.encoding, after.memmap.encoding
 
 
 def _of_section(

@@ -55,7 +55,8 @@ class Chart:
     def html(self) -> str:
         """Return the picture as HTML that also a notebook that is not trusted shows."""
         return (
-            f'<figure class="memsim-chart" style="margin: 4px 0"><img alt="{escape(self.title)}. {_HOW}" '
+            f'<figure class="memsim-chart" style="margin: 4px 0"><img alt="{escape(self.title)}. '
+            'The same stands below in text." '
             f'src="{data_uri(self.svg())}" style="display: block; max-width: 100%; height: auto">'
             "</figure>"
         )
@@ -77,9 +78,6 @@ class Chart:
         shown = {"text/plain": self.text, "text/html": self.html()}
         show(shown | ({PLOTLY: figure} if figure else {}), raw=True)
         show({"text/plain": f"{self.title}: the same in text", "text/html": self.twin_html()}, raw=True)
-
-
-_HOW = "The same stands below in text."
 
 
 # ---- drawing ---------------------------------------------------------------------------------------

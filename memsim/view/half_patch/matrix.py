@@ -163,15 +163,16 @@ def _judge(half: Run, normal: Run) -> tuple[Effect, str, int | None]:
     errors = [outcome.message for outcome in half.outcomes if outcome.errno and outcome.message]
     expected = [outcome.message for outcome in normal.outcomes if outcome.errno and outcome.message]
     pfn = _first_pfn([*map(str, broken), *errors, *log])
-    lost = _memory(normal) - _memory(half)
+    lost = _total(normal, "nr_free_pages") - _total(half, "nr_free_pages")
     if lost > 0:
         return Effect.LOST, f"{lost:,} pages have no owner{_and(log)}", pfn
     if log or errors != expected:
         return Effect.LOGGED, next(iter([*errors, *log])), pfn
     if broken:
         return Effect.SILENT, str(broken[0]), pfn
-    if _managed(half) != _managed(normal):
-        return Effect.SILENT, f"managed is {_managed(half):,} and must be {_managed(normal):,}", pfn
+    managed, right = _total(half, "managed_pages"), _total(normal, "managed_pages")
+    if managed != right:
+        return Effect.SILENT, f"managed is {managed:,} and must be {right:,}", pfn
     return Effect.NOTHING, "everything is as it should be", pfn
 
 
@@ -188,15 +189,10 @@ def _and(log: list[str]) -> str:
     return f", and the log says: {log[0]}" if log else ", and nothing reports it"
 
 
-def _memory(result: Run) -> int:
-    """Return how many pages of the zones of hotplugged memory are free."""
+def _total(result: Run, counter: str) -> int:
+    """Return a counter of the zones of hotplugged memory."""
     zones = result.machine.kernel.state.zones
-    return sum(zone.nr_free_pages for zone in zones if zone.name in {"Normal", "Movable"})
-
-
-def _managed(result: Run) -> int:
-    zones = result.machine.kernel.state.zones
-    return sum(zone.managed_pages for zone in zones if zone.name in {"Normal", "Movable"})
+    return sum(getattr(zone, counter) for zone in zones if zone.name in {"Normal", "Movable"})
 
 
 # ---- stored ----------------------------------------------------------------------------------------
