@@ -66,8 +66,8 @@ def listings(function: str) -> tuple[Listing, ...]:
     model = FUNCTIONS.get(function)
     if model is None:
         return ()
-    helpers = [_listing(helper) for helper in _helpers(model)]
-    return (_listing(model), *(listing for listing in helpers if listing.branches))
+    helpers = [listing_of(helper) for helper in _helpers(model)]
+    return (listing_of(model), *(listing for listing in helpers if listing.branches))
 
 
 def _helpers(model: FunctionType) -> list[FunctionType]:
@@ -82,7 +82,8 @@ def _helpers(model: FunctionType) -> list[FunctionType]:
     ]
 
 
-def _listing(function: FunctionType) -> Listing:
+def listing_of(function: FunctionType) -> Listing:
+    """Return the source of one function."""
     name, file = function.__name__, f"{function.__module__.replace('.', '/')}.py"
     try:
         lines, first = inspect.getsourcelines(function)

@@ -10,17 +10,16 @@ from __future__ import annotations
 import re
 import textwrap
 from dataclasses import dataclass
-from difflib import get_close_matches, unified_diff
+from difflib import unified_diff
 from html import escape
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
-from memsim.errors import MemsimError
 from memsim.patch import Hunk, Patch
-from memsim.source.hunks import HunkInFunction, Row, hunk_changes, import_models
+from memsim.source.hunks import HunkInFunction, Row, hunk_changes
 from memsim.source.linux_tree import VARIABLE, function_in, tree_of, versions_of
-from memsim.source.listings import Listing, listings
-from memsim.state.trace import FUNCTIONS, KERNEL_FILES
+from memsim.source.listings import Listing, listing_of, listings
+from memsim.source.models import find_model
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -249,19 +248,15 @@ def show_source(function: str, linux: str | Path | None = None) -> ShownSource:
     MemsimError
         The function has no model; or ``linux`` is no source of a kernel.
     """
-    import_models()
     name = function.removesuffix("()")
-    if name not in FUNCTIONS:
-        near = ", ".join(get_close_matches(name, FUNCTIONS, 3)) or "none"
-        msg = f"{name}() has no model in memsim; similar names that have one: {near}"
-        raise MemsimError(msg)
-    file, tree = KERNEL_FILES[name], tree_of(linux)
+    (model, file), tree = find_model(name), tree_of(linux)
+    shown = listings(name) or (listing_of(model),)
     if tree is None:
-        return ShownSource(name, file, listings(name), {}, NO_TREE)
+        return ShownSource(name, file, shown, {}, NO_TREE)
     found = {version: function_in(text, name) for version, text in versions_of(tree, file).items()}
     kernel = {version: text for version, text in found.items() if text is not None}
     note = "" if kernel else f"{tree} does not define {name}() in {file}."
-    return ShownSource(name, file, listings(name), kernel, note)
+    return ShownSource(name, file, shown, kernel, note)
 
 
 def _indented(code: str) -> str:

@@ -116,9 +116,35 @@ def test_show_source__says_what_is_missing(tmp_path):
     with pytest.raises(NoTreeError, match="is not the source of a kernel: name a checkout"):
         show_source("memmap_init_range", tmp_path / "mm")
     with pytest.raises(
-        MemsimError, match=r"memmap_init\(\) has no model in memsim; similar names .*memmap_init_range"
+        MemsimError, match=r"memmap_init_rang\(\) has no model in memsim; similar names .*memmap_init_range"
     ):
-        show_source("memmap_init")
+        show_source("memmap_init_rang")
+
+
+@pytest.mark.parametrize(
+    ("function", "file"),
+    [
+        ("walk_memory_blocks", "drivers/base/memory.c"),  # not marked: no probe point
+        ("__alloc_contig_migrate_range", "mm/page_alloc.c"),
+        ("check_memblock_offlined_cb", "mm/memory_hotplug.c"),
+    ],
+)
+def test_show_source__knows_models_that_are_no_probe_points(function, file):
+    shown = show_source(function)
+    assert shown.kernel_file == file
+    assert f"def {function}(" in repr(shown)
+
+
+@pytest.mark.parametrize(
+    ("function", "why"),
+    [
+        ("mem_hotplug_begin", "mm/memory_hotplug.c has no model in memsim: The model does not lock"),
+        ("read_kcore_iter", r"only reads struct pages: memsim.walkers.WALKERS\['kcore'\]"),
+    ],
+)
+def test_show_source__says_why_there_is_no_model(function, why):
+    with pytest.raises(MemsimError, match=why):
+        show_source(function)
 
 
 def test_memsim_source__prints_and_refuses(tmp_path, capsys):
