@@ -1,6 +1,6 @@
 """Put the grader's feedback pages where ``nbgrader release_feedback`` takes them.
 
-``python return_feedback.py one-block``, in the folder of the course, after ``nbgrader collect one-block`` and
+``python return_feedback.py one-block``, in the folder of the course, after ``python hub/collect.py one-block`` and
 ``python -m memsim grade ... --out graded``. Then ``nbgrader release_feedback one-block`` gives each student
 his or her own. Students who get no page are named, with the reason; then the exit status is 1.
 """
