@@ -13,10 +13,12 @@ from memsim.errors import MemsimError
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from memsim.cli.options import Commands
 
+_NAMED = 6
+"""Names in one line."""
 _SHOWN = 12
 """Lines of one kind on the terminal; report.json has them all."""
 _ROSTER = Path("roster.csv")
@@ -127,7 +129,13 @@ def command_grade(arguments: argparse.Namespace) -> int:
     batches = import_module("memsim.grading.run.batch")
     grading, given = find_grading(arguments.assignment), lateness(arguments)
     roster, choose = find_roster(arguments.roster), chosen_files(arguments.choose)
-    arguments.out.mkdir(mode=0o700, parents=True, exist_ok=True)  # names of files tell, too
+    with batches.kept_if_used(arguments.out):
+        return grade(arguments, batches, grading, asked=(roster, choose, given))
+
+
+def grade(arguments: argparse.Namespace, batches: Any, grading: Path, *, asked: tuple[Any, Any, Any]) -> int:  # noqa: ANN401
+    """Grade into the folder that is there now; returns the exit status."""
+    roster, choose, given = asked
     secret = [grading, arguments.out, *arguments.submissions]
     holds = import_module("memsim.grading.sandbox.holds")
     fence, ways = holds.fence_that_holds(secret, unfenced=arguments.unfenced)
@@ -135,8 +143,8 @@ def command_grade(arguments: argparse.Namespace) -> int:
     for way in ways:
         print(f"  open: {way}")
     text = grading_text(grading)
-    asked = {"again": arguments.again, "question": arguments.question}
-    with batches.Batch(arguments.out, text, fence, engine(arguments), **asked) as batch:
+    again = {"again": arguments.again, "question": arguments.question}
+    with batches.Batch(arguments.out, text, fence, engine(arguments), **again) as batch:
         course = import_module("memsim.grading.run.course")
         wanted = course.Asked(arguments.submissions, roster, choose, arguments.only, given, arguments.book)
         run = course.Run(batch, wanted)
@@ -145,7 +153,7 @@ def command_grade(arguments: argparse.Namespace) -> int:
         made = run.grade(marks, ways, source(grading))
         if arguments.gradebook:
             record = import_module("memsim.grading.report.gradebook").record
-            scores = record(made.counted, arguments.gradebook, run.policy)
+            scores = record(made.counted, arguments.gradebook, run.policy, run.roster.people)
             print(f"{scores} scores written to {arguments.gradebook}")
     return tell_after(run, made, arguments.out)
 
@@ -188,8 +196,23 @@ def find_roster(path: Path | None) -> Any:  # noqa: ANN401 (imported when used)
     if path is None:
         return None
     roster = import_module("memsim.grading.roster.people").read_roster(path)
-    print(f"roster: {path}, {len(roster)} students")
+    print(f"roster: {path}, {len(roster)} student{'s' * (len(roster) != 1)}")
+    if roster.unused:
+        print(plain(f"  columns not used: {columns(roster.unused)}"))
     return roster
+
+
+def columns(names: Sequence[str]) -> str:
+    """Return the columns that nothing reads, those first that may be meant for something."""
+    nearest = import_module("memsim.grading.roster.people").nearest_column
+    asked = [f"{name} (is it {nearest(name)}?)" for name in names if nearest(name)]
+    return some([*asked, *(name for name in names if not nearest(name))])
+
+
+def some(names: Sequence[str]) -> str:
+    """Return some names, not all where there are many."""
+    more = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def chosen_files(texts: Iterable[str]) -> dict[str, str]:
@@ -236,7 +259,7 @@ def tell_before(run: Any) -> None:  # noqa: ANN401 (imported when used)
         for path, nearest in found.unknown.items()
     }
     section("not in the roster", lines)
-    section("left out", found.left_out)
+    section("left out", by_reason(found.left_out), len(found.left_out))
     section("nothing handed in", run.absent)
     section("refused", dict.fromkeys(found.refused, "a hard link that a student may have made"))
     section("no time in the collector's table", dict.fromkeys(run.without_time))
@@ -254,10 +277,21 @@ def plain(text: str) -> str:
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 
-def section(title: str, lines: Mapping[str, str | None]) -> None:
+def by_reason(paths: Mapping[str, str]) -> dict[str, str]:
+    """Return why files were left out, in one line where it is one reason for several."""
+    reasons: dict[str, list[str]] = {}
+    for path, why in paths.items():
+        reasons.setdefault(why, []).append(path)
+    return {
+        names[0] if len(names) == 1 else f"{len(names)} files, such as {names[0]}": why
+        for why, names in reasons.items()
+    }
+
+
+def section(title: str, lines: Mapping[str, str | None], count: int = 0) -> None:
     """Print some lines under a title, not all where there are many."""
     if lines:
-        print(f"{title}: {len(lines)}")
+        print(f"{title}: {count or len(lines)}")
     for name, why in list(lines.items())[:_SHOWN]:
         print(plain(f"  {name}: {why}" if why else f"  {name}"))
     if len(lines) > _SHOWN:
@@ -271,8 +305,12 @@ def tell_after(run: Any, made: Any, out: Path) -> int:  # noqa: ANN401 (imported
     print(f"{report['submissions']} submission{s} of {report['assignment']}, {report['max_score']:g} points")
     for student, reason in report["unreadable"].items():
         print(plain(f"  {student}: nothing graded: {reason}"))
-    for student in report["needs_teacher"]:
-        print(plain(f"  {student}: a test could not judge an answer; see {out / 'results'}"))
+    if any("ZIP archive" in reason for reason in report["unreadable"].values()):
+        print("  an archive: unpack it into a folder of its name, beside it, and grade again")
+    section(
+        "questions for you to judge (--points)",
+        {name: f"{some(q['students'])}: {q['why']}" for name, q in report["to_judge"].items()},
+    )
     section("for the teacher", {name: "; ".join(told) for name, told in report["attention"].items()})
     section(
         "several files",
@@ -287,6 +325,9 @@ def tell_after(run: Any, made: Any, out: Path) -> int:  # noqa: ANN401 (imported
     if alike:
         what = "pair or group is" if alike == 1 else "pairs or groups are"
         print(f"  {alike} {what} alike beyond the starter: see {out / 'similar.json'}")
+    if report["no_moodle_number"]:
+        who = plain(some(report["no_moodle_number"]))
+        print(f"moodle.csv: a grading worksheet passes over {who}, whose number it does not have")
     if "final" in report["assignment"].lower():
         print("canvas.csv: Canvas passes over a column with 'final' in its name; give it another one first")
     section("graded and not compared with others", made.similar.get("not_compared", {}))

@@ -40,6 +40,8 @@ REPORT = {
     "nothing_handed_in": {"fay": "the folder fay is empty"},
     "unreadable": {"eve": "it is a picture"},
     "left_out": {SCRIPT: "it is no notebook"},
+    "dropped": ["third"],
+    "to_judge": {"essay": {"why": "Your teacher grades it.", "students": ["ada", "bob"]}},
     "python": ["3.11"],
     "fence": "bubblewrap",
 }
@@ -63,7 +65,9 @@ class Page(HTMLParser):
 
 @pytest.fixture
 def page():
-    return Page(class_page.page(Class(ONE_BLOCK, CLASS, REPORT, SIMILAR, {"ada": "Ada Lovelace"})))
+    people = {"ada": Person("ada", "Ada Lovelace", section="Lab A"), "bob": Person("bob", "Bob Stone")}
+    together = {"ada": ["bob", "cy"]}
+    return Page(class_page.page(Class(ONE_BLOCK, CLASS, REPORT, SIMILAR, people, together)))
 
 
 def test_the_hardest_rule_comes_first_and_what_was_not_graded_counts_for_none():
@@ -100,6 +104,10 @@ def test_the_page_says_who_kept_which_rule_and_what_was_not_graded_and_why(page)
         "75%",
         "4 graded of 6",
         "Python 3.11",
+        "Lab A",
+        "with Bob Stone, cy",
+        "not counted: third",
+        "ada, bob: Your teacher grades it.",
     ):
         assert told in words
     assert ("a", {"href": "feedback/ada.html"}) in page.tags
@@ -145,7 +153,7 @@ def test_roster_and_page_of_two_thousand_take_seconds(tmp_path):
     roster = Roster(people)
     found = find([tmp_path], "a", ["f"], roster)
     results = [result(person.id, "+-+-") for person in people]
-    class_page.page(Class(ONE_BLOCK, results, REPORT, SIMILAR, {p.id: p.name for p in roster}))
+    class_page.page(Class(ONE_BLOCK, results, REPORT, SIMILAR, roster.people))
 
     assert len(found.handed) == 200
     assert len(found.absent) == 1800

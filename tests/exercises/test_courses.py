@@ -549,6 +549,22 @@ def test_a_roster_is_read_or_refused_with_the_line(text, told, tmp_path):
         assert all(person.name in ("A", "Lovelace, Ada", "Ada Lovelace") for person in people)
 
 
+def test_a_column_of_the_roster_that_nothing_reads_is_named(course):
+    roster = course.write("roster.csv", "id,name,extention,Current Score\nada,Ada Lovelace,3,\n")
+    course.put("ada.ipynb", answered("ada"))
+    graded = course.grade()
+
+    assert f"roster: {Path(roster).name}, 1 student\n" in graded.said
+    assert "columns not used: extention (is it extension?), current score" in graded.said
+
+
+def test_a_roster_whose_columns_are_all_read_has_nothing_to_tell(course):
+    course.write("roster.csv", "Vorname,Nachname,ID-Nummer,Gruppen,extension\nAda,Lovelace,S1,Lab A,2\n")
+    course.put("S1.ipynb", answered("S1"))
+
+    assert "not used" not in course.grade().said
+
+
 def test_a_name_that_two_have_means_neither():
     roster = Roster([Person("a1", "Ada Lovelace"), Person("a2", "ada  LOVELACE"), Person("b", "Bob")])
 
@@ -568,6 +584,29 @@ def test_one_notebook_of_a_pair_counts_for_both(course):
     assert {"ada", "bob"} <= set(graded.table("canvas.csv"))
     assert "Handed in by bob" in graded.page("bob")
     assert json.loads((graded.out / "similar.json").read_text())["identical"] == []
+
+
+def test_the_page_that_goes_back_to_a_system_is_the_one_of_who_handed_in(course):
+    course.write("roster.csv", "id,name,canvas,group\nada,Ada Lovelace,4711,1\nbob,Bob Stone,4712,1\n")
+    course.put("lovelaceada_4711_9001_doubling.ipynb", answered("ada"))
+    points = course.write("points.csv", "student,question,points,comment\nbob,double,0,Only Ada was here.\n")
+    graded = course.grade("--points", points)
+
+    assert graded.scores() == {"ada": "5", "bob": "3"}
+    with zipfile.ZipFile(graded.out / "canvas-feedback.zip") as archive:
+        assert archive.namelist() == ["lovelaceada_4711_9001_doubling.html"]
+        page = archive.read("lovelaceada_4711_9001_doubling.html").decode()
+    assert "Handed in by ada" in page
+    assert "Only Ada" not in page
+
+
+def test_who_has_no_number_of_moodles_is_named_as_a_worksheet_passes_over_the_line(course):
+    course.write("roster.csv", "id,name,group\nada,Ada Lovelace,1\nbob,Bob Stone,1\n")
+    course.put(f"{MOODLE}/doubling.ipynb", answered("ada"))
+    graded = course.grade()
+
+    assert graded.table("moodle.csv")[""]["Full name"] == "Bob Stone"
+    assert "moodle.csv: a grading worksheet passes over bob" in graded.said
 
 
 def test_a_group_of_the_roster_shares_what_one_of_it_hands_in(course):
@@ -602,6 +641,60 @@ def test_of_two_downloads_the_later_counts_and_the_teacher_is_told(course):
     chosen = course.grade("--choose", "ada=doubling.ipynb")
     assert chosen.scores() == {"ada": "0"}
     assert "ada: 2 -> 0" in chosen.said
+
+
+def test_files_of_one_name_are_told_apart_by_their_folders(course):
+    first, second = (f"5501-7701 - Ada - Nov {day}, 2026 1159 PM" for day in (29, 30))
+    course.put(f"{first}/doubling.ipynb", notebook(WRONG))
+    course.put(f"{second}/doubling.ipynb", notebook(RIGHT))
+    graded = course.grade()
+
+    assert f"Ada: {second}/doubling.ipynb counts, not {first}/doubling.ipynb" in graded.said
+    assert f"also handed in: {first}/doubling.ipynb" in graded.table()["Ada"]["remark"]
+
+
+def test_an_archive_that_was_unpacked_beside_itself_is_no_second_file(course):
+    course.put("lovelaceada_4711_9001_hw.zip", b"PK\3\4")
+    course.put("lovelaceada_4711_9001_hw/hw/doubling.ipynb", notebook(RIGHT))
+    graded = course.grade()
+
+    assert graded.scores() == {"lovelaceada": "2"}
+    assert graded.report()["several"] == {}
+    assert graded.report()["left_out"] == {
+        "lovelaceada_4711_9001_hw.zip": "it was unpacked: a folder of its name lies beside it"
+    }
+
+
+@pytest.mark.parametrize("name", ["ada/hw.zip", "ada.zip", "lovelaceada_4711_9001_hw.zip"])
+def test_an_archive_says_to_the_teacher_how_it_is_graded(name, course):
+    course.put(name, b"PK\3\4")
+    course.put("bob.ipynb", answered("bob"))
+
+    assert "unpack it into a folder of its name" in course.grade().said
+
+
+def test_many_files_that_are_left_out_for_one_reason_are_told_in_one_line(course):
+    for student in ("ada", "bob"):
+        course.put(f"{student}/doubling/doubling.ipynb", answered(student))
+        course.put(f"{student}/doubling/timestamp.txt", b"2026-11-30 06:52:44.405983 UTC")
+        course.put(f"{student}/doubling/submission_secret.txt", b"secret")
+    course.put("ada/doubling/notes.txt", b"secret")
+    graded = course.grade()
+
+    assert (
+        "left out: 5\n  4 files, such as ada/doubling/submission_secret.txt: nbgrader's own file\n"
+        in graded.said
+    )
+    assert "  ada/doubling/notes.txt: it lies beside a notebook" in graded.said
+    assert len(graded.report()["left_out"]) == 5
+
+
+def test_the_notebook_of_another_assignment_is_told_to_the_teacher(course):
+    course.put("ada.ipynb", notebook("def kernel():\n    return 1\n"))
+    graded = course.grade()
+
+    assert graded.status == 1
+    assert "for the teacher: 1\n  ada: no function of doubling is in it" in graded.said
 
 
 def test_a_notebook_that_was_renamed_in_the_folder_of_its_assignment_is_graded(course):
@@ -703,6 +796,37 @@ def test_one_question_graded_again_leaves_the_others_as_they_were(course):
     assert course.grade("--question", "nosuch").status == 2
 
 
+MISTYPED = {
+    "a folder that is not there": (["--only", "ada"], "weeek1"),
+    "a student who is not there": (["--only", "zoe"], "submitted"),
+    "a table that is not there": (["--points", "nothing.csv"], "submitted"),
+    "a table of points with an error, beside one of times": (
+        [*DUE, "times.csv", "--points", "times.csv"],
+        "submitted",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", MISTYPED)
+def test_a_mistyped_command_leaves_no_folder_behind(kind, course):
+    options, folder = MISTYPED[kind]
+    course.put("ada.ipynb", answered("ada"))
+    course.write("times.csv", "student,time\nada,2026-12-09T12:00+01:00\n")
+
+    assert course.grade(*options, submissions=[course.folder / folder]).status == 2
+    assert not (course.folder / "out").exists()
+
+
+def test_a_command_that_was_refused_changes_nothing_that_counts(course):
+    course.put("ada.ipynb", answered("ada"))
+    course.grade()
+    times = course.write("times.csv", "student,time\nada,2026-12-09T12:00+01:00\n")
+    before = {path.name: path.read_bytes() for path in (course.folder / "out").glob("*.*")}
+
+    assert course.grade(*DUE, times, "--points", times).status == 2
+    assert {path.name: path.read_bytes() for path in (course.folder / "out").glob("*.*")} == before
+
+
 def test_another_assignment_into_the_same_folder_is_refused(course):
     course.put("ada.ipynb", answered("ada"))
     before = course.grade().scores()
@@ -776,6 +900,17 @@ def test_two_lines_that_contradict_each_other_are_refused_and_nothing_is_taken(c
     assert graded.status == 2
     assert "points.csv, line 3: an earlier line says something else about double of ada" in graded.said
     assert course.grade().scores() == {"ada": "0"}
+
+
+def test_points_for_what_could_not_be_read_stand_with_the_comment_on_the_page(course):
+    course.put("ada/photo.png", b"\x89PNG\r\n\x1a\n")
+    points = course.write("points.csv", "student,question,points,comment\nada,double,1,Shown in the lab.\n")
+    graded = course.grade("--points", points)
+
+    assert graded.scores() == {"ada": "1"}
+    assert "Nothing could be graded" in graded.page("ada")
+    assert "Your teacher says: Shown in the lab." in graded.page("ada")
+    assert "square" not in graded.page("ada")
 
 
 def test_points_for_who_handed_in_nothing_count_and_are_no_submission(course):

@@ -100,6 +100,8 @@ def test_our_results_are_written_into_nbgraders_gradebook(course):
     bob = folder / "submitted" / "bob" / name
     bob.mkdir(parents=True)
     shutil.copy(folder / "release" / name / f"{name}.ipynb", bob)
+    with warnings.catch_warnings(action="ignore"), gradebook_of(folder) as gradebook:
+        gradebook.update_or_create_student("BOB")  # as a list of accounts writes it
     graded = run(
         Path.cwd(),
         *("memsim", "grade", str(folder / "submitted"), "--assignment", name, "--out", str(folder / "out")),
@@ -110,10 +112,11 @@ def test_our_results_are_written_into_nbgraders_gradebook(course):
     assert "8 scores written" in graded.stdout
     assert "Warning" not in graded.stderr
     with warnings.catch_warnings(action="ignore"), gradebook_of(folder) as gradebook:
-        scores = {who: gradebook.find_submission(name, who).score for who in ("ada", "bob")}
-        grade = gradebook.find_grade("half_patch", name, name, "bob")
+        scores = {who: gradebook.find_submission(name, who).score for who in ("ada", "BOB")}
+        grade = gradebook.find_grade("half_patch", name, name, "BOB")
 
-        assert scores == {"ada": 19, "bob": 0}
+        assert scores == {"ada": 19, "BOB": 0}
+        assert "bob" not in {student.id for student in gradebook.students}
         assert (grade.auto_score, grade.needs_manual_grade) == (0, False)
 
 

@@ -67,8 +67,10 @@ def named(name: str, kind: str) -> Path:
     for folder in folders:
         if (folder / inside).is_file():
             return folder / inside
+    places = " or ".join(str(folder / inside) for folder in folders)
     msg = (
-        f"{name}: there is neither such a file nor {' or '.join(str(folder / inside) for folder in folders)}"
+        f"{name}: there is neither such a file nor {places}; "
+        "memsim's assignments come with a clone of the project: copy its exercises/ here, or give a path"
     )
     raise AssignmentError(msg)
 

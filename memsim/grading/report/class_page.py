@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from memsim.grading.assignment.assignment import Assignment
     from memsim.grading.report.results import Result
+    from memsim.grading.roster.people import Person
 
 _STYLE = """
 :root { color-scheme: light dark; }
@@ -31,7 +32,11 @@ caption { text-align: left; font-weight: bold; padding: .3rem 0; }
 th, td { text-align: left; padding: .2rem .5rem; border-bottom: 1px solid #888; vertical-align: top; }
 td.n { text-align: right; font-variant-numeric: tabular-nums; }
 .wide { overflow: auto; max-height: 80vh; }
-.wide thead th { position: sticky; top: 0; background: Canvas; }
+.wide thead th { position: sticky; top: 0; z-index: 1; background: Canvas; }
+.wide tbody th { position: sticky; left: 0; background: Canvas; }
+.wide small { display: block; font-weight: normal; }
+td:first-child { overflow-wrap: anywhere; min-width: 5rem; }
+svg { max-width: 100%; }
 .map td { text-align: center; padding: .1rem .4rem; }
 .map .y { background: #cfe8dd; color: #00432f; }
 .map .w { background: #f6d9c3; color: #6b2c00; font-weight: bold; }
@@ -76,8 +81,13 @@ class Class:
     results: Sequence[Result]
     report: Mapping[str, Any]
     similar: Mapping[str, Any]
-    names: Mapping[str, str] = field(default_factory=dict)
-    """The names of students by id."""
+    people: Mapping[str, Person] = field(default_factory=dict)
+    together: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """For each student of a pair or group, the others for whom the same file counts."""
+
+    def name(self, student: str) -> str:
+        """Return the name of a student, or the id where no roster gives one."""
+        return (self.people[student].name if student in self.people else "") or student
 
 
 def page(course: Class) -> str:
@@ -149,6 +159,9 @@ def _summary(course: Class, graded: Sequence[Result]) -> list[str]:
     ]
     if scores:
         parts.append(f"mean {mean(scores):.1f}, median {median(scores):g} of {most:g} points")
+    dropped = course.report.get("dropped", [])
+    if dropped:
+        parts.append(f"not counted: {', '.join(dropped)}")
     python = ", ".join(course.report.get("python", []))
     parts.append(f"graded with Python {python}; fence: {course.report.get('fence', '')}")
     return [f"<p>{_text('; '.join(parts))}.</p>"]
@@ -214,19 +227,30 @@ def _heat_map(course: Class, graded: Sequence[Result], rules: Sequence[Rule]) ->
             f'<td class="{mark}" aria-label="{_SAID[mark]}">{_SIGNS[mark]}</td>' if mark else "<td></td>"
             for mark in marks
         )
-        name = course.names.get(result.student) or result.student
         link = f"feedback/{quote(file_name(result.student))}.html"
         rows.append(
-            f'<tr><th scope="row"><a href="{escape(link)}">{_text(name)}</a></th>'
+            f'<tr><th scope="row"><a href="{escape(link)}">{_text(course.name(result.student))}</a>'
+            f"{_beside(course, result.student)}</th>"
             f'<td class="n">{result.score:g}</td>{cells}</tr>'
         )
     return [
         "<h2>Students and rules</h2>",
-        "<p>&#10003; right, &#10007; wrong, ? for the teacher. Fewest points first, hardest rule first.</p>",
+        (
+            "<p>&#10003; right, &#10007; wrong, ? for the teacher. Fewest points first, hardest rule first; "
+            "points are those before lateness.</p>"
+        ),
         '<div class="wide" tabindex="0" role="region" aria-label="Students and rules"><table class="map">',
         f'<thead><tr><th scope="col">Student</th><th scope="col">Points</th>{head}</tr></thead>',
         f"<tbody>{''.join(rows)}</tbody></table></div>",
     ]
+
+
+def _beside(course: Class, student: str) -> str:
+    """Return what stands below a student's name: the section, and with whom the file is shared."""
+    section = course.people[student].section if student in course.people else ""
+    others = ", ".join(course.name(other) for other in course.together.get(student, ()))
+    told = [section, f"with {others}" if others else ""]
+    return "".join(f"<small>{_text(text)}</small>" for text in told if text)
 
 
 def _similar(similar: Mapping[str, Any]) -> list[str]:
@@ -249,7 +273,10 @@ def _not_graded(course: Class) -> list[str]:
     rows = [[who, "nothing handed in", why] for who, why in report.get("nothing_handed_in", {}).items()]
     rows += [[who, "nothing graded", why] for who, why in report.get("unreadable", {}).items()]
     rows += [[who, "for the teacher", "; ".join(why)] for who, why in report.get("attention", {}).items()]
-    rows += [[who, "for the teacher", "a test could not judge"] for who in report.get("needs_teacher", [])]
+    rows += [
+        [question, "to be judged", f"{_some(judge['students'])}: {judge['why']}"]
+        for question, judge in report.get("to_judge", {}).items()
+    ]
     rows += [
         [path, "not in the roster", f"is it {near}?" if near else ""]
         for path, near in report.get("not_in_roster", {}).items()

@@ -73,6 +73,8 @@ def page(
     ]
     if result.unreadable:
         parts.append(f"<p><strong>Nothing could be graded: {text(result.unreadable)}.</strong></p>")
+        given = [q for q in result.questions if q.by_hand is not None or q.comment]
+        parts += [_question(question, chapter) for question in given]
     else:
         parts += [_question(question, chapter) for question in result.questions]
     parts += [f"<p>{text(question)} does not count: your teacher dropped it.</p>" for question in dropped]
@@ -123,8 +125,9 @@ def _lateness(result: Result, policy: Policy) -> str:
         return f"<p>It was handed in on time.{text(until)}</p>"
     factor = policy.factor(result.student)
     final = float(Fraction(result.score) * factor)
+    free = f", of which {policy.free_days} cost nothing" if policy.free_days else ""
     return (
-        f"<p>It was handed in {days} day{'s' * (days != 1)} late, of which {policy.free_days} cost nothing. "
+        f"<p>It was handed in {days} day{'s' * (days != 1)} late{free}. "
         f"{result.score} x {float(factor):.0%} = {final:g} points count.{text(until)}</p>"
     )
 

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from memsim.errors import MemsimError
 from memsim.grading.report import tables
+from memsim.grading.roster.names import key
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from memsim.grading.report.late import Policy
     from memsim.grading.report.results import Result
+    from memsim.grading.roster.people import Person
     from memsim.grading.run.judge import QuestionResult
 
 
@@ -23,7 +25,12 @@ class GradebookError(MemsimError):
     """nbgrader is not installed, or its gradebook cannot be used or does not know the assignment."""
 
 
-def record(results: Sequence[Result], url: str, policy: Policy | None = None) -> int:
+def record(
+    results: Sequence[Result],
+    url: str,
+    policy: Policy | None = None,
+    people: Mapping[str, Person] | None = None,
+) -> int:
     """Write results into the gradebook at ``url`` (``sqlite:///gradebook.db``); returns how many scores.
 
     The assignment must have been generated with nbgrader before, which is what tells the gradebook its
@@ -37,10 +44,10 @@ def record(results: Sequence[Result], url: str, policy: Policy | None = None) ->
         its questions.
     """
     with warnings.catch_warnings(action="ignore"):  # nbgrader's, about the tables that its import defines
-        return _record(results, url, policy)
+        return _record(results, url, policy, people or {})
 
 
-def _record(results: Sequence[Result], url: str, policy: Policy | None) -> int:
+def _record(results: Sequence[Result], url: str, policy: Policy | None, people: Mapping[str, Person]) -> int:
     try:
         api, database = importlib.import_module("nbgrader.api"), importlib.import_module("sqlalchemy.exc")
     except ImportError:
@@ -48,8 +55,11 @@ def _record(results: Sequence[Result], url: str, policy: Policy | None) -> int:
         raise GradebookError(msg) from None
     try:
         with api.Gradebook(url) as gradebook:
-            graded = [result for result in results if result.fingerprint]
-            return sum(_record_one(gradebook, result, policy) for result in graded)
+            known = {key(student.id): student.id for student in gradebook.students}
+            graded = [
+                (result, _known_as(result.student, known, people)) for result in results if result.fingerprint
+            ]
+            return sum(_record_one(gradebook, result, student, policy) for result, student in graded)
     except api.MissingEntry as missing:
         msg = f"{url}: {missing}; run nbgrader generate_assignment first"
         raise GradebookError(msg) from None
@@ -59,18 +69,24 @@ def _record(results: Sequence[Result], url: str, policy: Policy | None) -> int:
         raise GradebookError(msg) from None
 
 
-def _record_one(gradebook: Any, result: Result, policy: Policy | None) -> int:
+def _known_as(student: str, known: Mapping[str, str], people: Mapping[str, Person]) -> str:
+    """Return the name under which the gradebook has a student already, or else the id."""
+    names = people[student].names if student in people else set()
+    return next((known[name] for name in (key(student), *sorted(names)) if name in known), student)
+
+
+def _record_one(gradebook: Any, result: Result, student: str, policy: Policy | None) -> int:
     name = result.assignment
-    gradebook.update_or_create_student(result.student)
+    gradebook.update_or_create_student(student)
     times = {}
     if policy and result.student in policy.times:
         times["timestamp"] = policy.times[result.student].astimezone(UTC).replace(tzinfo=None)
-    submission = gradebook.update_or_create_submission(name, result.student, **times)
+    submission = gradebook.update_or_create_submission(name, student, **times)
     notebook = submission.notebooks[0].name
     penalty = round(result.score - tables.final_score(result, policy), 2)
     submission.notebooks[0].late_submission_penalty = penalty
     for question in result.questions:
-        _record_question(gradebook, question, (question.name, notebook, name, result.student))
+        _record_question(gradebook, question, (question.name, notebook, name, student))
     return len(result.questions)
 
 

@@ -17,7 +17,7 @@ from memsim.grading.report import feedback, tables
 from memsim.grading.report.results import as_json, write, write_derived, write_json, write_zip
 from memsim.grading.report.similarity import pieces, similar
 from memsim.grading.roster.labels import labels
-from memsim.grading.roster.people import write_roster
+from memsim.grading.roster.people import Roster, write_roster
 from memsim.grading.run.notebook import UnreadableError, read
 from memsim.grading.run.reading import Reader
 from memsim.grading.run.submissions import file_name
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from memsim.grading.report.late import Policy
     from memsim.grading.report.reading import Chapter
     from memsim.grading.report.results import Result
+    from memsim.grading.roster.labels import Label
     from memsim.grading.roster.people import Person
     from memsim.grading.run.submissions import Handed
 
@@ -78,22 +79,39 @@ def write_all(
             write(out / f"{name}.csv", table(known, policy, people))
     if people:
         write(out / "roster.csv", write_roster(people[student] for student in sorted(people)))
-    write_archives(out, results)
+    write_archives(out, results, people)
     write_json(out / "report.json", dict(report))
 
 
-def write_archives(out: Path, results: Sequence[Result]) -> None:
-    """Write the pages as the learning management system takes them back, under the names that it gave."""
+def write_archives(out: Path, results: Sequence[Result], people: Mapping[str, Person]) -> None:
+    """Write the pages as the learning management system takes them back, under the names that it gave.
+
+    What one of a pair has handed in has that one's name.
+    """
     systems: dict[str, dict[str, str]] = {}
-    marks = labels(result.packed for result in results)
+    of_file: dict[str, list[str]] = {}
+    for result in results:
+        of_file.setdefault(result.packed, []).append(result.student)
+    marks = labels(of_file)
     for result in results:
         mark = marks.get(result.packed)
-        if mark:
+        if mark and result.student == _whose(mark, of_file[result.packed], people):
             inside = f"{result.packed}/feedback.html" if not mark.file else f"{Path(result.packed).stem}.html"
             page = (out / "feedback" / f"{file_name(result.student)}.html").read_text(encoding="utf-8")
             systems.setdefault(mark.system.lower(), {})[inside] = page
     for system, pages in systems.items():
         write_zip(out / f"{system}-feedback.zip", pages)
+
+
+def _whose(mark: Label, students: Sequence[str], people: Mapping[str, Person]) -> str:
+    """Return the student whose name or number stands on a file that counts for all of these."""
+    if len(students) == 1:
+        return students[0]
+    roster = Roster(people[student] for student in students if student in people)
+    named = roster.find(mark.who)
+    numbered = (p for p in roster for system, n in mark.numbers.items() if getattr(p, system) == n)
+    found = named or next(numbered, None)
+    return found.id if found else students[0]
 
 
 def write_similar(

@@ -24,7 +24,7 @@ from memsim.errors import MemsimError
 from memsim.grading.roster.names import as_it_was, compact, harmless, key
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
 _ALIASES = ("id", "name", "email", "login", "sis", "canvas", "moodle", "brightspace", "gradescope")
@@ -115,11 +115,18 @@ class Person:
         return replace(self, **numbers) if numbers else self
 
 
+_PERSON = frozenset(field.name for field in fields(Person))
+_READ = _PERSON | {"first", "last", "identifier", ""}
+"""What is read of a table; a column without a name cannot be meant."""
+
+
 class Roster:
     """The students of a course."""
 
-    def __init__(self, people: Iterable[Person] = ()) -> None:
+    def __init__(self, people: Iterable[Person] = (), unused: Sequence[str] = ()) -> None:
         """Take the students; a name that two of them have tells neither."""
+        self.unused = unused
+        """The columns of its table that say nothing here."""
         self.people: dict[str, Person] = {}
         for person in people:
             self.people[person.id] = person
@@ -218,7 +225,17 @@ def read_roster(path: Path) -> Roster:
     if twice:
         msg = f"{path}: two lines have the id {twice[0]!r}"
         raise RosterError(msg)
-    return Roster(people)
+    return Roster(people, [name for name, column in zip(head, columns, strict=True) if column not in _READ])
+
+
+def nearest_column(name: str) -> str:
+    """Return the column of a roster that may be meant by one that nothing reads, or nothing.
+
+    >>> nearest_column("extention"), nearest_column("colour")
+    ('extension', '')
+    """
+    near = difflib.get_close_matches(name, [*_PERSON, *_OUR_HEADERS], 1, 0.8)
+    return near[0] if near else ""
 
 
 def read_table(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
@@ -290,9 +307,8 @@ def _refuse_what_does_not_fit(path: Path, head: list[str], rows: list[tuple[int,
 
 def _person(row: dict[str, str], where: str) -> Person | None:
     """Return the student of a line; None for an empty line, and for Canvas's line of possible points."""
-    known = {field.name for field in fields(Person)}
     row = {name: " ".join(value.split()) for name, value in row.items()}
-    given = {name: value for name, value in row.items() if name in known}
+    given = {name: value for name, value in row.items() if name in _PERSON}
     given["name"] = given.get("name") or f"{row.get('first', '')} {row.get('last', '')}".strip()
     for column in ("identifier", "id"):
         participant = _PARTICIPANT.fullmatch(key(row.get(column, "")))

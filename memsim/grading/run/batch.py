@@ -10,8 +10,10 @@ import fcntl
 import json
 import os
 import secrets
+import shutil
 import sys
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self, TextIO
@@ -99,6 +101,7 @@ class Batch:
         """Note how the submission came."""
         own = [remark for remark in result.remarks if remark not in one.remarks]
         result.remarks = [*one.remarks, *own]
+        result.file = one.shown or result.file
         result.packed, result.others = one.packed, list(one.others)
 
     def _given_up(self, before: Result, after: Result, one: Handed) -> Result:
@@ -224,6 +227,19 @@ class Batch:
                 shown = now
 
 
+@contextmanager
+def kept_if_used(out: Path) -> Iterator[None]:
+    """Make a folder for results; a command that ends before there is any takes it away again."""
+    is_new = not out.exists()
+    out.mkdir(mode=0o700, parents=True, exist_ok=True)  # names of files tell, too
+    try:
+        yield
+    except MemsimError:
+        if is_new and {path.name for path in out.iterdir()} <= {"key", "lock"}:
+            shutil.rmtree(out)
+        raise
+
+
 def _locked(out: Path) -> TextIO:
     """Return an open file that no other batch has while this one does.
 
@@ -283,5 +299,18 @@ def report(batch: Batch, results: Sequence[Result], ways: Sequence[str]) -> dict
             if result.others
         },
         "needs_teacher": [result.student for result in results if result.needs_teacher],
+        "to_judge": _to_judge(results),
         "not_graded": [result.student for result in results if not result.fingerprint],
     }
+
+
+def _to_judge(results: Sequence[Result]) -> dict[str, dict[str, Any]]:
+    """Return the questions whose answers a teacher should judge: of whom, and why."""
+    questions: dict[str, dict[str, Any]] = {}
+    for result in results:
+        for question in result.questions:
+            why = next((test.message for test in question.tests if test.needs_teacher), None)
+            if why is not None and question.by_hand is None:
+                questions.setdefault(question.name, {"why": why, "students": []})
+                questions[question.name]["students"].append(result.student)
+    return questions

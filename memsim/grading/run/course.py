@@ -79,20 +79,25 @@ class Run:
 
     def _policy(self) -> late.Policy | None:
         """Return what lateness costs, by id; the policy of an earlier run stays in force."""
-        path, asked = self.batch.out / "late.json", self.asked.policy
+        asked = self.asked.policy
         if asked is late.NO_LATENESS:
-            path.unlink(missing_ok=True)
             return None
-        before = late.load(path)
+        before = late.load(self.batch.out / "late.json")
         if asked is None:
             return before
         times, self.strangers = late.matched(asked.times, self.roster)
         own_due, _ = late.matched(asked.own_due, self.roster)
         own_due = late.own_due_times(self.roster, asked.due) | own_due
         times = (before.times if before else {}) | times
-        policy = replace(asked, times=self._shared(times), own_due=own_due)
-        late.save(path, policy)
-        return policy
+        return replace(asked, times=self._shared(times), own_due=own_due)
+
+    def _keep_policy(self) -> None:
+        """Let what lateness costs stay in force for later runs."""
+        path = self.batch.out / "late.json"
+        if self.policy is None:
+            path.unlink(missing_ok=True)
+        else:
+            late.save(path, self.policy)
 
     def _shared(self, times: dict[str, Any]) -> dict[str, Any]:
         """Return the times, with that of a pair's file for both."""
@@ -128,6 +133,7 @@ class Run:
     def grade(self, marks: Marks, ways: Sequence[str], source: Path | None) -> Made:
         """Grade what has no result yet, and write all that is made from the results."""
         batch = self.batch
+        self._keep_policy()
         results = batch.run(self.handed)
         every = batch.every(self.handed, results, self.roster)
         every += self._by_hand_alone(marks, {result.student for result in every})
@@ -142,10 +148,21 @@ class Run:
         course = outputs.Course(self.roster.people, self.absent, unknown, self.policy, chapter, marks.dropped)
         outputs.write_all(batch.out, counted, told, course)
         alike = outputs.write_similar(batch.out, self.found.handed, source, results)
-        names = {person.id: person.name for person in self.roster if person.name}
-        about = class_page.Class(batch.assignment, counted, told, alike, names)
+        about = class_page.Class(batch.assignment, counted, told, alike, self.roster.people, self._together())
         write(batch.out / "index.html", class_page.page(about))
         return Made(counted, told, alike)
+
+    def _together(self) -> dict[str, list[str]]:
+        """Return, for each student who shares a file, the others for whom it counts."""
+        of_file: dict[Path, list[str]] = {}
+        for one in self.found.handed:
+            of_file.setdefault(one.path, []).append(one.student)
+        return {
+            student: [other for other in students if other != student]
+            for students in of_file.values()
+            for student in students
+            if len(students) > 1
+        }
 
     def _by_hand_alone(self, marks: Marks, graded: set[str]) -> list[Result]:
         """Return a result for each student who has handed in nothing, and was given points all the same."""
@@ -167,6 +184,7 @@ class Run:
             "not_in_roster": found.unknown,
             "refused": found.refused,
             "no_time": self.without_time,
+            "no_moodle_number": self._without_moodle_number(),
             "nobody_in_times": self.strangers,
             "dropped": marks.dropped,
             "max_score": sum(
@@ -177,6 +195,11 @@ class Run:
                 for s, given in marks.given.items()
             },
         }
+
+    def _without_moodle_number(self) -> list[str]:
+        """Return who has no number of Moodle's where others have one: such as the other one of a pair."""
+        people = [self.roster.people[one.student] for one in self.found.handed]
+        return [one.id for one in people if not one.moodle] if any(one.moodle for one in people) else []
 
     def needs_attention(self, told: Mapping[str, Any]) -> bool:
         """Return whether a teacher should look at something."""

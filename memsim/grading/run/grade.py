@@ -57,7 +57,7 @@ class Grader:
             (made.attention if (found.typed_id or "").strip() else made.remarks).append(doubt)
         made.attention += newer.doubts(found, questions)
         if all(_is_missing(question) for question in questions):
-            made.remarks.append(
+            made.attention.append(
                 f"no function of {self.assignment.name} is in it: it may be another assignment's notebook"
             )
         return made

@@ -33,6 +33,7 @@ _SAFE = "@+,= ()'!"
 _DEEPEST, _MOST_FILES = 8, 2000
 _LARGEST_FOLDER = 512 << 20
 _NOTEBOOKS = (".ipynb", ".py")
+_ARCHIVES = (".zip", ".gz", ".tgz", ".tar", ".7z", ".rar")
 _ASIDE = {
     "desktop.ini": "Windows keeps its view of a folder in it",
     "thumbs.db": "Windows keeps small pictures in it",
@@ -69,6 +70,8 @@ class Handed:
     """Whether the collector, not a student, has made hard links of it."""
     packed: str = ""
     """The name that the learning management system gave it."""
+    shown: str = ""
+    """The file, in the folder of the student's where another one has its name."""
     others: tuple[str, ...] = ()
     """What else was handed in and is not graded."""
 
@@ -221,6 +224,8 @@ class _Collecting:
         for entry in entries:
             reason = _is_aside(entry.name)
             mark = marks.get(entry.name)
+            if not reason and _is_unpacked(entry):
+                reason = "it was unpacked: a folder of its name lies beside it"
             if reason or (mark and mark.aside):
                 self._leave(entry, reason or (mark.aside if mark else ""))
             elif entry.is_symlink() or not _is_folder(entry):
@@ -244,7 +249,9 @@ class _Collecting:
         if named or entry.is_symlink() or _looks_like_a_notebook(entry):
             self.found.append(_Found(who, entry, None, entry.name, named=True))
         else:
-            self._leave(entry, "it is no notebook, and beside the students' folders and notebooks")
+            archive = "it is an archive: unpack it into a folder of its name, beside it"
+            other = "it is no notebook, and beside the students' folders and notebooks"
+            self._leave(entry, archive if entry.suffix.lower() in _ARCHIVES else other)
 
     def _folder(self, folder: Path, mark: Label | None) -> None:
         """Take the folder of one student."""
@@ -507,17 +514,28 @@ class _Collecting:
         names |= person.names
         wanted = self.choose.get(key(person.id)) or person.file
         best = max(files, key=lambda one: self._rank(one, wanted)) if len(files) > 1 else files[0]
-        others = sorted(
-            {one.shown for one in files if one.path != best.path and not _same(one.path, best.path)}
-        )
-        remarks = (f"{best.shown} was graded; also handed in: {', '.join(others)}",) if others else ()
+        beside = {
+            one.path: one.shown for one in files if one.path != best.path and not _same(one.path, best.path)
+        }
+        shown = best.shown
+        if shown in beside.values():  # in folders of the same student's, such as those of two attempts
+            beside = {path: self._shown(path) for path in beside}
+            shown = self._shown(best.path)
+        others = sorted(set(beside.values()))
+        remarks = (f"{shown} was graded; also handed in: {', '.join(others)}",) if others else ()
         if best.mark and best.mark.late:
             remarks = (*remarks, f"{best.mark.system} marks it as late")
         if wanted and not self._is_wanted(best, wanted):
             remarks = (*remarks, f"there is no file {wanted}, which was chosen for {person.id}")
         packed = best.packed if best.mark else ""
         return Handed(
-            person.id, best.path, remarks, tuple(sorted(names)), packed=packed, others=tuple(others)
+            person.id,
+            best.path,
+            remarks,
+            tuple(sorted(names)),
+            packed=packed,
+            shown=shown,
+            others=tuple(others),
         )
 
     def _is_wanted(self, one: _Found, wanted: str) -> bool:
@@ -596,6 +614,11 @@ def _is_folder(path: Path) -> bool:
         return path.is_dir()
     except OSError:
         return False
+
+
+def _is_unpacked(path: Path) -> bool:
+    """Return whether a file is an archive beside the folder into which it was unpacked."""
+    return path.suffix.lower() in _ARCHIVES and _is_folder(path.with_suffix("")) and not path.is_symlink()
 
 
 def _is_aside(name: str) -> str:
