@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import tempfile
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -66,6 +67,21 @@ def test_every_fence_that_this_machine_can_have_holds(tmp_path):
             assert open_ways(fence, [secret, tmp_path]) == []
             assert fence in HOLDING
     assert HOLDING, "install bubblewrap"
+
+
+def test_what_the_user_of_a_container_cannot_read_is_named(tmp_path, monkeypatch):
+    """It was a NameError: the probe's imports failed."""
+    python = tmp_path / "home" / "python"
+    python.mkdir(parents=True)
+    python.parent.chmod(0o700)
+    monkeypatch.setattr("memsim.grading.sandbox.fences._readable", lambda **_: [Path("/"), python])
+    (way,) = open_ways(CONTAINER, [])
+    closed = closed_above(python)
+    assert f"its user may not enter {closed}, and needs {python}: chmod o+x {closed}, or install" in way
+    with tempfile.NamedTemporaryFile() as file:
+        monkeypatch.setattr("memsim.grading.sandbox.fences._readable", lambda **_: [Path(file.name)])
+        (way,) = open_ways(CONTAINER, [])
+        assert f"its user may not read {file.name}: chmod -R o+rX {file.name}" in way
 
 
 def test_what_is_no_fence_is_seen_to_be_none(tmp_path):
@@ -160,6 +176,17 @@ def test_every_standard_module_imports_behind_every_fence():
             answers = [conversation.call([name], str) for name in here]
         assert answers == here
         assert len(here) > 250
+
+
+@pytest.mark.parametrize("name", ["numpy", "memsim"])
+def test_the_packages_that_answers_may_use_import_behind_every_fence(name, fence):
+    """In a virtual environment, a fence that lets no one list its folder hid numpy, at the student's cost."""
+    source = f"import {name}\ndef at():\n    return {name}.__file__"
+    with (
+        Worker(fence, Submitted("ada", [source]), memsim=name == "memsim") as worker,
+        Conversation(worker, "at", Limits(memory_mib=1024)) as conversation,
+    ):
+        assert conversation.call([], str).endswith(f"{name}/__init__.py")
 
 
 NAMES = """

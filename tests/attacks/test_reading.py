@@ -311,7 +311,7 @@ def doubled(depth):
 def test_own_199_cells_that_are_slow_to_read_are_no_machine_without_room(fence, monkeypatch):
     """Else a student could let the grader wait for a worker, four times, and ask for another run."""
     monkeypatch.setattr("memsim.grading.sandbox.worker._START_SECONDS", 0.2)
-    cells = [doubled(17), *SOLVED]
+    cells = [doubled(15), *SOLVED]
     Worker(fence, Submitted("mallory", cells)).end()  # it starts
     monkeypatch.setattr("memsim.grading.sandbox.worker.reading_seconds", lambda _: 0)
     with pytest.raises(StartError, match="timed out"):

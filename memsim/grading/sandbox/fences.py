@@ -18,6 +18,7 @@ import contextlib
 import functools
 import os
 import shutil
+import stat
 import subprocess
 import sys
 import sysconfig
@@ -42,14 +43,18 @@ _NOBODY = 65_534
 _DEVICES = ("null", "zero", "full", "random", "urandom")
 _PIDS = 4_194_304
 
-# The worker's modules have their full names, and memsim itself is not there.
+# The worker's modules have their full names, and memsim itself is not there. Folders of packages are listed
+# at once: Landlock lets it read some of the packages, and not list what else is installed.
 _START = """
 import sys, types
+from importlib.machinery import PathFinder
 for name, path in (("memsim", []), ("memsim.grading", []), ("memsim.grading.sandbox", [{place!r}])):
     sys.modules[name] = types.ModuleType(name)
     sys.modules[name].__path__ = path
 from memsim.grading.sandbox.guest.main import main
 sys.path += {sites!r}
+for site in {sites!r}:
+    PathFinder.find_spec("numpy", [site])
 main({control_fd}, {setting!r})
 """
 
@@ -270,6 +275,24 @@ def _readable(*, memsim: bool) -> list[Path]:
     """Return what the fence without mounts leaves readable."""
     devices = [Path("/dev/null"), Path("/dev/urandom")]
     return [*_system(), *_packages(memsim=memsim), GUEST, *devices]
+
+
+def shut_out(fence: Fence) -> str:
+    """Return what keeps a worker from a file that it needs, and what to do; nothing if it can read all.
+
+    Only the fence for containers reads files where they lie, as a user to whom none of them belongs.
+    """
+    needed = _readable(memsim=True) if fence == CONTAINER else []
+    for path in (path for path in needed if path.exists()):
+        for folder in sorted({*path.parents, *path.resolve().parents}):
+            if not folder.stat().st_mode & stat.S_IXOTH:
+                return (
+                    f"its user may not enter {folder}, and needs {path}: chmod o+x {folder}, or install "
+                    "Python and memsim in a folder that everybody may read, such as /opt"
+                )
+        if not path.stat().st_mode & stat.S_IROTH:
+            return f"its user may not read {path}: chmod -R o+rX {path}"
+    return ""
 
 
 def _package(name: str) -> Path:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from memsim.grading.assignment.assignment import Limits
 from memsim.grading.sandbox.conversation import Conversation, Failure
+from memsim.grading.sandbox.fences import shut_out
 from memsim.grading.sandbox.worker import Submitted, Worker, WorkerError
 
 if TYPE_CHECKING:
@@ -149,6 +150,9 @@ def open_ways(fence: Fence, secrets: Sequence[Path]) -> list[str]:
 
     ``secrets`` are files and folders that it must not read: grading file, submissions, results.
     """
+    unread = shut_out(fence)
+    if unread:
+        return [f"it cannot be used here: {unread}"]
     with closing(socket.create_server(("127.0.0.1", 0))) as listener:
         port = listener.getsockname()[1]
         try:
@@ -157,7 +161,7 @@ def open_ways(fence: Fence, secrets: Sequence[Path]) -> list[str]:
                 Conversation(worker, "open_ways", _LIMITS) as conversation,
             ):
                 paths = [os.path.realpath(path) for path in secrets]
-                asked = [paths, port, os.getpid(), SHARED, _standard_modules()]
+                asked = [paths, port, os.getpid(), SHARED, [*_standard_modules(), "numpy"]]
                 answer = conversation.call(asked, list[str])
         except WorkerError as error:
             return [f"it cannot be used here: {error}"]
