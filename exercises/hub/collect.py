@@ -12,7 +12,7 @@ import stat
 import sys
 from pathlib import Path
 
-_LARGEST = 64 << 20
+_LARGEST, _LARGEST_FOLDER = 64 << 20, 256 << 20
 _MOST = 2000
 
 
@@ -71,6 +71,10 @@ def copy_folder(folder: Path, target: Path) -> None:
         if len(names) > _MOST:
             msg = f"it has more than {_MOST} files"
             raise RefusedError(msg)
+        size = sum(os.stat(name, dir_fd=fd, follow_symlinks=False).st_size for name in names)
+        if size > _LARGEST_FOLDER:  # a file of zeros takes no room on the student's disk, and would on ours
+            msg = f"it has more than {_LARGEST_FOLDER >> 20} MiB"
+            raise RefusedError(msg)
         for name in names:
             copy_file(fd, name, target / name, owner)
     finally:
@@ -96,7 +100,7 @@ def copy_file(folder: int, name: str, target: Path, owner: int) -> None:
             if not kept:
                 msg = f"{name}: {rule}"
                 raise RefusedError(msg)
-        target.write_bytes(file.read(_LARGEST))
+        target.write_bytes(file.read(status.st_size))
 
 
 if __name__ == "__main__":

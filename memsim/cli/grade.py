@@ -314,7 +314,7 @@ def tell_after(run: Any, made: Any, out: Path) -> int:  # noqa: ANN401 (imported
     section("for the teacher", {name: "; ".join(told) for name, told in report["attention"].items()})
     section(
         "several files",
-        {s: f"{f['graded']} counts, not {', '.join(f['not graded'])}" for s, f in several(report)},
+        {s: f"{f['graded']} counts, not {some(f['not graded'])}" for s, f in several(report)},
     )
     section("grades that changed", {entry["student"]: change(entry) for entry in run.batch.changed})
     if report["not_graded"]:

@@ -96,6 +96,23 @@ def test_what_is_not_the_students_own_file_is_not_collected(attack, exchange):
     assert not list((exchange / "submitted").rglob("*.ipynb")) if (exchange / "submitted").exists() else True
 
 
+def test_own_240_files_of_zeros_fill_no_disk(exchange):
+    """They take no room where they lie, and a copy writes every zero."""
+    folder = exchange / "inbound" / f"{ME}+one+2026"
+    folder.mkdir()
+    (folder / "small").touch()
+    os.truncate(folder / "small", 1 << 20)
+    (exchange / "copy").write_bytes((folder / "small").read_bytes())
+    assert (folder / "small").stat().st_blocks < (exchange / "copy").stat().st_blocks
+    for number in range(2000 - 1):
+        (folder / f"{number}").touch()
+        os.truncate(folder / f"{number}", 64 << 20)
+
+    collected, refused = COLLECT["main"]("one", exchange / "inbound", exchange)
+    assert (collected, list(refused.values())) == ([], ["it has more than 256 MiB"])
+    assert not list((exchange / "submitted").rglob("*.ipynb"))
+
+
 def test_what_is_handed_in_honestly_is_collected_and_the_newest_counts(exchange):
     for time, text in (("2026-01-02", "new"), ("2026-01-01", "old")):
         folder = exchange / "inbound" / f"{ME}+one+{time}+random"

@@ -9,10 +9,12 @@ import re
 
 import pytest
 
+from memsim.grading.report.class_page import Class, page
 from memsim.grading.roster.labels import label
 from memsim.grading.roster.people import Person, Roster
 from memsim.grading.run.submissions import _Collecting, find
 
+from .stage import ASSIGNMENT
 from .test_files import QUESTIONS, notebook
 
 ADA = Person("a1", "Ada Lovelace", login="ada")
@@ -129,3 +131,27 @@ def test_own_234_a_folder_in_a_submission_takes_nobodys_place_in_the_feedback(tm
     assert len(set(innermost)) == 1
 
     assert [one.packed for one in found.handed] == [theirs.partition("/")[0], own.partition("/")[0]]
+
+
+LONGEST_CELL = 32_767
+"""Letters in a cell of Excel; what is longer goes on in the next row (Excel specifications and limits)."""
+
+
+def test_own_238_many_files_with_long_names_fit_into_a_cell(tmp_path):
+    files = [f"eve/attacked {number:04} {'=x;' * 60}.ipynb" for number in range(200)]
+    _, found = whose(tmp_path, ROSTER, files)
+    (one,) = found.handed
+    assert len(", ".join(one.others)) > LONGEST_CELL
+
+    assert len(one.others) == 199
+    assert sum(map(len, one.remarks)) < LONGEST_CELL
+    assert one.remarks[0].endswith(" and 191 more")
+
+
+def test_own_239_a_page_about_the_class_is_no_list_of_one_students_files():
+    left_out = {f"eve/{number}": "it lies beside a notebook" for number in range(100_000)}
+    shown = page(Class(ASSIGNMENT, [], {"left_out": left_out}, {}))
+    assert len("".join(left_out)) > len(shown)
+
+    assert "<td>eve/0</td>" in shown
+    assert "<td>99500 more</td><td>left out</td><td>report.json names them</td>" in shown

@@ -11,6 +11,7 @@ import pytest
 from memsim.grading.assignment.assignment import Assignment
 from memsim.grading.report import feedback, tables
 from memsim.grading.run.grade import Grader
+from memsim.grading.run.judge import Examiner
 from memsim.grading.sandbox.conversation import Conversation
 from memsim.grading.sandbox.worker import Submitted, Worker
 
@@ -133,3 +134,29 @@ def test_nothing_that_a_student_prints_at_top_level_knows_a_number(fence):
     """Cells are executed before anything is asked, in a process that ends with its question."""
     cells = ["import os\nprint(os.listdir('/'), globals())", *SOLVED]
     assert grade(fence, notebook(*cells)).score == 5
+
+
+EXECUTED_AT = [
+    "import os, time",
+    "raise ValueError(f'executed at {time.clock_gettime_ns(time.CLOCK_REALTIME)}')",
+    "def double(number):\n    os._exit(0)",  # at a moment that says what the number was
+    "def plus_one(number):\n    return number + 1",
+]
+
+
+def test_own_237_a_process_that_follows_another_says_nothing_of_the_clock(fence, monkeypatch):
+    """What is wrong with the notebook is in the page, and a second process knows when the first one ended."""
+    said = []
+
+    class Heard(Conversation):
+        def __init__(self, *args):
+            super().__init__(*args)
+            said.append(self.problems)
+
+    monkeypatch.setattr("memsim.grading.run.judge.Conversation", Heard)
+    results = Examiner(ASSIGNMENT, fence, "k").examine(Submitted("mallory", EXECUTED_AT))
+    assert len(said) > 2
+    assert len({json.dumps(problems) for problems in said}) == len(said)
+
+    assert [result.score for result in results] == [0, 2]
+    assert [result.problems for result in results] == [said[0], said[0]]

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from memsim.grading.report.feedback import text as _text
+from memsim.grading.roster.names import some
 from memsim.grading.run.submissions import file_name
 
 if TYPE_CHECKING:
@@ -47,6 +48,8 @@ svg text { font: .8rem system-ui, sans-serif; fill: CanvasText; }
 _HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
 _POLICY = f"default-src 'none'; style-src 'sha256-{_HASH}'; base-uri 'none'; form-action 'none'"
 _BINS = 10
+_MOST_LEFT_OUT = 500
+"""Files that are named: one student's folder may hold thousands."""
 _WIDTH, _ROW = 420, 22
 _SIGNS = {"y": "&#10003;", "w": "&#10007;", "t": "?"}
 _SAID = {"y": "right", "w": "wrong", "t": "for the teacher"}
@@ -201,15 +204,11 @@ def _rules(rules: Sequence[Rule]) -> list[str]:
 
 def _misconceptions(course: Class, graded: Sequence[Result]) -> list[str]:
     found = misconceptions(course.assignment, graded)
-    rows = [[what, question, str(len(who)), _some(who)] for question, what, who in found]
+    rows = [[what, question, str(len(who)), some(who)] for question, what, who in found]
     if not rows:
         return ["<h2>Misconceptions</h2>", "<p>None that the grading file names.</p>"]
     head = ["Misconception", "Question", "Students", "Who"]
     return ["<h2>Misconceptions</h2>", _table("Wrong solutions with a name", head, rows)]
-
-
-def _some(names: Sequence[str], most: int = 8) -> str:
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def _heat_map(course: Class, graded: Sequence[Result], rules: Sequence[Rule]) -> list[str]:
@@ -274,7 +273,7 @@ def _not_graded(course: Class) -> list[str]:
     rows += [[who, "nothing graded", why] for who, why in report.get("unreadable", {}).items()]
     rows += [[who, "for the teacher", "; ".join(why)] for who, why in report.get("attention", {}).items()]
     rows += [
-        [question, "to be judged", f"{_some(judge['students'])}: {judge['why']}"]
+        [question, "to be judged", f"{some(judge['students'])}: {judge['why']}"]
         for question, judge in report.get("to_judge", {}).items()
     ]
     rows += [
@@ -283,7 +282,10 @@ def _not_graded(course: Class) -> list[str]:
     ]
     no_time = "the collector's table has no time for it"
     rows += [[who, "time not known", no_time] for who in report.get("no_time", [])]
-    rows += [[path, "left out", why] for path, why in report.get("left_out", {}).items()]
+    left_out = list(report.get("left_out", {}).items())
+    rows += [[path, "left out", why] for path, why in left_out[:_MOST_LEFT_OUT]]
+    if len(left_out) > _MOST_LEFT_OUT:
+        rows.append([f"{len(left_out) - _MOST_LEFT_OUT} more", "left out", "report.json names them"])
     if not rows:
         return ["<h2>Not graded</h2>", "<p>Everything was graded.</p>"]
     return ["<h2>Not graded, or for the teacher</h2>", _table("What and why", ["What", "State", "Why"], rows)]

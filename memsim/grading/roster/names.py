@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _BEFORE_A_FORMULA = r"(\A|[;\t\n])( *){}(?=[-=+@\uff1d\uff0b\uff0d\uff20])"
 """A cell begins at the start and, where the comma is decimal, at each semicolon and line, even if quoted."""
@@ -35,6 +39,15 @@ def words(name: str) -> str:
     True
     """
     return " ".join(key(name).replace("-", " ").replace("_", " ").replace(".", " ").split())
+
+
+def some(names: Sequence[str], most: int = 8) -> str:
+    """Return the first of some names, and how many more there are.
+
+    >>> some(["ada", "bob", "cy"], 2)
+    'ada, bob and 1 more'
+    """
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def harmless(text: str) -> str:

@@ -190,6 +190,7 @@ class _Desk:
         self.fence, self.submitted = fence, submitted
         self.workers: dict[bool, Worker] = {}
         self.unreadable: ReadingError | None = None
+        self.problems: dict[bool, list[str]] = {}
         self.slept, self.waited = False, 0.0
         """Whether an answer has used up the clock, and the seconds that were waited for answers in all."""
         stack.callback(self.end)
@@ -211,6 +212,15 @@ class _Desk:
         whole = limits.wall_seconds
         left = max(_AT_LEAST * limits.cpu_seconds, whole - self.waited)
         return replace(limits, wall_seconds=min(whole, AFTER_SLEEP if self.slept else left))
+
+    def problems_of(self, conversation: Conversation, *, memsim: bool) -> list[str]:
+        """Return what could not be executed in the notebook, as the first process said.
+
+        A later one can know by the clock what that was asked, and this text goes into the feedback.
+        """
+        if conversation.failure is None or conversation.problems:
+            self.problems.setdefault(memsim, conversation.problems)
+        return self.problems.get(memsim, [])
 
     def replace(self, *, memsim: bool) -> None:
         worker = self.workers.pop(memsim, None)
@@ -242,10 +252,10 @@ class _Line:
                 worker = self.desk.worker(memsim=self.question.memsim)
                 self.now = Conversation(worker, self.question.name, self.desk.limits(self.question.limits))
                 self.desk.waited += self.now.waited  # as the notebook was executed
+                self.problems = self.desk.problems_of(self.now, memsim=self.question.memsim)
             before = self.now.waited
             value = self.now.call(arguments, self.question.returns)
             self.desk.waited += self.now.waited - before
-            self.problems = self.now.problems
             self.printed = self.now.output[:_EXCERPT].decode("utf-8", "replace")
             if isinstance(value, Failure) and value.ends_it:
                 self._dead(value)

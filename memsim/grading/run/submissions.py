@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from memsim.errors import MemsimError
 from memsim.grading.roster.labels import Label, label, labels
-from memsim.grading.roster.names import key, words
+from memsim.grading.roster.names import key, some, words
 from memsim.grading.roster.people import Person, Roster
 from memsim.grading.run.notebook import UnreadableError, read
 
@@ -522,7 +522,7 @@ class _Collecting:
             beside = {path: self._shown(path) for path in beside}
             shown = self._shown(best.path)
         others = sorted(set(beside.values()))
-        remarks = (f"{shown} was graded; also handed in: {', '.join(others)}",) if others else ()
+        remarks = (f"{shown} was graded; also handed in: {some(others)}",) if others else ()
         if best.mark and best.mark.late:
             remarks = (*remarks, f"{best.mark.system} marks it as late")
         if wanted and not self._is_wanted(best, wanted):
