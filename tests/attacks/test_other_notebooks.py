@@ -7,6 +7,7 @@ import ast
 import io
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -297,6 +298,30 @@ def test_own_226_more_points_than_there_are_are_not_all_points(fence):
     score, message, teacher = graded(fence, greedy, tests)["shares"]
     assert (score, teacher) == (0, True)
     assert message == "The cell gives 2.5e+08 of 2 points; your teacher enters them."
+
+
+QUOTES = {
+    "own-241-what-unittest-expected": "import unittest\nunittest.TestCase().assertEqual(f(8675309), 4143)\n",
+    "own-242-what-numpy-expected": "np.testing.assert_allclose(np.array([f(8675309)]), [4143.0])\n",
+    "own-243-what-was-asked-and-is-returned": "x = f(8675309)\nassert x == 4143, f'f() returns {x}'\n",
+    "own-244-what-was-asked-and-is-an-attribute": "x = Box('8675309').value\nassert x == 4143, x\n",
+}
+
+
+@pytest.mark.parametrize("name", QUOTES)
+def test_a_message_that_a_hidden_test_puts_together_is_not_shown(name, fence):
+    """Where nbgrader shows it, the next hand-in has a table of what is asked and expected."""
+    echo = {**SOLVED, "f": "def f(x):\n    return x\n"}
+    with pytest.raises(AssertionError, match=r"4143|8675309"):
+        exec(QUOTES[name], {"np": np, "f": lambda x: x, "Box": lambda x: SimpleNamespace(value=x)})  # noqa: S102
+
+    shown = graded(fence, echo, {"hidden": f"### BEGIN HIDDEN TESTS\n{QUOTES[name]}### END HIDDEN TESTS\n"})
+    assert shown["hidden"] == (0, "An assertion of the cell does not hold.", False)
+
+
+def test_a_message_that_stands_in_the_test_is_shown(fence):
+    tests = {"cell": "def near(a, b):\n    assert abs(a - b) < 1, 'not near'\nnear(f(2), 9)\n"}
+    assert graded(fence, SOLVED, tests)["cell"] == (0, "not near", False)
 
 
 UNSAFE = {

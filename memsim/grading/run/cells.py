@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import contextlib
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -23,7 +24,7 @@ from memsim.grading.sandbox.guest.retry import patiently
 from memsim.grading.sandbox.worker import StartError, Submitted, Worker, WorkerError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from memsim.grading.assignment.cells import CellQuestion
     from memsim.grading.run.notebook import Sources
@@ -37,6 +38,8 @@ builtins.exec({{text!r}}, memsim_peer_space)
 {_STEP} = memsim_peer_space["Peer"](globals(), judges={{judges}}).step
 """
 """A namespace of its own keeps the names of a notebook and those of the peer apart."""
+_TEXT = 500
+"""Letters of a message that the teacher's side sends."""
 _DEEPEST = 20
 _MOST = 20_000
 
@@ -100,7 +103,33 @@ def _examined(
     except WorkerError:
         rule.message = "The process that answers was ended from inside."
         return made, False
-    return _judged(made, rule, report), False
+    return _judged(made, rule, _without_values(report, question)), False
+
+
+def _without_values(report: dict[str, Any], question: CellQuestion) -> dict[str, Any]:
+    """Return a report whose message stands in the teacher's code as it is.
+
+    What is put together, as by unittest, by numpy or in an f-string, names what was expected, and what the
+    student's code has returned, which may be what a hidden test has asked.
+    """
+    message = report.get("message", "")
+    if report.get("computed") is not True or not message:
+        return report
+    for code in (*question.before, question.code):
+        with contextlib.suppress(SyntaxError):
+            if any(text[:_TEXT] == message for text in _messages(ast.parse(code))):
+                return report
+    return report | {"message": ""}
+
+
+def _messages(tree: ast.AST) -> Iterator[str]:
+    """Return the texts that are messages of ``assert`` and ``raise``; others may be what is asked."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Assert(msg=ast.Constant(value=str(text))):
+                yield text
+            case ast.Raise(exc=ast.Call(args=[ast.Constant(value=str(text))])):
+                yield text
 
 
 def _judged(made: QuestionResult, rule: RuleResult, report: dict[str, Any]) -> QuestionResult:

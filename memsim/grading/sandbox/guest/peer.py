@@ -382,6 +382,7 @@ class Peer:
             made: dict[str, Any] = {"passed": True, "number": self._execute(operation["code"])}
         except AssertionError as wrong:
             made = {"passed": False, "message": "" if self.quoted else self._told(wrong)[:_TEXT]}
+            made["computed"] = all(wrong is not one for one in self.foreign)
         except BaseException as problem:  # noqa: BLE001 (whatever a test raises)
             made = {"passed": False, "message": self._told(problem)[:_TEXT]}
             if "FunctionHandle" in str(problem) or "Handle'" in str(problem):
