@@ -126,6 +126,14 @@ def test_what_would_stay_is_refused_and_nothing_is_written(kind, tmp_path, capsy
     assert "ps.ipynb: " in capsys.readouterr().err
 
 
+def test_two_cells_of_one_name_are_named(tmp_path, capsys):
+    twins = [cell("assert f(1) == 1\n", "t", **TEST), cell("assert f(2) == 4\n", "t", **TEST)]
+    status, made = handed_out(tmp_path, *twins)
+
+    assert (status, made) == (2, None)
+    assert "the cells 1 and 2 have one grade_id, 't'; give one of them another" in capsys.readouterr().err
+
+
 def test_one_leak_keeps_all_of_a_command_from_being_written(tmp_path):
     good = tmp_path / "good.ipynb"
     good.write_text(

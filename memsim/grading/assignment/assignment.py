@@ -149,8 +149,9 @@ class Assignment:
     def __post_init__(self) -> None:
         """Refuse two questions of one name."""
         names = [question.name for question in self.questions]
-        if len(set(names)) < len(names):
-            msg = f"assignment {self.name!r} has two questions of the same name: {names}"
+        twice = next((name for name in names if names.count(name) > 1), "")
+        if twice:
+            msg = f"assignment {self.name!r} has two questions of the same name: {twice}"
             raise AssignmentError(msg)
 
     @property

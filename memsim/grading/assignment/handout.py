@@ -62,6 +62,7 @@ def for_students(source: Notebook, path: Path) -> Notebook:
         nbgrader refuses the notebook, or is needed and not installed.
     """
     plain = _normal(source)
+    _refuse_twins(plain, path)
     if _is_ours(plain):
         made = student_copy(plain)
         if not _leaks(plain, made):
@@ -72,6 +73,16 @@ def for_students(source: Notebook, path: Path) -> Notebook:
         msg = f"{path}: a student copy would give something away: {'; '.join(leaks)}"
         raise LeakError(msg)
     return made
+
+
+def _refuse_twins(source: Notebook, path: Path) -> None:
+    """Raise AssignmentError for two cells of one grade_id, as a copied cell has it."""
+    given = [cell["metadata"].get("nbgrader", {}).get("grade_id") for cell in source["cells"]]
+    twice = next((name for name in given if name is not None and given.count(name) > 1), None)
+    if twice is not None:
+        first, second = [at for at, name in enumerate(given, 1) if name == twice][:2]
+        msg = f"{path}: the cells {first} and {second} have one grade_id, {twice!r}; give one of them another"
+        raise AssignmentError(msg)
 
 
 def solved(source: Notebook) -> Notebook:
