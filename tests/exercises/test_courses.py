@@ -653,6 +653,17 @@ def test_files_of_one_name_are_told_apart_by_their_folders(course):
     assert f"also handed in: {first}/doubling.ipynb" in graded.table()["Ada"]["remark"]
 
 
+def test_what_was_said_of_a_file_that_is_gone_is_not_said_again(course):
+    course.put("ada/doubling.ipynb", notebook(RIGHT))
+    other = course.put("ada/doubling (1).ipynb", notebook(RIGHT, "x = 1"))
+    course.grade("--choose", "ada=doubling.ipynb")
+    other.unlink()
+    graded = course.grade()
+
+    assert "several files" not in graded.said
+    assert graded.table()["ada"]["remark"] == ""
+
+
 def test_an_archive_that_was_unpacked_beside_itself_is_no_second_file(course):
     course.put("lovelaceada_4711_9001_hw.zip", b"PK\3\4")
     course.put("lovelaceada_4711_9001_hw/hw/doubling.ipynb", notebook(RIGHT))

@@ -36,7 +36,7 @@ td.n { text-align: right; font-variant-numeric: tabular-nums; }
 .wide thead th { position: sticky; top: 0; z-index: 1; background: Canvas; }
 .wide tbody th { position: sticky; left: 0; background: Canvas; }
 .wide small { display: block; font-weight: normal; }
-td:first-child { overflow-wrap: anywhere; min-width: 5rem; }
+main > table td:nth-child(-n+2) { overflow-wrap: anywhere; min-width: 5rem; }
 svg { max-width: 100%; }
 .map td { text-align: center; padding: .1rem .4rem; }
 .map .y { background: #cfe8dd; color: #00432f; }
@@ -189,7 +189,7 @@ def _distribution(graded: Sequence[Result]) -> list[str]:
         "<h2>Distribution</h2>",
         (
             f'<svg role="img" aria-label="Students by points. {escape(told)}" width="{_WIDTH}" '
-            f'height="{_ROW * _BINS}">{"".join(bars)}</svg>'
+            f'viewBox="0 0 {_WIDTH} {_ROW * _BINS}">{"".join(bars)}</svg>'
         ),
     ]
 

@@ -50,6 +50,8 @@ class Result:
     """The name that a learning management system had given to it."""
     others: list[str] = field(default_factory=list)
     """What else the student had handed in."""
+    collected: list[str] = field(default_factory=list)
+    """Which of the remarks are about how the file came."""
 
     @property
     def score(self) -> float:
@@ -92,7 +94,7 @@ class Result:
             for question in document["questions"]
         ]
         needed = ("student", "assignment", "fingerprint", "file", "unreadable", "remarks", "sha256")
-        newer = ("python", "numbers_of", "attention", "packed", "others")
+        newer = ("python", "numbers_of", "attention", "packed", "others", "collected")
         given = {name: document[name] for name in needed}
         return cls(questions=questions, **given, **{n: document[n] for n in newer if n in document})
 

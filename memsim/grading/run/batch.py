@@ -84,6 +84,8 @@ class Batch:
         todo = [one for one in handed if again or not self._is_current(one, done[one.student])]
         results = {student: result for student, result in done.items() if result}
         by_student = {one.student: one for one in handed}
+        for student in by_student.keys() - {one.student for one in todo}:
+            self._keep_origin(results[student], by_student[student])
         for result in self._counted(self.engine.grade(self.setup, todo), len(todo)):
             one = by_student[result.student]
             before = results.get(result.student)
@@ -99,10 +101,17 @@ class Batch:
 
     def _mark_origin(self, result: Result, one: Handed) -> None:
         """Note how the submission came."""
-        own = [remark for remark in result.remarks if remark not in one.remarks]
-        result.remarks = [*one.remarks, *own]
+        own = [remark for remark in result.remarks if remark not in {*one.remarks, *result.collected}]
+        result.remarks, result.collected = [*one.remarks, *own], list(one.remarks)
         result.file = one.shown or result.file
         result.packed, result.others = one.packed, list(one.others)
+
+    def _keep_origin(self, result: Result, one: Handed) -> None:
+        """Note how a submission comes now whose result stands: a file beside it may be gone."""
+        before = (result.file, result.packed, list(result.others), list(result.remarks))
+        self._mark_origin(result, one)
+        if (result.file, result.packed, result.others, result.remarks) != before:
+            write_json(self._path(one), result.document())
 
     def _given_up(self, before: Result, after: Result, one: Handed) -> Result:
         """Return a result that stands if the grader has failed on the same file before.
