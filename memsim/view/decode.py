@@ -169,9 +169,7 @@ def spec_of(word: Word) -> dict[str, Any]:
         "parts": [
             {
                 "name": part.name,
-                "short": (part.name.partition("_")[2] or ("" if part.is_rest else part.name)).replace(
-                    "_", " "
-                ),
+                "short": "" if part.is_rest else part.short,
                 "low": part.low,
                 "width": part.width,
                 "meaning": part.meaning,
@@ -215,9 +213,8 @@ def _row_html(word: Word, high: int) -> str:
 def _cell_html(word: Word, part: Part, top: int, bottom: int) -> str:
     digits = f"{word.value >> bottom & (1 << top - bottom + 1) - 1:0{top - bottom + 1}b}"
     says = word.says(part)
-    name = part.name.partition("_")[2] or ("rest" if part.is_rest else part.name)
     return (
         f'<td colspan="{top - bottom + 1}" style="{_CELL}{f"; {_LOUD}" if says else ""}">'
         f'{"■" if says else "□"} <b>{digits}</b><br><span style="{_NAME}">'
-        f"{escape(name.replace('_', ' '))}</span></td>"
+        f"{escape(part.short)}</span></td>"
     )

@@ -99,6 +99,11 @@ class Part:
         return self.name.startswith("rest")
 
     @property
+    def short(self) -> str:
+        """The name without PG_ or KPF_, in words; ``rest`` where the bits have no meaning."""
+        return (self.name.partition("_")[2] or ("rest" if self.is_rest else self.name)).replace("_", " ")
+
+    @property
     def is_flag(self) -> bool:
         """Whether this is a single bit that says yes or no."""
         return self.width == 1 and not self.number and self.name not in _UPPER

@@ -116,8 +116,7 @@ class BuddyScript:
         try:
             action, keep = self._parse(line)
         except MemsimError as problem:
-            self.outcome = Outcome(line or "(nothing)", str(problem), failed=True)
-            return self.outcome
+            return self._refuse(line or "(nothing)", str(problem))
         self.outcome = self._answered(line, action, watched=watched)
         if keep and not self.outcome.failed:
             self.lines.append(line)
@@ -135,11 +134,14 @@ class BuddyScript:
             self.machine.stop_recording()
         return Outcome(line, answer, tuple(watch.story()), failed)
 
+    def _refuse(self, line: str, why: str) -> Outcome:
+        self.outcome = Outcome(line, why, failed=True)
+        return self.outcome
+
     def undo(self) -> Outcome:
         """Undo the last line: boot again and execute the lines before it."""
         if not self.lines:
-            self.outcome = Outcome("undo", "there is nothing to undo", failed=True)
-            return self.outcome
+            return self._refuse("undo", "there is nothing to undo")
         *lines, last = self.lines
         self._replay(lines)
         self.outcome = Outcome("undo", f"took back: {last}")

@@ -61,7 +61,7 @@ class Lines(Chart):
     ----------
     points
         The names of the points.
-    lines_
+    series
         The lines.
     unit
         What is counted.

@@ -175,9 +175,7 @@ class DriverScript:
             self._replay(
                 self.scenario.steps[:-1] if step in self.scenario.steps[-1:] else self.scenario.steps
             )
-            text = str(problem).removeprefix(f"{WHERE}: ")
-            self.outcome = Outcome(_tell(step), (text, text), failed=True)
-            return self.outcome
+            return self._refuse(_tell(step), str(problem).removeprefix(f"{WHERE}: "))
         failed = any(answer != "ok" for answer in answers)
         self.outcome = Outcome(tell_step(step), (answers[0], answers[1]), failed)
         return self.outcome
@@ -187,14 +185,14 @@ class DriverScript:
         try:
             step = json.loads(text)
         except ValueError as problem:
-            self.outcome = Outcome(text, (f"is not JSON: {problem}",) * 2, failed=True)
-            return self.outcome
+            return self._refuse(text, f"is not JSON: {problem}")
         if not isinstance(step, dict):
-            self.outcome = Outcome(
-                text, ('a step is a JSON object, such as {"do": "wait", "seconds": 1}',) * 2, failed=True
-            )
-            return self.outcome
+            return self._refuse(text, 'a step is a JSON object, such as {"do": "wait", "seconds": 1}')
         return self.do(step)
+
+    def _refuse(self, step: str, why: str) -> Outcome:
+        self.outcome = Outcome(step, (why, why), failed=True)
+        return self.outcome
 
     def _extend(self, step: dict[str, Any]) -> None:
         """Check a step and add it to the scenario of both runs."""
@@ -211,8 +209,7 @@ class DriverScript:
     def undo(self) -> Outcome:
         """Take the last step back: everything before it is done anew."""
         if not self.scenario.steps:
-            self.outcome = Outcome("undo", ("there is nothing to undo",) * 2, failed=True)
-            return self.outcome
+            return self._refuse("undo", "there is nothing to undo")
         *steps, last = self.scenario.steps
         self._replay(steps)
         self.outcome = Outcome("undo", (f"took back: {tell_step(last)}",) * 2)
