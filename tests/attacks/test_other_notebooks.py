@@ -328,6 +328,8 @@ UNSAFE = {
     "compares objects": ("assert Box(1) == Box(1)\n", "compares an object of the class Box"),
     "asks for a class": ("assert type(Box(1)) is Box\n", "class of an object"),
     "reads the source": ("import inspect\nassert 'x' in inspect.getsource(f)\n", "inspect"),
+    "reads what a function says of itself": ("assert f.__doc__ is None\n", "it uses f.__doc__"),
+    "asks for a name": ("assert f.__name__ == 'f'\n", "it uses f.__name__"),
     "looks at output": ("f(1)\ncapsys.readouterr()\n", "capsys"),
     "needs a module": ("import no_such_module_here\n", "no_such_module_here"),
     "gives an object": ("class Own:\n    pass\ng(Own())\n", "gives an object of the class Own"),

@@ -18,6 +18,11 @@ _LIVE = frozenset(
     {"get_ipython", "globals", "locals", "inspect", "mock", "patch", "input", "In", "Out", "vars"}
 )
 
+_ABOUT = frozenset(
+    {"__annotations__", "__closure__", "__code__", "__defaults__", "__dict__", "__doc__", "__name__"}
+)
+"""What a function says of itself: on the teacher's side that would be what stands for it."""
+
 
 class CellTest:
     """What stands for a hidden test in the tables: the cell of this name."""
@@ -126,6 +131,13 @@ def _unsafe(code: str) -> str:
         return "it is not plain Python"
     used = {node.id for node in nodes if isinstance(node, ast.Name)}
     used |= {node.attr for node in nodes if isinstance(node, ast.Attribute)}
+    about = {
+        f"{node.value.id}.{node.attr}"
+        for node in nodes
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.attr in _ABOUT
+    }
+    if about:
+        return f"it uses {min(about)}, which means the student's own object"
     if used & _PRINTS:
         return f"it uses {min(used & _PRINTS)} to look at what is printed"
     return f"it uses {min(used & _LIVE)}, which means the student's own process" if used & _LIVE else ""
