@@ -136,6 +136,21 @@ def test_own_236_a_name_is_no_formula_in_the_roster_that_a_teacher_opens(tmp_pat
     assert len(formulas()) >= 3
 
 
+def test_own_245_a_name_in_a_table_gives_the_teachers_terminal_no_orders(monkeypatch):
+    people = [Person("ada", "Ada \x1b]0;owned\x07\x1b[2J\x9b2JLovelace")]
+
+    def shown():
+        return _csv([["Ada\x1b[2J", 1]]) + write_roster(people)  # as by cat grades.csv roster.csv
+
+    assert all(char.isprintable() or char == "\n" for char in shown())
+    assert "Ada\\x1b[2J" in shown()
+    assert (
+        _csv([["Zo\u00eb \u0631\u200c\u0627"]]) == "Zo\u00eb \u0631\u200c\u0627\n"
+    )  # what joins letters stays
+    monkeypatch.setattr("memsim.grading.roster.names._CONTROL", re.compile("(?!)"))
+    assert "\x1b[2J" in shown()
+
+
 @pytest.mark.parametrize(
     "damage", ["", "[]", '{"given": {"ada": {"double": {"points": 2}}}}', '{"given": 7, "dropped": []}']
 )

@@ -13,6 +13,9 @@ _BEFORE_A_FORMULA = r"(\A|[;\t\n])( *){}(?=[-=+@\uff1d\uff0b\uff0d\uff20])"
 """A cell begins at the start and, where the comma is decimal, at each semicolon and line, even if quoted."""
 _BARE, _MARKED = (re.compile(_BEFORE_A_FORMULA.format(mark)) for mark in ("", "'"))
 
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+"""What a terminal on which a table is shown would obey."""
+
 
 def key(name: str) -> str:
     r"""Return what all spellings of a name have in common: Unicode form, case and blanks do not count.
@@ -57,8 +60,12 @@ def harmless(text: str) -> str:
     ("'=1+1", "a;'=1+1", "'\uff20x", 'a-b; c')
     """
     # The csv module writes a carriage return without quotes, and a spreadsheet begins a row after it.
-    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    text = _CONTROL.sub(_spelt_out, text.replace("\r\n", "\n").replace("\r", "\n"))
     return _BARE.sub(r"\1\2'", f"'{text}" if text.startswith(("\t", "\n")) else text)
+
+
+def _spelt_out(found: re.Match[str]) -> str:
+    return f"\\x{ord(found[0]):02x}"
 
 
 def as_it_was(text: str) -> str:
