@@ -318,6 +318,7 @@ def test_an_explorer_is_one_screen_high_on_a_laptop(page, visit):
     visit("01-one-block-comes-online.html")
     _, of = explorer_of(page)
     assert of("box.offsetHeight") <= 620
+    assert of("(tabs => tabs.scrollWidth <= tabs.clientWidth)(box.querySelector('.tabs'))")  # none is cut off
     assert of("e.c.moments.every(m => { e.go(m.i); return box.offsetHeight <= 620; })")
 
 
@@ -345,7 +346,7 @@ def test_on_a_phone_labs_are_drawn_for_it(page, visit):
     picture = page.locator(".memsim-tour .memsim-orders")
     scale = picture.evaluate("svg => svg.getBoundingClientRect().width / svg.viewBox.baseVal.width")
     assert scale > 0.95  # letters are as large as they are meant to be
-    steps = page.locator(".memsim-tour ol").bounding_box()
+    steps = page.locator(".memsim-tour > ol").bounding_box()
     assert picture.bounding_box()["y"] < steps["y"]  # what a step does stands above the list of them
 
 
