@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from memsim.real.versions import Version
 
+_DEBUGGERS = "crash or drgn"
 MOST_PAGES = 500
 """Different pages that are kept; of more only the number is given."""
 _FAR = 200
@@ -62,6 +63,8 @@ class Dump:
     kind: str = ""
     """``anon`` or ``ksm``, as it stands before ``flags:``."""
     page_type: int | None = None
+    type_word: int | None = None
+    """The word as crash and drgn show it, without a name."""
     type_text: str = ""
     type_names: list[str] = field(default_factory=list)
     head: str = ""
@@ -86,7 +89,16 @@ class Dump:
         """What equal pages have in common."""
         raw = (tuple(self.raw), tuple(self.head_raw), tuple(self.names or ()), tuple(self.said))
         place = self.pointer if self.pfn is None else self.pfn
-        return (place, self.flags, self.page_type, self.refcount, self.mapcount, self.reason, raw)
+        return (
+            place,
+            self.flags,
+            self.page_type,
+            self.type_word,
+            self.refcount,
+            self.mapcount,
+            self.reason,
+            raw,
+        )
 
     @property
     def empty(self) -> bool:
@@ -134,6 +146,8 @@ _TRACE = re.compile(
     r"mapcount=(?P<mapcount>-?\d+)"
 )
 _MEMBER = re.compile(r"\bflags = (?:\{\s*\.?f = )?(?:\(\w[\w ]*\))?(?P<word>0x[0-9a-f]+|\d+)")
+_TYPE_MEMBER = re.compile(r"\bpage_type = (?:\([\w ]+\))?(?P<word>0x[0-9a-f]+|\d+)")
+_COUNTERS = re.compile(r"\b(?P<name>_refcount|_mapcount) = |\bcounter = (?:\(\w+\))?(?P<value>-?\d+)")
 _FAILURE = re.compile(
     r"\b(?:Memory failure|MCE|Soft offline|Unpoison):? ?(?P<pfn>0x[0-9a-f]+): (?P<what>.*)", re.IGNORECASE
 )
@@ -193,6 +207,8 @@ class _Parser:
         self._last: Dump | None = None
         """The last page that was closed: the lines behind it may say more about its kernel."""
         self._context = Context()
+        self._counted = ""
+        """The member of a struct page whose counter comes next."""
         self._bad_page_at = -_FAR
         """The line in which bad_page() stands in a stack."""
         self._known: dict[tuple[object, ...], Dump] = {}
@@ -209,6 +225,8 @@ class _Parser:
             (":", _RAW, self._raw),
             ("", _FLAGS, self._flags),
             ("flags = ", _MEMBER, self._member),
+            ("page_type = ", _TYPE_MEMBER, self._type_member),
+            ("count", _COUNTERS, self._counter),
             ("dumped because", _REASON, self._reason),
             (" 0x", _FAILURE, self._failure),
             ("ing ", _INJECTED, self._failure),
@@ -426,9 +444,27 @@ class _Parser:
         word = int(found["word"], 0)
         if word < 1 << 32 and "{" not in line:
             return False
-        dump = self._start("crash or drgn")
+        dump = self._start(_DEBUGGERS)
         dump.flags, dump.flags_digits = word, 16
-        self._end()
+        return True
+
+    def _type_member(self, found: re.Match[str], _line: str) -> bool:
+        dump = self._open
+        if dump is None or dump.source != _DEBUGGERS:
+            return False
+        dump.type_word = int(found["word"], 0)
+        return True
+
+    def _counter(self, _found: re.Match[str], line: str) -> bool:
+        dump = self._open
+        if dump is None or dump.source != _DEBUGGERS:
+            return False
+        for each in _COUNTERS.finditer(line):
+            if each["value"] is not None and self._counted == "_refcount":
+                dump.refcount = int(each["value"])
+            elif each["value"] is not None and self._counted and dump.type_word is None:
+                dump.type_word = int(each["value"]) % (1 << 32)
+            self._counted = each["name"] or ""
         return True
 
     def _failure(self, found: re.Match[str], line: str) -> bool:

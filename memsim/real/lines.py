@@ -1,7 +1,7 @@
 """The lines of a kernel log as the kernel printed them, whatever a log daemon or a mail program did to them.
 
-Taken off: mail quoting, syslog date and host, ``<6>``, time stamps, thread ids. Undone: ``#012`` for a line
-break, quoted-printable, HTML entities, lines that were wrapped.
+Taken off: mail quoting, syslog date and host, ``<6>``, time stamps, thread ids, colours, tags of web pages.
+Undone: ``#012`` for a line break, quoted-printable, HTML entities, lines that were wrapped or put into one.
 
 >>> clean("> > Mar 19 10:20:30 host kernel: [ 123.456789][ T99] flags: 0x1(locked|node=3D0)")
 'flags: 0x1(locked|node=0)'
@@ -40,6 +40,7 @@ _MARKERS = (
         b"pseries",
         b"rmqueue",
         b"free_",
+        b"count",
     ),
 )
 """One of these is in every line that matters; looking for fixed bytes is much quicker than any expression."""
@@ -50,6 +51,9 @@ _PREFIX = re.compile(
     r")?(?=kernel|\[)|\s*kernel(?:\[\d+\])?:\s?|\s*\[\s*[TC+\d][\d.\s]*\]:?"
     r"|\s*\[\d{4}-\d\d-\d\d[ T][\d:.,]+\]"
     r"|\s*\[[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]?\d \d\d:\d\d:\d\d \d{4}\])+"
+)
+_MARKUP = re.compile(
+    r"\x1b\[[\d;]*[A-Za-z]|</?(?:br|p|pre|code|span|div|td|tr|li|font)\b[^>]*>", re.IGNORECASE
 )
 _WORDS = re.compile(r"(?:(?:0x)?[0-9a-f]{8}(?:[0-9a-f]{8})?\s*)+$")
 _OPEN = re.compile(
@@ -62,6 +66,8 @@ _OPEN = re.compile(
     r"|page_owner tracks the page as\s*$"
     r"|(?:\bpage (?:last )?allocated via order(?!.*(?:\)|ts \d+)$).*)$"
 )
+_SHORTEST_OF_SEVERAL = 80
+"""No two lines that matter are shorter."""
 _TOGETHER = re.compile(
     r"(?<=\S )(?:page:\S* ?(?:ref)?count:|(?:(?:anon|ksm|page) )?(?<!of )flags: 0x|raw: [0-9a-f]{8}"
     r"|head: [0-9a-f]{8}|head:\S* order:|memcg:[0-9a-f]|page_type: |page dumped because:|Memory failure: 0x"
@@ -89,11 +95,13 @@ MOST_WRAPS = 3
 
 def clean(line: str) -> str:
     """Return a line without what was put around it."""
+    if "\x1b" in line or "<" in line:
+        line = _MARKUP.sub("", line)
     if "&" in line:
         line = html.unescape(line)
     line = line.replace("=3D", "=").removesuffix("=20").replace("\xa0", " ")
     found = _PREFIX.match(line)
-    return (line[found.end() :] if found else line).strip()
+    return (line[found.end() :] if found else line).strip().removesuffix(" |")
 
 
 def may_matter(line: bytes) -> bool:
@@ -104,9 +112,11 @@ def may_matter(line: bytes) -> bool:
 def taken_apart(line: str) -> list[str]:
     """Return the lines that were put into one, as web pages do with a commit message.
 
-    >>> taken_apart("raw: 00000400 00000100 page dumped because: bad because of flags: 0x1(locked)")
-    ['raw: 00000400 00000100 ', 'page dumped because: bad because of flags: 0x1(locked)']
+    >>> taken_apart("raw: 00000400 00000100 00000200 page dumped because: bad because of flags: 0x1(locked)")
+    ['raw: 00000400 00000100 00000200 ', 'page dumped because: bad because of flags: 0x1(locked)']
     """
+    if len(line) < _SHORTEST_OF_SEVERAL:
+        return [line]
     at = [0, *(found.start() for found in _TOGETHER.finditer(line)), len(line)]
     return [line[start:end] for start, end in pairwise(at)]
 

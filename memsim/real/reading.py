@@ -291,10 +291,11 @@ def _forms(dump: Dump) -> list[tuple[bool, Version, Version, str]]:
     text, word = dump.type_text, dump.page_type
     byte = bool(text) and not text.startswith("0x")
     bits_6_11 = word is not None and not byte and word & 0xFFFFFF == 0xFFFFFF and word != NONE  # noqa: PLR2004 (low 24 bits)
+    logged = dump.source not in {"trace event", "crash or drgn"}
     upper = dump.flags is not None and bool(dump.flags >> 32)
     return [
         (dump.old_count, OLDEST, (5, 1), "'count:' is the form up to 5.1"),
-        (dump.refcount is not None and not dump.old_count and dump.source != "trace event", (5, 2), NEWEST,
+        (dump.refcount is not None and not dump.old_count and logged, (5, 2), NEWEST,
          "'refcount:' is the form since 5.2"),
         (byte, (6, 12), NEWEST, "a page_type of one byte is the form since 6.12"),
         (bits_6_11, (6, 11), (6, 11), f"page_type {text.partition('(')[0]} is in the encoding of 6.11"),
@@ -302,7 +303,7 @@ def _forms(dump: Dump) -> list[tuple[bool, Version, Version, str]]:
          "a page_type of 32 bits is the form up to 6.11"),
         (bool(text) and not byte and not bits_6_11 and word != NONE, OLDEST, (6, 10),
          "the page_type is in the encoding up to 6.10"),
-        (dump.refcount is not None and not dump.pointer and dump.source != "trace event", (6, 9), NEWEST,
+        (dump.refcount is not None and not dump.pointer and logged, (6, 9), NEWEST,
          "'page:' without an address is the form since 6.9"),
         (bool(dump.numbers), (5, 12), NEWEST, "zone and node beside the flags are printed since 5.12"),
         (dump.names is not None and upper and not dump.numbers and not dump.names_cut, OLDEST, (5, 11),
@@ -482,6 +483,8 @@ def _read_type(reading: Reading) -> None:
         reading.types, reading.types_how = list(dump.type_names), PRINTED
     elif counts is not None and not reading.filled and not reading.tail:
         reading.type_word = counts[0]
+    elif dump.type_word is not None:
+        reading.type_word = dump.type_word
     elif dump.mapcount is not None and dump.mapcount < 0 and reading.versions[0] <= (6, 9):
         reading.type_word, reading.types_how = dump.mapcount - 1 & NONE, CONCLUDED
     if reading.type_word is None:
@@ -502,14 +505,14 @@ def _find_encoding(reading: Reading, word: int) -> None:
         return
     named: dict[tuple[str, ...], list[str]] = {}
     for each in possible:
-        if each.types(word):
+        if each.is_plain(word):
             named.setdefault(tuple(each.types(word)), []).append(each.label)
     if len(named) > 1 and reading.types_how != PRINTED:
         reading.type_choices = {"; ".join(labels): list(types) for types, labels in named.items()}
     else:
         reading.encoding = encoding_of_word(word)
         if named and not (reading.encoding and reading.encoding.types(word)):
-            reading.encoding = next(each for each in possible if each.types(word))
+            reading.encoding = next(each for each in possible if each.is_plain(word))
 
 
 def _check_printed_types(reading: Reading) -> None:

@@ -238,6 +238,11 @@ class TypeEncoding:
             return []
         return [name for bit, name in self.words if not word & bit]
 
+    def is_plain(self, word: int) -> bool:
+        """Return whether a word shows types, and no bit of it is against them."""
+        cleared = ~word & NONE & ~sum(bit for bit, _ in self.words) if self.base else 0
+        return bool(self.types(word)) and not cleared
+
 
 def macro_name(name: str) -> str:
     """Return a page type as the kernel's macros call it.

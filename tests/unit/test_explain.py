@@ -729,6 +729,10 @@ def test_reports_that_were_right_at_once(lines, names, says):
         "2026-03-19T10:20:30.123456+00:00 host kernel: [    1.0] {}",
         "kern  :alert : [    1.0] {}",
         "{}=20",
+        "{}<br>",
+        '<p class="log">{}</p>',
+        "| [ 1.0] {} |",
+        "\x1b[32m[    5.123456] \x1b[0m\x1b[31m{}\x1b[0m",  # dmesg --color=always
     ],
 )
 def test_what_log_daemons_and_mail_programs_put_around_lines_is_taken_off(around):

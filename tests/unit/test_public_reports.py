@@ -461,6 +461,50 @@ def test_a_poisoned_page_without_words_is_a_page():
     assert found.reading.dump.reason == "VM_BUG_ON_PAGE(PagePoisoned(p))"
 
 
+OF_CRASH = """\
+crash> struct page ffffea0004e00000
+struct page {
+  flags = 6755399441055744,
+  {
+    _mapcount = {
+      counter = -241
+    },
+    page_type = 4294967055,
+  },
+  _refcount = {
+    counter = 1
+  },
+}
+"""
+OF_DRGN = """\
+*(struct page *)0xffffea0004e00000 = {
+	.flags = (unsigned long)0x17ffffc0000000,
+	._mapcount = (atomic_t){
+		.counter = (int)-251658240,
+	},
+	.page_type = (unsigned int)0xf1000000,
+	._refcount = (atomic_t){
+		.counter = (int)1,
+	},
+}
+"""
+
+
+def test_a_struct_page_of_drgn_has_its_type_and_its_refcount():
+    found = page(OF_DRGN)
+    assert (found.reading.types, found.reading.refcount) == (["offline"], 1)
+    assert "Type Offline: 0xf1000000 in the encoding of 6.12 and later" in found.text()
+    makedumpfile = next(reader for reader in found.readers if reader.name == "makedumpfile")
+    assert makedumpfile.after == "exclude: offline"
+
+
+@pytest.mark.parametrize(("word", "types"), [(0xFFFFFEFF, ["offline"]), (0xFFFFFFFF, []), (0, [])])
+def test_a_struct_page_of_crash_has_its_type_and_its_refcount(word, types):
+    text = OF_CRASH.replace("4294967055", str(word)).replace("-241", str(word - (1 << 32) if word else 0))
+    found = page(text)
+    assert (found.reading.types, found.reading.refcount) == (types, 1)
+
+
 # ---- other lines about memory ------------------------------------------------------------------------
 
 
