@@ -4,6 +4,7 @@ import json
 import time
 from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -13,6 +14,7 @@ from memsim.grading.report.class_page import Class, hardest_first, misconception
 from memsim.grading.report.reading import Chapter, anchor, chapter_of, headings
 from memsim.grading.report.results import Result
 from memsim.grading.roster.people import Person, Roster
+from memsim.grading.run.batch import report
 from memsim.grading.run.judge import QuestionResult, RuleResult
 from memsim.grading.run.submissions import find
 from tests.book.reading import CHAPTERS, cells, joined
@@ -114,6 +116,19 @@ def test_the_page_says_who_kept_which_rule_and_what_was_not_graded_and_why(page)
     marks = [attributes for tag, attributes in page.tags if tag == "td" and "aria-label" in attributes]
     assert len(marks) == 4 * 4
     assert {mark["aria-label"] for mark in marks} == {"right", "wrong"}
+
+
+def test_what_waits_for_the_teacher_is_told_by_question_until_there_are_points():
+    waiting = [result("ada", "++++"), result("bob", "+-+-")]
+    for one in waiting:
+        one.questions[1].tests[1].needs_teacher = True
+        one.questions[1].tests[1].message = "Your teacher grades it."
+    batch = SimpleNamespace(assignment=ONE_BLOCK, fence=SimpleNamespace(name="none", told="none"))
+
+    judged = report(batch, waiting, [])["to_judge"]
+    assert judged == {"second": {"why": "Your teacher grades it.", "students": ["ada", "bob"]}}
+    waiting[0].questions[1].by_hand = 2
+    assert report(batch, waiting, [])["to_judge"]["second"]["students"] == ["bob"]
 
 
 def test_the_page_loads_nothing_and_runs_nothing_whatever_students_are_called(page):
