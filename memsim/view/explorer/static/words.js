@@ -69,11 +69,11 @@ export function changedSince(c, from, m) {
   const before = c.moments[from],
     found = [...pages(c, m), ...retyped(c, m), ...counters(c, m, before), ...blockStates(before, m)];
   return [
-    ["since", `From moment ${from} to ${m.i}, ${count(m.calls, "call")}: `],
-    ...(found.length ? join(found) : ["nothing that is drawn here changed."]),
-    " ",
+    ["since", `From moment ${from} to ${m.i}, ${count(m.calls, "call")}`],
+    " (",
     ["key", "Esc"],
-    " ends this.",
+    " ends this): ",
+    ...(found.length ? join(found) : ["nothing that is drawn here changed."]),
   ];
 }
 
