@@ -118,6 +118,12 @@ def test_the_page_says_who_kept_which_rule_and_what_was_not_graded_and_why(page)
     assert {mark["aria-label"] for mark in marks} == {"right", "wrong"}
 
 
+def test_on_paper_no_student_is_cut_off():
+    text = class_page.page(Class(ONE_BLOCK, CLASS, REPORT, SIMILAR))
+
+    assert "@media print { .wide { overflow: visible; max-height: none; }" in text
+
+
 def test_what_waits_for_the_teacher_is_told_by_question_until_there_are_points():
     waiting = [result("ada", "++++"), result("bob", "+-+-")]
     for one in waiting:

@@ -38,6 +38,7 @@ td.n { text-align: right; font-variant-numeric: tabular-nums; }
 .wide small { display: block; font-weight: normal; }
 main > table td:nth-child(-n+2) { overflow-wrap: anywhere; min-width: 5rem; }
 svg { max-width: 100%; }
+@media print { .wide { overflow: visible; max-height: none; } .wide th { position: static; } }
 .map td { text-align: center; padding: .1rem .4rem; }
 .map .y { background: #cfe8dd; color: #00432f; }
 .map .w { background: #f6d9c3; color: #6b2c00; font-weight: bold; }
