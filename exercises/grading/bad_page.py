@@ -174,6 +174,7 @@ mistake = Question(
     pattern="bug hunt",
     section="From the page to the mistake",
     returns=str,
+    different=3,
     tests={birth: 2, drivers: 2, twice: 1},
     wrong=[
         Wrong(

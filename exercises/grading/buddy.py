@@ -212,6 +212,7 @@ freed_blocks = Question(
     pattern="implement",
     section="Run: watch it merge",
     returns=list[list[int]],
+    different=3,
     tests={all_become_one: 1, only_buddies_merge: 2, not_across_isolation: 2, isolated_with_isolated: 1},
     wrong=[
         Wrong(

@@ -334,6 +334,12 @@ def an_extra_reference(rng, mine):
             f"Somebody holds a skippable page for a moment, and offlining ends with {errno}. The flag is the permission; that the count "
             "needs no looking at is what the design is for."
         )
+    held = NOTHING | KINDS["withheld"] | {"refcount": rng.randrange(2, 9)}
+    if (yield ["scan", held]) == "movable":
+        return "A withheld page is not on the LRU: it cannot move, whoever holds it."
+    other = NOTHING | KINDS["of another driver"] | {"refcount": rng.randrange(2, 9)}
+    if (yield ["test", other]) == "fine":  # who lets all pass has not looked for the flag
+        return "The same of a page whose driver did not agree: test_pages_isolated() must not let it pass."
     return None
 
 
@@ -373,6 +379,7 @@ skippable = Question(
     pattern="design",
     section="3/3: use what the mark says",
     returns=str,
+    different=3,
     tests={withheld_pages_go: 2, an_extra_reference: 2, who_did_not_agree: 2, all_others: 1},
     wrong=[
         Wrong(
@@ -471,6 +478,7 @@ def unusable(numbers):
 
 HALVES = [["OFFLINE_DRIVER"], ["OFFLINE_CORE"]]
 LATENT = [["MEMORY_HOTPLUG"], ["MM_INIT"]]
+HARMLESS = [[hunk.name for hunk in Hunk], ["OFFLINE_CORE", "OFFLINE_DRIVER"]]
 
 
 def found(rng, missing):
@@ -487,13 +495,26 @@ def found(rng, missing):
     return numbers, wrong
 
 
+def shows_nothing(rng):
+    """Return what is wrong with a script that shows no difference: of one script for all kernels, some show none."""
+    for missing in (LATENT[0], rng.choice(HARMLESS)):
+        numbers = yield [missing]
+        wrong = unusable(numbers)
+        if wrong or (numbers and not differ(missing, numbers)):
+            return wrong or (
+                f"Without {', '.join(missing)}, the kernel leaves the same behind. *managed* differs for a while as a block goes offline, and PG_reserved "
+                "on self-hosted pages may differ: neither is a counterexample."
+            )
+    return None
+
+
 def halves_are_told_apart(rng, mine):
     """Patch 3/3 in only one of its two places is found."""
     for missing in rng.sample(HALVES, 2):
         _, wrong = yield from found(rng, missing)
         if wrong:
             return wrong
-    return None
+    return (yield from shows_nothing(rng))
 
 
 def other_hunks_are_found(rng, mine):
@@ -515,19 +536,19 @@ def nothing_can_be_left_out(rng, mine):
             rest = numbers[:at] + numbers[at + 1 :]
             if differ(missing, rest):
                 return f"Without step {numbers[at]} at place {at + 1} the two kernels still differ. Shrink: leave out whatever can be left out."
-    return None
+    return (yield from shows_nothing(rng))
 
 
 def no_false_alarm(rng, mine):
     """Where only a moment in between, or an allowed mark, differs, nothing is reported."""
-    missing = rng.choice([[hunk.name for hunk in Hunk], ["OFFLINE_CORE", "OFFLINE_DRIVER"]])
-    numbers = yield [missing]
-    if numbers:
-        return (
-            f"Without {', '.join(missing)}, the kernel leaves the same behind. *managed* differs for a while as a block goes offline, and PG_reserved "
-            "on self-hosted pages may differ: neither is a counterexample."
-        )
-    return None
+    scripts = []
+    for missing in rng.sample(HALVES, 2):
+        scripts.append((yield [missing]))
+        if not scripts[-1]:
+            return f"Without {missing[0]} there is something to report: who never reports anything raises no false alarm."
+    if (yield [LATENT[0]]) in scripts:
+        return f"The script for {LATENT[0][0]} is that of a half of patch 3/3: what one of them shows, the other does not."
+    return (yield from shows_nothing(rng))
 
 
 TABLE = (
@@ -556,7 +577,7 @@ counterexample = Question(
         Wrong(
             "moments_in_between_count",
             TABLE + "    return [0, 2, 3]\n",
-            score=5,
+            score=1,
             message="neither is a counterexample",
         ),
         Wrong(

@@ -482,6 +482,7 @@ what_happened = Question(
     pattern="trace",
     section="Explain",
     returns=str,
+    different=3,
     tests={
         only_the_memmap_is_paid: 1,
         present_tells_whole_blocks: 1,

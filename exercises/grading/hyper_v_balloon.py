@@ -71,6 +71,7 @@ region = Question(
     pattern="compute",
     section="What the driver remembers",
     returns=dict[str, int],
+    different=3,
     tests={covered_without_gaps: 3, linux_adds_whole_blocks: 1},
     wrong=[
         Wrong(
@@ -171,6 +172,7 @@ offline_partly_backed = Question(
     pattern="predict",
     section="Taking it offline",
     returns=dict[str, str | int | list[str]],
+    different=3,
     tests={a_full_block_goes: 1, who_says_no: 3, what_remains: 2},
     wrong=[
         Wrong(
@@ -250,6 +252,14 @@ def fresh_pages(rng, mine):
                 wrong
                 or f"{'After' if patched else 'Before'} the patch, a fresh backed page is freed {fresh.freed} times. {rule}"
             )
+    late = Page(False)
+    late.offline = True  # it was withheld; else two answers would do for all
+    wrong = yield from late.bring_online(backed=True)
+    if wrong or late.freed != 1:
+        return (
+            wrong
+            or f"Before the patch, a page that was withheld and is backed now is freed {late.freed} times."
+        )
     return None
 
 
@@ -296,6 +306,7 @@ hv_page_online_one = Question(
     pattern="implement",
     section="The function",
     returns=list[str],
+    different=3,
     tests={fresh_pages: 2, backed_later: 2, called_twice: 3},
     wrong=[
         Wrong(
@@ -366,7 +377,7 @@ def requests_of(answer, key, backed):
 
 def freed_twice(rng, mine):
     """The requests of `bad` make the old kernel free pages that are free."""
-    backed = rng.randrange(5000, 30000, 5000)
+    backed = rng.randrange(5000, 30000)  # a table of all that can be asked would be long
     answer = yield [backed]
     requests, wrong = requests_of(answer, "bad", backed)
     if wrong:
@@ -386,7 +397,7 @@ def freed_twice(rng, mine):
 
 def a_good_host(rng, mine):
     """The requests of `good` name as many pages, and none is freed twice on either kernel."""
-    backed = rng.randrange(5000, 30000, 5000)
+    backed = rng.randrange(5000, 30000)  # a table of all that can be asked would be long
     answer = yield [backed]
     good, wrong = requests_of(answer, "good", backed)
     bad, also = requests_of(answer, "bad", backed)
@@ -411,6 +422,7 @@ repeated_request = Question(
     pattern="design",
     section="Doing it twice",
     returns=dict[str, int | list[list[int]]],
+    different=3,
     tests={freed_twice: 3, a_good_host: 2},
     wrong=[
         Wrong(

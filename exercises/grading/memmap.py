@@ -345,6 +345,7 @@ pfn_of = Question(
     pattern="compute",
     section="Found by arithmetic",
     returns=int | None,
+    different=3,
     tests={found_by_arithmetic: 2, between_struct_pages: 1, nothing_behind_the_array: 2},
     wrong=[
         Wrong(

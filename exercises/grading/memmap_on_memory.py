@@ -201,6 +201,7 @@ map_story = Question(
     pattern="trace",
     section="A life of a self-hosted page",
     returns=dict[str, list[str] | list[int]],
+    different=3,
     tests={born_as_all_others: 2, marks_on_the_way_back: 1, present_in_two_parts: 3},
     wrong=[
         Wrong(
@@ -297,6 +298,7 @@ left_out = Question(
     pattern="who breaks",
     section="Walker by walker",
     returns=list[str],
+    different=3,
     tests={ordinary_pages: 2, the_map_is_read: 1, without_the_hunk: 3},
     wrong=[
         Wrong(

@@ -219,6 +219,7 @@ one_page = Question(
     pattern="implement",
     section="Which pages may be forgotten",
     returns=str,
+    different=3,
     tests={
         reserved_pages_stop_isolation: 2,
         the_refcount_is_the_gate: 3,
@@ -392,6 +393,7 @@ offline_steps = Question(
     section="Explain",
     returns=list[str],
     variant=MIX,
+    different=3,
     tests={all_goes_well: 2, a_listener_says_no: 2, isolation_fails: 1, the_scan_fails: 1},
     wrong=[
         Wrong(

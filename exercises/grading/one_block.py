@@ -242,6 +242,7 @@ page_story = Question(
     pattern="predict",
     section="Explain",
     returns=str,
+    different=3,
     tests={added_means_nothing: 1, the_mark_of_this_kernel: 1, only_heads_are_buddy: 2},
     wrong=[
         Wrong(
@@ -256,7 +257,7 @@ page_story = Question(
         Wrong(
             "every_free_page_is_buddy",
             "def page_story(patched, pfn):\n    return '.OBB' if patched else '.RBB'\n",
-            score=2,
+            score=0,  # it does not look at the pfn
             message="speaks for all its pages",
         ),
         Wrong(
@@ -283,13 +284,18 @@ def onlined(hunks, check_pages):
     return [zone.managed_pages, zone.nr_free_pages]
 
 
+WELL = "The mark that memmap_init_range() sets is the one that __free_pages_core() takes off: all is well."
+UNCHECKED = "Without page checks nothing looks at the pages that are freed here, so they become free."
+WHOLE = ["MM_INIT", "PAGE_ALLOC"]
+
+
 def whole_patches_lose_nothing(rng, mine):
     """With both halves of the patch, or with none, no page is lost."""
-    for hunks in ([], ["MM_INIT", "PAGE_ALLOC"]):
+    for hunks in ([], WHOLE):
         for check_pages in (False, True):
             answer = yield [hunks, check_pages]
             if answer != onlined(tuple(hunks), check_pages):
-                return "The mark that memmap_init_range() sets is the one that __free_pages_core() takes off: all is well."
+                return WELL
     return None
 
 
@@ -298,7 +304,11 @@ def nobody_checks(rng, mine):
     for hunks in (["MM_INIT"], ["PAGE_ALLOC"]):
         answer = yield [hunks, False]
         if answer != onlined(tuple(hunks), False):
-            return "Without page checks nothing looks at the pages that are freed here, so they become free."
+            return UNCHECKED
+        if (yield [hunks, True]) == answer:  # else one answer would be right here
+            return "A kernel with checks does notice it: half a patch is not the same for both."
+    if (yield [WHOLE, True]) != onlined(tuple(WHOLE), True):
+        return WELL
     return None
 
 
@@ -311,6 +321,14 @@ def checks_refuse_the_pages(rng, mine):
                 f"With only {hunks[0]}, the pages still have a mark when they are freed: who looks, "
                 "and what had been counted by then? __free_pages_core() counts them as managed first."
             )
+    # Neither checks alone nor half a patch alone loses pages.
+    for hunks, check_pages, rule in (
+        ([], True, WELL),
+        (WHOLE, True, WELL),
+        (["PAGE_ALLOC"], False, UNCHECKED),
+    ):
+        if (yield [hunks, check_pages]) != onlined(tuple(hunks), check_pages):
+            return rule
     return None
 
 
@@ -340,7 +358,7 @@ half_patch = Question(
             "the_block_stays_isolated_without_checks_too",
             "def half_patch(hunks, check_pages):\n"
             "    return [32768, 0] if len(hunks) == 1 else [32768, 32768]\n",
-            score=4,
+            score=1,
             message="Without page checks",
         ),
     ],

@@ -356,6 +356,7 @@ init_range = Question(
     pattern="implement",
     section="Explain",
     returns=dict[str, int | bool | str | None],
+    different=3,
     tests={no_mark_at_boot: 1, reserved_before: 1, offline_after: 2, device_pages_are_left_alone: 2},
     wrong=[
         Wrong(
@@ -565,6 +566,7 @@ freed_offline = Question(
     pattern="predict",
     section="Who notices a mistake",
     returns=dict[str, bool | list[str]],
+    different=3,
     tests={checked_in_6_1: 1, checked_in_6_12: 1, the_head_becomes_buddy: 1, others_keep_the_type: 2},
     wrong=[
         Wrong(

@@ -100,6 +100,7 @@ can_be = Question(
     pattern="predict",
     section="Why one bit is not enough",
     returns=list[str],
+    different=3,
     tests={
         before_it_nothing_can_be_told: 2,
         after_it_the_withheld_page_can: 2,
@@ -236,6 +237,10 @@ def some_traces_tell_nothing(rng, mine):
                     "In the end all counters are the same on both kernels: only what is on the way tells them apart, "
                     "and while a block goes offline only if some of its pages are withheld."
                 )
+    for side in rng.sample(["before", "after"], 2):  # who says so of every trace has read none
+        first = 3 * rng.randrange(1, 28)
+        if (yield [shifted(rng, onlining(side)[first : first + 3])]) != side:
+            return "This trace does tell: a chunk is on the way, and managed and MemTotal move together, or one after the other."
     return None
 
 
@@ -295,8 +300,19 @@ def a_name(rng):
     return rng.choice(["page", "p", "head", "tail", "subpage", "vmemmap_page", "memmap_page"])
 
 
+ASKS = "this asks a page for PG_reserved."
+
+
 def judge_lines(rng, lines, wanted, rule):
-    """Put the question for some lines of C."""
+    """Put the question for some lines of C, after two whose answer is the other one."""
+    page = a_name(rng)
+    if wanted:
+        others, told = [f"\tget_page({page});", "\tn = 0;"], "this has nothing to do with the flag."
+    else:
+        others, told = [f"\tif (PageReserved({page}))", f"\treturn !PageReserved({page}) && n;"], ASKS
+    for line in others:
+        if (yield [line]) is wanted:
+            return f"{line.strip()!r}: {told}"
     for line in rng.sample(lines, len(lines)):
         if (yield [line]) is not wanted:
             return f"{line.strip()!r}: {rule}"
@@ -312,7 +328,7 @@ def the_plain_test(rng, mine):
         f"\tVM_WARN_ON_ONCE(PageReserved( {page} ));",
         f"\tok = PageReserved(pfn_to_page(pfn)); /* {page} */",
     ]
-    return (yield from judge_lines(rng, lines, True, "this asks a page for PG_reserved."))
+    return (yield from judge_lines(rng, lines, True, ASKS))
 
 
 def other_ways_to_ask(rng, mine):
@@ -332,11 +348,6 @@ def other_ways_to_ask(rng, mine):
 def who_writes_does_not_read(rng, mine):
     """Who sets or clears the flag does not ask for it."""
     page = a_name(rng)
-    wrong = yield from judge_lines(
-        rng, [f"\tget_page({page});"], False, "this has nothing to do with the flag."
-    )
-    if wrong:
-        return wrong
     lines = [
         f"\tSetPageReserved({page});",
         f"\t__SetPageReserved({page});",
@@ -345,6 +356,7 @@ def who_writes_does_not_read(rng, mine):
         f"\tset_bit(PG_reserved, &{page}->flags);",
         f"\t__clear_bit(PG_reserved, &{page}->flags);",
         f"\tfree_reserved_page({page});",
+        f"\tget_page({page});",
     ]
     return (yield from judge_lines(rng, lines, False, "this writes the flag, or has nothing to do with it."))
 
@@ -447,6 +459,16 @@ def verdict_on(walker, zone, release):
 def ask_readers(rng, wanted, number, rule):
     """Put the question for some readers of one class."""
     release = rng.choice(["6.1", "6.12"])
+    asking, others = readers_of(wanted, release)
+    chosen = rng.sample(asking, min(2, len(asking))) + rng.sample(others, min(number, len(others)))
+    for walker, zone in chosen[:number]:
+        if (yield about(rng, walker, zone, release)) != wanted:
+            return f"{walker.function}, {walker.file}, zone {zone}: wrong. {rule}"
+    return None
+
+
+def readers_of(wanted, release):
+    """Return the readers of one class, each with a zone: those that ask for PG_reserved, and the others."""
     rows = [
         (walker, zone)
         for walker in WALKERS.values()
@@ -454,17 +476,20 @@ def ask_readers(rng, wanted, number, rule):
         if release in walker.releases and verdict_on(walker, zone, release) == wanted
     ]
     asking = [row for row in rows if any(step.question is RESERVED for step in row[0].steps)]
-    others = [row for row in rows if row not in asking]
-    chosen = rng.sample(asking, min(2, len(asking))) + rng.sample(others, min(number, len(others)))
-    for walker, zone in chosen[:number]:
-        facts = [described(rng, walker, subject) for subject in subjects(zone, release)]
-        if (yield [reader_of(walker, release), *facts]) != wanted:
-            return f"{walker.function}, {walker.file}, zone {zone}: wrong. {rule}"
-    return None
+    return asking, [row for row in rows if row not in asking]
+
+
+def about(rng, walker, zone, release):
+    """Return the arguments that describe a reader and the three pages."""
+    facts = [described(rng, walker, subject) for subject in subjects(zone, release)]
+    return [reader_of(walker, release), *facts]
 
 
 def never_reached(rng, mine):
     """Many readers never come across such a page, on either kernel."""
+    walker, zone = rng.choice(readers_of(CAUGHT, "6.12")[1])
+    if (yield about(rng, walker, zone, "6.12")) != CAUGHT:
+        return f"{walker.function}, {walker.file}, zone {zone}: wrong. It meets the page, and asks for no flag that the patch changes."
     rule = "What a reader would do with a page does not matter if no such page comes before it: see what it meets."
     return (yield from ask_readers(rng, NEVER, 4, rule))
 
@@ -499,6 +524,7 @@ audit = Question(
     pattern="design",
     section="Run: ask the readers",
     returns=str,
+    different=3,
     tests={never_reached: 1, caught_by_another_test: 1, as_ordinary_vmemmap: 2, the_gap: 2},
     wrong=[
         Wrong(

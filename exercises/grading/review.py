@@ -66,6 +66,7 @@ wrong_line = Question(
     pattern="bug hunt",
     section="Explain",
     returns=int,
+    different=3,
     tests={the_right_one: 2, a_way_out: 2, a_reference: 1, a_mark: 1},
     wrong=[
         Wrong("a_second_version_is_right", lines_of(0, 0, 2, 3), score=4, message="Every way out"),
@@ -165,6 +166,7 @@ story = Question(
     returns=list[int],
     memsim=True,
     limits=Limits(60, 600),
+    different=3,
     tests={quiet_ones: 1, short_story: 2, failing_offline: 2, no_memory: 3},
     wrong=[
         Wrong(

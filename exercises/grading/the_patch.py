@@ -92,6 +92,7 @@ dropped_hunk = Question(
     pattern="who breaks",
     section="Each hunk alone, each hunk missing",
     returns=dict[str, int],
+    different=3,
     tests={nothing_to_notice: 1, checks_keep_the_pages: 2, they_stay_counted: 2},
     wrong=[
         Wrong(
@@ -105,7 +106,7 @@ dropped_hunk = Question(
         Wrong(
             "the_type_is_overwritten_so_nothing_happens",
             NUMBERS + "    return {'managed': pages, 'free': pages, 'log_lines': 0, 'managed_offline': 0}\n",
-            score=1,
+            score=0,
             message="the page is leaked",
         ),
         Wrong(
@@ -450,6 +451,7 @@ lost_hunk = Question(
     pattern="bug hunt",
     section="Who would have noticed?",
     returns=list[str],
+    different=3,
     tests={a_counter_is_wrong: 2, marks_are_wrong: 2, nothing_is_wrong: 2},
     wrong=[
         Wrong(

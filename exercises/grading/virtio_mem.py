@@ -178,6 +178,8 @@ def a_later_listener_says_no(rng, mine):
     for patched in rng.sample([False, True], 2):
         _, rest = driver_at_rest(rng)
         state = yield [patched, "MEM_GOING_OFFLINE", rest]
+        if state == rest:
+            return "MEM_GOING_OFFLINE has changed nothing, so there is nothing to take back."
         state = yield [patched, "MEM_CANCEL_OFFLINE", state]
         if state != rest:
             return "MEM_CANCEL_OFFLINE takes back what MEM_GOING_OFFLINE did: references, managed, and the note that something is going on."
@@ -188,6 +190,8 @@ def an_earlier_listener_says_no(rng, mine):
     """A cancellation of what the driver was never asked about changes nothing."""
     for patched in rng.sample([False, True], 2):
         _, rest = driver_at_rest(rng)
+        if (yield [patched, "MEM_GOING_OFFLINE", rest]) == rest:
+            return "MEM_GOING_OFFLINE has changed nothing: a driver that never does anything has nothing to undo."
         state = yield [patched, "MEM_CANCEL_OFFLINE", rest]
         if state != rest:
             return (
@@ -346,6 +350,11 @@ def offlining_that_fails(rng, mine):
 
 def nothing_to_see(rng, mine):
     """Where nothing differs, nobody can tell."""
+    told = set()
+    for patched in (True, False):  # who says so of every trace has read none
+        told.add((yield [made_up(rng, patched, "MEM_OFFLINE", SUB_BLOCK * rng.randrange(1, 60))]))
+    if len(told) < 2 or "cannot tell" in told:
+        return "Some pages are withheld, and a probe is there from while the driver may pretend: such probes differ."
     for patched in rng.sample([True, False], 2):
         if (yield [made_up(rng, patched, "MEM_OFFLINE", 0)]) != "cannot tell":
             return "Nothing of this block is withheld: present and managed are the same when it begins. What would a driver pretend?"
@@ -470,6 +479,7 @@ mixed_chunk = Question(
     pattern="bug hunt",
     section="A flag as a memory",
     returns=dict[str, bool | int | list[int]],
+    different=3,
     tests={there_is_such_a_chunk: 4, managed_says: 2, the_verdict: 1},
     wrong=[
         Wrong(

@@ -488,6 +488,7 @@ stage_unload = Question(
     returns=dict,
     memsim=True,
     limits=PLAYING,
+    different=3,
     tests={leaves: 2, others_come_after: 2, stays: 2},
     wrong=[
         Wrong(

@@ -130,6 +130,25 @@ def test_own_142_one_answer_to_everything_earns_nothing(body, fence):
     assert scores(grader.grade("ada", "w.ipynb", notebook(*almost)))["double"] == 1  # it is not one answer
 
 
+@pytest.mark.parametrize(("different", "paid"), [(2, 1), (3, 0)])
+def test_own_210_one_of_two_answers_earns_nothing_where_right_ones_are_many(different, paid, fence):
+    text = CONSTANT.replace('Question("double"', 'Question(different=DIFFERENT, name="double"', 1)
+    text = text.replace("(0, rng.randrange(9))", "(rng.randrange(9, 99),)")
+    text = text.replace(
+        'name="double", 1, "compute", int,',
+        'name="double", difficulty=1, pattern="compute", returns=int, tests=',
+    )
+    grader = Grader(Assignment.parse(text.replace("DIFFERENT", str(different))), b"", fence, "a key")
+    two = ["def double(number):\n    return 6 if number == 3 else 1", SOLVED[1]]
+    result = grader.grade("mallory", "w.ipynb", notebook(*two))
+
+    assert scores(result) == {"double": paid, "plus_one": 2}
+    if not paid:
+        assert "only 2 different answers" in result.questions[0].tests[0].message
+    right_for_some = ["def double(number):\n    return 6 if number == 3 else 2 * number + 1", SOLVED[1]]
+    assert scores(grader.grade("ada", "w.ipynb", notebook(*right_for_some)))["double"] == 1
+
+
 def test_nothing_that_a_student_prints_at_top_level_knows_a_number(fence):
     """Cells are executed before anything is asked, in a process that ends with its question."""
     cells = ["import os\nprint(os.listdir('/'), globals())", *SOLVED]

@@ -110,6 +110,11 @@ class Question:
     memsim: bool = False
     """Whether the answer may import the simulator. Where it would answer the question, it may not."""
     limits: Limits = Limits()
+    different: int = 2
+    """A function that gives fewer different answers to all calls, and is not right everywhere, earns nothing.
+
+    Two: a constant earns nothing. Three, where right answers are many: neither does a choice between two.
+    """
     section: str = ""
     """The heading in the chapter under which the rules are explained."""
 
@@ -119,6 +124,7 @@ class Question:
             "has a name that is no Python name": self.name.isidentifier(),
             f"has a difficulty outside 1..{HARDEST}": 1 <= self.difficulty <= HARDEST,
             f"has a pattern that is none of {', '.join(PATTERNS)}": self.pattern in PATTERNS,
+            "counts fewer than two different answers": self.different > 1,
             "has no tests": bool(self.tests),
             "has a test without points": all(points > 0 for points in self.tests.values()),
             "has a test without a docstring, its title": all(test.__doc__ for test in self.tests),

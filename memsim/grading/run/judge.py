@@ -34,9 +34,9 @@ _AT_LEAST = 10
 _JUDGING_SECONDS = 20
 _ASTRAY = 0.1
 """The share of that time which is left for a submission when one of its values has used it up."""
-_DIFFERENT = 2
 _MORE_RUNS = 3
 _CONSTANT = "It gives the same answer to every call, which is right for some of them only."
+_FEW = "It gives only {} different answers to all calls, which are right for some of them only."
 _EXCERPT = 1000
 _LONGEST_MESSAGE = 2000
 """Letters: it may quote an answer, and stands in four files."""
@@ -137,7 +137,7 @@ def put(
     mine = question.variant_of(student) if mine is None else mine
     judging = judging or Judging()
     results: list[RuleResult] = []
-    heard, before = _Heard(call), judging.astray
+    heard, before = _Heard(call, question.different), judging.astray
     message, faulty = "", False
     for test, points in question.tests.items():
         if (
@@ -149,38 +149,45 @@ def put(
                 if not killed:
                     break
         results.append(RuleResult(title(test), points, not message, message, faulty))
-    if heard.always_the_same and not all(result.passed for result in results):
+    passed = [result for result in results if result.passed]
+    if heard.few and 0 < len(passed) < len(results):
         # A test ends at the first wrong answer: ask with other numbers, too.
         for number in range(_MORE_RUNS if judging.astray == before else 0):
             for test in question.tests:
                 rng = fresh(f"{key}\0{number}", assignment, question.name, test, student)
                 _run(test, question.name, heard, rng, mine, judging)
-        if heard.always_the_same:
-            for result in (result for result in results if result.passed):
-                result.passed, result.message = False, _CONSTANT
+        if heard.too_few:
+            given = len(heard.answers)
+            for result in passed:
+                result.passed, result.message = False, _CONSTANT if given == 1 else _FEW.format(given)
     return results
 
 
 class _Heard:
-    """Calls of a function, and whether it gives one answer to all of them."""
+    """Calls of a function, and whether it gives too few different answers to earn anything."""
 
-    def __init__(self, call: Callable[[list[Any]], Any]) -> None:
-        self.call = call
+    def __init__(self, call: Callable[[list[Any]], Any], different: int) -> None:
+        self.call, self.different = call, different
         self.asked, self.answers = set[str](), set[str]()
 
     def __call__(self, arguments: list[Any]) -> Any:
         answer = self.call(arguments)
         raised = isinstance(answer, Raised) or (isinstance(answer, Failure) and answer.kind == "raised")
-        if len(self.answers) < _DIFFERENT and (raised or not isinstance(answer, Failure)):
+        if len(self.answers) < self.different and (raised or not isinstance(answer, Failure)):
             self.answers.add("raised" if raised else json.dumps(answer, sort_keys=True, default=repr))
-        if len(self.asked) < _DIFFERENT:
+        if len(self.asked) < self.different:
             self.asked.add(json.dumps(arguments, sort_keys=True, default=repr))
         return answer
 
     @property
-    def always_the_same(self) -> bool:
-        """Whether different things were asked, and one was answered."""
-        return len(self.asked) == _DIFFERENT and len(self.answers) == 1
+    def few(self) -> bool:
+        """Whether fewer different answers than count were given so far."""
+        return 0 < len(self.answers) < self.different
+
+    @property
+    def too_few(self) -> bool:
+        """Whether different things enough were asked, and fewer were answered."""
+        return self.few and len(self.asked) == self.different
 
 
 class _Desk:
