@@ -234,6 +234,20 @@ def test_own_221_what_is_no_operation_does_not_hold_the_teachers_side(asked, fen
     assert message == "It asks for what is no call of what it was given."
 
 
+@pytest.mark.parametrize("given", ["eval", "exec", "getattr", "open"])
+def test_own_246_no_function_that_reaches_everything_is_given_to_the_students_side(given, fence):
+    space = {"__name__": "peer"}
+    exec((Path(guest.__file__).parent / "peer.py").read_text(), space)  # noqa: S102 (ours)
+    peer = space["Peer"]({}, judges=True)
+    peer.kept.append(eval)
+    called = {"op": "call", "object": 0, "args": ["6 * 7"], "named": {}}
+    assert peer._do(called) == 42  # noqa: SLF001 (what the teacher's side does when it was given)
+
+    score, message, teacher = graded(fence, SOLVED, {"cell": f"g({given})\n"})["cell"]
+    assert (score, teacher) == (0, True)
+    assert f"it gives {given}() to the student's code" in message
+
+
 ADDS = """
 def add(numbers):
     sum = 0

@@ -31,6 +31,11 @@ _DTYPES = "biufc"
 _TEXT = 500
 _MOST_PRINTED = 1 << 16
 _MISSING = object()
+_REACH_EVERYTHING = (
+    *(eval, exec, compile, getattr, setattr, delattr, open, vars, globals, locals, type, object),
+    *(builtins.__import__, input, breakpoint),
+)
+"""Whoever may call one of these on the teacher's side has the test and its report."""
 _ENDS_LOOPS = (StopIteration, StopAsyncIteration)
 """A loop over ``map(function, ...)`` takes these for its end."""
 
@@ -309,6 +314,8 @@ class Peer:
         }
 
     def _keep(self, value: Any) -> Any:
+        if self.judges and any(value is one for one in _REACH_EVERYTHING):
+            self.refuse(f"it gives {value.__name__}() to the student's code")
         if self.judges and not callable(value):
             self.refuse(f"it gives an object of the class {type(value).__name__} to the student's code")
         number = self.numbers.setdefault(id(value), len(self.kept))
