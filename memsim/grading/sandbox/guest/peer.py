@@ -35,7 +35,7 @@ _REACH_EVERYTHING = (
     *(eval, exec, compile, getattr, setattr, delattr, open, vars, globals, locals, type, object),
     *(builtins.__import__, input, breakpoint),
 )
-"""Whoever may call one of these on the teacher's side has the test and its report."""
+"""A call of one of these on the teacher's side reaches the test and its report."""
 _ENDS_LOOPS = (StopIteration, StopAsyncIteration)
 """A loop over ``map(function, ...)`` takes these for its end."""
 
