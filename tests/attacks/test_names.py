@@ -21,7 +21,7 @@ ADA = Person("a1", "Ada Lovelace", login="ada")
 EVE = Person("e3", "Eve Evans", login="eve")
 ROSTER = Roster([ADA, Person("b2", "Bob Smith", login="bob"), EVE])
 BLACKBOARD = "attacked_{}_attempt_2026-11-30-23-59-00_{}"
-ANOTHERS = "x_ada_attempt_2027-11-30-23-59-00_attacked.ipynb"
+NOT_HIS = "x_ada_attempt_2027-11-30-23-59-00_attacked.ipynb"
 GREEDY = re.compile(
     r"(?P<head>.+)_(?P<who>[^_]+)_attempt_(?P<date>\d{4}(?:-\d\d){5})(?:_(?P<file>.+)|(?P<own>$))"
 )
@@ -50,12 +50,12 @@ def with_a_known_name(self, entries):
 FOLDERS = {
     "own-227-in-canvas-a-name-of-blackboards": (
         ["lovelaceada_11_98_attacked.ipynb", "smithbob_22_99_attacked.ipynb"],
-        f"evanseve_33_100_{ANOTHERS.replace('2027', '9999')}",
+        f"evanseve_33_100_{NOT_HIS.replace('2027', '9999')}",
         ("memsim.grading.run.submissions.labels", by_any_name),
     ),
     "own-228-in-blackboard-two-names-of-blackboards": (
         [BLACKBOARD.format("ada", "attacked.ipynb"), BLACKBOARD.format("bob", "attacked.ipynb")],
-        BLACKBOARD.format("eve", ANOTHERS),
+        BLACKBOARD.format("eve", NOT_HIS),
         ("memsim.grading.roster.labels._BLACKBOARD", GREEDY),
     ),
     "own-229-in-a-folder-of-ones-own-a-name-of-canvass": (

@@ -550,12 +550,12 @@ def test_a_roster_is_read_or_refused_with_the_line(text, told, tmp_path):
 
 
 def test_a_column_of_the_roster_that_nothing_reads_is_named(course):
-    roster = course.write("roster.csv", "id,name,extention,Current Score\nada,Ada Lovelace,3,\n")
+    roster = course.write("roster.csv", "id,name,extensions,Current Score\nada,Ada Lovelace,3,\n")
     course.put("ada.ipynb", answered("ada"))
     graded = course.grade()
 
     assert f"roster: {Path(roster).name}, 1 student\n" in graded.said
-    assert "columns not used: extention (is it extension?), current score" in graded.said
+    assert "columns not used: extensions (is it extension?), current score" in graded.said
 
 
 def test_a_roster_whose_columns_are_all_read_has_nothing_to_tell(course):

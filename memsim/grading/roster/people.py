@@ -231,7 +231,7 @@ def read_roster(path: Path) -> Roster:
 def nearest_column(name: str) -> str:
     """Return the column of a roster that may be meant by one that nothing reads, or nothing.
 
-    >>> nearest_column("extention"), nearest_column("colour")
+    >>> nearest_column("extensions"), nearest_column("colour")
     ('extension', '')
     """
     near = difflib.get_close_matches(name, [*_PERSON, *_OUR_HEADERS], 1, 0.8)
