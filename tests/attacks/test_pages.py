@@ -11,6 +11,7 @@ from memsim.grading.report.late import Policy
 from memsim.grading.report.outputs import write_all
 from memsim.grading.report.reading import Chapter
 from memsim.grading.report.results import Result
+from memsim.grading.roster.people import Person
 from memsim.grading.run.judge import QuestionResult, RuleResult
 from memsim.grading.run.submissions import file_name
 
@@ -35,6 +36,7 @@ TAGS = {
         "ul",
         "li",
         "strong",
+        "small",
         "div",
         "figure",
         "figcaption",
@@ -142,7 +144,9 @@ def pages():
         "identical": [[student, hostile("other")]],
         "not_compared": why,
     }
-    course = class_page.Class(ASSIGNMENT, [result], report, similar, {student: hostile("name")})
+    person = Person(student, hostile("name"), section=hostile("lesson"))
+    pair = {student: [hostile("partner")]}
+    course = class_page.Class(ASSIGNMENT, [result], report, similar, {student: person}, pair)
     return {
         "graded": feedback.page(result, late, hostile("name"), chapter, [hostile("dropped")]),
         "unreadable": feedback.page(replace(result, unreadable=hostile("unreadable"))),
@@ -159,7 +163,7 @@ def test_own_211_hostile_text_is_text_in_every_place_of_every_page(monkeypatch):
     words = {kind: "".join(Page(page).words) for kind, page in made.items()}
     for place in (*NAMES, "dropped", "chapter", "section"):
         assert f"[{place}]</title>" in words["graded"], place
-    for place in ("name", "rule", "why", "other", "python"):
+    for place in ("name", "lesson", "partner", "rule", "why", "other", "python"):
         assert f"[{place}]</title>" in words["class"], place
     assert "[unreadable]" in words["unreadable"]
     assert "[assignment]" in words["absent"]

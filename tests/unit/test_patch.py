@@ -46,7 +46,7 @@ def test_an_unknown_hunk_is_refused_with_the_names_of_the_known_ones():
 
 
 def test_an_unknown_release_is_refused_with_the_names_of_the_known_ones():
-    with pytest.raises(MemsimError, match=r"release '5\.10' is not modelled; known are 6\.1, 6\.12"):
+    with pytest.raises(MemsimError, match=r"release '5\.10' is not modelled; known are 6\.1, 6\.11, 6\.12"):
         release_named("5.10")
 
 
