@@ -50,14 +50,22 @@ def kinds_of(side, page):
     return sorted(kind for kind, found in collection(side).items() if found == page)
 
 
+def any_wrong(rng, side):
+    """Ask about a page of every kind; return whether an answer is wrong.
+
+    All are asked, so that what a function earns does not depend on their order.
+    """
+    wrong = False
+    for kind in rng.sample(list(KINDS), len(KINDS)):
+        page = collection(side)[kind]
+        answer = yield [side == "after", page]
+        wrong |= sorted(answer) != kinds_of(side, page)
+    return wrong
+
+
 def before_it_nothing_can_be_told(rng, mine):
     """Before the patch four kinds of page have the same struct page."""
-    wrong = False  # all five are asked, so that what an answer earns does not depend on their order
-    for kind in rng.sample(list(KINDS), 5):
-        page = collection("before")[kind]
-        answer = yield [False, page]
-        wrong |= sorted(answer) != kinds_of("before", page)
-    if wrong:
+    if (yield from any_wrong(rng, "before")):
         return (
             "Before the patch memmap_init_range() gives a page that comes online the flag that boot and "
             "memmap_init_zone_device() give to others, and no other mark. Which kinds have it alone, and which has one more?"
@@ -67,12 +75,7 @@ def before_it_nothing_can_be_told(rng, mine):
 
 def after_it_the_withheld_page_can(rng, mine):
     """After the patch a page that a driver withholds is told by its type."""
-    wrong = False  # all five are asked, so that what an answer earns does not depend on their order
-    for kind in rng.sample(list(KINDS), 5):
-        page = collection("after")[kind]
-        answer = yield [True, page]
-        wrong |= sorted(answer) != kinds_of("after", page)
-    if wrong:
+    if (yield from any_wrong(rng, "after")):
         return (
             "After the patch only boot memory, holes and device memory are PG_reserved. What a driver withholds has "
             "the type Offline, and the block's own struct pages neither."

@@ -204,15 +204,16 @@ def find_roster(path: Path | None) -> Any:  # noqa: ANN401 (imported when used)
 
 def columns(names: Sequence[str]) -> str:
     """Return the columns that nothing reads, those first that may be meant for something."""
-    nearest = import_module("memsim.grading.roster.people").nearest_column
-    asked = [f"{name} (is it {nearest(name)}?)" for name in names if nearest(name)]
-    return some([*asked, *(name for name in names if not nearest(name))])
+    nearest_column = import_module("memsim.grading.roster.people").nearest_column
+    nearest = [(name, nearest_column(name)) for name in names]
+    asked = [f"{name} (is it {near}?)" for name, near in nearest if near]
+    return some([*asked, *(name for name, near in nearest if not near)])
 
 
 def some(names: Sequence[str]) -> str:
     """Return some names, not all where there are many."""
-    more = len(names) - _NAMED
-    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
+    shown: str = import_module("memsim.grading.roster.names").some(names, _NAMED)
+    return shown
 
 
 def chosen_files(texts: Iterable[str]) -> dict[str, str]:

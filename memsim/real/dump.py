@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
     from memsim.real.versions import Version
 
-_DEBUGGERS = "crash or drgn"
+TRACE_EVENT, DEBUGGERS = "trace event", "crash or drgn"
+"""Sources that are no kernel log."""
 MOST_PAGES = 500
 """Different pages that are kept; of more only the number is given."""
 _FAR = 200
@@ -433,7 +434,7 @@ class _Parser:
         return True
 
     def _traced(self, found: re.Match[str], _line: str) -> bool:
-        dump = self._start("trace event")
+        dump = self._start(TRACE_EVENT)
         dump.pfn, dump.refcount = int(found["pfn"], 0), int(found["count"])
         dump.mapcount = int(found["mapcount"])
         dump.names, dump.numbers = split_names(found["names"])
@@ -444,20 +445,20 @@ class _Parser:
         word = int(found["word"], 0)
         if word < 1 << 32 and "{" not in line:
             return False
-        dump = self._start(_DEBUGGERS)
+        dump = self._start(DEBUGGERS)
         dump.flags, dump.flags_digits = word, 16
         return True
 
     def _type_member(self, found: re.Match[str], _line: str) -> bool:
         dump = self._open
-        if dump is None or dump.source != _DEBUGGERS:
+        if dump is None or dump.source != DEBUGGERS:
             return False
         dump.type_word = int(found["word"], 0)
         return True
 
     def _counter(self, _found: re.Match[str], line: str) -> bool:
         dump = self._open
-        if dump is None or dump.source != _DEBUGGERS:
+        if dump is None or dump.source != DEBUGGERS:
             return False
         for each in _COUNTERS.finditer(line):
             if each["value"] is not None and self._counted == "_refcount":

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
+from memsim.real.dump import DEBUGGERS, TRACE_EVENT
 from memsim.real.layout import Layout, agreed, plausible, solve, zone_agrees, zone_name
 from memsim.real.tables import (
     ARCH_2_SINCE,
@@ -139,15 +140,14 @@ class Reading:
         """The printable text that the words are, if they are nothing else; else empty."""
         words, size = self.dump.raw or ([self.flags] if self.flags else []), self.bits // 8
         data = b"".join((word & (1 << self.bits) - 1).to_bytes(size, "little") for word in words)
-        printable = all(0x20 <= byte < 0x7F for byte in data)  # noqa: PLR2004 (ASCII)
-        return data.decode("ascii") if printable and len(data) >= size and not self.filled else ""
+        return _printable(data) if len(data) >= size and not self.filled else ""
 
     @property
     def flags_text(self) -> str:
         """The printable text that the flags word is, if it is; else empty."""
-        data = (self.flags or 0).to_bytes(8, "little") if self.bits == 64 else b"\0"  # noqa: PLR2004 (a word)
-        printable = all(0x20 <= byte < 0x7F for byte in data)  # noqa: PLR2004 (ASCII)
-        return data.decode("ascii") if printable and not self.filled else ""
+        if self.flags is None or self.bits != 64 or self.filled:  # noqa: PLR2004 (a word of 32 bits may be one by chance)
+            return ""
+        return _printable(self.flags.to_bytes(8, "little"))
 
     @property
     def slab(self) -> bool:
@@ -210,6 +210,11 @@ def read_dump(dump: Dump, vmcoreinfo: Mapping[str, int] | None = None) -> Readin
     _read_type(reading)
     _read_refcount(reading)
     return reading
+
+
+def _printable(data: bytes) -> str:
+    """Return bytes as text if all are printable ASCII; else empty."""
+    return data.decode("ascii") if all(0x20 <= byte < 0x7F for byte in data) else ""  # noqa: PLR2004 (ASCII)
 
 
 def has_old_order(dump: Dump, versions: tuple[Version, Version]) -> bool:
@@ -291,7 +296,7 @@ def _forms(dump: Dump) -> list[tuple[bool, Version, Version, str]]:
     text, word = dump.type_text, dump.page_type
     byte = bool(text) and not text.startswith("0x")
     bits_6_11 = word is not None and not byte and word & 0xFFFFFF == 0xFFFFFF and word != NONE  # noqa: PLR2004 (low 24 bits)
-    logged = dump.source not in {"trace event", "crash or drgn"}
+    logged = dump.source not in {TRACE_EVENT, DEBUGGERS}
     upper = dump.flags is not None and bool(dump.flags >> 32)
     return [
         (dump.old_count, OLDEST, (5, 1), "'count:' is the form up to 5.1"),

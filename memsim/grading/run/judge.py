@@ -140,9 +140,8 @@ def put(
     heard, before = _Heard(call, question.different), judging.astray
     message, faulty = "", False
     for test, points in question.tests.items():
-        if (
-            judging.astray == before
-        ):  # else the verdict on the value that used up the time is that on the rest
+        # The verdict on a value that has used up the time is that on the rest, too.
+        if judging.astray == before:
             for _ in range(_TRIES):
                 rng = fresh(key, assignment, question.name, test, student)
                 message, faulty, killed = _run(test, question.name, heard, rng, mine, judging)
