@@ -56,6 +56,9 @@ def command_handout(arguments: argparse.Namespace) -> int:
     texts = {target: encoded(target.name, copy) for target, copy in made.items()}
     arguments.out.mkdir(parents=True, exist_ok=True)
     for target, text in texts.items():
+        if arguments.solutions:  # on a course server students have accounts
+            target.touch(0o600)
+            target.chmod(0o600)
         target.write_bytes(text)
         print(f"{target}: {len(made[target]['cells'])} cells")
     return OK

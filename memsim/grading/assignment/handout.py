@@ -2,12 +2,14 @@
 
 nbgrader clears what stands between its marks, and whole answer cells without marks. What it does not
 recognise as a mark, a copy would give away. So a copy is searched for anything that looks like one before it
-is written.
+is written. Only what a student needs of a notebook gets into it: metadata of editors hold outputs, names and
+old texts, and a picture stays attached to a cell when the text that showed it is gone.
 """
 
 from __future__ import annotations
 
 import copy
+import difflib
 import importlib
 import json
 import logging
@@ -27,7 +29,18 @@ _OURS = re.compile(r"^\s*(from|import) memsim\.grading\b", re.MULTILINE)
 _MARK = re.compile(
     r"\b(begin|end)[ \t_-]*(solution|hidden[ \t_-]*test|mark[ \t_-]*scheme|marking)", re.IGNORECASE
 )
-_OTHER_MARK = re.compile(r"^.*#+[ \t]*(solution\b|(hashed[ \t]+)?autotest\b)", re.IGNORECASE | re.MULTILINE)
+_OTHER_MARK = re.compile(
+    r"^.*(?:#+|<!--)[ \t]*((?:(?:model|sample|example|reference)[ \t]+)?solution\b|answer[ \t]+key\b"
+    r"|(?:muster)?l\xf6sung\b|soluci\xf3n\b|soluzione\b|solu\xe7\xe3o\b|oplossing\b|corrig\xe9\b"
+    r"|(?:hashed[ \t]+)?autotest\b)",
+    re.IGNORECASE | re.MULTILINE,
+)
+_OTHER_TESTS = re.compile(r"^[ \t]*#+[ \t]*(?:(?i:hidden[ \t_-]*tests?)|BEGIN[ \t_]+TESTS?)\b", re.MULTILINE)
+_NEARLY = re.compile(
+    r"^[ \t]*[^\w\s]+[ \t]*(?:begin|end)[ \t_-]+([a-z]+(?:[ \t_-]+[a-z]+)?)", re.IGNORECASE | re.MULTILINE
+)
+_WORDS, _AS_NEAR = ("solution", "hidden tests", "mark scheme"), 0.8
+"""What a mark that was typed wrong was meant to say, and how near it has to come."""
 _ANY_MARK_LINE = re.compile(rf"^.*{_MARK.pattern}.*(?:\n|\Z)", re.IGNORECASE | re.MULTILINE)
 _HIDDEN = re.compile(
     r"^[^\n]*\bbegin[ \t]+(hidden[ \t]+tests|mark[ \t]+scheme)\b.*?^[^\n]*\bend[ \t]+\1\b.*?(?:\n|\Z)",
@@ -43,6 +56,12 @@ _STEPS = (
 )
 _CONFIG = "nbgrader_config.py"
 _LEVELS = 3
+_OF_NOTEBOOK = frozenset({"kernelspec", "language_info", "title", "authors"})
+_OF_CELL = frozenset(
+    {"nbgrader", "tags", "deletable", "editable", "collapsed", "scrolled", "slideshow", "jupyter", "format"}
+)
+"""The metadata that a student's notebook keeps."""
+_PARTS = frozenset({"cell_type", "id", "metadata", "source", "attachments", "outputs", "execution_count"})
 
 
 class LeakError(AssignmentError):
@@ -64,10 +83,10 @@ def for_students(source: Notebook, path: Path) -> Notebook:
     plain = _normal(source)
     _refuse_twins(plain, path)
     if _is_ours(plain):
-        made = student_copy(plain)
+        made = _with_shown_pictures(student_copy(plain))
         if not _leaks(plain, made):
             return made
-    made = _by_nbgrader(plain, path)
+    made = _with_shown_pictures(_by_nbgrader(plain, path))
     leaks = _leaks(plain, made)
     if leaks:
         msg = f"{path}: a student copy would give something away: {'; '.join(leaks)}"
@@ -95,13 +114,29 @@ def solved(source: Notebook) -> Notebook:
 
 
 def _normal(source: Notebook) -> Notebook:
-    """Return the notebook with plain line ends, and without the state of widgets, which may hold answers."""
-    made = copy.deepcopy(source)
-    made.get("metadata", {}).pop("widgets", None)
+    """Return the notebook with plain line ends, and without what no student needs, which may hold answers."""
+    made: Notebook = {name: source[name] for name in ("nbformat", "nbformat_minor") if name in source}
+    made["metadata"] = _kept(source.get("metadata", {}), _OF_NOTEBOOK)
+    made["cells"] = [_kept(cell, _PARTS) for cell in source["cells"]]
     for cell in made["cells"]:
         text = _text(cell).replace("\r\n", "\n").replace("\r", "\n")
         cell["source"] = text.splitlines(keepends=True)
+        cell["metadata"] = _kept(cell.get("metadata", {}), _OF_CELL)
     return made
+
+
+def _kept(given: dict[str, Any], names: frozenset[str]) -> dict[str, Any]:
+    return copy.deepcopy({name: value for name, value in given.items() if name in names})
+
+
+def _with_shown_pictures(notebook: Notebook) -> Notebook:
+    """Return the notebook without pictures that no text shows any more: they were part of an answer."""
+    for cell in notebook["cells"]:
+        attached = cell.pop("attachments", None) or {}
+        shown = {name: picture for name, picture in attached.items() if f"attachment:{name}" in _text(cell)}
+        if shown:
+            cell["attachments"] = shown
+    return notebook
 
 
 def _text(cell: dict[str, Any]) -> str:
@@ -125,6 +160,7 @@ def _by_nbgrader(source: Notebook, path: Path) -> Notebook:
     logger = logging.getLogger("memsim.handout")
     logger.disabled = True  # what is wrong is in the exception
     config = _config(path)
+    config.ClearMarkScheme.check_attachment_leakage = False  # what no text shows is taken out below
     if _is_ours(source):
         config.ClearSolutions.code_stub = {"python": STUB}
     try:
@@ -137,7 +173,7 @@ def _by_nbgrader(source: Notebook, path: Path) -> Notebook:
             notebook, resources = step.preprocess(notebook, resources)
         made: Notebook = json.loads(nbformat.writes(notebook))
     except Exception as error:
-        msg = f"{path}: nbgrader refuses it: {str(error).partition(chr(10))[0]}"
+        msg = f"{path}: nbgrader refuses it: {str(error).strip().partition(chr(10))[0]}"
         raise AssignmentError(msg) from error
     return made
 
@@ -160,14 +196,28 @@ def _leaks(source: Notebook, made: Notebook) -> list[str]:
     found = []
     for number, (before, after) in enumerate(zip(source["cells"], made["cells"], strict=True), 1):
         text = _text(after)
-        mark = _MARK.search(text) or _OTHER_MARK.search(text)
+        mark = _mark_in(text, code=after["cell_type"] == "code")
         if mark:
-            found.append(f"cell {number} has the mark {mark[0].strip()!r}")
+            found.append(f"cell {number} has the mark {mark.strip()!r}")
         elif _is_answer(before) and text.strip() == _text(before).strip() and not _is_stub(text):
             found.append(f"the answer in cell {number} would stay")
         elif after.get("outputs"):
             found.append(f"cell {number} has outputs")
     return found
+
+
+def _mark_in(text: str, *, code: bool) -> str:
+    """Return what looks like a mark of a solution or a hidden test, or nothing."""
+    marks = (_MARK, _OTHER_MARK, _OTHER_TESTS) if code else (_MARK, _OTHER_MARK)
+    found = next((mark for kind in marks if (mark := kind.search(text))), None)
+    if found:
+        return found[0]
+    nearly = (
+        mark[0]
+        for mark in _NEARLY.finditer(text)
+        if difflib.get_close_matches(re.sub(r"[ \t_-]+", " ", mark[1].lower()), _WORDS, 1, _AS_NEAR)
+    )
+    return next(nearly, "")
 
 
 def _is_answer(cell: dict[str, Any]) -> bool:
