@@ -5,14 +5,20 @@ students change the name that is shown of them. Each test first shows whose a su
 are believed.
 """
 
+import os
 import re
+import warnings
+import zipfile
 
 import pytest
 
 from memsim.grading.report.class_page import Class, page
+from memsim.grading.report.gradebook import record
+from memsim.grading.report.outputs import write_archives
+from memsim.grading.report.results import Result
 from memsim.grading.roster.labels import label
 from memsim.grading.roster.people import Person, Roster
-from memsim.grading.run.submissions import _Collecting, find
+from memsim.grading.run.submissions import _Collecting, file_name, find
 
 from .stage import ASSIGNMENT
 from .test_files import QUESTIONS, notebook
@@ -155,3 +161,55 @@ def test_own_239_a_page_about_the_class_is_no_list_of_one_students_files():
 
     assert "<td>eve/0</td>" in shown
     assert "<td>99500 more</td><td>left out</td><td>report.json names them</td>" in shown
+
+
+IN_NO_ENCODING = os.fsdecode(b"Ren\xe9 Magritte")
+"""As unzip writes a name of an old Windows archive: not UTF-8, and so half a character here."""
+
+
+def result_of(student, **origin):
+    return Result(student, "attacked", "its fingerprint", "attacked.ipynb", [], **origin)
+
+
+@pytest.mark.parametrize("name", [IN_NO_ENCODING, "..\\..\\Startup\\x", "C:x", "\x1b[2J"])
+def test_own_247_a_name_of_a_file_keeps_no_pages_from_going_back(name, tmp_path, monkeypatch):
+    """It would end the batch before report and class page, or lead out of the folder on Windows."""
+    packed = {"ada": "Ada_1_assignsubmission_file", name: f"{name}_2_assignsubmission_file"}
+    results = [result_of(student, packed=folder) for student, folder in packed.items()]
+    (tmp_path / "feedback").mkdir()
+    for student in packed:
+        (tmp_path / "feedback" / f"{file_name(student)}.html").write_text(f"the page of {student!a}")
+
+    def names():
+        write_archives(tmp_path, results, {})
+        with zipfile.ZipFile(tmp_path / "moodle-feedback.zip") as archive:
+            return archive.namelist()
+
+    with monkeypatch.context() as patched:
+        patched.setattr("memsim.grading.report.results._inside", str)
+        try:
+            leads_elsewhere = any(set("\\:\x1b") & set(inside) for inside in names())
+        except UnicodeEncodeError:
+            leads_elsewhere = True
+        assert leads_elsewhere
+    (theirs,) = set(names()) - {"Ada_1_assignsubmission_file/feedback.html"}
+    assert theirs.endswith("_2_assignsubmission_file/feedback.html")
+    assert theirs.isprintable()
+    assert not set("\\:") & set(theirs)
+
+
+def test_own_247_such_a_name_keeps_no_scores_from_nbgraders_gradebook(tmp_path):
+    with warnings.catch_warnings(action="ignore"):  # nbgrader's, about its tables
+        from nbgrader.api import Gradebook  # noqa: PLC0415 (it is slow, and only needed here)
+
+        url = f"sqlite:///{tmp_path / 'gradebook.db'}"
+        with Gradebook(url) as gradebook:
+            gradebook.add_assignment("attacked")
+            gradebook.add_notebook("attacked", "attacked")
+            with pytest.raises(UnicodeEncodeError):
+                gradebook.update_or_create_student(IN_NO_ENCODING)  # as it is
+        results = [result_of(student) for student in (IN_NO_ENCODING, "ada", "'; DROP TABLE student; --")]
+        record(results, url)
+        with Gradebook(url) as gradebook:
+            known = {student.id for student in gradebook.students}
+    assert known == {"Ren\\udce9 Magritte", "ada", "'; DROP TABLE student; --"}

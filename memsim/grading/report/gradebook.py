@@ -77,6 +77,7 @@ def _known_as(student: str, known: Mapping[str, str], people: Mapping[str, Perso
 
 def _record_one(gradebook: Any, result: Result, student: str, policy: Policy | None) -> int:
     name = result.assignment
+    student = student.encode("utf-8", "backslashreplace").decode()  # a file's name may be in no encoding
     gradebook.update_or_create_student(student)
     times = {}
     if policy and result.student in policy.times:

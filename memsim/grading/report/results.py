@@ -201,9 +201,19 @@ def write_zip(path: Path, files: Mapping[str, str]) -> None:
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
         for name in sorted(files):
-            archive.writestr(zipfile.ZipInfo(name), _encoded(files[name]))
+            archive.writestr(zipfile.ZipInfo(_inside(name)), _encoded(files[name]))
     with _written(path) as file:
         file.write(packed.getvalue())
+
+
+def _inside(name: str) -> str:
+    r"""Return a name in an archive: one that can be written, and that leads nowhere else on any system.
+
+    >>> _inside("Ren\udce9_1/feedback.html") == "Ren\ufffd_1/feedback.html", _inside("a_1_..\\..\\C:x.html")
+    (True, 'a_1_.._.._C_x.html')
+    """
+    text = name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    return "".join("_" if char in "\\:" or not char.isprintable() else char for char in text)
 
 
 def stored(path: Path) -> Result | None:
