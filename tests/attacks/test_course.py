@@ -7,7 +7,10 @@ import getpass
 import os
 import runpy
 import shutil
+import signal
+import socket
 import subprocess
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,23 +19,27 @@ import pytest
 from memsim.cli import main
 from memsim.cli.grade import plain, section
 from memsim.errors import MemsimError
-from memsim.grading.assignment.assignment import Assignment
+from memsim.grading.assignment.assignment import Assignment, Limits
 from memsim.grading.assignment.cells import LIMITS, assignment_of
 from memsim.grading.run.batch import Batch
+from memsim.grading.run.budget import Budget
 from memsim.grading.run.engines import Cluster, ThisMachine
 from memsim.grading.run.grade import Grader
 from memsim.grading.run.judge import Examiner
 from memsim.grading.run.submissions import CollectionError, Handed, find
 from memsim.grading.sandbox.conversation import Conversation
 from memsim.grading.sandbox.fences import NONE
-from memsim.grading.sandbox.worker import Submitted
+from memsim.grading.sandbox.guest import main as inside
+from memsim.grading.sandbox.guest.limits import processor_time
+from memsim.grading.sandbox.worker import ReadingError, Submitted
 
-from .stage import GRADING, SOLVED
+from .stage import ASSIGNMENT, GRADING, SOLVED
 from .test_files import QUESTIONS, notebook
 from .test_other_notebooks import SOLVED as OTHERS
 from .test_other_notebooks import TESTS, handed, source
 
 PROJECT = Path(__file__).parents[2]
+QUICK = Limits(cpu_seconds=1, wall_seconds=60)
 COLLECT = runpy.run_path(str(PROJECT / "exercises" / "hub" / "collect.py"), run_name="collect")
 ME = getpass.getuser()
 
@@ -114,11 +121,11 @@ def test_own_240_files_of_zeros_fill_no_disk(exchange):
 
 
 def test_what_is_handed_in_honestly_is_collected_and_the_newest_counts(exchange):
-    for time, text in (("2026-01-02", "new"), ("2026-01-01", "old")):
-        folder = exchange / "inbound" / f"{ME}+one+{time}+random"
+    for when, text in (("2026-01-02", "new"), ("2026-01-01", "old")):
+        folder = exchange / "inbound" / f"{ME}+one+{when}+random"
         folder.mkdir()
         (folder / "one.ipynb").write_text(text)
-        (folder / "timestamp.txt").write_text(time)
+        (folder / "timestamp.txt").write_text(when)
     assert COLLECT["main"]("one", exchange / "inbound", exchange) == ([ME], {})
     assert (exchange / "submitted" / ME / "one" / "one.ipynb").read_text() == "new"
     assert (exchange / "submitted" / ME / "one" / "timestamp.txt").exists()
@@ -142,7 +149,7 @@ def clocks(monkeypatch, module):
 
 def test_own_148_sleeping_through_every_question_costs_the_clock_once(monkeypatch):
     assignment = Assignment.parse(GRADING.replace("wall_seconds=30", "wall_seconds=3"))
-    monkeypatch.setattr("memsim.grading.run.judge.AFTER_SLEEP", 0.5)
+    monkeypatch.setattr("memsim.grading.run.budget.AFTER_SLEEP", 0.5)
     sleeper = "import time\ndef double(n):\n    time.sleep(60)\nplus_one = double"
     given = clocks(monkeypatch, "judge")
     results = Examiner(assignment, NONE, "a key").examine(Submitted("mallory", [sleeper]))
@@ -150,14 +157,16 @@ def test_own_148_sleeping_through_every_question_costs_the_clock_once(monkeypatc
     assert [result.score for result in results] == [0, 0]
     assert given == [3, 0.5]  # else three times the clock for each question
     given.clear()
-    Examiner(assignment, NONE, "a key").examine(Submitted("ada", SOLVED))
-    assert given == [3, 3]
+    Examiner(ASSIGNMENT, NONE, "a key").examine(Submitted("ada", SOLVED))
+    assert given[0] == 30
+    assert given[1] > 0.5  # what is left of that
 
 
 def test_own_186_answers_just_in_time_cost_the_clock_once_too(monkeypatch):
     """Who sleeps and answers in time holds a place for the clock of every question."""
     assignment = Assignment.parse(GRADING.replace("wall_seconds=30", "wall_seconds=3"))
-    monkeypatch.setattr("memsim.grading.run.judge._AT_LEAST", 1)
+    monkeypatch.setattr("memsim.grading.run.budget.AFTER_SLEEP", 1)
+    monkeypatch.setattr("memsim.grading.run.budget._TIMES_SLOWER", 0)
     sleeper = "import time\ndef double(n):\n    time.sleep(0.3)\n    return 2 * n"
     given = clocks(monkeypatch, "judge")
     results = Examiner(assignment, NONE, "a key").examine(Submitted("mallory", [sleeper, SOLVED[1]]))
@@ -167,9 +176,142 @@ def test_own_186_answers_just_in_time_cost_the_clock_once_too(monkeypatch):
     assert 1 <= given[1] < 2  # what is left, and not less than a busy machine needs
 
 
+def test_own_213_answers_just_in_time_cost_the_clock_of_a_notebook_of_others_once(monkeypatch):
+    """Each test cell had a clock of its own: two minutes for each answer that comes in time."""
+    monkeypatch.setattr("memsim.grading.assignment.cells.LIMITS", replace(LIMITS, wall_seconds=3))
+    monkeypatch.setattr("memsim.grading.run.budget.AFTER_SLEEP", 1)
+    monkeypatch.setattr("memsim.grading.run.budget._TIMES_SLOWER", 0)
+    cells = {f"cell {number}": "assert f(2) == 4\n" for number in range(3)}
+    text = source(cells)
+    grader = Grader(assignment_of(text), text.encode(), NONE, "a key")
+    given = clocks(monkeypatch, "cells")
+    late = {**OTHERS, "f": "import time\ndef f(x):\n    time.sleep(0.7)\n    return 2 * x\n"}
+    result = grader.grade("mallory", "other.ipynb", handed(late, cells))
+
+    assert [question.score for question in result.questions] == [2, 2, 2]  # nobody loses by it
+    theirs, ours = given[::2], given[1::2]
+    assert ours == [3, 3, 3]
+    assert theirs[0] == 3
+    assert 1 < theirs[1] < 2.4
+    assert theirs[2] < theirs[1]
+
+
+def test_a_busy_machine_is_no_sleep():
+    """The clock runs ten times as long as the processor before anything is missing."""
+    limits = Limits(cpu_seconds=10, wall_seconds=120)
+    for computed in (0.5, 10, 300):
+        assert Budget(waited=10 * computed, computed=computed).limits(limits) == limits
+
+
+LOOPS = "def double(n):\n    while True:\n        pass\nplus_one = double"
+DEAF = "import signal\nsignal.signal(signal.SIGXCPU, signal.SIG_IGN)"
+
+
+@pytest.mark.parametrize("before", ["", DEAF], ids=["", "the signal is ignored"])
+def test_own_214_loops_without_end_cost_their_time_once(before, monkeypatch):
+    """Each test of each question had its seconds again; who ignored the signal was asked twice as often."""
+    given = []
+
+    class Counted(Conversation):
+        def __init__(self, worker, name, limits):
+            given.append(limits.cpu_seconds)
+            super().__init__(worker, name, limits)
+
+    monkeypatch.setattr("memsim.grading.run.judge.Conversation", Counted)
+    results = Examiner(ASSIGNMENT, NONE, "a key").examine(Submitted("mallory", [before, LOOPS]))
+
+    assert [result.score for result in results] == [0, 0]
+    assert given == [1, 1 / 8, 1 / 8]  # a process for each test
+    messages = [test.message for result in results for test in result.tests]
+    assert "used up its 1 seconds of processor time, or its memory." in messages[0]
+    assert all("used up its 0.125 seconds" in message for message in messages[1:])
+    assert all("an answer of this notebook had used up all of its own" in text for text in messages[1:])
+
+
+def test_own_214_the_worker_ends_what_has_used_up_a_part_of_a_second(monkeypatch):
+    """The kernel's limit counts whole seconds, and a process may ignore its signal."""
+    used = iter([0.1, 0.2, 0.3])
+    monkeypatch.setattr("memsim.grading.sandbox.guest.main.processor_time", lambda _: next(used))
+    control, ours = socket.socketpair()
+    waker, wakes = os.pipe()
+    os.set_blocking(waker, False)
+    child = os.fork()
+    if not child:
+        signal.pause()
+    assert inside._wait(child, control, waker, 0.25) == -signal.SIGXCPU  # noqa: SLF001 (what a worker calls)
+    with pytest.raises(ChildProcessError):
+        os.waitpid(child, 0)
+    for end in (control, ours):
+        end.close()
+    os.close(waker)
+    os.close(wakes)
+
+
+def test_own_214_a_process_has_a_clock_of_its_own():
+    before = processor_time(os.getpid())
+    while processor_time(os.getpid()) < before + 0.01:
+        pass
+    assert processor_time(os.getpid()) <= time.process_time()
+
+
+def test_own_214_a_loop_takes_little_from_a_question_with_much_time():
+    """The final project's honest answers compute for seconds."""
+    much = Limits(cpu_seconds=60, wall_seconds=600)
+    assert Budget(loops=1, looped=2).limits(much).cpu_seconds == 58
+    assert Budget(loops=1, looped=60).limits(much).cpu_seconds == 7.5
+
+
+def test_own_214_one_answer_that_loops_costs_no_other():
+    cells = ["def double(n):\n    while True:\n        pass", SOLVED[1]]
+    results = Examiner(ASSIGNMENT, NONE, "a key").examine(Submitted("ada", cells))
+
+    assert [result.score for result in results] == [0, 2]
+
+
+def test_own_215_a_notebook_of_loops_is_not_asked_for_ever():
+    many = [f"f{number}" for number in range(8)]
+    assignment = replace(
+        ASSIGNMENT, questions=[replace(ASSIGNMENT.questions[0], name=name, limits=QUICK) for name in many]
+    )
+    loops = "\n".join(f"def {name}(n):\n    while True:\n        pass" for name in many)
+    given = []
+
+    class Counted(Conversation):
+        def __init__(self, worker, name, limits):
+            given.append(name)
+            super().__init__(worker, name, limits)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("memsim.grading.run.judge.Conversation", Counted)
+        results = Examiner(assignment, NONE, "a key").examine(Submitted("mallory", [loops]))
+    assert [result.score for result in results] == [0] * 8
+    assert given == ["f0", "f0", "f1", "f1", "f2", "f2", "f3", "f4", "f5", "f6", "f7"]
+
+
+def test_own_218_cells_that_take_too_long_to_read_are_read_for_one_test_cell(monkeypatch):
+    """Each test cell had a worker of its own, which read all cells again."""
+    tried = []
+
+    class Slow:
+        def __init__(self, *_):
+            tried.append(1)
+            msg = "its cells take too much time or memory to be read as Python"
+            raise ReadingError(msg)
+
+    monkeypatch.setattr("memsim.grading.run.cells.Worker", Slow)
+    text = source(TESTS)
+    result = Grader(assignment_of(text), text.encode(), NONE, "a key").grade(
+        "mallory", "o.ipynb", handed(OTHERS)
+    )
+
+    assert len(tried) == 1
+    said = {(q.score, q.tests[0].message, q.tests[0].needs_teacher) for q in result.questions}
+    assert said == {(0, "Its cells take too much time or memory to be read as Python.", False)}
+
+
 def test_own_187_sleeping_through_every_test_cell_costs_the_clock_once(monkeypatch):
     monkeypatch.setattr("memsim.grading.assignment.cells.LIMITS", replace(LIMITS, wall_seconds=2))
-    monkeypatch.setattr("memsim.grading.run.cells.AFTER_SLEEP", 0.5)
+    monkeypatch.setattr("memsim.grading.run.budget.AFTER_SLEEP", 0.5)
     text = source(TESTS)
     grader = Grader(assignment_of(text), text.encode(), NONE, "a key")
     given = clocks(monkeypatch, "cells")
@@ -178,7 +320,7 @@ def test_own_187_sleeping_through_every_test_cell_costs_the_clock_once(monkeypat
 
     assert result.score < result.max_score
     assert given[:2] == [2, 2]  # the two sides of the first test cell, which ask f()
-    assert set(given[2:]) == {0.5}
+    assert set(given[2::2]) == {0.5}
 
 
 class Failing(ThisMachine):

@@ -59,7 +59,7 @@ class AssignmentError(MemsimError):
 class Limits:
     """What one question of a submission may use; beyond it the question ends, and no other."""
 
-    cpu_seconds: int = 2
+    cpu_seconds: float = 2
     """Processor time of one process: of all calls, or since the last call that did not end."""
     wall_seconds: float = 60
     """Time on the clock in which answers are waited for, for code that only sleeps.

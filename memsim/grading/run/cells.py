@@ -12,20 +12,21 @@ import ast
 import builtins
 import contextlib
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from memsim.grading.assignment.assignment import title
-from memsim.grading.run.judge import AFTER_SLEEP, QuestionResult, RuleResult
+from memsim.grading.run.budget import Budget
+from memsim.grading.run.judge import QuestionResult, RuleResult
 from memsim.grading.sandbox import guest
 from memsim.grading.sandbox.conversation import Conversation, Failure
 from memsim.grading.sandbox.guest.retry import patiently
-from memsim.grading.sandbox.worker import StartError, Submitted, Worker, WorkerError
+from memsim.grading.sandbox.worker import ReadingError, StartError, Submitted, Worker, WorkerError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from memsim.grading.assignment.assignment import Limits
     from memsim.grading.assignment.cells import CellQuestion
     from memsim.grading.run.notebook import Sources
     from memsim.grading.sandbox.fences import Fence
@@ -55,22 +56,15 @@ class _ExchangeError(Exception):
 def examine(
     questions: Sequence[CellQuestion], fence: Fence, found: Sources, student: str
 ) -> list[QuestionResult]:
-    """Return the result of each test cell; who sleeps through one has less time for the others."""
-    results, asleep = [], False
-    for question in questions:
-        if asleep:
-            seconds = min(question.limits.wall_seconds, AFTER_SLEEP)
-            question = replace(question, limits=replace(question.limits, wall_seconds=seconds))  # noqa: PLW2901
-        result, slept = _examined(question, fence, found, student)
-        results.append(result)
-        asleep |= slept
-    return results
+    """Return the result of each test cell; the clock and the processor are for all of them."""
+    budget = Budget()
+    return [_examined(question, fence, found, student, budget) for question in questions]
 
 
 def _examined(
-    question: CellQuestion, fence: Fence, found: Sources, student: str
-) -> tuple[QuestionResult, bool]:
-    """Return the result of a test cell, and whether the student's side used up the clock."""
+    question: CellQuestion, fence: Fence, found: Sources, student: str, budget: Budget
+) -> QuestionResult:
+    """Return the result of a test cell."""
     (test, points), *_ = question.tests.items()
     made = QuestionResult(question.name, points)
     rule = RuleResult(title(test), points, passed=False)
@@ -81,29 +75,34 @@ def _examined(
             "Your teacher grades it." if by_hand else f"It cannot be judged safely: {question.unsafe}."
         )
         rule.needs_teacher = True
-        return made, False
+        return made
+    if budget.unreadable:
+        rule.message = budget.unreadable
+        return made
+    cells = [*_before(question, found), _peer(judges=False)]
+    limits = budget.limits(question.limits)
     try:
-        with ExitStack() as stack:
-            sides = [
-                stack.enter_context(_Side(fence, Submitted(student, cells, list(notes)), question))
-                for cells, notes in (
-                    ([*_before(question, found), _peer(judges=False)], found.text),
-                    ([*question.before, _peer(judges=True)], []),
-                )
-            ]
-            made.problems = sides[0].conversation.problems
-            report = _Exchange(*sides).test(question)
-            made.printed = sides[0].conversation.output.decode("utf-8", "replace")[:1000]
+        with (
+            _Side(fence, Submitted(student, cells, list(found.text)), limits, budget) as theirs,
+            _Side(fence, Submitted(student, [*question.before, _peer(judges=True)]), question.limits) as ours,
+        ):
+            made.problems = theirs.conversation.problems
+            report = _Exchange(theirs, ours).test(question)
+            made.printed = theirs.conversation.output.decode("utf-8", "replace")[:1000]
     except _ExchangeError as ended:
-        rule.message = f"{str(ended)[:1].upper()}{str(ended)[1:]}."
+        failure = budget.note(ended.failure, limits) if ended.student else ended.failure
+        told = failure.hidden or failure.told
+        rule.message = f"{told[:1].upper()}{told[1:]}."
         rule.needs_teacher = not ended.student
-        return made, ended.student and ended.failure.kind == "time"
+        if ended.student and failure.kind == "unreadable":  # for every test cell, and tried once
+            budget.unreadable = rule.message
+        return made
     except StartError:
         raise
     except WorkerError:
         rule.message = "The process that answers was ended from inside."
-        return made, False
-    return _judged(made, rule, _without_values(report, question)), False
+        return made
+    return _judged(made, rule, _without_values(report, question))
 
 
 def _without_values(report: dict[str, Any], question: CellQuestion) -> dict[str, Any]:
@@ -165,18 +164,24 @@ def _peer(*, judges: bool) -> str:
 
 
 class _Side:
-    """A worker and the conversation with the peer in it."""
+    """A worker and the conversation with the peer in it; the student's takes from the budget."""
 
-    def __init__(self, fence: Fence, submitted: Submitted, question: CellQuestion) -> None:
-        self.fence, self.submitted, self.question = fence, submitted, question
+    def __init__(
+        self, fence: Fence, submitted: Submitted, limits: Limits, budget: Budget | None = None
+    ) -> None:
+        self.fence, self.submitted, self.limits = fence, submitted, limits
+        self.student, self.budget = budget is not None, budget or Budget()
         self.stack = ExitStack()
 
     def __enter__(self) -> Self:
         try:
             worker = patiently(lambda: Worker(self.fence, self.submitted), StartError)
             self.stack.enter_context(worker)
-            conversation = Conversation(worker, _STEP, self.question.limits)
-            self.conversation = self.stack.enter_context(conversation)
+            self.conversation = Conversation(worker, _STEP, self.limits)
+            self.stack.callback(self.budget.take, self.conversation)
+            self.stack.enter_context(self.conversation)
+        except ReadingError as error:
+            raise _ExchangeError(Failure("unreadable", str(error)), student=self.student) from None
         except BaseException:
             self.stack.close()
             raise

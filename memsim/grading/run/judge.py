@@ -6,12 +6,13 @@ import json
 import signal
 import threading
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 from memsim.grading.assignment.assignment import fresh, title
 from memsim.grading.assignment.values import Raised
+from memsim.grading.run.budget import Budget
 from memsim.grading.sandbox.conversation import KILLED, Conversation, Failure
 from memsim.grading.sandbox.guest.retry import patiently
 from memsim.grading.sandbox.worker import ReadingError, StartError, Submitted, Worker, WorkerError
@@ -19,7 +20,7 @@ from memsim.grading.sandbox.worker import ReadingError, StartError, Submitted, W
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from memsim.grading.assignment.assignment import Assignment, Limits, Question, Test
+    from memsim.grading.assignment.assignment import Assignment, Question, Test
     from memsim.grading.sandbox.fences import Fence
 
 _CALLS = 10_000
@@ -27,10 +28,6 @@ _PROCESSES = 3
 """When this many processes of one question have died, its other tests are not run."""
 _TRIES = 2
 """How often a test runs whose answer is killed: the machine may have had no memory left."""
-AFTER_SLEEP = 10.0
-"""Seconds on the clock for each question of a submission that has slept through one."""
-_AT_LEAST = 10
-"""Seconds on the clock for each second of processor time, however long others of its questions took."""
 _JUDGING_SECONDS = 20
 _ASTRAY = 0.1
 """The share of that time which is left for a submission when one of its values has used it up."""
@@ -197,8 +194,7 @@ class _Desk:
         self.workers: dict[bool, Worker] = {}
         self.unreadable: ReadingError | None = None
         self.problems: dict[bool, list[str]] = {}
-        self.slept, self.waited = False, 0.0
-        """Whether an answer has used up the clock, and the seconds that were waited for answers in all."""
+        self.budget = Budget()
         stack.callback(self.end)
 
     def worker(self, *, memsim: bool) -> Worker:
@@ -212,12 +208,6 @@ class _Desk:
                 self.unreadable = error
                 raise
         return self.workers[memsim]
-
-    def limits(self, limits: Limits) -> Limits:
-        """Return the limits of a question: the clock is for the whole submission, so sleep costs it once."""
-        whole = limits.wall_seconds
-        left = max(_AT_LEAST * limits.cpu_seconds, whole - self.waited)
-        return replace(limits, wall_seconds=min(whole, AFTER_SLEEP if self.slept else left))
 
     def problems_of(self, conversation: Conversation, *, memsim: bool) -> list[str]:
         """Return what could not be executed in the notebook, as the first process said.
@@ -256,15 +246,13 @@ class _Line:
         try:
             if self.now is None:
                 worker = self.desk.worker(memsim=self.question.memsim)
-                self.now = Conversation(worker, self.question.name, self.desk.limits(self.question.limits))
-                self.desk.waited += self.now.waited  # as the notebook was executed
+                limits = self.desk.budget.limits(self.question.limits)
+                self.now = Conversation(worker, self.question.name, limits)
                 self.problems = self.desk.problems_of(self.now, memsim=self.question.memsim)
-            before = self.now.waited
             value = self.now.call(arguments, self.question.returns)
-            self.desk.waited += self.now.waited - before
             self.printed = self.now.output[:_EXCERPT].decode("utf-8", "replace")
             if isinstance(value, Failure) and value.ends_it:
-                self._dead(value)
+                value = self._dead(value)
                 self._end()
         except StartError:
             raise  # the machine has no room for it now, which makes no answer wrong
@@ -277,10 +265,13 @@ class _Line:
             self._dead(value)
         return value
 
-    def _dead(self, failure: Failure) -> None:
-        self.last = failure
-        self.died = _PROCESSES if failure.kind in ("missing", "time") else self.died + 1
-        self.desk.slept |= failure.kind == "time"
+    def _dead(self, failure: Failure) -> Failure:
+        budget = self.desk.budget
+        limits = self.now.limits if self.now else self.question.limits
+        self.last = failure = budget.note(failure, limits)
+        at_once = failure.kind in ("missing", "time") or (failure.kind == "cpu" and budget.is_spent)
+        self.died = _PROCESSES if at_once else self.died + 1
+        return failure
 
     def _end(self) -> None:
         conversation, self.now = self.now, None
@@ -288,9 +279,12 @@ class _Line:
             try:
                 conversation.end()
             except WorkerError:
-                self._break()
+                self.desk.replace(memsim=self.question.memsim)
+            self.desk.budget.take(conversation)
 
     def _break(self) -> None:
+        if self.now:
+            self.desk.budget.take(self.now)
         self.now = None
         self.desk.replace(memsim=self.question.memsim)
 

@@ -72,6 +72,8 @@ class Conversation:
         self._executing = True
         self.waited = 0.0
         """Seconds, of the clock."""
+        self.computed = 0.0
+        """Seconds of processor time, once it has ended."""
         self._channel, theirs = socket.socketpair()
         self._pipe, pipe_end = os.pipe()
         self._open = [self._channel.fileno(), self._pipe]
@@ -198,7 +200,7 @@ class Conversation:
         try:
             if not select.select([self.worker.control], [], [], _CLOSING)[0]:
                 self.worker.stop()
-            status = self.worker.how_it_ended()
+            status, self.computed = self.worker.how_it_ended()
         except StartError:
             self._close()
             raise
@@ -224,7 +226,7 @@ class Conversation:
             self.worker.stop()
         except OSError as error:
             raise WorkerError(str(error)) from None
-        self.worker.how_it_ended()
+        _, self.computed = self.worker.how_it_ended()
 
     def _close(self) -> None:
         self._channel.close()
@@ -305,8 +307,8 @@ def _told_end(status: Any, limits: Limits) -> Failure:
     if type(status) is not int:
         return Failure("ended", "it closed its channel to the grader")
     if -status in (signal.SIGXCPU, signal.SIGKILL):
-        kind = "cpu" if -status == signal.SIGXCPU else KILLED
-        return Failure(kind, f"it used up its {limits.cpu_seconds} seconds of processor time, or its memory")
+        kind, seconds = "cpu" if -status == signal.SIGXCPU else KILLED, f"{limits.cpu_seconds:g} seconds"
+        return Failure(kind, f"it used up its {seconds} of processor time, or its memory")
     if status < 0:
         name = signal.Signals(-status).name if -status in set(signal.Signals) else f"signal {-status}"
         return Failure("ended", f"the process ended with {name}")

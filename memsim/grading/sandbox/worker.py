@@ -8,7 +8,7 @@ import signal
 import socket
 import subprocess
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from memsim.grading.sandbox.fences import ENVIRONMENT
 from memsim.grading.sandbox.guest.frames import FrameError, encode, receive
@@ -44,6 +44,15 @@ class Submitted:
     student: str
     cells: list[str]
     notes: list[str] = field(default_factory=list)
+
+
+class Ended(NamedTuple):
+    """How a process that answered has ended."""
+
+    status: Any
+    """Its exit status; None if it was stopped."""
+    computed: float
+    """Seconds of processor time, with all that it had started."""
 
 
 class Worker:
@@ -87,8 +96,8 @@ class Worker:
         """Let the worker end the process that answers, and all that it has started."""
         self.control.sendall(b"s" + encode({"stop": True}))
 
-    def how_it_ended(self) -> Any:
-        """Return the exit status of the process that answered, None if it was stopped.
+    def how_it_ended(self) -> Ended:
+        """Return how the process that answered ended.
 
         Raises
         ------
@@ -108,7 +117,8 @@ class Worker:
         if not isinstance(said, dict) or "ended" not in said:
             msg = "the worker ended"
             raise WorkerError(msg)
-        return said["ended"]
+        computed = said.get("computed")
+        return Ended(said["ended"], computed if type(computed) is float else 0.0)
 
     def end(self) -> str:
         """Kill everything that runs in the fence, and return what the worker complained of."""

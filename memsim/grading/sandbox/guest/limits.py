@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import resource
 import signal
 import sys
+import time
 from typing import NamedTuple
 
 _MIB = 1 << 20
 _OPEN_FILES = 64
 _PENDING_SIGNALS = 64
+_CPUCLOCK_SCHED = 2
 _READING_SECONDS, _LETTERS_IN_A_SECOND = 2, 100_000
 """Of processor time for any notebook, and how many letters add one more."""
 
@@ -28,7 +31,8 @@ def reading_seconds(cells: list[str]) -> int:
 class Limited(NamedTuple):
     """The limits of one question: see :class:`memsim.grading.assignment.assignment.Limits`."""
 
-    cpu_seconds: int
+    cpu_seconds: float
+    """The kernel counts whole seconds; the worker ends what has used up a part of one."""
     memory_mib: int
     processes: int
     file_mib: int
@@ -37,7 +41,7 @@ class Limited(NamedTuple):
 def limit(to: Limited) -> None:
     """Limit this process and those that it starts."""
     limits = {
-        resource.RLIMIT_CPU: (to.cpu_seconds, to.cpu_seconds + 1),
+        resource.RLIMIT_CPU: (math.ceil(to.cpu_seconds), math.ceil(to.cpu_seconds) + 1),
         resource.RLIMIT_AS: (to.memory_mib * _MIB,) * 2,
         resource.RLIMIT_FSIZE: (to.file_mib * _MIB,) * 2,
         resource.RLIMIT_NOFILE: (_OPEN_FILES,) * 2,
@@ -61,6 +65,22 @@ def _own_processes() -> int:
             with contextlib.suppress(OSError):
                 count += name.isdigit() and os.stat(f"/proc/{name}").st_uid == mine
     return max(count, 2)
+
+
+def processor_time(pid: int) -> float:
+    """Return the seconds that a process has computed, or 0 where they cannot be asked for.
+
+    The number of a process's clock is made of the process's own, as ``clock_getcpuclockid()`` does.
+    """
+    with contextlib.suppress(OSError):
+        return time.clock_gettime(~pid << 3 | _CPUCLOCK_SCHED)
+    return 0.0
+
+
+def time_of_children() -> float:
+    """Return the processor time of all processes that this one has started and that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def kill_others() -> None:

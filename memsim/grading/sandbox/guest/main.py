@@ -20,10 +20,19 @@ from typing import Any, NoReturn
 from memsim.grading.sandbox.guest.answer import answer
 from memsim.grading.sandbox.guest.fence import Scope, fence_in, leave_others_alone
 from memsim.grading.sandbox.guest.frames import encode, receive
-from memsim.grading.sandbox.guest.limits import Limited, kill_others, limit, reading_seconds
+from memsim.grading.sandbox.guest.limits import (
+    Limited,
+    kill_others,
+    limit,
+    processor_time,
+    reading_seconds,
+    time_of_children,
+)
 from memsim.grading.sandbox.guest.program import Script, read
 from memsim.grading.sandbox.guest.retry import patiently
 
+_GLANCE = 0.02
+"""Seconds between two looks at a process that has nearly used up its processor time."""
 _READING = 1 << 30
 """What reading a notebook may take: several times what the largest honest one does."""
 
@@ -60,9 +69,10 @@ def main(control_fd: int, setting: dict[str, Any]) -> None:
         except OSError as error:
             control.sendall(encode({"no_room": str(error)}))
             continue
-        status = _end(child, _wait(child, control, waker), alone=setting["alone"])
+        before, seconds = time_of_children(), question["limits"]["cpu_seconds"]
+        status = _end(child, _wait(child, control, waker, seconds), alone=setting["alone"])
         with contextlib.suppress(OSError):
-            control.sendall(encode({"ended": status}))
+            control.sendall(encode({"ended": status, "computed": time_of_children() - before}))
 
 
 def _can_be_read(cells: list[str]) -> bool:
@@ -133,13 +143,21 @@ def _be_the_child(
         os._exit(0)
 
 
-def _wait(child: int, control: socket.socket, waker: int) -> int | None:
-    """Return how the process ended, or None if the grader wants it ended, or is gone."""
+def _wait(child: int, control: socket.socket, waker: int, seconds: float) -> int | None:
+    """Return how the process ended, or None if the grader wants it ended, or is gone.
+
+    One that has used up its processor time is ended here, whatever it does with signals.
+    """
     while True:
         pid, status = os.waitpid(child, os.WNOHANG)
         if pid:
             return os.waitstatus_to_exitcode(status)
-        ready = select.select([control.fileno(), waker], [], [])[0]
+        left = seconds - processor_time(child)
+        if left <= 0:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+            return -signal.SIGXCPU
+        ready = select.select([control.fileno(), waker], [], [], max(left, _GLANCE))[0]
         if waker in ready:
             os.read(waker, 64)
         if control.fileno() in ready:
