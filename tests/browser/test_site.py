@@ -350,6 +350,47 @@ def test_on_a_phone_labs_are_drawn_for_it(page, visit):
     assert picture.bounding_box()["y"] < steps["y"]  # what a step does stands above the list of them
 
 
+CHARTS = sorted(path.stem for path in CHAPTERS if "memsim-chart" in path.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("name", CHARTS)
+def test_a_chart_is_legible_on_a_phone(name, page, visit):
+    """It is as wide as the page, shows the drawing that is made for that, and no words touch."""
+    page.set_viewport_size({"width": 390, "height": 844})
+    visit(f"{name}.html")
+    chart = page.locator(".memsim-chart img").first
+    page.wait_for_function("document.querySelector('.memsim-chart img').complete")
+    box, source = chart.bounding_box(), chart.get_attribute("src")
+    assert box["x"] >= 0
+    assert box["x"] + box["width"] <= 390
+    page.set_viewport_size({"width": round(box["width"]), "height": round(box["height"])})
+    page.goto(source)
+    assert page.locator(".narrow > text").first.is_visible()
+    assert not page.locator(".wide > text").first.is_visible()
+    assert page.evaluate(WORDS_THAT_TOUCH) == []
+    width, height = page.evaluate(
+        "['width', 'height'].map(name => document.documentElement[name].baseVal.value)"
+    )
+    page.set_viewport_size({"width": round(width), "height": round(height)})
+    assert page.locator(".wide > text").first.is_visible()
+    assert page.evaluate(WORDS_THAT_TOUCH) == []
+
+
+WORDS_THAT_TOUCH = """() => {
+  const shown = [...document.querySelectorAll("text")].filter(text => text.getClientRects().length);
+  const boxes = shown.map(text => [text.textContent, text.getBoundingClientRect()]);
+  const paper = [...document.querySelectorAll(".paper")].find(each => each.getClientRects().length);
+  const room = paper.getBoundingClientRect();
+  const out = boxes.filter(([, box]) =>
+    box.left < room.left || box.right > room.right || box.bottom > room.bottom);
+  const meet = (one, other) => one.left + 1 < other.right && other.left + 1 < one.right &&
+    one.top + 4 < other.bottom && other.top + 4 < one.bottom;
+  const touch = boxes.flatMap(([text, one], at) =>
+    boxes.slice(at + 1).filter(([, other]) => meet(one, other)).map(([other]) => `${text} | ${other}`));
+  return [...out.map(([text]) => `outside: ${text}`), ...touch];
+}"""
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_an_explorer_plays_and_can_be_printed(scheme, page, visit, screenshots):
     page.emulate_media(color_scheme=scheme)

@@ -37,6 +37,8 @@ STYLE = """<style>
 .highlight .ow { color: #7a00cc; }
 .highlight :is(.il, .mb, .mf, .mh, .mi, .mo) { color: #006400; }
 .highlight .c1, .highlight .sd { color: #2f5f5f; }
+/* On a phone a chart gets the shape of its narrow drawing, and shows that. */
+@media (max-width: 600px) { .memsim-chart img { width: 100%; aspect-ratio: var(--narrow); } }
 </style>
 </head>"""
 FOLDED = "Show the code"

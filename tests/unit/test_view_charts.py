@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from xml.etree import ElementTree as ET
 
 import plotly.graph_objects as go
@@ -27,7 +28,7 @@ from memsim.view.charts import (
     pages_that_differ,
     points_of,
 )
-from memsim.view.charts.chart import PLOTLY
+from memsim.view.charts.chart import NARROW, PLOTLY, WIDTH, apart
 from tests.book.reading import BOOK
 
 LINES = Lines(
@@ -55,6 +56,30 @@ def test_every_chart_has_three_forms_that_need_nothing(chart):
     assert len(chart.text.split()) >= 6
     assert "<img alt=" in chart.html()
     assert "prefers-color-scheme: dark" in svg
+
+
+@pytest.mark.parametrize("chart", CHARTS, ids=lambda chart: chart.title)
+def test_a_phone_gets_a_drawing_of_its_own(chart):
+    """The page gives the picture this shape, and the picture shows the drawing that has it."""
+    height, parts = chart.drawing(NARROW)
+    assert f"--narrow: {NARROW}/{height:g}" in chart.html()  # these titles have one line
+    assert "".join(parts) in chart.svg()
+    assert wide(chart) in chart.svg()
+
+
+def test_names_of_an_axis_stand_apart_and_inside():
+    places = apart((0, 20, 30, 300, 359), ("0x100000",) * 5, 360)
+    half = 8 * 7.1 * 0.92 / 2
+    assert all(half <= middle <= 360 - half for middle, _ in places)
+    for line in {line for _, line in places}:
+        middles = [middle for middle, at in places if at == line]
+        assert all(right - left >= 2 * half for left, right in pairwise(middles))
+
+
+def test_bars_fit_on_one_screen_in_jupyterlab():
+    """A cell at 1366x768 shows 646 pixels, of which a title and a paragraph take 220."""
+    orders = tuple(f"order {order}" for order in range(11))
+    assert Bars("Orders", orders, {"a": tuple(range(11)), "b": (1,) * 11}).plotly()["layout"]["height"] <= 426
 
 
 @pytest.mark.parametrize("chart", CHARTS[:2], ids=lambda chart: chart.title)
@@ -104,14 +129,17 @@ def test_each_line_is_told_apart_by_more_than_its_colour():
     assert {level for level, (colour, _) in LEVELS.items() if not colour} == {"none"}
 
 
+def wide(chart):
+    """Return what a chart draws where there is room."""
+    return "".join(chart.drawing(WIDTH)[1])
+
+
 def test_a_range_is_drawn_where_its_pfns_are():
     """The axis from 0 to 0x9000 has 0x2000 pages without the hole, which gets a twelfth of it."""
-    (x,) = re.findall(r'<rect x="([\d.]+)" y="46"', CHARTS[2].svg())
+    (x,) = re.findall(r'<rect x="([\d.]+)" y="46"', wide(CHARTS[2]))
     axis = Ranges("Axis", {"a": (Range(0, 8, "x"), Range(8, 16, "y"))}, ticks=(0, 16))
-    starts = [
-        float(at)
-        for at in re.findall(r'<rect x="([\d.]+)" y="46" width="[\d.]+" height="22" rx="2" fill', axis.svg())
-    ]
+    box = r'<rect x="([\d.]+)" y="46" width="[\d.]+" height="22" rx="2" fill'
+    starts = [float(at) for at in re.findall(box, wide(axis))]
     end = 740.0
     assert starts[1] - starts[0] == pytest.approx((end - starts[0]) / 2, abs=0.1)
     assert float(x) == pytest.approx(starts[0], abs=40)

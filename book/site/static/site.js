@@ -6,9 +6,7 @@ const ROOT = new URL("explorers/", document.currentScript.src);
 
 // What scrolls sideways can be reached by Tab; what does not is no stop.
 function reach() {
-  for (const box of document.querySelectorAll(
-    "article .output pre, article .highlight pre, .table-wrapper, .memsim-chart",
-  )) {
+  for (const box of document.querySelectorAll("article .output pre, article .highlight pre, .table-wrapper")) {
     if (box.closest(".memsim-explore")) continue;
     if (box.scrollWidth > box.clientWidth || box.scrollHeight > box.clientHeight) box.tabIndex = 0;
     else box.removeAttribute("tabindex");

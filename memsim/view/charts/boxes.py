@@ -7,13 +7,14 @@ from typing import Any
 
 from memsim.view.charts.chart import (
     COLOURS,
-    WIDTH,
+    NARROW,
     Chart,
+    apart,
     filled,
     layout,
+    margin_for,
+    name_of,
     number,
-    picture,
-    room_for,
     rule,
     words,
 )
@@ -54,14 +55,15 @@ class Bars(Chart):
         said = f"{number(value)} {unit}".rstrip()
         return f"{said} ({name})" if name else said
 
-    def svg(self) -> str:
+    def drawing(self, width: int) -> tuple[float, list[str]]:
         """Return the bars with their numbers, and a legend if there are several for a row."""
-        left = room_for(self.rows)
-        room = WIDTH - left - 90
+        left, below = margin_for(self.rows, width)
+        room = width - left - 90
         most = max(max(values) for values in self.series.values()) or 1
         parts, y = [], float(_BARS_TOP)
         for at, row in enumerate(self.rows):
-            parts.append(words(left - 10, y + _BAR * len(self.series) / 2 + 4, row, "end"))
+            parts.append(name_of(row, y, left, _BAR * len(self.series) / 2 + 4))
+            y += below
             for order, values in enumerate(self.series.values()):
                 long = room * values[at] / most
                 box = f'x="{left:g}" y="{y:g}" width="{max(long, 1):.1f}" height="{_BAR - 2}" rx="2"'
@@ -69,18 +71,23 @@ class Bars(Chart):
                 parts.append(words(left + max(long, 1) + 6, y + _BAR - 4, number(values[at])))
                 y += _BAR
             y += _BETWEEN
-        return picture(y + 30, self.title, parts + self._legend(left, y + 10))
+        legend, lines = self._legend(y + 10, width)
+        return y + 10 + 20 * lines, parts + legend
 
-    def _legend(self, left: float, y: float) -> list[str]:
-        parts, x = [words(left - 10, y, self.unit, "soft end")], left
+    def _legend(self, y: float, width: int) -> tuple[list[str], int]:
+        """Return what the bars are, in as many lines as it takes, and how many."""
+        parts, x, line = [words(16, y, f"in {self.unit}:", "soft")], 40 + 6.5 * len(self.unit), 0
         for order, name in enumerate(self.series):
             if not name:
                 continue
-            box = f'x="{x:g}" y="{y - 11:g}" width="22" height="13" rx="2"'
+            if x + 28 + 7 * len(name) > width:
+                x, line = 16, line + 1
+            low = y + 20 * line
+            box = f'x="{x:g}" y="{low - 11:g}" width="22" height="13" rx="2"'
             parts.append(filled(box, COLOURS[order], _FILLS[order]))
-            parts.append(words(x + 28, y, name))
+            parts.append(words(x + 28, low, name))
             x += 50 + 7.4 * len(name)
-        return parts
+        return parts, line + 1
 
     def plotly(self) -> dict[str, Any]:
         """Return the figure for plotly."""
@@ -97,7 +104,7 @@ class Bars(Chart):
             }
             for order, (name, values) in enumerate(self.series.items())
         ]
-        height = 170 + (24 * len(self.series) + 14) * len(self.rows)
+        height = max(240, 150 + (8 * len(self.series) + 8) * len(self.rows))
         settings = layout(height, title={"text": self.title, "font": {"size": 16}}, barmode="group")
         settings["showlegend"] = len(self.series) > 1
         settings["yaxis"] |= {"autorange": "reversed", "automargin": True}
@@ -153,37 +160,40 @@ class Ranges(Chart):
             for row, ranges in self.rows.items()
         ]
 
-    def svg(self) -> str:
+    def drawing(self, width: int) -> tuple[float, list[str]]:
         """Return the rows, and the axis below."""
-        left = room_for(self.rows)
-        bottom = _RANGES_TOP + _RANGE * len(self.rows)
-        parts = []
-        for at, (row, ranges) in enumerate(self.rows.items()):
-            y = _RANGES_TOP + _RANGE * at
-            parts.append(words(left - 10, y + 16, row, "end"))
+        left, below = margin_for(self.rows, width)
+        span = (left, width - _MARGIN)
+        parts, y = [], float(_RANGES_TOP)
+        for row, ranges in self.rows.items():
+            parts.append(name_of(row, y, left, 16))
+            y += below
             for each in ranges:
-                parts += self._range(each, y, left)
-        parts.append(rule(left, bottom + 2, WIDTH - _MARGIN, bottom + 2))
-        for at, tick in enumerate(self.ticks):
-            x, low = self._x(tick, left), bottom + 16 + 14 * (at % 2)
-            where = "soft end" if x > WIDTH - 60 else "soft mid"
-            parts += [rule(x, bottom - 2, x, low - 10, "mark"), words(x, low, f"{tick:#x}", where)]
-        return picture(bottom + 44, self.title, parts)
+                parts += self._range(each, y, span)
+            y += _RANGE
+        parts.append(rule(left, y + 2, width - _MARGIN, y + 2))
+        spots = [self._x(tick, span) for tick in self.ticks]
+        names = [f"{tick:#x}" for tick in self.ticks]
+        lows = []
+        for x, name, (middle, line) in zip(spots, names, apart(spots, names, width), strict=True):
+            lows.append(y + 16 + 14 * line)
+            parts += [rule(x, y - 2, x, lows[-1] - 10, "mark"), words(middle, lows[-1], name, "soft mid")]
+        return max(lows) + 14, parts
 
-    def _range(self, each: Range, y: float, left: float) -> list[str]:
-        x, to = self._x(each.start, left), self._x(each.end, left)
-        box = f'x="{x:.1f}" y="{y}" width="{max(to - x - 1, 1):.1f}" height="{_RANGE - 8}" rx="2"'
+    def _range(self, each: Range, y: float, span: tuple[float, float]) -> list[str]:
+        x, to = self._x(each.start, span), self._x(each.end, span)
+        box = f'x="{x:.1f}" y="{y:g}" width="{max(to - x - 1, 1):.1f}" height="{_RANGE - 8}" rx="2"'
         parts = [filled(box, each.colour, each.pattern)]
         if to - x > 7.2 * len(each.label) + 4:
             ink = "mid strong light" if each.colour in _LIGHT_INK else "mid strong dark"
             parts.append(words((x + to) / 2, y + 15, each.label, ink))
         return parts
 
-    def _x(self, pfn: int, left: float) -> float:
+    def _x(self, pfn: int, span: tuple[float, float]) -> float:
         """Return where a pfn is; a hole that is cut takes a twelfth of the axis."""
-        first = min(self.ticks)
+        first, left = min(self.ticks), span[0]
         whole, at = max(self.ticks) - first, pfn - first
-        room = WIDTH - _MARGIN - left
+        room = span[1] - left
         if self.cut is None:
             return left + room * at / whole
         start, end = self.cut[0] - first, self.cut[1] - first
@@ -238,24 +248,32 @@ class Signs(Chart):
             f"{group}: {', '.join(said[at * each : (at + 1) * each])}" for at, group in enumerate(self.groups)
         ]
 
-    def svg(self) -> str:
-        """Return the table."""
-        left = room_for(self.rows)
-        top = _SIGNS_TOP + (24 if self.groups else 10)
-        wide = (WIDTH - 16 - left) / len(self.columns)
-        parts = [
-            words(left + wide * (at + 0.5), top, column, "mid strong")
-            for at, column in enumerate(self.columns)
-        ]
+    def drawing(self, width: int) -> tuple[float, list[str]]:
+        """Return the table; its headings stand upright where they would touch each other."""
+        left, below = margin_for(self.rows, width)
+        wide = (width - 16 - left) / len(self.columns)
+        longest = max(map(len, self.columns))
+        upright = 8 * longest > wide
+        y = _SIGNS_TOP + (24 if self.groups else 10) + (6.5 * longest if upright else 0)
+        parts = []
+        for at, column in enumerate(self.columns):
+            x = left + wide * (at + 0.5)
+            parts.append(_upright(x + 4, y, column) if upright else words(x, y, column, "mid strong"))
         for at, group in enumerate(self.groups):
-            x = left + (WIDTH - 16 - left) * (at + 0.5) / len(self.groups)
+            x = left + (width - 16 - left) * (at + 0.5) / len(self.groups)
             parts.append(words(x, _SIGNS_TOP + 4, group, "mid soft"))
-        for at, (row, cells) in enumerate(self.rows.items()):
-            y = top + 10 + _SIGN * at
-            parts.append(words(left - 10, y + 17, row, "end"))
+        y += 10
+        for row, cells in self.rows.items():
+            parts.append(name_of(row, y, left, 17))
+            y += below
             for column, (text, level) in enumerate(cells):
                 parts += _cell(left + wide * column, y, wide, (text, level))
-        return picture(top + 20 + _SIGN * len(self.rows), self.title, parts)
+            y += _SIGN
+        return y + 10, parts
+
+
+def _upright(x: float, y: float, text: str) -> str:
+    return f'<g transform="translate({x:g} {y:g}) rotate(-90)">{words(0, 0, text, "strong")}</g>'
 
 
 def _cell(x: float, y: float, wide: float, cell: tuple[str, str]) -> list[str]:
@@ -270,7 +288,7 @@ def _cell(x: float, y: float, wide: float, cell: tuple[str, str]) -> list[str]:
 
 # ---- states ----------------------------------------------------------------------------------------
 
-_CHAIN_TOP, _HIGH, _ARROW, _LINE = 44, 84, 26, 15
+_CHAIN_TOP, _HIGH, _ARROW, _LINE = 44, 76, 24, 15
 
 
 @dataclass(frozen=True)
@@ -309,21 +327,22 @@ class Chain(Chart):
             for order, state in enumerate(self.states, start=1)
         ]
 
-    def svg(self) -> str:
+    def drawing(self, width: int) -> tuple[float, list[str]]:
         """Return the states as boxes, and what leads to each above it."""
-        columns = min(self.in_a_row, len(self.states))
-        wide = (WIDTH - 32 - _ARROW * (columns - 1)) / columns
+        columns = 1 if width == NARROW else min(self.in_a_row, len(self.states))
+        wide = (width - 32 - _ARROW * (columns - 1)) / columns
         high = _HIGH + _LINE * (max(len(state.details) for state in self.states) - 2)
         parts = []
         for order, state in enumerate(self.states):
             x = 16 + (wide + _ARROW) * (order % columns)
             y = _CHAIN_TOP + 18 + (high + 34) * (order // columns)
             parts += self._box(state, (x, y, wide, high))
-            if order % columns:
-                parts.append(rule(x - _ARROW + 4, y + high / 2, x - 6, y + high / 2, "arrow"))
-                parts.append(f'<path d="M{x - 11:g} {y + high / 2 - 4:g}l6 4-6 4" class="arrow"/>')
+            if columns == 1 and order:
+                parts += _arrow(x + wide / 2, y - 30, x + wide / 2, y - 6)
+            elif order % columns:
+                parts += _arrow(x - _ARROW + 4, y + high / 2, x - 6, y + high / 2)
         rows = -(-len(self.states) // columns)
-        return picture(_CHAIN_TOP + 10 + (high + 34) * rows, self.title, parts)
+        return _CHAIN_TOP + 10 + (high + 34) * rows, parts
 
     def _box(self, state: State, where: tuple[float, float, float, float]) -> list[str]:
         x, y, wide, high = where
@@ -337,6 +356,12 @@ class Chain(Chart):
             words(x + 10, y + 46 + _LINE * at, detail, room=wide - 16)
             for at, detail in enumerate(state.details)
         ]
+
+
+def _arrow(x: float, y: float, to_x: float, to_y: float) -> list[str]:
+    """Return an arrow to the right, or down."""
+    head = "l-5-4m5 4-5 4" if y == to_y else "l-4-5m4 5 4-5"
+    return [rule(x, y, to_x, to_y, "arrow"), f'<path d="M{to_x:g} {to_y:g}{head}" class="arrow"/>']
 
 
 def _sentence(state: State) -> str:

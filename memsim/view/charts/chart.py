@@ -5,6 +5,8 @@ Left out: anything that moves.
 
 from __future__ import annotations
 
+import math
+import textwrap
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -15,8 +17,8 @@ from memsim.view.draw import data_uri
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-WIDTH = 760
-"""Width of every picture, in pixels; it shrinks where there is less room."""
+WIDTH, NARROW = 760, 360
+"""Widths for which every picture is drawn, in pixels; the second is a phone's."""
 PLOTLY = "application/vnd.plotly.v1+json"
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 """Okabe and Ito's, which colour-blind readers can tell apart."""
@@ -40,9 +42,13 @@ class Chart:
         """Return what the picture shows, line by line."""
         raise NotImplementedError
 
-    def svg(self) -> str:
-        """Return the picture."""
+    def drawing(self, width: int) -> tuple[float, list[str]]:
+        """Return how high the picture is at a width, without more than one line of title, and its parts."""
         raise NotImplementedError
+
+    def svg(self) -> str:
+        """Return the picture, drawn for both widths."""
+        return picture(self.title, self.drawing(WIDTH), self.drawing(NARROW))
 
     def plotly(self) -> dict[str, Any] | None:
         """Return a figure in plotly's own format, where a chart has one."""
@@ -53,11 +59,15 @@ class Chart:
         return self.text
 
     def html(self) -> str:
-        """Return the picture as HTML that also a notebook that is not trusted shows."""
+        """Return the picture as HTML that also a notebook that is not trusted shows.
+
+        A page for phones gives it the shape ``--narrow``, and it shows the drawing for that shape.
+        """
+        narrow = f"--narrow: {NARROW}/{narrow_height(self.title, self.drawing(NARROW)[0]):g}"
         return (
             f'<figure class="memsim-chart" style="margin: 4px 0"><img alt="{escape(self.title)}. '
             'The same stands below in text." '
-            f'src="{data_uri(self.svg())}" style="display: block; max-width: 100%; height: auto">'
+            f'src="{data_uri(self.svg())}" style="display: block; max-width: 100%; height: auto; {narrow}">'
             "</figure>"
         )
 
@@ -83,14 +93,42 @@ class Chart:
 # ---- drawing ---------------------------------------------------------------------------------------
 
 
-def picture(height: float, title: str, parts: list[str]) -> str:
-    """Return an SVG of parts below a title."""
+_TITLE_LINE = 19
+
+
+def picture(title: str, wide: tuple[float, list[str]], narrow: tuple[float, list[str]]) -> str:
+    """Return an SVG of two drawings below a title, each a height and its parts.
+
+    The box in which it is shown decides: the narrow drawing is there if the box is about as high as that
+    drawing wants. A picture that knows nothing but its box can do so wherever it is linked from.
+    """
+    height, parts = wide
+    scale = WIDTH / NARROW
+    high = narrow_height(title, narrow[0])
+    tall = high * scale
+    lines = [words(16, 26 + _TITLE_LINE * at, line, "title") for at, line in enumerate(_wrapped(title))]
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height:g}" width="{WIDTH}" '
-        f'height="{height:g}"><style>{_CSS.read_text(encoding="utf-8")}</style>'
-        f'<defs>{PATTERNS}</defs><rect width="{WIDTH}" height="{height:g}" rx="10" class="paper"/>'
-        f"{words(16, 26, title, 'title', WIDTH - 32)}{''.join(parts)}</svg>"
+        f'height="{height:g}"><style>{_CSS.read_text(encoding="utf-8")}'
+        f"@media (max-aspect-ratio: {WIDTH}/{math.sqrt(height * tall):.0f})"
+        " { .wide { display: none; } .narrow { display: inline; } }</style>"
+        f"<defs>{PATTERNS}</defs>"
+        f'<g class="wide"><rect width="{WIDTH}" height="{height:g}" rx="10" class="paper"/>'
+        f"{words(16, 26, title, 'title', WIDTH - 32)}{''.join(parts)}</g>"
+        f'<g class="narrow" transform="translate(0 {(height - tall) / 2:.2f}) scale({scale:.4f})">'
+        f'<rect width="{NARROW}" height="{high:g}" rx="8" class="paper"/>'
+        f"{''.join(lines)}"
+        f'<g transform="translate(0 {high - narrow[0]:g})">{"".join(narrow[1])}</g></g></svg>'
     )
+
+
+def narrow_height(title: str, height: float) -> float:
+    """Return how high a narrow drawing is with all lines of its title."""
+    return height + _TITLE_LINE * (len(_wrapped(title)) - 1)
+
+
+def _wrapped(title: str) -> list[str]:
+    return textwrap.wrap(title, 38)
 
 
 def words(x: float, y: float, text: str, kind: str = "", room: float = 0) -> str:
@@ -103,9 +141,44 @@ def words(x: float, y: float, text: str, kind: str = "", room: float = 0) -> str
     return f'<text x="{x:g}" y="{y:g}"{name}{squeezed}>{escape(text)}</text>'
 
 
-def room_for(texts: Iterable[str]) -> float:
-    """Return about how wide the widest of some texts is, in pixels, and a margin."""
-    return 24 + max(sum(9.2 if sign.isupper() else 7.1 for sign in text) for text in texts)
+def breadth(text: str) -> float:
+    """Return about how wide a text is, in pixels."""
+    return sum(9.2 if sign.isupper() else 7.1 for sign in text)
+
+
+def margin_for(names: Iterable[str], width: int) -> tuple[float, float]:
+    """Return where rows begin, and how far below their names: names that want much room stand above them."""
+    left = 24 + max(map(breadth, names))
+    return (left, 0) if left <= width / 3 else (_EDGE, 18)
+
+
+_EDGE = 16
+
+
+def name_of(row: str, y: float, left: float, middle: float) -> str:
+    """Return the name of a row that begins at ``left``: beside its middle, or above it."""
+    return words(_EDGE, y + 13, row) if left == _EDGE else words(left - 10, y + middle, row, "end")
+
+
+def apart(spots: Iterable[float], texts: Iterable[str], width: int) -> list[tuple[float, int]]:
+    """Return the middle of each text, at its spot but inside the picture, and its line: no two touch.
+
+    >>> apart((0, 30, 200), ("0x1000", "0x2000", "0x3000"), 360)
+    [(23.6, 0), (30, 1), (200, 0)]
+    """
+    ends: list[float] = []
+    places = []
+    for spot, text in zip(spots, texts, strict=True):
+        half = breadth(text) * SMALL / 2 + 4
+        middle = min(max(spot, half), width - half)
+        line = next((at for at, end in enumerate(ends) if end <= middle - half), len(ends))
+        ends[line:] = [middle + half, *ends[line + 1 :]]
+        places.append((round(middle, 1), line))
+    return places
+
+
+SMALL = 0.92
+"""Size of soft text, as a share of the others'."""
 
 
 def rule(x: float, y: float, to_x: float, to_y: float, kind: str = "rule") -> str:

@@ -15,7 +15,7 @@ from memsim.patch import AFTER, BEFORE
 from memsim.scenario.scenario import run
 from memsim.scenario.steps import tell_step
 from memsim.view.charts.boxes import Range
-from memsim.view.charts.chart import COLOURS, WIDTH, Chart, layout, number, picture, rule, words
+from memsim.view.charts.chart import COLOURS, SMALL, WIDTH, Chart, breadth, layout, number, rule, words
 from memsim.view.model.page_class import PageClass, page_classes
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ class Lines(Chart):
 
     # ---- drawing -----------------------------------------------------------------------------
 
-    def svg(self) -> str:
+    def drawing(self, width: int) -> tuple[float, list[str]]:
         """Return the lines, their axes and a legend."""
         most = max(max(line.values) for line in self.series) or 1
         least = min(0, *(min(line.values) for line in self.series))
@@ -103,42 +103,51 @@ class Lines(Chart):
         parts = []
         for share in (0, 0.25, 0.5, 0.75, 1):
             y = bottom - _HIGH * share
-            parts += [rule(_LEFT, y, WIDTH - _RIGHT, y)]
+            parts += [rule(_LEFT, y, width - _RIGHT, y)]
             parts += [words(_LEFT - 8, y + 4, number(round(least + (most - least) * share)), "soft end")]
-        parts += self._marks(bottom)
+        parts += self._marks(bottom, width)
         for order, line in enumerate(self.series):
-            path = self._path(line, (least, most), bottom)
+            path = self._path(line, (least, most), (bottom, width))
             colour, dash = COLOURS[order % len(COLOURS)], _DASHES[line.dash]
             parts.append(
                 f'<path d="{path}" fill="none" stroke="{colour}" stroke-width="2.4"{dash} '
                 'stroke-linejoin="round"/>'
             )
         y = bottom + (70 if self.marks else 24)
-        return picture(y + 24 * -(-len(self.series) // 2), self.title, parts + self._legend(y))
+        columns = 2 if width == WIDTH else 1
+        return y + 24 * -(-len(self.series) // columns), parts + self._legend(y, columns)
 
-    def _x(self, at: float) -> float:
-        return _LEFT + (WIDTH - _LEFT - _RIGHT) * at / max(len(self.points) - 1, 1)
+    def _x(self, at: float, width: int) -> float:
+        return _LEFT + (width - _LEFT - _RIGHT) * at / max(len(self.points) - 1, 1)
 
-    def _path(self, line: Line, span: tuple[float, float], bottom: float) -> str:
+    def _path(self, line: Line, span: tuple[float, float], corner: tuple[float, int]) -> str:
+        bottom, width = corner
+
         def y(value: float) -> float:
             return round(bottom - _HIGH * (value - span[0]) / (span[1] - span[0]), 1)
 
-        steps = "".join(f"H{self._x(at):.1f}V{y(line.values[at]):g}" for at in line.changes())
-        return f"M{_LEFT} {y(line.values[0]):g}{steps}H{WIDTH - _RIGHT}"
+        steps = "".join(f"H{self._x(at, width):.1f}V{y(line.values[at]):g}" for at in line.changes())
+        return f"M{_LEFT} {y(line.values[0]):g}{steps}H{width - _RIGHT}"
 
-    def _marks(self, bottom: float) -> list[str]:
-        """Return the named points: a line up, and the name on one of three heights below the axis."""
+    def _marks(self, bottom: float, width: int) -> list[str]:
+        """Return the named points: a line up, and the name below the axis.
+
+        The first is the lowest of three, so that the line of none goes through the name of another.
+        """
+        lines = min(len(self.marks), 3)
         parts = []
         for order, at in enumerate(self.marks):
-            x, low = self._x(at), bottom + 16 + 15 * (order % 3)
-            where = "soft end" if x > WIDTH * 0.7 else "soft"
-            parts += [rule(x, _TOP, x, low - 10, "mark"), words(x, low, self.points[at], where)]
+            name = self.points[at]
+            x, low = self._x(at, width), bottom + 16 + 15 * (lines - 1 - order % lines)
+            start = min(x + 4, width - 6 - SMALL * breadth(name))
+            parts += [rule(x, _TOP, x, low - 10 * (start < x), "mark"), words(start, low, name, "soft")]
         return parts
 
-    def _legend(self, top: float) -> list[str]:
+    def _legend(self, top: float, columns: int) -> list[str]:
+        left = _LEFT if columns > 1 else 16
         parts = []
         for order, line in enumerate(self.series):
-            x, y = _LEFT + 330 * (order % 2), top + 20 * (order // 2)
+            x, y = left + 330 * (order % columns), top + 20 * (order // columns)
             parts.append(
                 f'<path d="M{x} {y - 4}h34" stroke="{COLOURS[order % len(COLOURS)]}" stroke-width="2.4"'
                 f"{_DASHES[line.dash]}/>"
