@@ -22,6 +22,7 @@ _NAMED = 6
 _SHOWN = 12
 """Lines of one kind on the terminal; report.json has them all."""
 _ROSTER = Path("roster.csv")
+_NOBODY = Path("none")
 
 
 def add_to(commands: Commands) -> None:
@@ -63,6 +64,13 @@ def add_ways(grade: argparse.ArgumentParser) -> None:
     grade.add_argument(
         "--only", action="append", default=[], metavar="STUDENT", help="grade only this student; repeatable"
     )
+    grade.add_argument(
+        "--forget",
+        action="append",
+        default=[],
+        metavar="STUDENT",
+        help="take away the result of who has left the course, say; repeatable",
+    )
     grade.add_argument("--question", default="", metavar="Q", help="grade only this question again")
     grade.add_argument(
         "--gradebook", metavar="URL", help="nbgrader's gradebook, such as sqlite:///gradebook.db"
@@ -77,7 +85,10 @@ def add_ways(grade: argparse.ArgumentParser) -> None:
 def add_course(grade: argparse.ArgumentParser) -> None:
     """Add the options that say who is in the course, and what the teacher decides."""
     grade.add_argument(
-        "--roster", type=Path, metavar="CSV", help=f"who is in the course (default: {_ROSTER}, if it exists)"
+        "--roster",
+        type=Path,
+        metavar="CSV",
+        help=f"who is in the course (default: {_ROSTER}, or else that of the run before; 'none': no roster)",
     )
     grade.add_argument(
         "--choose",
@@ -128,7 +139,7 @@ def command_grade(arguments: argparse.Namespace) -> int:
     """``memsim grade``."""
     batches = import_module("memsim.grading.run.batch")
     grading, given = find_grading(arguments.assignment), lateness(arguments)
-    roster, choose = find_roster(arguments.roster), chosen_files(arguments.choose)
+    roster, choose = find_roster(arguments.roster, arguments.out), chosen_files(arguments.choose)
     with batches.kept_if_used(arguments.out):
         return grade(arguments, batches, grading, asked=(roster, choose, given))
 
@@ -146,7 +157,15 @@ def grade(arguments: argparse.Namespace, batches: Any, grading: Path, *, asked: 
     again = {"again": arguments.again, "question": arguments.question}
     with batches.Batch(arguments.out, text, fence, engine(arguments), **again) as batch:
         course = import_module("memsim.grading.run.course")
-        wanted = course.Asked(arguments.submissions, roster, choose, arguments.only, given, arguments.book)
+        wanted = course.Asked(
+            arguments.submissions,
+            roster,
+            choose,
+            arguments.only,
+            arguments.forget,
+            given,
+            arguments.book,
+        )
         run = course.Run(batch, wanted)
         marks = run.take_marks(arguments.points, arguments.drop, arguments.count)
         tell_before(run)
@@ -190,15 +209,17 @@ def grading_text(path: Path) -> str:
     return json.dumps(document)
 
 
-def find_roster(path: Path | None) -> Any:  # noqa: ANN401 (imported when used)
-    """Return the roster, or None if there is none."""
-    path = path or (_ROSTER if _ROSTER.is_file() else None)
-    if path is None:
+def find_roster(path: Path | None, out: Path) -> Any:  # noqa: ANN401 (imported when used)
+    """Return the roster, or None if there is none; it stays in force for later runs."""
+    kept = out / import_module("memsim.grading.run.course").KEPT_ROSTER
+    path = path or next((each for each in (_ROSTER, kept) if each.is_file()), None)
+    if path is None or path == _NOBODY:
         return None
     roster = import_module("memsim.grading.roster.people").read_roster(path)
     print(f"roster: {path}, {len(roster)} student{'s' * (len(roster) != 1)}")
     if roster.unused:
         print(plain(f"  columns not used: {columns(roster.unused)}"))
+    section("the same for several students", dict.fromkeys(roster.in_common()))
     return roster
 
 
@@ -264,6 +285,12 @@ def tell_before(run: Any) -> None:  # noqa: ANN401 (imported when used)
     section("nothing handed in", run.absent)
     section("refused", dict.fromkeys(found.refused, "a hard link that a student may have made"))
     section("no time in the collector's table", dict.fromkeys(run.without_time))
+    if run.earlier and not run.asked.only:
+        who = plain(some([result.student for result in run.earlier]))
+        count = len(run.earlier)
+        print(f"results of earlier runs stand, and nothing was collected now: {count} ({who})")
+    left = dict.fromkeys(run.left, "the result stands; --forget takes it away")
+    section("not in the roster any more", left)
     strangers = {name: near(run.roster.nearest(name)).removeprefix("; ") for name in run.strangers}
     section("in the collector's table and not in the course", strangers)
 
@@ -317,6 +344,8 @@ def tell_after(run: Any, made: Any, out: Path) -> int:  # noqa: ANN401 (imported
         "several files",
         {s: f"{f['graded']} counts, not {some(f['not graded'])}" for s, f in several(report)},
     )
+    if run.asked.only and not run.batch.graded:
+        print("graded before, and nothing has changed: --again grades it all the same")
     section("grades that changed", {entry["student"]: change(entry) for entry in run.batch.changed})
     if report["not_graded"]:
         print(f"  {len(report['not_graded'])} could not be graded now: run the same command again")
@@ -345,4 +374,4 @@ def change(entry: Mapping[str, Any]) -> str:
     """Return one line of the audit trail in words."""
     questions = ", ".join(f"{name} {old} -> {new}" for name, (old, new) in entry["questions"].items())
     before, after = entry["score"]
-    return f"{before} -> {after} ({questions}): {entry['why']}"
+    return f"{before} -> {after}{f' ({questions})' if questions else ''}: {entry['why']}"

@@ -281,6 +281,8 @@ def _not_graded(course: Class) -> list[str]:
         [path, "not in the roster", f"is it {near}?" if near else ""]
         for path, near in report.get("not_in_roster", {}).items()
     ]
+    left = "the result of an earlier run stands"
+    rows += [[who, "not in the roster any more", left] for who in report.get("left", [])]
     no_time = "the collector's table has no time for it"
     rows += [[who, "time not known", no_time] for who in report.get("no_time", [])]
     left_out = list(report.get("left_out", {}).items())

@@ -117,10 +117,9 @@ def _lateness(result: Result, policy: Policy) -> str:
     if not policy.is_known(result.student):
         return "<p>The collector's table does not say when it was handed in; no points were taken off.</p>"
     days = policy.days(result.student)
-    extended = result.student in policy.own_due
-    until = (
-        f" It was due {policy.due_for(result.student):%d %B %Y, %H:%M %Z}, an extension." if extended else ""
-    )
+    own = policy.own_due.get(result.student)
+    extended = ", an extension" if own and own > policy.due else ""
+    until = f" It was due {own:%d %B %Y, %H:%M %Z}{extended}." if own else ""
     if not days:
         return f"<p>It was handed in on time.{text(until)}</p>"
     factor = policy.factor(result.student)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from typing import TYPE_CHECKING, TypeVar
@@ -121,6 +121,13 @@ def _days(text: str, where: str) -> timedelta:
         msg = f"{where}: the extension {text!r} is not a number of days"
         raise LateError(msg)
     return timedelta(days=float(found[1].replace(",", ".")))
+
+
+def in_force(policy: Policy | None, roster: Roster) -> Policy | None:
+    """Return a policy with the due times in the roster, which may have other ones than when it was made."""
+    if policy is None:
+        return None
+    return replace(policy, own_due=own_due_times(roster, policy.due) | policy.own_due)
 
 
 def load(path: Path) -> Policy | None:

@@ -1,12 +1,16 @@
 """What the names say that learning management systems give to the files they pack.
 
 ========== =========================================================================
-Canvas      ``lovelaceada_LATE_4711_998877_one-block.ipynb``: sortable name, number of the user, of the file
+Canvas      ``lovelaceada_LATE_4711_998877_one-block.ipynb``: sortable name, number of the user, of the file;
+            ``LATE_anon_yVkWT_998877_one-block.ipynb`` where names are hidden
 Moodle      ``Ada Lovelace_1234567_assignsubmission_file``, a folder or the beginning of a file's name
 Brightspace ``5501-7701 - Ada Lovelace - Nov 30, 2026 1159 PM``, a folder or the beginning of a file's name
 Blackboard  ``one-block_ada_attempt_2026-11-30-23-59-00_one-block.ipynb``
 ILIAS       ``Lovelace_Ada_ada_1234567``, a folder: last name, first name, login, number
 ========== =========================================================================
+
+Where students hand in together, the name is that of their group; where names are hidden, Moodle's is
+``Participant``.
 """
 
 from __future__ import annotations
@@ -20,11 +24,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 _CANVAS = re.compile(
-    r"(?P<who>[^_].*?)(?P<late>_late)?_(?P<canvas>\d+)_(?P<attempt>\d+|text)(?:_(?P<file>.+)|\.html)",
+    r"(?P<who>[^_].*?)(?P<late>_late)?_(?P<canvas>\d+)_(?P<attempt>\d+|text|link)(?:_(?P<file>.+)|\.html)",
     re.IGNORECASE,
 )
+_CANVAS_HIDDEN = re.compile(
+    r"(?P<late>(?:LATE|late)_)?(?P<who>anon_[1-9A-HJ-NP-Za-km-z]{5})_(?P<attempt>\d+|text|link)"
+    r"(?:_(?P<file>.+)|\.html)"
+)
+_CANVAS_PAGES = {"text": "Canvas's page of an online text", "link": "Canvas's page of a web address"}
 _MOODLE = re.compile(
-    r"(?P<who>.+?)_(?P<moodle>\d+)_assignsubmission_(?P<kind>[a-z]+)(?:_(?P<file>.*))?", re.IGNORECASE
+    r"(?P<who>.+?)(?:_(?P<moodle>\d+))?_assignsubmission_(?P<kind>[a-z]+)(?:_(?P<file>.*))?", re.IGNORECASE
 )
 _BRIGHTSPACE = re.compile(
     r"(?P<brightspace>\d+)-\d+ - (?P<who>.+?) - (?P<date>[^-]*\b\d{4}\b[^-]*?\d{1,4} ?(?:[AP]M)?)"
@@ -84,18 +93,19 @@ def labels(names: Iterable[str]) -> dict[str, Label]:
 
 
 def _canvas(name: str) -> Label | None:
-    found = _CANVAS.fullmatch(name)
+    found = _CANVAS_HIDDEN.fullmatch(name) or _CANVAS.fullmatch(name)
     if not found:
         return None
-    text = found["attempt"].lower() == "text"
+    number = found.groupdict().get("canvas")
+    aside = _CANVAS_PAGES.get(found["attempt"].lower(), "")
     return Label(
         "Canvas",
         found["who"],
-        {"canvas": found["canvas"]},
-        () if text else (int(found["attempt"]),),
+        {"canvas": number} if number else {},
+        () if aside else (int(found["attempt"]),),
         found["file"] or "",
         late=bool(found["late"]),
-        aside="Canvas's page of an online text" if text else "",
+        aside=aside,
     )
 
 
@@ -105,7 +115,8 @@ def _moodle(name: str) -> Label | None:
         return None
     kind = found["kind"].lower()
     aside = "" if kind == "file" else "Moodle's copy of an online text"
-    return Label("Moodle", found["who"], {"moodle": found["moodle"]}, file=found["file"] or "", aside=aside)
+    numbers = {"moodle": found["moodle"]} if found["moodle"] else {}
+    return Label("Moodle", found["who"], numbers, file=found["file"] or "", aside=aside)
 
 
 def _brightspace(name: str) -> Label | None:

@@ -22,8 +22,11 @@ def key(name: str) -> str:
 
     >>> key(" E\u0301milie  du Cha\u0302telet") == key("\u00e9milie du Ch\u00e2telet ")
     True
+    >>> key("\u0130brahim I\u015f\u0131k") == key("Ibrahim I\u015eIK")
+    True
     """
-    return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
+    folded = unicodedata.normalize("NFKC", name).casefold()
+    return " ".join(folded.replace("i\u0307", "i").replace("\u0131", "i").split())
 
 
 def compact(name: str) -> str:
@@ -32,7 +35,7 @@ def compact(name: str) -> str:
     >>> compact("Lovelace, Ada")
     'lovelaceada'
     """
-    return "".join(char for char in key(name) if char.isalnum())
+    return "".join(char for char in key(name) if char.isalnum() or unicodedata.category(char)[0] == "M")
 
 
 def words(name: str) -> str:

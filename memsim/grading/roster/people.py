@@ -18,6 +18,7 @@ import io
 import re
 from collections import Counter
 from dataclasses import asdict, dataclass, fields, replace
+from itertools import product
 from typing import TYPE_CHECKING
 
 from memsim.errors import MemsimError
@@ -68,8 +69,13 @@ _CANVAS_HEADERS = {
 _NAMING = ("id", "login", "email", "sis", "name")
 """The columns that can tell who a student is, the best first."""
 _SHORTENED = re.compile(r"\d+([.,]\d+)?E[+]\d+", re.IGNORECASE)
-_PARTICIPANT = re.compile(r"(?:participante?|teilnehmer/in|partecipante|deelnemer) ?(\d+)")
-"""What Moodle writes for a student in a grading worksheet, in the language of the site."""
+_PARTICIPANT = re.compile(r"(?:participante?|teilnehmer/?in|partecipante|deelnemer) ?(\d*)")
+"""What Moodle writes for a student whose name it hides, in the language of the site, before the number."""
+_MISREAD = ("cp437", "cp850", "cp1252")
+_WRITTEN = ("utf-8", "gb18030", "cp932", "cp1251", "cp866")
+"""In which encodings names in an archive were written, and how a program that unpacks one misreads them."""
+_ALONE = ("email", "login", "sis", "canvas", "gradescope")
+"""What no two students should have in common."""
 
 
 class RosterError(MemsimError):
@@ -134,6 +140,12 @@ class Roster:
         for person in self.people.values():
             for name in person.names | person.compact_names:
                 self._all_by_name.setdefault(name, []).append(person.id)
+        self._groups: dict[str, dict[str, list[Person]]] = {"group": {}, "section": {}}
+        for person in self.people.values():
+            for column, members in self._groups.items():
+                for name in re.split(r"[,;]", getattr(person, column)):
+                    for spelt in {key(name), compact(name)} - {""}:
+                        members.setdefault(spelt, []).append(person)
         self._by_id = {key(identity): identity for identity in self.people}
         self._by_name = _unambiguous((name, p.id) for p in self.people.values() for name in p.names)
         self._by_compact = _unambiguous(
@@ -163,6 +175,27 @@ class Roster:
         """Return everybody who has a name; two may have the same."""
         return [self.people[identity] for identity in self._all_by_name.get(key(name), ())]
 
+    def members(self, name: str, *, sections: bool = False) -> list[Person]:
+        """Return everybody in the group of a name, or else in the section: Moodle lists both as groups.
+
+        >>> roster = Roster([Person("ada", group="Team 1"), Person("bob", group="team 1"), Person("cy")])
+        >>> [person.id for person in roster.members("Team 1")], roster.members("Team 2")
+        (['ada', 'bob'], [])
+        """
+        found = self._groups["group"].get(key(name), [])
+        return found if found or not sections else self._groups["section"].get(key(name), [])
+
+    def in_common(self) -> list[str]:
+        """Return what two students have in common that should tell them apart."""
+        whose: dict[tuple[str, str], list[str]] = {}
+        for person in self:
+            for column in _ALONE:
+                if getattr(person, column):
+                    whose.setdefault((column, key(getattr(person, column))), []).append(person.id)
+        return [
+            f"{column} {value}: {', '.join(ids)}" for (column, value), ids in whose.items() if len(ids) > 1
+        ]
+
     def nearest(self, name: str) -> str:
         """Return the id of the student whose name is nearest, to be asked about; or nothing.
 
@@ -175,9 +208,9 @@ class Roster:
             same = same or [person for person in self if bare in {n.lstrip("0") for n in person.names}]
         if same:
             return " or ".join(person.id for person in same)
-        for encoding in ("cp437", "cp1252"):
+        for misread, written in product(_MISREAD, _WRITTEN):
             with contextlib.suppress(ValueError):
-                mended = self.find(name.encode(encoding).decode("utf-8"))
+                mended = self.find(name.encode(misread).decode(written))
                 if mended:
                     return mended.id
         known = {**self._by_compact, **self._by_name, **self._by_id}
@@ -226,6 +259,15 @@ def read_roster(path: Path) -> Roster:
         msg = f"{path}: two lines have the id {twice[0]!r}"
         raise RosterError(msg)
     return Roster(people, [name for name, column in zip(head, columns, strict=True) if column not in _READ])
+
+
+def is_hidden(name: str) -> bool:
+    """Return whether this is what Moodle writes in the place of a student's name.
+
+    >>> is_hidden("Participant"), is_hidden("Ada")
+    (True, False)
+    """
+    return _PARTICIPANT.fullmatch(key(name)) is not None
 
 
 def nearest_column(name: str) -> str:
@@ -312,7 +354,7 @@ def _person(row: dict[str, str], where: str) -> Person | None:
     given["name"] = given.get("name") or f"{row.get('first', '')} {row.get('last', '')}".strip()
     for column in ("identifier", "id"):
         participant = _PARTICIPANT.fullmatch(key(row.get(column, "")))
-        if participant:
+        if participant and participant[1]:
             given |= {"moodle": participant[1], "id": ""}
     if not any(given.values()) or key(given["name"]) == "points possible":
         return None

@@ -19,14 +19,17 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self, TextIO
 
 from memsim.errors import MemsimError
+from memsim.grading.report import tables
 from memsim.grading.report.results import Result, append, fingerprint, stored, write, write_json
 from memsim.grading.run.engines import Engine, ThisMachine, opened
 from memsim.grading.run.process import Setup
+from memsim.grading.run.submissions import file_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from memsim.grading.report.late import Policy
     from memsim.grading.roster.people import Roster
     from memsim.grading.run.submissions import Handed
     from memsim.grading.sandbox.fences import Fence
@@ -53,6 +56,8 @@ class Batch:
     """Whether only this question of what has a result is graded again."""
     changed: list[dict[str, Any]] = field(default_factory=list, init=False)
     """Every grade that this run has changed, as the audit trail has it."""
+    graded: int = field(default=0, init=False)
+    """How many submissions this run has graded."""
     progress: TextIO = field(default_factory=lambda: sys.stderr)
 
     def __post_init__(self) -> None:
@@ -82,6 +87,7 @@ class Batch:
         done = {one.student: self._stored(one) for one in handed}
         again = self.again or bool(self.question)
         todo = [one for one in handed if again or not self._is_current(one, done[one.student])]
+        self.graded = len(todo)
         results = {student: result for student, result in done.items() if result}
         by_student = {one.student: one for one in handed}
         for student in by_student.keys() - {one.student for one in todo}:
@@ -151,6 +157,27 @@ class Batch:
                 if person is None or person.id not in mine:
                     mine[earlier.student] = earlier
         return [mine[student] for student in sorted(mine)]
+
+    def result_names(self) -> frozenset[str]:
+        """Return the file names of everybody who has a result in this folder."""
+        return frozenset(path.stem for path in (self.out / "results").glob("*.json"))
+
+    def forget(self, result: Result) -> None:
+        """Take a result away, and what was made from it."""
+        name = file_name(result.student)
+        self.note([{"student": result.student, "why": "forgotten", "score": [result.score, None]}])
+        for path in (self.out / "results" / f"{name}.json", self.out / "feedback" / f"{name}.html"):
+            path.unlink(missing_ok=True)
+        shutil.rmtree(self.out / "gradescope" / name, ignore_errors=True)
+
+    def note_lateness(self, results: Sequence[Result], before: Policy | None, now: Policy | None) -> None:
+        """Write into the audit trail whose grade an extension, say, has changed."""
+        for result in results:
+            score = [tables.final_score(result, before), tables.final_score(result, now)]
+            if score[0] != score[1]:
+                entry = {"student": result.student, "why": "lateness", "score": score, "questions": {}}
+                self.note([entry])
+                self.changed.append(entry)
 
     def _refuse_other_question(self) -> None:
         """Raise FolderError if the question to be graded again does not exist."""

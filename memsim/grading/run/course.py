@@ -10,15 +10,19 @@ from memsim.grading.report.marks import Marks, applied_to_all, read_marks
 from memsim.grading.report.reading import chapter_of
 from memsim.grading.report.results import write
 from memsim.grading.roster.names import key
-from memsim.grading.roster.people import Person, Roster, RosterError, read_roster
+from memsim.grading.roster.people import Person, Roster, RosterError, read_roster, write_roster
 from memsim.grading.run.batch import Batch, report
-from memsim.grading.run.submissions import CollectionError, Handed, find
+from memsim.grading.run.submissions import CollectionError, Handed, file_name, find
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from memsim.grading.report.results import Result
+
+
+KEPT_ROSTER = "given-roster.csv"
+"""The roster of the last run, for one that names none."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,8 @@ class Asked:
     roster: Roster | None = None
     choose: Mapping[str, str] = field(default_factory=dict)
     only: Sequence[str] = ()
+    forget: Sequence[str] = ()
+    """Students whose results of earlier runs are taken away."""
     policy: late.Policy | None = None
     """What lateness costs, with the times by the names in the collector's table."""
     book: str = ""
@@ -53,18 +59,30 @@ class Run:
         self.batch, self.asked = batch, asked
         questions = [question.name for question in batch.assignment.questions]
         self.found = find(asked.submissions, batch.assignment.name, questions, asked.roster, asked.choose)
-        self.roster = Roster(_merged(self.found.people, self._earlier_people()).values())
+        before = self._people_before()
+        self.roster = Roster(_merged(self.found.people, self._with_results(before)).values())
         self.handed = self._wanted()
         self.strangers: list[str] = []
-        self.policy = self._policy()
-        self.earlier = batch.every(self.found.handed, [], self.roster)
+        self.policy_before = late.in_force(late.load(batch.out / "late.json"), Roster(before.values()))
+        self.kept_policy = self._policy()
+        self.policy = late.in_force(self.kept_policy, self.roster)
+        earlier = batch.every(self.found.handed, [], self.roster)
+        self.forgotten = self._forgotten(earlier)
+        self.earlier = [result for result in earlier if result not in self.forgotten]
+        gone = {result.student for result in self.forgotten} - self.found.people.keys()
+        self.roster = Roster(person for person in self.roster if person.id not in gone)
 
-    def _earlier_people(self) -> dict[str, Person]:
+    def _people_before(self) -> dict[str, Person]:
         """Return the people whom an earlier run found."""
         try:
             return read_roster(self.batch.out / "roster.csv").people
         except RosterError:
             return {}
+
+    def _with_results(self, people: Mapping[str, Person]) -> dict[str, Person]:
+        """Return who still counts: somebody who has left the roster does as long as there is a result."""
+        graded = self.batch.result_names()
+        return {student: person for student, person in people.items() if file_name(student) in graded}
 
     def _wanted(self) -> list[Handed]:
         """Return the submissions that should be graded."""
@@ -78,7 +96,7 @@ class Run:
         return wanted
 
     def _policy(self) -> late.Policy | None:
-        """Return what lateness costs, by id; the policy of an earlier run stays in force."""
+        """Return what lateness costs, by id; that of an earlier run stays, with the times in its table."""
         asked = self.asked.policy
         if asked is late.NO_LATENESS:
             return None
@@ -87,17 +105,44 @@ class Run:
             return before
         times, self.strangers = late.matched(asked.times, self.roster)
         own_due, _ = late.matched(asked.own_due, self.roster)
-        own_due = late.own_due_times(self.roster, asked.due) | own_due
         times = (before.times if before else {}) | times
         return replace(asked, times=self._shared(times), own_due=own_due)
 
-    def _keep_policy(self) -> None:
-        """Let what lateness costs stay in force for later runs."""
+    def _keep(self) -> None:
+        """Let the roster and what lateness costs stay in force for later runs."""
         path = self.batch.out / "late.json"
-        if self.policy is None:
+        if self.kept_policy is None:
             path.unlink(missing_ok=True)
         else:
-            late.save(path, self.policy)
+            late.save(path, self.kept_policy)
+        path = self.batch.out / KEPT_ROSTER
+        if self.asked.roster is None:
+            path.unlink(missing_ok=True)
+        else:
+            write(path, write_roster(self.asked.roster))
+
+    def _forgotten(self, earlier: Sequence[Result]) -> list[Result]:
+        """Return the results that are taken away."""
+        found = []
+        for name in self.asked.forget:
+            person = self.roster.find(name)
+            wanted = {key(name), key(person.id) if person else ""}
+            mine = [result for result in earlier if key(result.student) in wanted]
+            if not mine:
+                has_file = person and any(one.student == person.id for one in self.found.handed)
+                why = "has a file here, which would be graded again" if has_file else "has no result here"
+                msg = f"--forget {name}: no such student, or one who {why}"
+                raise CollectionError(msg)
+            found += mine
+        return found
+
+    def _forget(self, marks: Marks) -> None:
+        """Take results away, with the points by hand."""
+        for result in self.forgotten:
+            self.batch.forget(result)
+            marks.given.pop(result.student, None)
+        if self.forgotten:
+            marks.save(self.batch.out)
 
     def _shared(self, times: dict[str, Any]) -> dict[str, Any]:
         """Return the times, with that of a pair's file for both."""
@@ -133,17 +178,17 @@ class Run:
     def grade(self, marks: Marks, ways: Sequence[str], source: Path | None) -> Made:
         """Grade what has no result yet, and write all that is made from the results."""
         batch = self.batch
-        self._keep_policy()
+        graded = batch.result_names()
+        self._keep()
+        self._forget(marks)
         results = batch.run(self.handed)
         every = batch.every(self.handed, results, self.roster)
         every += self._by_hand_alone(marks, {result.student for result in every})
         counted = applied_to_all(marks, sorted(every, key=lambda result: result.student))
+        again = [result for result in counted if file_name(result.student) in graded]
+        batch.note_lateness(again, self.policy_before, self.policy)
         told = report(batch, counted, ways) | self._told(marks)
-        unknown = frozenset(
-            one.student
-            for one in self.found.handed
-            if self.asked.roster is not None and one.student not in self.asked.roster.people
-        )
+        unknown = self._not_in_roster(result.student for result in counted)
         chapter = chapter_of(batch.assignment, self.asked.book)
         course = outputs.Course(self.roster.people, self.absent, unknown, self.policy, chapter, marks.dropped)
         outputs.write_all(batch.out, counted, told, course)
@@ -151,6 +196,16 @@ class Run:
         about = class_page.Class(batch.assignment, counted, told, alike, self.roster.people, self._together())
         write(batch.out / "index.html", class_page.page(about))
         return Made(counted, told, alike)
+
+    @property
+    def left(self) -> list[str]:
+        """Who has a result of an earlier run and is not in the roster any more."""
+        return sorted(self._not_in_roster(result.student for result in self.earlier))
+
+    def _not_in_roster(self, students: Iterable[str]) -> frozenset[str]:
+        """Return those whom the roster does not have; nobody where there is none."""
+        roster = self.asked.roster
+        return frozenset(one for one in students if roster is not None and one not in roster.people)
 
     def _together(self) -> dict[str, list[str]]:
         """Return, for each student who shares a file, the others for whom it counts."""
@@ -183,6 +238,8 @@ class Run:
             "nothing_handed_in": self.absent,
             "not_in_roster": found.unknown,
             "refused": found.refused,
+            "earlier": [result.student for result in self.earlier],
+            "left": self.left,
             "no_time": self.without_time,
             "no_moodle_number": self._without_moodle_number(),
             "nobody_in_times": self.strangers,
@@ -203,7 +260,7 @@ class Run:
 
     def needs_attention(self, told: Mapping[str, Any]) -> bool:
         """Return whether a teacher should look at something."""
-        names = ("needs_teacher", "not_graded", "attention", "not_in_roster", "refused", "no_time")
+        names = ("needs_teacher", "not_graded", "attention", "not_in_roster", "left", "refused", "no_time")
         closed = any("cannot be" in why for why in [*told["unreadable"].values(), *told["left_out"].values()])
         return closed or bool(self.strangers) or any(told[name] for name in names)
 

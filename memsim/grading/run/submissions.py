@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from memsim.errors import MemsimError
 from memsim.grading.roster.labels import Label, label, labels
 from memsim.grading.roster.names import key, some, words
-from memsim.grading.roster.people import Person, Roster
+from memsim.grading.roster.people import Person, Roster, is_hidden
 from memsim.grading.run.notebook import UnreadableError, read
 
 if TYPE_CHECKING:
@@ -110,6 +110,8 @@ class _Found:
     """Whether only the file's name says whose it is, so that it says nothing of the assignment."""
     packed: str = ""
     """What a system has called it, or the folder in which it lies."""
+    shared: bool = False
+    """Whether the name is that of several."""
 
 
 def file_name(student: str) -> str:
@@ -152,6 +154,9 @@ def find(
     """
     collecting = _Collecting(assignment, questions, roster, choose or {})
     marks = labels(path.name for path in paths)
+    if len(paths) == 1 and not marks and paths[0].suffix.lower() in _ARCHIVES and paths[0].is_file():
+        msg = f"{paths[0]}: it is an archive; unpack it into a folder, and give that"
+        raise CollectionError(msg)
     for path in paths:
         if not path.exists() and not path.is_symlink():
             msg = f"{path}: there is no such file or folder"
@@ -207,8 +212,23 @@ class _Collecting:
         if path.is_symlink() or not path.is_dir():
             who = self._who(mark) if mark else self._bare(path.stem)
             self.found.append(_Found(who, path, mark, path.name, named=True, packed=path.name))
-            return
-        self._entries(path)
+        elif (mark and not mark.aside) or self._is_of_one(path):
+            self._top = path.parent
+            self._folder(path, mark)
+        else:
+            self._entries(path)
+
+    def _is_of_one(self, folder: Path) -> bool:
+        """Return whether a folder is one student's: names in it, if not its own, are the assignment's."""
+        stems = [_stem(entry.name) for entry in self._listed(folder) if not _is_aside(entry.name)]
+        return self._known(folder.name) or (bool(stems) and all(map(self._is_assignments, stems)))
+
+    def _is_assignments(self, stem: str) -> bool:
+        """Return whether a name is the assignment's, perhaps with the number of a copy."""
+        end = stem[len(self.assignment) :]
+        return words(stem) == words(self.assignment) or (
+            words(stem[: len(self.assignment)]) == words(self.assignment) and bool(_COPY.fullmatch(end))
+        )
 
     def take_folder_of(self, student: str, folder: Path) -> None:
         """Take a folder whose files are all of one student."""
@@ -226,8 +246,11 @@ class _Collecting:
             mark = marks.get(entry.name)
             if not reason and _is_unpacked(entry):
                 reason = "it was unpacked: a folder of its name lies beside it"
-            if reason or (mark and mark.aside):
-                self._leave(entry, reason or (mark.aside if mark else ""))
+            if not reason and mark and mark.aside:
+                reason = mark.aside
+                self.empty.setdefault(self._who(mark), (f"only {reason} is there", mark))
+            if reason:
+                self._leave(entry, reason)
             elif entry.is_symlink() or not _is_folder(entry):
                 self._file(entry, mark, stems)
             elif not mark and entry in sections:
@@ -379,7 +402,10 @@ class _Collecting:
     def _who(self, mark: Label) -> str:
         """Return whose file a learning management system names, where a login may hold what separates it."""
         if not mark.head:
-            return mark.who
+            # Until 4.0 Moodle has put the group before the name: Team 1-Ada Lovelace.
+            parts = mark.who.split("-") if mark.system == "Moodle" and not self._known(mark.who) else []
+            names = ["-".join(parts[at:]) for at in range(1, len(parts))]
+            return next((name for name in names if self._known(name)), mark.who)
         parts = [*mark.head.split("_"), mark.who]
         names = ["_".join(parts[at:]) for at in range(1, len(parts))]
         bare = self._bare("_".join(parts))
@@ -403,8 +429,9 @@ class _Collecting:
         self._identities = self._ids()
         of_student: dict[str, list[_Found]] = {}
         for one in self.found:
-            for person in self._people(one.who, one.mark, made, self._shown(one.path)):
-                of_student.setdefault(person.id, []).append(one)
+            people = self._people(one.who, one.mark, made, self._shown(one.path))
+            for person in people:
+                of_student.setdefault(person.id, []).append(replace(one, shared=len(people) > 1))
         self._share_groups(of_student)
         links = _Links([one.path for files in of_student.values() for one in files])
         for student in sorted(of_student):
@@ -435,12 +462,16 @@ class _Collecting:
         return first
 
     def _people(self, who: str, mark: Label | None, made: Collection, shown: str) -> list[Person]:
-        """Return the students whose submission stands under a name: one, or the two of a pair."""
+        """Return the students whose submission stands under a name: one, the two of a pair, or a group."""
         parts = _TOGETHER.split(who)
         is_pair = mark is None and len(parts) > 1 and all(parts) and "@" not in who
         if is_pair and not self._known(who) and words(who) != words(self.assignment):
             return [person for part in parts for person in self._people(part, None, made, shown)]
         person = self._listed_of(who, mark)
+        members = [] if person else self._members(who, mark)
+        if members:
+            made.people.update({one.id: made.people.get(one.id, one) for one in members})
+            return members
         if person is None:
             identity = self._identities.get(key(who), who)
             if key(who) in self._ambiguous and mark:
@@ -455,19 +486,26 @@ class _Collecting:
         made.people[person.id] = person
         return [person]
 
+    def _members(self, who: str, mark: Label | None) -> list[Person]:
+        """Return the group that has a name, unless two have it, or it may be a number without its zeros."""
+        if self.roster is None or key(who) in self._ambiguous or (mark is None and who.isdecimal()):
+            return []
+        return self.roster.members(who, sections=mark is not None and mark.system == "Moodle")
+
     def _listed_of(self, who: str, mark: Label | None) -> Person | None:
         """Return the student of the roster whom a system's number means, or else the name.
 
-        Moodle's numbers are other ones in each assignment: they only tell two students of one name apart. A
-        number of one student with the name of another means neither; nor does a name alone that stands with
-        two numbers, as most systems let students choose the name that is shown.
+        Moodle's numbers are other ones in each assignment: they only tell two students of one name apart, or
+        who somebody is whose name it hides. A number of one student with the name of another means neither;
+        nor does a name alone that stands with two numbers, as most systems let students choose the name that
+        is shown.
         """
         if self.roster is None:
             return None
         named = self.roster.called(who)
         for system, number in mark.numbers.items() if mark else ():
             found = next((p for p in self.roster if getattr(p, system) == number), None)
-            if found and (found in named or not (named or system == "moodle")):
+            if found and (found in named or not (named or (system == "moodle" and not is_hidden(who)))):
                 return found
             if found and system != "moodle":
                 return None
@@ -545,8 +583,8 @@ class _Collecting:
         """Return what makes a file the one that counts.
 
         First the one that was chosen, then one that is not empty, as after an upload that broke off; then by
-        name or answers; then the latest attempt by the learning management system, the highest number of a
-        copy, the most answers.
+        name or answers, and the student's own before that of several; then the latest attempt by the learning
+        management system, the highest number of a copy, the most answers.
         """
         stem = _stem(one.mark.file if one.mark and one.mark.file else one.path.name)
         match = 1 if one.named and not (one.mark and one.mark.file) else self._match(one.path)
@@ -557,6 +595,7 @@ class _Collecting:
             bool(wanted) and self._is_wanted(one, wanted),
             not _is_empty(one.path),
             min(match, 1) if attempt else match,
+            not one.shared,
             attempt,
             match,
             copy,

@@ -1,0 +1,359 @@
+"""A course as it goes on: extensions, students who come and go, pairs that split, groups of other systems."""
+
+import json
+import unicodedata
+import zipfile
+
+import pytest
+
+from memsim.grading.report import feedback
+from memsim.grading.report.late import Policy, moment
+from memsim.grading.roster.people import Person, Roster
+from memsim.grading.run.submissions import CollectionError, find
+from tests.exercises.course import DUE, RIGHT, WRONG, Course, answered, make_quick, notebook
+from tests.exercises.test_class_page import result
+
+QUESTIONS = ["double", "square"]
+HEAD = "id,name,email,group,section,due,extension\n"
+LINES = {
+    "ada": "ada,Ada Lovelace,ada@example.edu,Team 1,A,,\n",
+    "bob": "bob,Bob Stone,bob@example.edu,Team 1,A,,\n",
+    "cy": "cy,Cyrille O'Neill,cy@example.edu,,B,,\n",
+}
+LATE = "student,time\nada,2026-12-02T09:00+01:00\nbob,2026-11-30T09:00+01:00\ncy,2026-11-30T09:00+01:00\n"
+
+
+@pytest.fixture
+def course(tmp_path, capsys, monkeypatch):
+    """Lay out a course without submissions."""
+    make_quick(monkeypatch)
+    monkeypatch.chdir(tmp_path)
+    return Course(tmp_path, capsys)
+
+
+def roster(course, *lines):
+    """Write ``roster.csv``, which the command finds."""
+    return course.write("roster.csv", HEAD + "".join(lines))
+
+
+def audit(graded):
+    """Return the entries of the audit trail."""
+    return [json.loads(line) for line in (graded.out / "audit.jsonl").read_text().splitlines()]
+
+
+# ---- due times that change ---------------------------------------------------------------------------
+
+
+def test_an_extension_that_is_given_after_grading_counts(course):
+    roster(course, *LINES.values())
+    for student in LINES:
+        course.put(f"{student}.ipynb", answered(student))
+    assert course.grade(*DUE, course.write("times.csv", LATE)).table()["ada"]["final_score"] == "4"
+
+    roster(course, LINES["ada"].replace(",,\n", ",,3\n"), LINES["bob"], LINES["cy"])
+    graded = course.grade()
+
+    assert graded.table()["ada"]["final_score"] == "5"
+    assert graded.table("canvas.csv")["Ada Lovelace"]["doubling"] == "5"
+    assert "an extension" in graded.page("ada")
+    assert "ada: 4 -> 5: lateness" in graded.said
+    assert [(entry["student"], entry["why"], entry["score"]) for entry in audit(graded)] == [
+        ("ada", "lateness", [4, 5])
+    ]
+    roster(course, *LINES.values())  # and is taken back
+    assert course.grade().table()["ada"]["final_score"] == "4"
+    assert "lateness" not in course.grade().said
+
+
+def test_a_section_with_a_due_time_of_its_own_has_no_extension():
+    due = moment("2026-12-01T00:00+01:00", "")
+    own = {"ada": moment("2026-11-30T00:00+01:00", ""), "bob": moment("2026-12-02T00:00+01:00", "")}
+    times = dict.fromkeys(("ada", "bob"), moment("2026-11-30T12:00+01:00", ""))
+    policy = Policy(due, times=times, own_due=own)
+
+    first, second = (feedback.page(result(student, "++++"), policy) for student in ("ada", "bob"))
+    assert "1 day late" in first
+    assert "It was due 30 November 2026, 00:00 UTC+01:00." in first
+    assert "It was due 02 December 2026, 00:00 UTC+01:00, an extension." in second
+
+
+# ---- students who come and go ------------------------------------------------------------------------
+
+
+def test_the_roster_of_the_run_before_stays_in_force(course):
+    course.put("Ada Lovelace_1234567_assignsubmission_file/doubling.ipynb", answered("ada"))
+    people = course.write("people.csv", HEAD + LINES["ada"])
+    course.grade("--roster", people)
+    again = course.grade()
+
+    assert again.scores() == {"ada": "5"}
+    assert "given-roster.csv, 1 student" in again.said
+    assert course.grade("--roster", "none").report()["not_in_roster"] == {}
+
+
+def test_who_has_left_is_told_and_not_given_to_other_systems(course):
+    roster(course, *LINES.values())
+    for student in LINES:
+        course.put(f"{student}.ipynb", answered(student))
+    course.grade()
+    roster(course, LINES["ada"], LINES["bob"])
+    (course.submitted / "cy.ipynb").unlink()
+    graded = course.grade()
+
+    assert graded.status == 1
+    assert "not in the roster any more: 1\n  cy: the result stands; --forget takes it away" in graded.said
+    assert graded.scores()["cy"] == "5"
+    assert "cy" not in graded.table("canvas.csv")
+    assert "not in the roster any more" in (graded.out / "index.html").read_text()
+
+    forgotten = course.grade("--forget", "cy")
+    assert forgotten.status == 0
+    assert list(forgotten.scores()) == ["ada", "bob"]
+    assert not (forgotten.out / "feedback" / "cy.html").exists()
+    assert not (forgotten.out / "gradescope" / "cy").exists()
+    assert "cy" not in (forgotten.out / "roster.csv").read_text()
+    assert audit(forgotten)[-1] | {"when": ""} == {
+        "student": "cy",
+        "why": "forgotten",
+        "score": [5, None],
+        "when": "",
+    }
+
+
+@pytest.mark.parametrize("student", ["zoe", "ada"])
+def test_only_a_result_that_is_there_without_a_file_can_be_forgotten(student, course):
+    course.put("ada.ipynb", answered("ada"))
+    course.grade()
+    refused = course.grade("--forget", student)
+
+    assert refused.status == 2
+    assert f"--forget {student}: no such student, or one who has " in refused.said
+    assert refused.scores() == {"ada": "5"}
+
+
+def test_who_comes_late_is_graded_when_there_is_something(course):
+    roster(course, LINES["ada"])
+    course.put("ada.ipynb", answered("ada"))
+    course.grade()
+    roster(course, LINES["ada"], LINES["cy"])
+    waiting = course.grade()
+    assert waiting.scores() == {"ada": "5", "cy": ""}
+
+    course.put("cy.ipynb", answered("cy"))
+    graded = course.grade()
+    assert graded.scores() == {"ada": "5", "cy": "5"}
+    assert "nothing handed in" not in graded.said
+
+
+def test_results_that_stand_without_a_file_are_told(course):
+    for student in ("ada", "bob", "cy"):
+        course.put(f"{student}.ipynb", answered(student))
+    assert "earlier runs" not in course.grade().said
+    (course.submitted / "bob.ipynb").unlink()
+    graded = course.grade()
+
+    assert "results of earlier runs stand, and nothing was collected now: 1 (bob)" in graded.said
+    assert graded.report()["earlier"] == ["bob"]
+    assert "earlier runs" not in course.grade("--only", "ada").said
+
+
+def test_a_part_that_has_not_changed_is_told(course):
+    course.put("ada.ipynb", answered("ada"))
+    course.grade()
+
+    assert "graded before, and nothing has changed: --again" in course.grade("--only", "ada").said
+    assert "nothing has changed" not in course.grade("--only", "ada", "--again").said
+
+
+# ---- pairs and groups --------------------------------------------------------------------------------
+
+
+def test_of_a_pair_that_has_split_each_ones_own_counts(course):
+    course.put("cy+dee.ipynb", answered("cy"))
+    assert course.grade().scores() == {"cy": "5", "dee": "5"}
+    course.put("cy.ipynb", notebook(RIGHT))
+    graded = course.grade()
+
+    assert graded.scores() == {"cy": "2", "dee": "5"}
+    assert "cy: cy.ipynb counts, not cy+dee.ipynb" in graded.said
+
+
+def test_a_group_that_has_split_leaves_no_result_behind_unsaid(course):
+    roster(course, *LINES.values())
+    course.put("ada.ipynb", answered("ada"))
+    assert course.grade().scores()["bob"] == "5"
+    roster(course, LINES["ada"], LINES["bob"].replace("Team 1", ""), LINES["cy"])
+
+    assert "nothing was collected now: 1 (bob)" in course.grade().said
+    assert course.grade("--forget", "bob").scores() == {"ada": "5", "bob": "", "cy": ""}
+
+
+TEAMS = Roster(
+    [
+        Person("ada", "Ada Lovelace", canvas="4711", group="Team 1"),
+        Person("bob", "Bob Stone", group="Team 1"),
+        Person("cy", "Cyrille O'Neill", moodle="900003", section="Tuesday, Team 2"),
+        Person("dee", "Anne-Marie Dee", section="Team 2"),
+    ]
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "students"),
+    {
+        "Canvas, a member's number": ("team1_4711_9001_made.ipynb", ["ada", "bob"]),
+        "Canvas, another number": ("team1_4799_9001_made.ipynb", ["ada", "bob"]),
+        # mod/assign/classes/downloader.php: the name of the group, and its number
+        "Moodle, a group": ("Team 1_17_assignsubmission_file/x.ipynb", ["ada", "bob"]),
+        "Moodle, a group in its list": ("Team 2_18_assignsubmission_file/x.ipynb", ["cy", "dee"]),
+        # mod/assign/locallib.php before 4.1: each member with the group before the name
+        "Moodle, a member": ("Team 1-Bob Stone_44_assignsubmission_file_/x.ipynb", ["ada", "bob"]),
+        "Moodle, a hyphen": ("Team 2-Anne-Marie Dee_45_assignsubmission_file_/x.ipynb", ["dee"]),
+        "Moodle, hidden": ("Participant_900003_assignsubmission_file/x.ipynb", ["cy"]),
+        "Brightspace": ("55-77 - Team 1 - Nov 30, 2026 1159 PM/x.ipynb", ["ada", "bob"]),
+        "Blackboard": ("made_Team 1_attempt_2026-11-30-23-59-00_x.ipynb", ["ada", "bob"]),
+        "a folder": ("Team 1/x.ipynb", ["ada", "bob"]),
+    }.values(),
+)
+def test_what_has_the_name_of_a_group_counts_for_the_group(name, students, course):
+    course.put(name, notebook(RIGHT))
+    found = find([course.submitted], "made", QUESTIONS, TEAMS)
+
+    assert [one.student for one in found.handed] == students
+    assert found.unknown == {}
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["Team 1_17_assignsubmission_file/x.ipynb", "Team 1_99_assignsubmission_file/x.ipynb"],
+        ["x-Bob Stone_44_assignsubmission_file/x.ipynb", "Bob Stone_45_assignsubmission_file/x.ipynb"],
+        ["Tuesday/x.ipynb"],
+        ["Participant_900099_assignsubmission_file/x.ipynb"],
+    ],
+    ids=["two of one group's name", "a student's name behind a hyphen", "a section", "an unknown number"],
+)
+def test_what_may_be_anybodys_counts_for_nobody(names, course):
+    for name in names:
+        course.put(name, notebook(RIGHT))
+    found = find([course.submitted], "made", QUESTIONS, TEAMS)
+
+    assert not {one.student for one in found.handed} & set(TEAMS.people)
+    assert len(found.unknown) == len(names)
+
+
+def test_a_files_name_takes_nobodys_own_work_away(course):
+    course.put("stonebob_4712_9001_made.ipynb", notebook(RIGHT))
+    course.put("team1_4799_9999_made.ipynb", notebook(WRONG))
+    handed = {one.student: one.path.name for one in find([course.submitted], "made", QUESTIONS, TEAMS).handed}
+
+    assert handed["bob"] == "stonebob_4712_9001_made.ipynb"
+
+
+def test_moodle_takes_back_the_page_of_a_group(course):
+    roster(course, *LINES.values())
+    folder = "Team 1_17_assignsubmission_file"
+    course.put(f"{folder}/doubling.ipynb", answered("bob"))
+    graded = course.grade()
+
+    assert graded.scores() == {"ada": "5", "bob": "5", "cy": ""}
+    with zipfile.ZipFile(graded.out / "moodle-feedback.zip") as archive:
+        assert archive.namelist() == [f"{folder}/feedback.html"]
+    assert "Participant 17" not in (graded.out / "moodle.csv").read_text()
+
+
+# ---- names -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["LATE_anon_yVkWT_998878_made.ipynb", "anon_yVkWT_998877_2_made.ipynb"])
+def test_of_a_student_whose_name_canvas_hides_the_later_file_counts(name, course):
+    course.put("anon_yVkWT_998870_made.ipynb", notebook(WRONG))
+    course.put(name, notebook(RIGHT))
+    (one,) = find([course.submitted], "made", QUESTIONS).handed
+
+    assert (one.student, one.path.name) == ("anon_yVkWT", name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "lovelaceada_4711_text.html",
+        "lovelaceada_LATE_4711_link.html",
+        "Ada Lovelace_123_assignsubmission_onlinetext/onlinetext.html",
+    ],
+)
+def test_who_handed_in_a_text_alone_has_handed_in_no_file_and_is_listed(name, course):
+    course.put(name, b"<p>def double(number)</p>")
+    course.put("stonebob_4712_9001_doubling.ipynb", answered("stonebob"))
+    graded = course.grade()
+
+    (student,) = graded.report()["nothing_handed_in"]
+    assert student in ("lovelaceada", "Ada Lovelace")
+    assert graded.scores()[student] == ""
+    assert "only " in graded.page(student)
+
+
+NAMES = {
+    "\u0130brahim I\u015f\u0131k": "ibrahim i\u015f\u0131k",
+    "Jörg Weiß": "JÖRG WEISS",
+    "王小明": "王小明",
+    "Đặng Thị Hồng": unicodedata.normalize("NFD", "đặng thị hồng"),
+    "अमित शर्मा": "अमित शर्मा",
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_name_of_any_language_is_found(name, course):
+    people = Roster([Person("one", name), Person("two", "Somebody Else")])
+    first, *rest = NAMES[name].split()
+    canvas = "".join([*rest, first]).lower()
+    course.put(f"{NAMES[name]}_12_assignsubmission_file/x.ipynb", notebook(RIGHT))
+    assert [one.student for one in find([course.submitted], "made", QUESTIONS, people).handed] == ["one"]
+    flat = course.folder / "canvas"
+    flat.mkdir()
+    (flat / f"{canvas}_12_99_x.ipynb").write_bytes(notebook(RIGHT))
+    assert [one.student for one in find([flat], "made", QUESTIONS, people).handed] == ["one"]
+
+
+@pytest.mark.parametrize(
+    ("written", "misread"),
+    [("utf-8", "cp437"), ("gb18030", "cp437"), ("cp932", "cp437"), ("cp1251", "cp850")],
+)
+def test_a_name_that_an_archive_has_garbled_is_asked_about(written, misread):
+    name = "Иван Петров" if written == "cp1251" else "王小明"
+    people = Roster([Person("one", name), Person("two", "Somebody Else")])
+
+    assert people.nearest(name.encode(written).decode(misread)) == "one"
+
+
+def test_an_address_that_two_students_have_is_told(course):
+    roster(course, LINES["ada"], LINES["bob"].replace("bob@", "ada@"))
+    course.put("ada.ipynb", answered("ada"))
+
+    said = course.grade().said
+    assert "the same for several students: 1\n  email ada@example.edu: ada, bob\n" in said
+
+
+# ---- what is given on the command line ---------------------------------------------------------------
+
+
+def test_an_archive_is_to_be_unpacked_first(course):
+    path = course.put("submissions.zip", b"PK\3\4")
+    with pytest.raises(CollectionError, match=r"submissions\.zip: it is an archive; unpack it into a folder"):
+        find([path], "made", QUESTIONS)
+    course.put("ada.ipynb", notebook(RIGHT))
+    both = find([path, course.submitted / "ada.ipynb"], "made", QUESTIONS)
+    assert "ada" in [one.student for one in both.handed]  # as `submitted/*` is, one student's among them
+
+
+@pytest.mark.parametrize("inside", ["doubling.ipynb", "doubling (1).ipynb", "doubling/doubling.ipynb"])
+def test_the_folder_of_a_student_can_be_given_alone(inside, course):
+    for student in ("ada", "bob"):
+        course.put(f"{student}/{inside}", answered(student))
+    course.grade()
+    course.put(f"bob/{inside}", notebook(WRONG))
+
+    again = course.grade(submissions=[course.submitted / "bob"])
+    assert again.scores() == {"ada": "5", "bob": "0"}
+    every = course.grade(submissions=sorted(course.submitted.iterdir()))
+    assert every.scores() == {"ada": "5", "bob": "0"}
