@@ -3,13 +3,18 @@
 ``python collect.py one-block``, in the folder of the course, in the place of ``nbgrader collect``, which follows
 links and takes the name of a folder for its owner's. Of each student the newest folder counts. What is refused
 is named, with the reason; then the exit status is 1.
+
+``times-one-block.csv`` says when each of them came, for ``memsim grade --collected``: when the kernel last saw a
+change of the folder or of a file in it. The times that stand in names and in ``timestamp.txt`` are the student's.
 """
 
+import csv
 import os
 import pwd
 import shutil
 import stat
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 _LARGEST, _LARGEST_FOLDER = 64 << 20, 256 << 20
@@ -32,18 +37,28 @@ def main(assignment: str, inbound: Path, course: Path = Path()) -> tuple[list[st
             newest[owner_of(folder, parts[0])] = folder
         except RefusedError as reason:
             refused[folder.name] = str(reason)
-    collected = []
+    collected, times = [], {}
     for student, folder in sorted(newest.items()):
         target = course / "submitted" / student / assignment
         target.mkdir(parents=True, exist_ok=True)
         try:
-            copy_folder(folder, target)
+            times[student] = copy_folder(folder, target)
         except (RefusedError, OSError) as reason:
             refused[folder.name] = str(reason)
             shutil.rmtree(target)
             continue
         collected.append(student)
+    write_times(course / f"times-{assignment}.csv", times)
     return collected, refused
+
+
+def write_times(path: Path, times: dict[str, float]) -> None:
+    """Write when each student's folder was changed last."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(["student", "time"])
+        for student, seconds in times.items():
+            table.writerow([student, datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")])
 
 
 def owner_of(folder: Path, name: str) -> str:
@@ -62,8 +77,11 @@ def owner_of(folder: Path, name: str) -> str:
     return owner
 
 
-def copy_folder(folder: Path, target: Path) -> None:
-    """Copy the plain files of a folder that belong to its owner; anything else is refused."""
+def copy_folder(folder: Path, target: Path) -> float:
+    """Copy the plain files of a folder that belong to its owner; anything else is refused.
+
+    Returns when the kernel has seen the last change of them, which no user can set.
+    """
     fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:
         owner = os.fstat(fd).st_uid
@@ -75,14 +93,13 @@ def copy_folder(folder: Path, target: Path) -> None:
         if size > _LARGEST_FOLDER:  # a file of zeros takes no room on the student's disk, and would on ours
             msg = f"it has more than {_LARGEST_FOLDER >> 20} MiB"
             raise RefusedError(msg)
-        for name in names:
-            copy_file(fd, name, target / name, owner)
+        return max([os.fstat(fd).st_ctime, *(copy_file(fd, name, target / name, owner) for name in names)])
     finally:
         os.close(fd)
 
 
-def copy_file(folder: int, name: str, target: Path, owner: int) -> None:
-    """Copy one file; what is looked at is what is copied, as it is opened only once."""
+def copy_file(folder: int, name: str, target: Path, owner: int) -> float:
+    """Copy one file, and return when it was changed; it is opened once, so what is looked at is copied."""
     try:
         fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
     except OSError as error:
@@ -101,6 +118,7 @@ def copy_file(folder: int, name: str, target: Path, owner: int) -> None:
                 msg = f"{name}: {rule}"
                 raise RefusedError(msg)
         target.write_bytes(file.read(status.st_size))
+        return status.st_ctime
 
 
 if __name__ == "__main__":

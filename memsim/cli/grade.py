@@ -167,12 +167,15 @@ def grade(arguments: argparse.Namespace, batches: Any, grading: Path, *, asked: 
             arguments.book,
         )
         run = course.Run(batch, wanted)
+        gradebook = import_module("memsim.grading.report.gradebook")
+        if arguments.gradebook:
+            names = [question.name for question in batch.assignment.questions]
+            gradebook.check(arguments.gradebook, batch.assignment.name, names)
         marks = run.take_marks(arguments.points, arguments.drop, arguments.count)
         tell_before(run)
         made = run.grade(marks, ways, source(grading))
         if arguments.gradebook:
-            record = import_module("memsim.grading.report.gradebook").record
-            scores = record(made.counted, arguments.gradebook, run.policy, run.roster.people)
+            scores = gradebook.record(made.counted, arguments.gradebook, run.policy, run.roster.people)
             print(f"{scores} scores written to {arguments.gradebook}")
     return tell_after(run, made, arguments.out)
 
@@ -355,6 +358,9 @@ def tell_after(run: Any, made: Any, out: Path) -> int:  # noqa: ANN401 (imported
     if alike:
         what = "pair or group is" if alike == 1 else "pairs or groups are"
         print(f"  {alike} {what} alike beyond the starter: see {out / 'similar.json'}")
+    for system, students in report["no_page"].items():
+        who = plain(some(students))
+        print(f"{system}-feedback.zip: it has no page for {who}, whose partner handed in; see feedback/")
     if report["no_moodle_number"]:
         who = plain(some(report["no_moodle_number"]))
         print(f"moodle.csv: a grading worksheet passes over {who}, whose number it does not have")

@@ -21,6 +21,7 @@ from memsim.cli.grade import plain, section
 from memsim.errors import MemsimError
 from memsim.grading.assignment.assignment import Assignment, Limits
 from memsim.grading.assignment.cells import LIMITS, assignment_of
+from memsim.grading.report.late import collected as times_in
 from memsim.grading.run.batch import Batch
 from memsim.grading.run.budget import Budget
 from memsim.grading.run.engines import Cluster, ThisMachine
@@ -129,6 +130,29 @@ def test_what_is_handed_in_honestly_is_collected_and_the_newest_counts(exchange)
     assert COLLECT["main"]("one", exchange / "inbound", exchange) == ([ME], {})
     assert (exchange / "submitted" / ME / "one" / "one.ipynb").read_text() == "new"
     assert (exchange / "submitted" / ME / "one" / "timestamp.txt").exists()
+
+
+def test_own_247_no_name_and_no_date_of_a_file_makes_a_submission_earlier(exchange):
+    """The kernel's time of the last change counts: of the folder, or of a file in it."""
+    folder = exchange / "inbound" / f"{ME}+one+2001-01-01 00:00:00 UTC+random"
+    folder.mkdir()
+    (folder / "one.ipynb").write_text("late")
+    (folder / "timestamp.txt").write_text("2001-01-01 00:00:00 UTC")
+    changed = max(path.stat().st_ctime for path in (folder, folder / "one.ipynb", folder / "timestamp.txt"))
+    for path in (folder, folder / "one.ipynb", folder / "timestamp.txt"):
+        os.utime(path, (0, 0))
+    assert (folder / "one.ipynb").stat().st_mtime == 0
+    assert COLLECT["main"]("one", exchange / "inbound", exchange) == ([ME], {})
+
+    ((student, time),) = times_in(exchange / "times-one.csv").items()
+    assert student == ME
+    assert time.timestamp() >= int(changed)
+
+
+def test_who_is_refused_has_no_time(exchange):
+    own_143_a_link_to_a_file(exchange / "inbound", exchange)
+    COLLECT["main"]("one", exchange / "inbound", exchange)
+    assert times_in(exchange / "times-one.csv") == {}
 
 
 # ---- batches -----------------------------------------------------------------------------------------

@@ -31,8 +31,9 @@ nbgrader release_assignment one-block
 """
 GRADE = """
 cd course
-nbgrader collect one-block
-python -m memsim grade submitted --assignment grading/one_block.py --out graded
+python hub/collect.py one-block
+python -m memsim grade submitted --assignment grading/one_block.py --out graded --due 2100-01-01T00:00+00:00 \
+    --collected times-one-block.csv
 python hub/return_feedback.py one-block
 nbgrader release_feedback one-block
 """
@@ -148,6 +149,7 @@ def test_from_an_assignment_handed_out_to_feedback_returned(course, page, chromi
     assert "cheating attempt" not in ran.stderr  # nbgrader's word for a submission of somebody else
     assert f"{points} of {points}" in feedback(ada)
     assert f"0 of {points}" in feedback(bob)
+    assert "It was handed in on time." in feedback(ada)
     watch.complaints = [text for text in watch.complaints if RETRIED not in text]
     watch.assert_clean()
     nobody_sees_what_is_not_his(course)

@@ -1,6 +1,7 @@
 """A course as it goes on: extensions, students who come and go, pairs that split, groups of other systems."""
 
 import json
+import sys
 import unicodedata
 import zipfile
 
@@ -260,6 +261,48 @@ def test_moodle_takes_back_the_page_of_a_group(course):
     with zipfile.ZipFile(graded.out / "moodle-feedback.zip") as archive:
         assert archive.namelist() == [f"{folder}/feedback.html"]
     assert "Participant 17" not in (graded.out / "moodle.csv").read_text()
+
+
+def test_the_other_one_of_a_pair_gets_a_page_where_moodles_number_is_known(course):
+    mine = "Ada Lovelace_900001_assignsubmission_file"
+    course.write(
+        "roster.csv", "id,name,moodle,group\nada,Ada Lovelace,,1\nbob,Bob Stone,900002,1\ncy,C Y,,1\n"
+    )
+    course.put(f"{mine}/doubling.ipynb", answered("ada"))
+    graded = course.grade()
+
+    with zipfile.ZipFile(graded.out / "moodle-feedback.zip") as archive:
+        other = "Bob Stone_900002_assignsubmission_file/feedback.html"
+        assert archive.namelist() == [f"{mine}/feedback.html", other]
+        assert "Handed in by bob" in archive.read(other).decode()
+    assert "moodle-feedback.zip: it has no page for cy, whose partner handed in" in graded.said
+    assert graded.report()["no_page"] == {"moodle": ["cy"]}
+
+
+# ---- nbgrader's gradebook ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("url", "modules", "told"),
+    [
+        ("sqlite:///nothing.db", {}, "there is no such file; run nbgrader generate_assignment first"),
+        ("mongo:nothing", {}, "no gradebook that can be used"),
+        ("sqlite:///book.db", {"nbgrader.api": None}, "nbgrader is not installed"),
+    ],
+)
+def test_a_gradebook_that_cannot_be_used_is_told_before_anything_is_graded(
+    url, modules, told, course, monkeypatch
+):
+    course.put("ada.ipynb", answered("ada"))
+    (course.folder / "book.db").touch()
+    for name, module in modules.items():
+        monkeypatch.setitem(sys.modules, name, module)
+    refused = course.grade("--gradebook", url)
+
+    assert refused.status == 2
+    assert told in refused.said
+    assert not refused.out.exists()
+    assert not (course.folder / "nothing.db").exists()
 
 
 # ---- names -------------------------------------------------------------------------------------------

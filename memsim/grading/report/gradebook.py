@@ -6,6 +6,7 @@ import contextlib
 import importlib
 import warnings
 from datetime import UTC
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from memsim.errors import MemsimError
@@ -13,7 +14,7 @@ from memsim.grading.report import tables
 from memsim.grading.roster.names import key
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from memsim.grading.report.late import Policy
     from memsim.grading.report.results import Result
@@ -43,11 +44,40 @@ def record(
         nbgrader is not installed, the gradebook cannot be used, or does not have the assignment or one of
         its questions.
     """
+
+    def write(gradebook: Any) -> int:
+        known = {key(student.id): student.id for student in gradebook.students}
+        graded = [
+            (result, _known_as(result.student, known, people or {}))
+            for result in results
+            if result.fingerprint
+        ]
+        return sum(_record_one(gradebook, result, student, policy) for result, student in graded)
+
+    return _used(url, write)
+
+
+def check(url: str, assignment: str, questions: Iterable[str]) -> None:
+    """Raise GradebookError if scores could not be written: to be known before anything is graded."""
+
+    def look(gradebook: Any) -> int:
+        notebook = gradebook.find_assignment(assignment).notebooks[0].name
+        return sum(bool(gradebook.find_graded_cell(name, notebook, assignment)) for name in questions)
+
+    path = url.removeprefix("sqlite:///")
+    if path != url and not Path(path).is_file():  # nbgrader would make an empty one
+        msg = f"{url}: there is no such file; run nbgrader generate_assignment first"
+        raise GradebookError(msg)
+    _used(url, look)
+
+
+def _used(url: str, do: Callable[[Any], int]) -> int:
+    """Return what comes of a gradebook."""
     with warnings.catch_warnings(action="ignore"):  # nbgrader's, about the tables that its import defines
-        return _record(results, url, policy, people or {})
+        return _opened(url, do)
 
 
-def _record(results: Sequence[Result], url: str, policy: Policy | None, people: Mapping[str, Person]) -> int:
+def _opened(url: str, do: Callable[[Any], int]) -> int:
     try:
         api, database = importlib.import_module("nbgrader.api"), importlib.import_module("sqlalchemy.exc")
     except ImportError:
@@ -55,11 +85,7 @@ def _record(results: Sequence[Result], url: str, policy: Policy | None, people: 
         raise GradebookError(msg) from None
     try:
         with api.Gradebook(url) as gradebook:
-            known = {key(student.id): student.id for student in gradebook.students}
-            graded = [
-                (result, _known_as(result.student, known, people)) for result in results if result.fingerprint
-            ]
-            return sum(_record_one(gradebook, result, student, policy) for result, student in graded)
+            return do(gradebook)
     except api.MissingEntry as missing:
         msg = f"{url}: {missing}; run nbgrader generate_assignment first"
         raise GradebookError(msg) from None

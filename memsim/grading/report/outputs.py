@@ -51,8 +51,8 @@ class Course:
 
 def write_all(
     out: Path, results: Sequence[Result], report: Mapping[str, Any], course: Course | None = None
-) -> None:
-    """Write feedback, tables and the report."""
+) -> dict[str, Any]:
+    """Write feedback, tables and the report; returns the report."""
     course = course or Course()
     people, policy = course.people, course.policy
     for result in results:
@@ -79,35 +79,57 @@ def write_all(
             write(out / f"{name}.csv", table(known, policy, people))
     if people:
         write(out / "roster.csv", write_roster(people[student] for student in sorted(people)))
-    write_archives(out, results, people)
-    write_json(out / "report.json", dict(report))
+    told = {**report, "no_page": write_archives(out, results, people)}
+    write_json(out / "report.json", told)
+    return told
 
 
-def write_archives(out: Path, results: Sequence[Result], people: Mapping[str, Person]) -> None:
+def write_archives(
+    out: Path, results: Sequence[Result], people: Mapping[str, Person]
+) -> dict[str, list[str]]:
     """Write the pages as the learning management system takes them back, under the names that it gave.
 
-    What one of a pair has handed in has that one's name.
+    What one of a pair has handed in has that one's name; the other one's page has a name only where Moodle's
+    number is known. Returns who gets no page, by system. A group's page goes to all of it.
     """
     systems: dict[str, dict[str, str]] = {}
+    lacking: dict[str, list[str]] = {}
     of_file: dict[str, list[str]] = {}
     for result in results:
         of_file.setdefault(result.packed, []).append(result.student)
     marks = labels(of_file)
     for result in results:
         mark = marks.get(result.packed)
-        if mark and result.student == _whose(mark, of_file[result.packed], people):
+        if mark is None:
+            continue
+        roster = Roster(people[student] for student in of_file[result.packed] if student in people)
+        inside = ""
+        if result.student == _whose(mark, of_file[result.packed], roster):
             inside = f"{result.packed}/feedback.html" if not mark.file else f"{Path(result.packed).stem}.html"
+        elif roster.find(mark.who):
+            inside = _own_name(mark, people[result.student])
+            if not inside:
+                lacking.setdefault(mark.system.lower(), []).append(result.student)
+        if inside:
             page = (out / "feedback" / f"{file_name(result.student)}.html").read_text(encoding="utf-8")
             systems.setdefault(mark.system.lower(), {})[inside] = page
     for system, pages in systems.items():
         write_zip(out / f"{system}-feedback.zip", pages)
+    return lacking
 
 
-def _whose(mark: Label, students: Sequence[str], people: Mapping[str, Person]) -> str:
+def _own_name(mark: Label, person: Person) -> str:
+    """Return the name under which a system takes the page of a student who has handed in nothing there."""
+    if mark.system != "Moodle" or not person.moodle:
+        return ""
+    name = (person.name or person.id).replace("_", " ").replace("/", " ")
+    return f"{name}_{person.moodle}_assignsubmission_file/feedback.html"
+
+
+def _whose(mark: Label, students: Sequence[str], roster: Roster) -> str:
     """Return the student whose name or number stands on a file that counts for all of these."""
     if len(students) == 1:
         return students[0]
-    roster = Roster(people[student] for student in students if student in people)
     named = roster.find(mark.who)
     numbered = (p for p in roster for system, n in mark.numbers.items() if getattr(p, system) == n)
     found = named or next(numbered, None)

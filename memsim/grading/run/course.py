@@ -191,7 +191,7 @@ class Run:
         unknown = self._not_in_roster(result.student for result in counted)
         chapter = chapter_of(batch.assignment, self.asked.book)
         course = outputs.Course(self.roster.people, self.absent, unknown, self.policy, chapter, marks.dropped)
-        outputs.write_all(batch.out, counted, told, course)
+        told = outputs.write_all(batch.out, counted, told, course)
         alike = outputs.write_similar(batch.out, self.found.handed, source, results)
         about = class_page.Class(batch.assignment, counted, told, alike, self.roster.people, self._together())
         write(batch.out / "index.html", class_page.page(about))
