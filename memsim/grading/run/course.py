@@ -58,8 +58,8 @@ class Run:
         """Find what was handed in, and who is in the course."""
         self.batch, self.asked = batch, asked
         questions = [question.name for question in batch.assignment.questions]
-        self.found = find(asked.submissions, batch.assignment.name, questions, asked.roster, asked.choose)
-        before = self._people_before()
+        before, name = self._people_before(), batch.assignment.name
+        self.found = find(asked.submissions, name, questions, asked.roster, asked.choose, before)
         self.roster = Roster(_merged(self.found.people, self._with_results(before)).values())
         self.handed = self._wanted()
         self.strangers: list[str] = []

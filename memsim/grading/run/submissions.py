@@ -135,6 +135,7 @@ def find(
     questions: Sequence[str],
     roster: Roster | None = None,
     choose: Mapping[str, str] | None = None,
+    earlier: Iterable[str] = (),
 ) -> Collection:
     """Return what lies below ``paths``.
 
@@ -146,6 +147,8 @@ def find(
         Who is in the course; without it, everybody who has a file or a folder is.
     choose
         For a student's id, the name of the file that counts where there are several.
+    earlier
+        The ids of who was found before.
 
     Raises
     ------
@@ -153,6 +156,8 @@ def find(
         A path does not exist, or there is nothing in any of them.
     """
     collecting = _Collecting(assignment, questions, roster, choose or {})
+    collecting.earlier = {key(student) for student in earlier}
+    collecting.several = len(paths) > 1
     marks = labels(path.name for path in paths)
     if len(paths) == 1 and not marks and paths[0].suffix.lower() in _ARCHIVES and paths[0].is_file():
         msg = f"{paths[0]}: it is an archive; unpack it into a folder, and give that"
@@ -199,6 +204,7 @@ class _Collecting:
         self.choose = {key(student): file for student, file in choose.items()}
         self.found: list[_Found] = []
         self.empty: dict[str, tuple[str, Label | None]] = {}
+        self.earlier, self.several = set[str](), False
         self.left_out: dict[str, str] = {}
         self._top = Path()
         self._left = _MOST_FILES
@@ -219,9 +225,14 @@ class _Collecting:
             self._entries(path)
 
     def _is_of_one(self, folder: Path) -> bool:
-        """Return whether a folder is one student's: names in it, if not its own, are the assignment's."""
+        """Return whether a folder is one student's: it has the name of one, or only its name can be one.
+
+        That is so where several are given, as ``submitted/*`` does, and all in it has the assignment's name.
+        """
+        if self._known(folder.name) or key(folder.name) in self.earlier:
+            return True
         stems = [_stem(entry.name) for entry in self._listed(folder) if not _is_aside(entry.name)]
-        return self._known(folder.name) or (bool(stems) and all(map(self._is_assignments, stems)))
+        return self.several and bool(stems) and all(map(self._is_assignments, stems))
 
     def _is_assignments(self, stem: str) -> bool:
         """Return whether a name is the assignment's, perhaps with the number of a copy."""
