@@ -116,6 +116,24 @@ def test_a_driver_that_gives_everything_uses_what_is_not_backed():
     assert "WRONG: the kernel uses" in str(made)
 
 
+class Uncounted(Driver):
+    """Takes a sub-block back, and leaves it in the count of managed pages."""
+
+    def unplug(self, count):
+        for number in range(64 - count, 64):
+            self.kernel.alloc_contig_range(self.pfn_of(number), SUB_BLOCK)
+            self.kernel.SetPageOffline(self.pfn_of(number), SUB_BLOCK)
+            self.plugged[number] = False
+        return count
+
+
+def test_a_sub_block_that_is_taken_and_still_counted_is_not_in_use():
+    made = drive(Uncounted, [["back", *range(64)], ["online", 32], ["unplug", 1]])
+    assert made.letters(32) == "f" * 63 + "o"
+    ((step, sentence),) = made.wrong
+    assert (step, sentence.partition(":")[0]) == (2, "offline-managed")
+
+
 def test_a_driver_that_goes_by_chunks_withholds_too_much():
     assert drive(Nothing, [EVERY_OTHER, ["online", 32]]).letters(32) == "o" * 64
 

@@ -119,13 +119,18 @@ class Drive:
         return [sentence for sentence in found if sentence not in known]
 
     def _not_backed(self) -> list[str]:
-        """Return a sentence if the buddy has a sub-block that the host does not back."""
+        """Return a sentence if the buddy has a sub-block that the host does not back.
+
+        One that was taken from the buddy and is still counted is what ``offline-managed`` reports.
+        """
         driver, memmap, found = self.driver, self.machine.kernel.memmap, []
         for number, plugged in enumerate(driver.plugged):
             pfn = driver.pfn_of(number)
             if not plugged and memmap.pfn_to_online_page(pfn) is not None:
                 section, at = next(iter(memmap.spans(pfn, SUB_BLOCK)))
-                if (section.pages.flags[at] & np.uint32(MANAGED)).any():
+                managed = section.pages.flags[at] & np.uint32(MANAGED) != 0
+                offline = memmap.encoding.where(section.pages.type[at], PageType.OFFLINE)
+                if (managed & ~offline).any():
                     found.append(number)
         sentence = "the kernel uses sub-blocks that the host does not back, the first is number"
         return [f"{sentence} {found[0]}"] if found else []
