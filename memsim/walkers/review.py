@@ -234,7 +234,7 @@ KVM_REFCOUNTED = Walker(
     steps=(
         Step(q.NO_MEMMAP, "no page"),
         Step(q.UNINITIALISED, "undefined"),
-        Step(q.DEVICE, "page"),
+        Step(q.RESERVED_DEVICE, "page"),
         Step(q.RESERVED, "no page"),
     ),
     otherwise=("page", "it is not PG_reserved, so KVM counts references to it"),

@@ -190,6 +190,10 @@ MOVABLE_ZONE = Question(
 
 RESERVED = Question("PG_reserved is set", lambda s: s.has(PageFlag.RESERVED))
 OFFLINE = Question("it is of type Offline", lambda s: s.offline)
+RESERVED_DEVICE = Question(
+    "PG_reserved is set, but it is device memory with a reference",
+    lambda s: s.has(PageFlag.RESERVED) and s.device and s.refcount > 0,
+)
 RESERVED_OFFLINE = Question(
     "PG_reserved is set and it is of type Offline", lambda s: s.offline and s.has(PageFlag.RESERVED)
 )

@@ -684,7 +684,11 @@ def test_zone_device_is_no_concern_of_the_patch():
     assert differing("device") == set()
     machine, kinds = zoo(AFTER, "6.12")
     verdict = WALKERS["kvm_refcounted"].decide(machine.kernel, kinds["device"])
-    assert verdict == ("page", f"pfn {kinds['device']:#x}: it is device memory", True)
+    # kvm_pfn_to_refcounted_page() asks PageReserved() first, then is_zone_device_page() and page_count().
+    why = "PG_reserved is set, but it is device memory with a reference"
+    assert verdict == ("page", f"pfn {kinds['device']:#x}: {why}", True)
+    machine.kernel.memmap.set_refcount(kinds["device"], 1, 0)
+    assert WALKERS["kvm_refcounted"].decide(machine.kernel, kinds["device"]).action == "no page"
 
 
 def test_a_page_can_be_reserved_and_offline_even_after():
