@@ -7,7 +7,7 @@ import { Comparison } from "../../memsim/view/explorer/static/comparison.js";
 import { PRIMITIVES } from "../../memsim/view/explorer/static/memory.js";
 import { geographyOf, recordedView } from "../../memsim/view/explorer/static/pages.js";
 import { Tape } from "../../memsim/view/explorer/static/tape.js";
-import { twin } from "../../memsim/view/explorer/static/words.js";
+import { happened, plain, twin } from "../../memsim/view/explorer/static/words.js";
 import { digest, forwards, momentsOf } from "./digest.js";
 
 const [folder] = process.argv.slice(2),
@@ -56,6 +56,7 @@ if (expected.twins) {
     const said = twin(c, recordedView);
     if (said !== text) found.twins.push([Number(i), said]);
   }
+  found.says = (expected.says ?? []).map((i) => plain(happened(c, i)));
   found.news = c.news.map((i) => ({
     moment: i,
     point: c.moments[i].point,

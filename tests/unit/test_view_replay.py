@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from memsim.linux.include.layout import PAGES_PER_SECTION
+from memsim.scenario.comparison import compare
+from memsim.scenario.scenario import FORMAT, Scenario
 from memsim.state.recording import SPANS
 from memsim.view.explorer.inputs import comparison_of, default_block, recordings_of
 from memsim.view.explorer.timeline import Walk
@@ -50,6 +52,28 @@ def test_the_text_twin_in_the_browser_is_the_simulator_s(found):
     assert len(found["twins wanted"]) > 10
     differing = dict(found["twins"])
     assert differing == {index: found["twins wanted"][index] for index in differing}
+
+
+def test_pages_that_leave_with_their_block_are_not_called_allocated(tmp_path):
+    """__offline_isolated_pages() takes them off the free lists; remove_pfn_range_from_zone() follows."""
+    scenario = Scenario.parse(
+        {
+            "format": FORMAT,
+            "title": "a block comes and goes",
+            "machine": {"ram": [[0, 131072]], "block_pages": PAGES_PER_SECTION},
+            "steps": [
+                {"do": "add_memory", "start_pfn": 0x100000, "nr_pages": PAGES_PER_SECTION},
+                {"do": "online", "block": 32, "type": "online_movable"},
+                {"do": "offline", "block": 32},
+            ],
+        }
+    )
+    walk = Walk(compare(scenario), 32, [])
+    points = ("return:__offline_isolated_pages", "return:remove_pfn_range_from_zone")
+    gone = [walk.find(2, point) for point in points]
+    off, away = replay(walk, tmp_path, twins={}, says=gone)["says"]
+    assert "32,768 pages are now on no free list (were free)" in off
+    assert "32,768 pages are now not there (were on no free list)" in away
 
 
 def test_a_wrong_primitive_is_noticed(found):

@@ -98,23 +98,26 @@ const join = (parts) => parts.flatMap((part, n) => [...(n ? ["; "] : []), ...par
 export const plain = (parts) => parts.map((part) => (typeof part === "string" ? part : part[1])).join("");
 
 function pages(c, m) {
-  const label = (kind) => c.data.classes[kind][1],
+  const letter = (kind) => c.data.classes[kind][0],
+    // Nobody has allocated the pages that leave with their block: they are off the free lists, and then gone.
+    leave = (to) => (m.name === "__offline_isolated_pages" && letter(to) === "A") || letter(to) === "·",
+    label = (kind, to) => (letter(kind) === "A" && leave(to) ? "on no free list" : c.data.classes[kind][1]),
     [a, b] = m.sides.map((side) => [...side.moved].map(([key, n]) => [key >> 4, key & 15, n]));
   if (!a.length && !b.length) return [];
   if (JSON.stringify(a) === JSON.stringify(b))
     return a.map(([from, to, n]) => [
-      `${count(n, "page")} ${n > 1 ? "are" : "is"} now ${label(to)}`,
-      from ? ` (${n > 1 ? "were" : "was"} ${label(from)})` : "",
+      `${count(n, "page")} ${n > 1 ? "are" : "is"} now ${label(to, to)}`,
+      from ? ` (${n > 1 ? "were" : "was"} ${label(from, to)})` : "",
     ]);
   if (a.length === 1 && b.length === 1 && a[0][2] === b[0][2]) {
     const [[f0, t0, n], [f1, t1]] = [a[0], b[0]];
     if (t0 === t1)
       return [
         [
-          `${count(n, "page")} ${n > 1 ? "are" : "is"} now ${label(t0)}; ${n > 1 ? "they were" : "it was"} `,
-          ["before", label(f0)],
+          `${count(n, "page")} ${n > 1 ? "are" : "is"} now ${label(t0, t0)}; ${n > 1 ? "they were" : "it was"} `,
+          ["before", label(f0, t0)],
           " before the patch, ",
-          ["after", label(f1)],
+          ["after", label(f1, t1)],
           " after it",
         ],
       ];
@@ -124,14 +127,14 @@ function pages(c, m) {
           f0
             ? `${count(n, "page")} ${n > 1 ? "are" : "is"} now `
             : `${count(n, "struct page")} ${n > 1 ? "are" : "is"} written for the first time: `,
-          ["before", label(t0)],
+          ["before", label(t0, t0)],
           " before the patch, ",
-          ["after", label(t1)],
+          ["after", label(t1, t1)],
           " after it",
         ],
       ];
   }
-  const side = (list) => list.map(([from, to, n]) => `${fmt(n)} ${label(from)} → ${label(to)}`).join(", ") || "none";
+  const side = (list) => list.map(([from, to, n]) => `${fmt(n)} ${label(from, to)} → ${label(to, to)}`).join(", ") || "none";
   return [["pages: ", ["before", side(a)], " before the patch, ", ["after", side(b)], " after it"]];
 }
 function retyped(c, m) {
