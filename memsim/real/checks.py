@@ -63,7 +63,7 @@ def where(reading: Reading) -> list[Fact]:
 def place(pfn: int, architecture: str | None = None, version: Version = NEWEST) -> str:
     """Return in which block, section and pageblock a pfn is.
 
-    >>> place(0x9a0)
+    >>> place(0x9a0, "x86-64")
     'Memory block 0, whether of 128 MiB or of 2 GiB; section 0, pageblock 0x4; aligned to order 5.'
     >>> place(0x104300, "arm64", (5, 10))
     'With pages of 4 KiB: memory block 4 of 1 GiB; section 4, pageblock 0x821; aligned to order 8.'
@@ -81,7 +81,8 @@ def place(pfn: int, architecture: str | None = None, version: Version = NEWEST) 
         size, block = (PAGES_PER_SECTION, "128 MiB") if version >= _SMALL_ON_ARM64 else (1 << 18, "1 GiB")
         section = pfn // size
         block = f"With pages of 4 KiB: memory block {section} of {block}"
-    return f"{block}; section {section}, pageblock {pageblock:#x}; {aligned}."
+    sizes = "" if architecture else " (sizes of x86-64)"
+    return f"{block}; section {section}, pageblock {pageblock:#x}{sizes}; {aligned}."
 
 
 def _zone(reading: Reading) -> list[Fact]:
@@ -319,8 +320,8 @@ def why(reading: Reading) -> list[Fact]:
     )
     if freed_twice:
         text = (
-            "The page is free and was freed again, or a block of the wrong order was freed; "
-            "'nonzero mapcount' is the wording for any page type."
+            "The page is free and was freed again or brought online again, or a block of the wrong order was "
+            "freed; 'nonzero mapcount' is the wording for any page type."
         )
         facts.append(Fact(text, CONCLUDED))
     elif dump.reason == "nonzero mapcount" and reading.types:

@@ -6,7 +6,7 @@ Models ``drivers/hv/hv_balloon.c``; this module has what inflates and deflates t
 machine, with both sides, is :class:`memsim.devices.hv_balloon.HvBalloon`.
 
 Left out: version and capability negotiation, pressure reports, page reporting, hibernation, removal of the
-driver.
+driver, and the driver's own words in the log: the lines printed here and in ``hot_add`` are ours.
 """
 
 from __future__ import annotations
