@@ -35,6 +35,10 @@ class Hunk(Enum):
     __hash__ = object.__hash__  # there is one object for each hunk; Enum hashes its name, which is slower
 
 
+COMMITS = {"1/3": "13c526540b31", "2/3": "503b158fc30f", "3/3": "50625744220c"}
+"""The patches of the series, as they were merged for Linux 6.11."""
+
+
 class Patch(frozenset[Hunk]):
     """A set of hunks; ``BEFORE`` is empty, ``AFTER`` is all of them.
 

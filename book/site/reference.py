@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 from importlib import import_module
 from pathlib import Path
 
@@ -16,7 +17,7 @@ import memsim
 from memsim.patch import Hunk
 from memsim.scenario.reference import reference_page
 from memsim.scenario.schema import scenario_schema
-from memsim.view.patch import hunk_html
+from memsim.view.patch import hunk_html, overview
 
 FOLDER = "reference"
 PUBLIC = ("memsim.lesson", "memsim.grading", "memsim.walkers")
@@ -102,13 +103,22 @@ def linux_page(models: list[str]) -> str:
 # ---- the patch on one page -------------------------------------------------------------------------
 
 
+_FUNCTION, _AS_CODE = re.compile(r"(\w+\(\))"), r"`\1`"
+
+
 def patch_page() -> str:
     """Return the page that shows every hunk: the model without it beside the model with it."""
     intro = (
         "What each hunk changes in our models, which follow the kernel's functions step by step. On the left "
         "the hunk is missing, on the right it is applied; all other hunks are applied on both sides. "
-        "`memsim patch` prints the same."
+        "`memsim patch` prints the same. What breaks when a hunk is missing, or alone, can be opened in "
+        "[chapter 13](../13-the-patch.ipynb)."
     )
-    parts = ["# The patch, hunk by hunk\n", f"{intro}\n"]
+    rows = [
+        f"| {commit} | [{hunk}](#{hunk.lower()}) | {_FUNCTION.sub(_AS_CODE, places)} |"
+        for commit, hunk, places in overview()
+    ]
+    table = ["| patch, commit (Linux 6.11) | hunk | file: function |", "|---|---|---|", *rows]
+    parts = ["# The patch, hunk by hunk\n", f"{intro}\n", "\n".join([*table, ""])]
     parts += [f'## {hunk.name}\n\n<div class="memsim-hunk">{hunk_html(hunk)}</div>\n' for hunk in Hunk]
     return "\n".join(parts)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from memsim.cli.options import OK
 from memsim.patch import Hunk, Patch
-from memsim.view.patch import patch_lines
+from memsim.view.patch import overview_lines, patch_lines
 
 if TYPE_CHECKING:
     import argparse
@@ -20,9 +20,9 @@ def add_to(commands: Commands) -> None:
     patch = commands.add_parser(
         "patch",
         help="show what each hunk of the patch changes, before beside after",
-        description="Show the patch as it acts in the models: for each hunk the kernel's file and function, "
-        "and the model without the hunk (-) beside the model with it (+). All other hunks are applied on "
-        "both sides.",
+        description="Show the patch as it acts in the models: a table of all hunks, then for each the "
+        "kernel's file and function, and the model without the hunk (-) beside the model with it (+). All "
+        "other hunks are applied on both sides.",
     )
     patch.add_argument(
         "hunks",
@@ -38,6 +38,8 @@ def command_patch(arguments: argparse.Namespace) -> int:
     """``memsim patch``."""
     chosen = Patch(arguments.hunks) if arguments.hunks else Patch("after")
     width = shutil.get_terminal_size().columns
+    if not arguments.hunks:
+        print(*overview_lines(), "", sep="\n")
     for line in patch_lines([hunk for hunk in Hunk if hunk in chosen], width, whole=arguments.whole):
         print(line)
     return OK

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from memsim.cli.options import OK
 from memsim.source.linux_tree import VARIABLE
-from memsim.view.patch import show_source
+from memsim.view.patch import NO_TREE, show_source
 
 if TYPE_CHECKING:
     import argparse
@@ -31,7 +32,14 @@ def add_to(commands: Commands) -> None:
     source.set_defaults(command=command_source)
 
 
+NO_OPTION = (
+    "To see the kernel's own function here, name a kernel tree: --linux DIR, or the environment variable "
+    f"{VARIABLE}."
+)
+
+
 def command_source(arguments: argparse.Namespace) -> int:
     """``memsim source``."""
-    print(show_source(arguments.function, arguments.linux))
+    shown = show_source(arguments.function, arguments.linux)
+    print(replace(shown, note=NO_OPTION) if shown.note == NO_TREE else shown)
     return OK

@@ -15,7 +15,7 @@ from html import escape
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
-from memsim.patch import Hunk, Patch
+from memsim.patch import COMMITS, Hunk, Patch
 from memsim.source.hunks import HunkInFunction, Row, hunk_changes
 from memsim.source.linux_tree import VARIABLE, function_in, tree_of, versions_of
 from memsim.source.listings import Listing, listing_of, listings
@@ -47,6 +47,27 @@ def patch_lines(
             rows = change.excerpt(len(change.rows) if whole else 1)
             columns = _two_columns(rows, width) if width >= TWO_COLUMNS else _one_column(rows)
             yield from (f"    {line}".rstrip() for line in columns)
+
+
+def overview() -> list[tuple[str, str, str]]:
+    """Return (patch and commit, hunk, functions by file) for every hunk of the series."""
+    return [
+        (f"{part} {COMMITS[part]}", hunk.name, _places(hunk)) for hunk in Hunk if (part := hunk.value[:3])
+    ]
+
+
+def _places(hunk: Hunk) -> str:
+    files: dict[str, list[str]] = {}
+    for change in hunk_changes(hunk):
+        files.setdefault(change.kernel_file, []).append(f"{change.function}()")
+    return "; ".join(f"{file}: {', '.join(functions)}" for file, functions in files.items())
+
+
+def overview_lines() -> Iterator[str]:
+    """Yield the series as a table: which hunk is in which commit, file and function."""
+    yield "The series, in Linux 6.11"
+    for commit, hunk, places in overview():
+        yield f"  {commit}  {hunk:15}  {places}"
 
 
 def _place(change: HunkInFunction, *, numbered: bool) -> str:
@@ -195,8 +216,8 @@ def show_patch(*hunks: str | Hunk) -> ShownPatch:
 # ---- one function ----------------------------------------------------------------------------------
 
 NO_TREE = (
-    "To see the kernel's own function here, name a kernel tree: --linux DIR, or the environment variable "
-    f"{VARIABLE}."
+    "To see the kernel's own function here, name a kernel tree: as the second argument of show_source(), or "
+    f"in the environment variable {VARIABLE}."
 )
 _SOURCE = "margin: 0 0 8px; white-space: pre-wrap; overflow-wrap: anywhere; font-size: 12px"
 

@@ -113,6 +113,12 @@ def test_a_table_names_a_group_of_columns_once():
     assert Signs("t", ("x", "y"), {"row": cells}, groups=("g", "h")).lines() == ["row: g: x M; h: y -."]
 
 
+def test_a_table_says_in_both_forms_what_its_signs_mean():
+    chart = Signs("t", ("x",), {"row": (("M", "bad"),)}, key="M memory lost")
+    assert chart.lines() == ["M memory lost.", "row: x M."]
+    assert "t: M memory lost" in chart.svg()
+
+
 def test_a_state_of_a_chain_is_told_as_a_sentence():
     states = (State("asked", ("what does it", "rest on?")), State("done", ("it is", "over"), by="f()"))
     assert Chain("t", states).lines() == ["1. asked: what does it rest on?", "2. done, by f(): it is over."]

@@ -62,6 +62,7 @@ def test_the_chart_has_a_row_for_each_hunk():
     chart = matrix_chart()
     assert list(chart.rows) == [hunk.name for hunk in Hunk]
     assert "MM_INIT: only this hunk: DIMM M" in chart.text
+    assert "· nothing wrong, L logged, S silently wrong, M memory lost." in chart.twin_html()
 
 
 @pytest.mark.long

@@ -147,6 +147,25 @@ def test_show_source__says_why_there_is_no_model(function, why):
         show_source(function)
 
 
+def test_memsim_source__says_how_to_name_a_tree_where_one_is(capsys):
+    assert main(["source", "memmap_init_range"]) == 0
+    told = capsys.readouterr().out.splitlines()[-1]
+    assert "--linux DIR" in told
+    assert "show_source()" not in told
+    assert "show_source()" in NO_TREE
+    assert "--linux" not in NO_TREE
+
+
+def test_memsim_patch__begins_with_the_commit_the_files_and_the_functions_of_every_hunk(capsys):
+    assert main(["patch"]) == 0
+    title, *lines = capsys.readouterr().out.partition("\n\n")[0].splitlines()
+    assert title == "The series, in Linux 6.11"
+    assert [line.split()[2] for line in lines] == [hunk.name for hunk in Hunk]
+    assert lines[1].split() == ["2/3", "503b158fc30f", "MM_INIT", "mm/mm_init.c:", "memmap_init_range()"]
+    assert main(["patch", "MM_INIT"]) == 0
+    assert capsys.readouterr().out.startswith("MM_INIT (patch 2/3)")
+
+
 def test_memsim_source__prints_and_refuses(tmp_path, capsys):
     assert main(["source", "memmap_init_range", "--linux", str(write_tree(tmp_path, AFTER))]) == 0
     assert "new_mark" in capsys.readouterr().out

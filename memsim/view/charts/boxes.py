@@ -233,10 +233,18 @@ class Signs(Chart):
     rows: dict[str, tuple[tuple[str, str], ...]]
     groups: tuple[str, ...] = ()
     """Headings above the columns, each over as many as the others."""
+    key: str = ""
+    """What the signs mean, where a reader cannot guess it."""
+
+    @property
+    def heading(self) -> str:
+        """The title, and what the signs mean."""
+        return f"{self.title}: {self.key}" if self.key else self.title
 
     def lines(self) -> list[str]:
-        """Return a line for each row, in which a group is named once."""
-        return [f"{row}: {'; '.join(self._parts(cells))}." for row, cells in self.rows.items()]
+        """Return what the signs mean, and a line for each row, in which a group is named once."""
+        key = [f"{self.key}."] if self.key else []
+        return key + [f"{row}: {'; '.join(self._parts(cells))}." for row, cells in self.rows.items()]
 
     def _parts(self, cells: tuple[tuple[str, str], ...]) -> list[str]:
         """Return what a row says, in one piece for each group of columns."""

@@ -34,6 +34,11 @@ class Chart:
     title: str
 
     @property
+    def heading(self) -> str:
+        """What stands above the picture."""
+        return self.title
+
+    @property
     def text(self) -> str:
         """The text twin."""
         return "\n".join([self.title, *(f"  {line}" for line in self.lines())])
@@ -48,7 +53,7 @@ class Chart:
 
     def svg(self) -> str:
         """Return the picture, drawn for both widths."""
-        return picture(self.title, self.drawing(WIDTH), self.drawing(NARROW))
+        return picture(self.heading, self.drawing(WIDTH), self.drawing(NARROW))
 
     def plotly(self) -> dict[str, Any] | None:
         """Return a figure in plotly's own format, where a chart has one."""
@@ -63,9 +68,9 @@ class Chart:
 
         A page for phones gives it the shape ``--narrow``, and it shows the drawing for that shape.
         """
-        narrow = f"--narrow: {NARROW}/{narrow_height(self.title, self.drawing(NARROW)[0]):g}"
+        narrow = f"--narrow: {NARROW}/{narrow_height(self.heading, self.drawing(NARROW)[0]):g}"
         return (
-            f'<figure class="memsim-chart" style="margin: 4px 0"><img alt="{escape(self.title)}. '
+            f'<figure class="memsim-chart" style="margin: 4px 0"><img alt="{escape(self.heading)}. '
             'The same stands below in text." '
             f'src="{data_uri(self.svg())}" style="display: block; max-width: 100%; height: auto; {narrow}">'
             "</figure>"

@@ -230,13 +230,14 @@ def matrix_chart(*, check_pages: bool = True) -> Signs:
     effects = {cell.effect for cell in found.values()}
     key = ", ".join(f"{effect.letter} {effect.words}" for effect in Effect if effect in effects)
     return Signs(
-        f"Half a patch: {key}",
+        "Half a patch",
         tuple(SHORT.get(story, story) for story, _ in columns),
         {
             hunk.name: tuple((found[hunk, *c].effect.letter, found[hunk, *c].effect.level) for c in columns)
             for hunk in Hunk
         },
         groups=("only this hunk", "all hunks but this"),
+        key=key,
     )
 
 
