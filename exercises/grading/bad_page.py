@@ -162,7 +162,7 @@ def drivers(rng, mine):
 
 def twice(rng, mine):
     """A page that was free already."""
-    rule = "The type Buddy comes from the allocator: the page is free, and is freed again."
+    rule = "The type Buddy comes from the allocator: the page is free, and is brought online again."
     return (yield from judged_mistakes(rng, [("D", "6.1")], rule))
 
 
@@ -196,7 +196,7 @@ mistake = Question(
             MISTAKE + DRIVER + "    if read['reason'] == 'flags':\n        return 'F' if driver else 'B'\n"
             "    return 'E' if read['reason'] == 'refcount' else 'A'\n",
             score=2,
-            message="is freed again",
+            message="is brought online again",
         ),
     ],
 )

@@ -91,7 +91,7 @@ def deflated(draw: Draw) -> BadPageReport:
     return driver_report(machine, partial(faulty_driver.acme_deflate, machine.kernel, pfns[::-1]))
 
 
-def freed_twice(draw: Draw) -> BadPageReport:
+def online_twice(draw: Draw) -> BadPageReport:
     """Let a Hyper-V host repeat a request to a kernel before the patch."""
     block, pages = draw.between(32, 63), 1024 * draw.between(1, 20)  # behind them begins a block of its own
     start = block * PAGES_PER_SECTION
@@ -124,7 +124,7 @@ STORIES: dict[str, Callable[[Draw], BadPageReport]] = {
     "A": not_cleared,
     "B": born_reserved,
     "C": deflated,
-    "D": freed_twice,
+    "D": online_twice,
     "E": split_block,
     "F": boot_page,
 }
