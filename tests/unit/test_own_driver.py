@@ -12,6 +12,7 @@ from memsim import BEFORE, KernelError, MemsimError
 from memsim.grading import Assignment
 from memsim.grading.assignment.course import code_of, load, solution_copy, source_of
 from memsim.lesson.own_driver import SUB_BLOCK, Driver, drive
+from memsim.lesson.own_driver.calls import replayed
 from memsim.lesson.own_driver.explorer import explore_drive
 from memsim.view.explorer.explorer import Explorer
 
@@ -189,8 +190,58 @@ def test_the_kernel_refuses_to_restore_a_callback_that_is_not_set():
 
 def test_a_report_is_what_json_holds():
     report = drive(Everything, [HALF, ["online", 32]]).report()
-    assert set(report) == {"seen", "wrong"}
+    assert set(report) == {"seen", "wrong", "calls"}
     assert report["wrong"][0][0] == 1
+
+
+BY_HAND = [
+    [],
+    7,
+    [7],
+    [["enter", "load"]],
+    [["enter", "load"], ["leave", None, "0"]],
+    [["enter", "load"], ["leave", None, "x"]],
+    [["enter", "load"], ["leave", None, "f" * 65]],
+    [["enter", "load"], ["leave", None, "0", 1]],
+    [["enter", "load"], ["raise", "EWHATEVER", "0"]],
+    [["enter", "load"], ["__init__", 7]],
+    [["enter", "load"], ["_machine"]],
+    [["enter", "load"], ["page_ref_inc", 1 << 50, 1], ["leave", None, "0"]],
+    [["enter", "load"], ["page_ref_inc", 1 << 39, 1 << 39], ["leave", None, "0"]],
+    [["enter", "load"], ["generic_online_page", -1, -1], ["leave", None, "0"]],
+    [["enter", "load"], ["add_memory", 3, 5], ["leave", None, "0"]],
+    [["enter", "load"], ["add_memory", 0x100000, 32768, 1], ["leave", None, "0"]],
+    [["enter", "load"], ["set_online_page_callback", "x"], ["leave", None, "0"]],
+]
+
+
+@pytest.mark.parametrize("events", BY_HAND, ids=str)
+def test_calls_that_somebody_has_made_up_do_not_fit(events):
+    """Whoever judges a notebook makes the calls again that it says were made."""
+    try:
+        broken = drive(replayed(events), [HALF, ["online", 32]]).wrong
+    except MemsimError as error:
+        broken = [str(error)]
+    assert broken
+
+
+def test_calls_made_again_show_the_same(solved):
+    script = [
+        HALF,
+        ["online", 32],
+        ["plug", 5],
+        ["pin", 32],
+        ["unplug", 9],
+        ["unload"],
+        ["unpin"],
+        ["unload"],
+    ]
+    report = drive(solved, [*script, ["other driver"], ["dimm"], ["online", 40]]).report()
+    again = drive(replayed(report["calls"]), [*script, ["other driver"], ["dimm"], ["online", 40]]).report()
+    assert report["wrong"] == []
+    assert again == report
+    shorter = drive(replayed(report["calls"]), [HALF, ["online", 32], ["unplug", 5]])
+    assert "do not fit this script at call " in shorter.wrong[0][1]
 
 
 # ---- the explorer ---------------------------------------------------------------------------------------

@@ -24,6 +24,7 @@ import numpy as np
 
 from memsim.errors import KernelBug, KernelError, MemsimError
 from memsim.lesson.own_driver.api import KernelApi
+from memsim.lesson.own_driver.calls import CallLog, RecordedApi
 from memsim.lesson.own_driver.driver import START, SUB_BLOCK
 from memsim.linux.include.layout import PAGES_PER_SECTION
 from memsim.linux.include.notifier import NOTIFY_BAD
@@ -62,7 +63,17 @@ class Drive:
     """The steps, in words."""
     gone: bool = False
     """Whether the driver has left."""
+    log: CallLog = field(default_factory=CallLog)
+    """What the driver was called for, and what it called."""
     _pins: list[int] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Let the log see the driver."""
+        self.log.driver = self.driver
+
+    def tell(self, name: str, *args: Any) -> Any:  # noqa: ANN401 (of a script, and of a driver)
+        """Call a function of the driver's."""
+        return self.log.enter(name, getattr(self.driver, name), *args)
 
     def step(self, name: str, *args: Any) -> None:  # noqa: ANN401 (of a script)
         """Do a step, and note what is to be seen."""
@@ -136,8 +147,8 @@ class Drive:
         return [f"{sentence} {found[0]}"] if found else []
 
     def report(self) -> dict[str, Any]:
-        """Return what was seen and what broke, in values that JSON has."""
-        return {"seen": self.seen, "wrong": [list(each) for each in self.wrong]}
+        """Return what was seen, what broke and what was called, in values that JSON has."""
+        return {"seen": self.seen, "wrong": [list(each) for each in self.wrong], "calls": self.log.events}
 
     def __str__(self) -> str:
         """Return a line for each step, and what broke below it."""
@@ -193,7 +204,7 @@ def _short(state: str) -> str:
 
 def _back(drive: Drive, *sub_blocks: int) -> None:
     for number in sub_blocks:
-        drive.driver.back(number)
+        drive.tell("back", number)
 
 
 def _dimm(drive: Drive) -> None:
@@ -231,9 +242,9 @@ def _other_driver(drive: Drive) -> None:
 
 _STEPS: dict[str, Any] = {
     "back": _back,
-    "plug": lambda drive, count: drive.driver.plug(count),
-    "unplug": lambda drive, count: drive.driver.unplug(count),
-    "unload": lambda drive: drive.driver.unload(),
+    "plug": lambda drive, count: drive.tell("plug", count),
+    "unplug": lambda drive, count: drive.tell("unplug", count),
+    "unload": lambda drive: drive.tell("unload"),
     "online": lambda drive, block: drive.machine.online(block, "online_movable") and None,
     "offline": lambda drive, block: drive.machine.offline(block, patience=_PATIENCE) and None,
     "dimm": _dimm,
@@ -260,8 +271,9 @@ def drive(driver: type[Driver], script: list[list[Any]], **options: Any) -> Driv
         There is no such step.
     """
     machine = Machine(**options)
-    made = Drive(machine, driver(KernelApi(machine)))
-    made.driver.load()
+    log = CallLog()
+    made = Drive(machine, driver(RecordedApi(machine, log)), log=log)
+    made.tell("load")
     for name, *args in script:
         if name not in _STEPS:
             msg = f"there is no step {name!r}; there are {', '.join(_STEPS)}"
