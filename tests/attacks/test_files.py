@@ -14,6 +14,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from dataclasses import replace
 from datetime import UTC, datetime
 from html.parser import HTMLParser
 from pathlib import Path
@@ -26,7 +27,7 @@ from memsim.grading.report import feedback, tables
 from memsim.grading.report.late import LateError, Policy, collected, moment
 from memsim.grading.report.outputs import write_all
 from memsim.grading.run.batch import Batch
-from memsim.grading.run.engines import ThisMachine
+from memsim.grading.run.engines import ThisMachine, opened
 from memsim.grading.run.grade import Grader
 from memsim.grading.run.notebook import LARGEST_FILE, UnreadableError, read, sources
 from memsim.grading.run.submissions import find
@@ -119,6 +120,27 @@ def test_own_61_a_folder_that_is_a_link_is_not_entered(fence, tmp_path):
     (result,) = batch(fence, work, tmp_path / "out")
     assert result.score == 0
     assert "link" in result.unreadable
+
+
+@pytest.mark.parametrize("place", ["mallory", "mallory/attacked", "mallory/attacked/attacked.ipynb"])
+def test_own_254_what_takes_the_place_of_a_folder_while_others_are_graded_is_not_entered(place, tmp_path):
+    """Whoever can write there sees by the time of access that the folder was listed, and changes it then."""
+    theirs, work = tmp_path / "theirs" / "attacked", tmp_path / "submitted"
+    for folder in (theirs, work / "mallory" / "attacked"):
+        folder.mkdir(parents=True)
+        (folder / "attacked.ipynb").write_bytes(notebook(f"'the work of {folder.parent.name}'"))
+    (one,) = find([work], "attacked", QUESTIONS).handed
+    assert b"the work of mallory" in opened(one).data
+
+    (work / place).rename(tmp_path / "before")
+    (work / place).symlink_to(tmp_path / Path("theirs", *Path(place).parts[1:]))
+    assert b"the work of theirs" in one.path.read_bytes()
+    assert opened(one).data == b""
+    assert "link" in opened(one).reason or "Not a directory" in opened(one).reason
+    if place != "mallory/attacked/attacked.ipynb":
+        assert (
+            b"the work of theirs" in opened(replace(one, top=None)).data
+        )  # where only the file's own name counts
 
 
 def test_row_16_a_module_beside_the_notebook_is_not_imported(fence, tmp_path):

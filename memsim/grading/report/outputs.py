@@ -152,7 +152,7 @@ def write_similar(
             if first[one.path] != one.student:
                 continue
             try:
-                data = read(one.path, linked=one.linked)
+                data = read(one.path, linked=one.linked, top=one.top)
                 digest = hashlib.sha256(data)
                 if graded.get(one.student, digest.hexdigest()) != digest.hexdigest():
                     not_compared[one.student] = "its file has changed since it was graded"

@@ -181,7 +181,7 @@ def _one(crew: _Crew, setup: Setup, one: Handed) -> Result:
 def opened(one: Handed) -> Given:
     """Return a submission with its bytes, or with the reason why there are none."""
     try:
-        data, reason = read(one.path, linked=one.linked), ""
+        data, reason = read(one.path, linked=one.linked, top=one.top), ""
     except UnreadableError as error:
         data, reason = b"", str(error)
     return Given(one.student, one.path.name, data, one.names, reason)

@@ -68,7 +68,7 @@ class Sources:
     """The text of each function that was asked for, for its student to look at."""
 
 
-def read(path: Path, *, linked: bool = False, most: int | None = None) -> bytes:
+def read(path: Path, *, linked: bool = False, most: int | None = None, top: Path | None = None) -> bytes:
     """Return the bytes of a file that a student handed in.
 
     Parameters
@@ -77,6 +77,9 @@ def read(path: Path, *, linked: bool = False, most: int | None = None) -> bytes:
         Whether it may have a second name: the collector has made it.
     most
         How many bytes are wanted; all of them without it.
+    top
+        The folder of all submissions, which the teacher has named. No folder between it and the file may be a
+        link, also not one that took a folder's place since that was listed.
 
     Raises
     ------
@@ -84,7 +87,7 @@ def read(path: Path, *, linked: bool = False, most: int | None = None) -> bytes:
         It is not a plain file: a link could make the grader copy another user's file.
     """
     try:
-        fd = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
+        fd = _opened(path, top)
     except (OSError, ValueError) as error:
         is_link = path.is_symlink()
         reason = error.strerror if isinstance(error, OSError) else error
@@ -99,6 +102,23 @@ def read(path: Path, *, linked: bool = False, most: int | None = None) -> bytes:
         raise UnreadableError(msg) from None
     finally:
         os.close(fd)
+
+
+def _opened(path: Path, top: Path | None) -> int:
+    """Open a file, folder by folder from ``top`` on, and follow no link."""
+    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    if top is None or os.open not in os.supports_dir_fd:
+        return os.open(path, flags)
+    *folders, name = path.relative_to(top).parts
+    at = os.open(top, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        for folder in folders:
+            inside = os.open(folder, flags | os.O_DIRECTORY, dir_fd=at)
+            os.close(at)
+            at = inside
+        return os.open(name, flags, dir_fd=at)
+    finally:
+        os.close(at)
 
 
 def _refuse_other_files(status: os.stat_result, *, linked: bool) -> None:

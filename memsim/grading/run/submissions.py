@@ -74,6 +74,8 @@ class Handed:
     """The file, in the folder of the student's where another one has its name."""
     others: tuple[str, ...] = ()
     """What else was handed in and is not graded."""
+    top: Path | None = None
+    """The folder in which it was found, as the teacher has named it."""
 
     @property
     def file_name(self) -> str:
@@ -112,6 +114,8 @@ class _Found:
     """What a system has called it, or the folder in which it lies."""
     shared: bool = False
     """Whether the name is that of several."""
+    top: Path | None = None
+    """The folder of all submissions."""
 
 
 def file_name(student: str) -> str:
@@ -217,7 +221,7 @@ class _Collecting:
         self._top = path if path.is_dir() else path.parent
         if path.is_symlink() or not path.is_dir():
             who = self._who(mark) if mark else self._bare(path.stem)
-            self.found.append(_Found(who, path, mark, path.name, named=True, packed=path.name))
+            self._take(_Found(who, path, mark, path.name, named=True, packed=path.name))
         elif (mark and not mark.aside) or self._is_of_one(path):
             self._top = path.parent
             self._folder(path, mark)
@@ -246,6 +250,9 @@ class _Collecting:
         self._top = folder
         self._folder(folder, Label("", student))
 
+    def _take(self, one: _Found) -> None:
+        self.found.append(replace(one, top=self._top))
+
     def _entries(self, folder: Path) -> None:
         """Take what lies in a folder of submissions."""
         entries = self._listed(folder)
@@ -273,7 +280,7 @@ class _Collecting:
         """Take a file that lies beside those of other students."""
         if mark:
             who = self._who(mark)
-            self.found.append(_Found(who, entry, mark, entry.name, named=not mark.file, packed=entry.name))
+            self._take(_Found(who, entry, mark, entry.name, named=not mark.file, packed=entry.name))
             return
         who = self._bare(_stem(entry.name))
         again = _NUMBERED.fullmatch(who)
@@ -281,7 +288,7 @@ class _Collecting:
             who = again[1]
         named = entry.suffix.lower() in _NOTEBOOKS or self._known(who)
         if named or entry.is_symlink() or _looks_like_a_notebook(entry):
-            self.found.append(_Found(who, entry, None, entry.name, named=True))
+            self._take(_Found(who, entry, None, entry.name, named=True))
         else:
             archive = "it is an archive: unpack it into a folder of its name, beside it"
             other = "it is no notebook, and beside the students' folders and notebooks"
@@ -304,7 +311,7 @@ class _Collecting:
         for file, why in others.items():
             self._leave(file, why)
         for file in chosen:
-            self.found.append(_Found(who, file, mark, str(file.relative_to(folder)), packed=folder.name))
+            self._take(_Found(who, file, mark, str(file.relative_to(folder)), packed=folder.name))
         if not chosen:
             why = (
                 f"its folder has nothing for {self.assignment}"
@@ -585,6 +592,7 @@ class _Collecting:
             packed=packed,
             shown=shown,
             others=tuple(others),
+            top=best.top,
         )
 
     def _is_wanted(self, one: _Found, wanted: str) -> bool:
