@@ -11,7 +11,7 @@ import signal
 import socket
 import subprocess
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -27,6 +27,7 @@ from memsim.grading.run.budget import Budget
 from memsim.grading.run.engines import Cluster, ThisMachine
 from memsim.grading.run.grade import Grader
 from memsim.grading.run.judge import Examiner
+from memsim.grading.run.process import Given, Setup
 from memsim.grading.run.submissions import CollectionError, Handed, find
 from memsim.grading.sandbox.conversation import Conversation
 from memsim.grading.sandbox.fences import NONE
@@ -429,6 +430,16 @@ def test_schedulers_with_tls_and_of_this_machine_are_asked(scheduler, monkeypatc
     monkeypatch.setattr("memsim.grading.run.engines.CONNECT", "10ms")
     with pytest.raises(MemsimError, match="no Dask cluster there"):
         Cluster(scheduler)
+
+
+def test_own_256_what_a_dask_worker_writes_of_a_failure_holds_no_tests_and_no_key():
+    """It writes the arguments (distributed/worker.py, "Compute Failed"), and a page of its own shows them."""
+    setup, given = Setup("the hidden tests", "bubblewrap", "the key"), Given("ada", "a.ipynb", b"the answers")
+    naive = f"Setup{tuple(vars(setup).values())} Given{tuple(vars(given).values())}"
+    for secret in ("the hidden tests", "the key", "the answers"):
+        assert secret in naive  # as a dataclass is shown by default
+        assert secret not in f"{setup} {given}"
+    assert Setup(**asdict(setup)) == setup
 
 
 def test_own_151_a_file_name_gives_the_teachers_terminal_no_orders(capsys):

@@ -233,6 +233,16 @@ def test_where_nothing_holds_nothing_is_graded(container):
     assert "no fence holds in this container" in ran.stderr
 
 
+def test_own_255_a_run_that_fails_leaves_no_score_of_the_run_before(container):
+    """Who debugs by Gradescope's SSH runs it again in one container, and would see the old score."""
+    results = container / "results" / "results.json"
+    results.write_text('{"score": 1000}')
+    (container / "submission" / "doubling.ipynb").write_bytes(answered("S1"))
+    ran, found = run(container, rights=())
+    assert ran.returncode == 1
+    assert found is None
+
+
 HARM = {
     "own-83-the-score-is-written": "open('/autograder/results/results.json', 'w').write('{\"score\": 1000}')",
     "own-84-the-tests-are-read": "print(open('/autograder/source/grading.txt').read()[:40])",

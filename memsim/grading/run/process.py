@@ -19,7 +19,7 @@ import subprocess
 import sys
 import threading
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from memsim.errors import MemsimError
@@ -42,12 +42,16 @@ class ProcessError(MemsimError):
 
 @dataclass(frozen=True)
 class Setup:
-    """What grading needs apart from the submissions, as it travels to other processes and machines."""
+    """What grading needs apart from the submissions, as it travels to other processes and machines.
 
-    grading: str
+    Its secrets are in no ``repr()``: a Dask worker writes the arguments of what failed into its log, and its
+    page shows that to everybody who can reach it, with TLS or without.
+    """
+
+    grading: str = field(repr=False)
     """The text of the grading file."""
     fence: str
-    key: str
+    key: str = field(repr=False)
 
     def grader(self) -> Grader:
         """Return the grader that it describes."""
@@ -60,7 +64,7 @@ class Given:
 
     student: str
     file: str
-    data: bytes
+    data: bytes = field(repr=False)
     names: tuple[str, ...] = ()
     reason: str = ""
     """Why there is no data, if there is none."""
