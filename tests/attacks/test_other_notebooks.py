@@ -366,6 +366,28 @@ def test_a_cell_with_partial_credit_is_for_the_teacher(fence):
     assert "0.5 of 2 points" in message
 
 
+LARGE = {
+    "returned": "import math\nassert f(math.factorial(30)) == 2 * math.factorial(30)\n",
+    "negative": "assert f(-(2 ** 63)) == -(2 ** 64)\nassert f(2 ** 1000) == 2 ** 1001\n",
+    "given by a function of the test's": "assert g(lambda n: n + 2**64) == [2**64, 2**64 + 1, 2**64 + 2]\n",
+    "in an array": "assert g(lambda n: np.array([2**64 - 1 - n], dtype=np.uint64))[1] == 2**64 - 2\n",
+}
+
+
+@pytest.mark.parametrize("kind", LARGE)
+def test_own_257_large_ints_cost_nothing(kind, fence):
+    """Be fair: factorials, Fibonacci's numbers and keys have more than 64 bits."""
+    assert naive(SOLVED, LARGE[kind])
+    assert graded(fence, SOLVED, {"cell": LARGE[kind]})["cell"] == (2, "", False)
+
+
+def test_own_257_an_int_without_end_is_no_answer(fence):
+    answers = {**SOLVED, "f": TAKES_OVER.format("out.put({'done': {'t': 'int', 'v': 'f' * 10**6}})")}
+    assert graded(fence, answers, {"doubles": TESTS["doubles"]})["doubles"][0] == 0
+    answers = {**SOLVED, "f": "def f(x):\n    return 1 << 70_000\n"}
+    assert graded(fence, answers, {"doubles": TESTS["doubles"]})["doubles"][0] == 0
+
+
 def test_copies_of_cells_cost_nothing(fence):
     tests = {"doubles": TESTS["doubles"]}
     cells = json.loads(handed(SOLVED, tests))["cells"]

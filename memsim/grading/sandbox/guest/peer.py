@@ -29,6 +29,8 @@ from typing import Any
 _DEEPEST = 40
 _DTYPES = "biufc"
 _TEXT = 500
+_LARGEST, _MOST_BITS = 1 << 63, 1 << 16
+"""Of ints that travel as they are, and of others: more decimal digits than JSON may have take too long."""
 _MOST_PRINTED = 1 << 16
 _MISSING = object()
 _REACH_EVERYTHING = (
@@ -38,6 +40,17 @@ _REACH_EVERYTHING = (
 """A call of one of these on the teacher's side reaches the test and its report."""
 _ENDS_LOOPS = (StopIteration, StopAsyncIteration)
 """A loop over ``map(function, ...)`` takes these for its end."""
+
+
+def _large(text: str) -> int:
+    """Return an int that was written in hexadecimal digits."""
+    if len(text) > _MOST_BITS // 4 + 2:
+        msg = "an int without end"
+        raise ValueError(msg)
+    return int(text, 16)
+
+
+_FROM_TEXT: dict[str, Any] = {"int": _large, "float": float, "complex": complex, "bytes": bytes.fromhex}
 
 
 class Unsafe(BaseException):
@@ -275,8 +288,10 @@ class Peer:
     def pack(self, value: Any, depth: int = 0) -> Any:  # noqa: PLR0911 (one for each kind of value)
         """Return a value as JSON; what is no plain value is kept, and its number goes."""
         kind = type(value)
-        if value is None or kind in (bool, str) or (kind is int and abs(value) < 1 << 4000):
+        if value is None or kind in (bool, str) or (kind is int and -_LARGEST <= value < _LARGEST):
             return value
+        if kind is int and value.bit_length() <= _MOST_BITS:
+            return {"t": "int", "v": f"{value:x}"}
         if kind is float:
             return value if math.isfinite(value) else {"t": "float", "v": str(value)}
         if isinstance(value, Handle):
@@ -341,10 +356,8 @@ class Peer:
             return plain[kind](self.unpack(item) for item in value)
         if kind == "dict":
             return {self.unpack(name): self.unpack(item) for name, item in value}
-        if kind in ("float", "complex"):
-            return {"float": float, "complex": complex}[kind](value)
-        if kind == "bytes":
-            return bytes.fromhex(value)
+        if kind in _FROM_TEXT:
+            return _FROM_TEXT[kind](value)
         if kind == "array":
             return self._array(packed)
         if kind == "module":
