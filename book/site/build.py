@@ -25,10 +25,10 @@ from book.site.live import live_cells, make_live
 from book.site.live import script as live_script
 from book.site.live import style as live_style
 from book.site.pages import FIRST, contents, page_of, runs_at, targets
-from book.site.players import data_script, explorers, placeholder
-from memsim.lesson.live import WIDGET_VIEW
+from book.site.players import data_script, explorers, placeholder, walks_without_a_hunk
 from memsim.view.charts.chart import PLOTLY
 from memsim.view.explorer import bundle
+from memsim.view.lab import WIDGET_VIEW
 
 HERE = Path(__file__).parent
 BOOK = HERE.parent
@@ -74,9 +74,12 @@ def write_page(path: Path, folder: Path, linked: set[str], tree: dict[str, Any])
     without_views(notebook)
     for cell, explorer in explorers(notebook, path):
         name = f"{path.stem}--{cell['id']}"
-        script = folder / "static" / "explorers" / f"{name}.js"
-        script.write_text(data_script(name, explorer), encoding="utf-8")
-        placeholder(cell, name, explorer, "_static/plotly.min.js")
+        walks = dict(walks_without_a_hunk(explorer))
+        data = {name: explorer.packed} | {f"{name}--without-{hunk}": walk for hunk, walk in walks.items()}
+        for each, walk in data.items():
+            script = folder / "static" / "explorers" / f"{each}.js"
+            script.write_text(data_script(each, walk), encoding="utf-8")
+        placeholder(cell, name, explorer, "_static/plotly.min.js", list(walks))
     for cell, widget, question in live_cells(notebook, path):
         make_live(cell, widget, question, binder(path.name, repository()))
     page = page_of(notebook, path.name, linked)

@@ -21,6 +21,7 @@ from memsim.view.decode import STATIC as DECODE
 from memsim.view.driver_lab.widget import SHEET as DRIVER
 from memsim.view.half_patch.matrix_lab import STATIC as HALF_PATCH
 from memsim.view.lab import STATIC as TOUR
+from memsim.view.modules import joined
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -178,7 +179,7 @@ def script() -> str:
 
 def _code(file: Path) -> str:
     """Return a module as the body of a function that returns what the module exports."""
-    return file.with_suffix(".js").read_text(encoding="utf-8").replace("export default", "return")
+    return joined(file.with_suffix(".js")).replace("export default", "return")
 
 
 def style() -> str:

@@ -14,7 +14,10 @@ from contextlib import chdir
 from typing import TYPE_CHECKING, Any
 
 from book.site.pages import source
+from memsim.patch import Patch
 from memsim.view.explorer.explorer import Explorer
+from memsim.view.explorer.export import acting
+from memsim.view.lab import WIDGET_VIEW
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -22,7 +25,6 @@ if TYPE_CHECKING:
 
 PLAYERS = {"explore", "explore_drive"}
 """The functions that return an explorer."""
-WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 
 
 # ---- finding them -----------------------------------------------------------------------------------
@@ -99,10 +101,13 @@ def _bound(statement: ast.stmt) -> set[str]:
 # ---- on the page ------------------------------------------------------------------------------------
 
 
-def placeholder(cell: dict[str, Any], name: str, explorer: Explorer, plotly: str = "") -> None:
+def placeholder(
+    cell: dict[str, Any], name: str, explorer: Explorer, plotly: str = "", hunks: Sequence[str] = ()
+) -> None:
     """Wrap a stored output in the element that the explorer takes the place of.
 
     ``plotly`` is the address of plotly's script, fetched when a reader opens a chart; "": there is none.
+    ``hunks`` are those for which there is the data of :func:`walks_without_a_hunk`.
 
     Raises
     ------
@@ -119,10 +124,17 @@ def placeholder(cell: dict[str, Any], name: str, explorer: Explorer, plotly: str
     if stored != explorer.stored_html:
         msg = f"{name}: the stored output is not what the simulator shows; `make book` renews it"
         raise ValueError(msg)
-    plotly = plotly and f' data-plotly="{plotly}"'
-    output["data"]["text/html"] = f'<div class="memsim-player" data-explorer="{name}"{plotly}>{stored}</div>'
+    given = {"explorer": name, "plotly": plotly, "hunks": " ".join(hunks)}
+    data = "".join(f' data-{key}="{value}"' for key, value in given.items() if value)
+    output["data"]["text/html"] = f'<div class="memsim-player"{data}>{stored}</div>'
 
 
-def data_script(name: str, explorer: Explorer) -> str:
+def walks_without_a_hunk(explorer: Explorer) -> Iterator[tuple[str, bytes]]:
+    """Yield each hunk that acts in a walk, and the data of the walk without it."""
+    for hunk in acting(explorer.walk):
+        yield hunk.name, explorer.without(Patch({hunk}))
+
+
+def data_script(name: str, data: bytes) -> str:
     """Return the script that gives an explorer its data; as a script it also loads from a disk."""
-    return f"memsimExplorer({json.dumps(name)}, {json.dumps(base64.b64encode(explorer.packed).decode())});\n"
+    return f"memsimExplorer({json.dumps(name)}, {json.dumps(base64.b64encode(data).decode())});\n"

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any
 import anywidget
 import traitlets
 
+from memsim.view.lab import view_of
+from memsim.view.modules import joined
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 STATIC = Path(__file__).with_name("static")
-WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 
 
 class LiveQuestion(anywidget.AnyWidget):
@@ -34,7 +36,7 @@ class LiveQuestion(anywidget.AnyWidget):
         What the simulator says to that.
     """
 
-    _esm = STATIC / "question.js"
+    _esm = joined(STATIC / "question.js")
     _css = STATIC / "question.css"
 
     spec = traitlets.Dict().tag(sync=True)
@@ -53,4 +55,4 @@ class LiveQuestion(anywidget.AnyWidget):
     @property
     def view(self) -> dict[str, Any]:
         """What a front end needs to show the widget."""
-        return {WIDGET_VIEW: {"version_major": 2, "version_minor": 1, "model_id": self.model_id}}
+        return view_of(self)

@@ -8,6 +8,7 @@ the number of the step and the rule.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,8 @@ from memsim.scenario.numbers import COMMENT, plain
 from memsim.scenario.steps import STEPS, tell_step
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from memsim.linux.include.tracepoint import Trace
     from memsim.state.tape import Tape
 
@@ -250,6 +253,8 @@ class Run:
     died: str | None = None
     """The VM_BUG that stopped the machine, or None."""
     tape: Tape | None = None
+    again: Callable[[Patch], Run] | None = field(default=None, compare=False)
+    """Runs the same on a kernel with other hunks."""
 
     def __repr__(self) -> str:
         """Show the kernel, and how the run ended."""
@@ -313,15 +318,14 @@ def run(
     ``check_pages`` and ``boot_reservations`` override what the scenario says.
     """
     scenario = Scenario.of(scenario)
-    machine = scenario.boot(
-        patch,
-        release,
-        debug_vm=debug_vm,
-        check_pages=check_pages,
-        boot_reservations=boot_reservations,
-        record=record and from_boot,
-    )
-    result = Run(scenario, machine)
+    checks: dict[str, Any] = {
+        "debug_vm": debug_vm,
+        "check_pages": check_pages,
+        "boot_reservations": boot_reservations,
+    }
+    machine = scenario.boot(patch, release, **checks, record=record and from_boot)
+    taped: dict[str, Any] = {"record": record, "from_boot": from_boot, "most_of_step": most_of_step}
+    result = Run(scenario, machine, again=partial(run, scenario, release=release, **checks, **taped))
     if record:
         result.tape = machine.record(most_of_step) if machine.tape is None else machine.tape
         trace = result.tape

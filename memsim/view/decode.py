@@ -18,6 +18,7 @@ from memsim.real.word.parts import KIND_LABELS, RELEASES, WIDTHS, Part
 from memsim.real.word.reading import read_word
 from memsim.real.word.word import Word, empty_word
 from memsim.view.lab import Board, choice, row, text_field
+from memsim.view.modules import joined
 
 if TYPE_CHECKING:
     from typing import SupportsIndex
@@ -151,7 +152,7 @@ class Bits(anywidget.AnyWidget):
         The word that a reader made of it, as ``value`` in hexadecimal.
     """
 
-    _esm = STATIC / "bits.js"
+    _esm = joined(STATIC / "bits.js")
     _css = STATIC / "bits.css"
 
     spec = traitlets.Dict().tag(sync=True)

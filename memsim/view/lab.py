@@ -30,10 +30,17 @@ if TYPE_CHECKING:
 STATIC = Path(__file__).with_name("static")
 _RULE = re.compile(r"^\.([\w-]+)[^{]*\{ (.*?);? \}$", re.MULTILINE)
 _CLASSES = re.compile(r'class="([\w -]+)"(?: style="([^"]*)")?')
+WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+"""The type of an output that is a widget."""
 WIDE = {"width": "max-content", "max_width": "100%"}
 """Layout of a control that is as wide as its label and contents."""
 LABEL = {"description_width": "initial"}
 """Style of a control whose description is shown whole."""
+
+
+def view_of(widget: ipywidgets.Widget) -> dict[str, Any]:
+    """Return what a front end needs to show a widget."""
+    return {WIDGET_VIEW: {"version_major": 2, "version_minor": 1, "model_id": widget.model_id}}
 
 
 class Stored(ipywidgets.VBox):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from memsim import Scenario, compare
+from memsim import Patch, Scenario, compare
 from memsim.view.explorer import bundle
 from memsim.view.explorer.explorer import explore
 from memsim.view.explorer.export import export
@@ -92,9 +92,10 @@ def test_it_is_one_screen_and_its_height_never_changes(keyboard):
     assert heights[0] <= MOST_HIGH
     assert CELL_WIDTH * 0.8 < keyboard.of("box.clientWidth") <= 1366
     assert keyboard.of("box.dataset.form") == "cell"
-    for tab in ("diffs", "page", "counters", "writes", "text", "help"):
+    for tab in ("diffs", "code", "calls", "page", "counters", "writes", "text", "help"):
         keyboard.of(f"e.open('{tab}')")
         assert keyboard.of("box.offsetHeight") == heights[0]
+    assert keyboard.of("(tabs => tabs.scrollWidth <= tabs.clientWidth)(box.querySelector('.tabs'))")
 
 
 def test_a_function_is_found_by_its_name(keyboard):
@@ -209,6 +210,70 @@ def test_a_mark_sums_up_what_changed_since(keyboard):
     keyboard.wait(".says", f"From moment {start} to {end}, ")
 
 
+def test_a_hunk_is_switched_off_and_maps_counters_and_code_follow(keyboard):
+    """The kernel runs the walk once; what is shown is what it says; back and off again ask nothing."""
+    sent = watched(keyboard.page)
+    moment = keyboard.walk.find(1, "return:__free_pages_core")
+    keyboard.of(f"(e.go({moment}), e.open('code'))")
+    box = keyboard.page.locator(f"{BOX} .tab-code [data-hunk=PAGE_ALLOC]")
+    assert box.is_checked()
+    box.press("Space")
+    off = f"document.querySelector('{BOX}').explorer.off.join()"
+    keyboard.page.wait_for_function(f"{off} === 'PAGE_ALLOC'")
+    # memmap_init_range() has marked the pages Offline, and nothing takes that away: they cannot be freed.
+    other = keyboard.walk.without(Patch("PAGE_ALLOC"))
+    assert keyboard.of("e.c.i") == other.find(1, "return:__free_pages_core")
+    keyboard.wait(".side1 .caption", "Without PAGE_ALLOC")
+    keyboard.wait(".says", "reserved → free before the patch, ")
+    lit = keyboard.page.locator(f"{BOX} .codeline.lit:has(.ran1) code").all_inner_texts()
+    assert any("clear_flags(pfn, nr_pages, PageFlag.RESERVED)" in line for line in lit)
+    assert keyboard.page.evaluate("document.activeElement.dataset.hunk") == "PAGE_ALLOC"
+    assert "&without=PAGE_ALLOC" in keyboard.of("e.fragment")
+    for index in (keyboard.of("e.c.i"), len(other.moments) - 1):
+        keyboard.of(f"(e.go({index}), e.open('text'))")
+        shown = keyboard.page.locator(f"{BOX} .tab-text pre").text_content()
+        assert shown == other.look(index).twin(other.zone_of_block())
+    assert keyboard.of("box.offsetHeight") <= MOST_HIGH
+    keyboard.of("e.open('diffs')")
+    assert violations(keyboard.page, f"{{ include: [['{BOX}']] }}") == []
+    box = keyboard.page.locator(f"{BOX} .tab-diffs [data-hunk=PAGE_ALLOC]")
+    box.press("Space")
+    keyboard.page.wait_for_function(f"{off} === ''")
+    assert keyboard.text(".side1 .caption b") == "After the patch"
+    box.press("Space")
+    keyboard.page.wait_for_function(f"{off} === 'PAGE_ALLOC'")
+    assert len(sent) == 1
+    keyboard.of("e.follow('moment=3')")
+    keyboard.page.wait_for_function(f"{off} === ''")
+    assert keyboard.of("e.c.i") == 3
+
+
+def test_the_calls_of_a_walk_have_totals_and_lead_to_each(keyboard):
+    """A block of 128 MiB is freed in chunks of 4 MiB, 1,024 pages: MAX_PAGE_ORDER is 10 on x86-64."""
+    walk = keyboard.walk
+    keyboard.of(f"(e.go({walk.find(1, 'enter:generic_online_page#2')}), e.open('calls'))")
+    table = keyboard.page.locator(f"{BOX} .tab-calls")
+    rows = {
+        row.inner_text().split("(")[0]: row.locator("td").all_inner_texts()
+        for row in table.locator("tbody tr").all()
+    }
+    online = walk.find(1, "return:online_pages_range") - walk.find(1, "enter:online_pages_range") + 1
+    assert rows["generic_online_page"] == ["32", "128", "0"]  # entered, then what it calls, entered and left
+    assert rows["__free_pages_core"] == ["32", "64", "32,768"]
+    assert rows["memmap_init_range"] == ["1", "2", "32,768"]
+    assert rows["online_pages_range"][:2] == ["1", str(online)]
+    assert table.locator("tr.now").count() == len(keyboard.of("e.c.moment.stack"))
+    button = table.get_by_role("button", name="generic_online_page()")
+    for nth in (3, 4):
+        button.press("Enter")
+        assert keyboard.of("e.c.i") == walk.find(1, f"enter:generic_online_page#{nth}")
+    by_calls = table.get_by_role("button", name="calls", exact=True)
+    by_calls.press("Enter")
+    assert table.locator("[aria-sort=descending]").inner_text() == "calls"
+    assert table.locator("tbody td:nth-child(2)").first.inner_text() == "32"
+    assert table.evaluate("box => box.scrollWidth <= box.clientWidth")
+
+
 def test_step_over_and_step_out(keyboard):
     walk = keyboard.walk
     keyboard.of(f"e.go({walk.find(1, 'enter:generic_online_page#5')})")
@@ -285,13 +350,26 @@ def test_the_text_is_the_simulator_s(keyboard):
 
 
 def test_nothing_is_sent_while_one_moves(keyboard):
-    session = keyboard.page.context.new_cdp_session(keyboard.page)
-    sent = []
-    session.send("Network.enable")
-    session.on("Network.webSocketFrameSent", lambda event: sent.append(event["response"]["payloadData"]))
+    sent = watched(keyboard.page)
     keyboard.press("Home", *["ArrowRight"] * 20, "d", "d", "c", "End")
     keyboard.page.wait_for_timeout(500)
-    assert [message for message in sent if "comm_msg" in message] == []
+    assert sent == []
+
+
+def watched(page):
+    """Return a list to which the messages come that widgets send to the kernel from now on."""
+    session = page.context.new_cdp_session(page)
+    sent = []
+
+    def heard(event):
+        data, binary = event["response"]["payloadData"], event["response"]["opcode"] == 2
+        told = base64.b64decode(data) if binary else data.encode()
+        if b"comm_msg" in told:
+            sent.append(told)
+
+    session.send("Network.enable")
+    session.on("Network.webSocketFrameSent", heard)
+    return sent
 
 
 def test_keys_are_taken_only_with_the_focus_inside(keyboard):
@@ -332,7 +410,7 @@ def test_it_keeps_nobody_out_in_either_theme_at_a_difference(keyboard, theme):
     )
     keyboard.press("Home", "d", "d")
     keyboard.of("e.from(0)")
-    for tab in ("diffs", "code", "page", "counters", "writes", "text"):
+    for tab in ("diffs", "code", "calls", "page", "counters", "writes", "text"):
         keyboard.of(f"(e.choose(5), e.open('{tab}'))")
         assert violations(keyboard.page, f"{{ include: [['{BOX}']] }}") == []
 
@@ -347,18 +425,8 @@ def test_a_wrong_scenario_is_answered_in_the_widget(open_notebook, page, tmp_pat
 
 
 def test_the_recorded_map_is_wiped_over_the_simulated_one_and_dragged(page):
-    """Chapter 1's walk, with its recordings, in a page without a kernel."""
-    explorer = explore(ROOT / "book" / "scenarios" / "one-block.json")
-    data = json.dumps(base64.b64encode(explorer.packed).decode())
-    style, script = bundle.read("explorer.css"), bundle.page()
-    page.set_content(f"<style>{style}</style><div data-explorer=it></div><script>{script}</script>")
-    page.evaluate(f"memsimExplorer('it', {data})")
-    page.wait_for_function(f"document.querySelector('{BOX}')?.explorer")
+    of = without_a_kernel(page)
     box, wiper = page.locator(BOX), page.locator(f"{BOX} .wiper").last
-
-    def of(expression):
-        return box.evaluate(f"box => {{ const e = box.explorer; return {expression}; }}")
-
     of("e.go(1)")
     box.press("r")
     assert of("e.wiped") == 0  # nothing was recorded here
@@ -378,6 +446,52 @@ def test_the_recorded_map_is_wiped_over_the_simulated_one_and_dragged(page):
     wiper.press("Escape")
     assert of("e.wiped") == 0
     assert not wiper.is_visible()
+
+
+def without_a_kernel(page):
+    """Show chapter 1's walk, with its recordings, in a page; return what evaluates an expression about it."""
+    explorer = explore(ROOT / "book" / "scenarios" / "one-block.json")
+    data = json.dumps(base64.b64encode(explorer.packed).decode())
+    style, script = bundle.read("explorer.css"), bundle.page()
+    page.set_content(f"<style>{style}</style><div data-explorer=it></div><script>{script}</script>")
+    page.evaluate(f"memsimExplorer('it', {data})")
+    page.wait_for_function(f"document.querySelector('{BOX}')?.explorer")
+    return lambda what: page.locator(BOX).evaluate(f"box => {{ const e = box.explorer; return {what}; }}")
+
+
+def test_on_a_phone_a_page_and_a_stretch_of_time_are_chosen_by_finger(chromium):
+    context = chromium.new_context(viewport={"width": 390, "height": 844}, has_touch=True)
+    page = context.new_page()
+    of = without_a_kernel(page)
+    assert page.locator(f"{BOX} [data-hunk]").count() == 0  # such a page has no other walk
+    pages, whole = page.locator(f"{BOX} .side0 .cursor"), page.locator(f"{BOX} .side0 .zoom")
+    # The first tap opens the pageblock, the second chooses a page in it; the button shows the block again.
+    at = {"x": 2.5 * of("e.maps[0].tw"), "y": 1.5 * of("e.maps[0].th")}
+    pages.tap(position=at)
+    assert (of("e.maps[0].zoomed"), of("e.page")) == (8 + 2, -1)  # 8 pageblocks in a row
+    pages.tap(position={"x": 3.5 * of("e.maps[0].cw"), "y": 1.5 * of("e.maps[0].ch")})
+    assert (of("e.page"), of("e.tab")) == (10 * 512 + 32 + 3, "page")  # 32 pages in a row
+    assert whole.inner_text() == f"✕ pageblock 10, {0x100000 + 10 * 512:#x}"
+    whole.tap()
+    assert of("e.maps[0].zoomed") == -1
+    assert not whole.is_visible()
+    # A mark, then a drag over the timeline.
+    time = page.locator(f"{BOX} .time")
+    time.scroll_into_view_if_needed()
+    box = time.bounding_box()
+    touch = context.new_cdp_session(page)
+    page.get_by_role("button", name="Mark").tap()
+    start = of("e.c.i")
+    for kind, moment in (("touchStart", 60), ("touchMove", 80), ("touchMove", 100), ("touchEnd", None)):
+        points = (
+            [] if moment is None else [{"x": box["x"] + of(f"e.timeline.x({moment})"), "y": box["y"] + 60}]
+        )
+        touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+    page.wait_for_function(f"document.querySelector('{BOX}').explorer.c.i === 100")
+    assert of("e.mark") == start
+    assert page.locator(f"{BOX} .says").inner_text().startswith(f"From moment {start} to 100, ")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    context.close()
 
 
 def test_a_chart_is_fetched_when_it_is_asked_for_and_follows_the_timeline(keyboard):

@@ -22,7 +22,7 @@ from book.site.address import binder, repository
 from book.site.build import without_views
 from book.site.live import QUESTIONS, called
 from memsim.lesson import answer
-from memsim.lesson.live import WIDGET_VIEW
+from memsim.view.lab import WIDGET_VIEW
 from tests.book.reading import BOOK, CHAPTERS, NOTEBOOKS, cells, code, joined
 
 from .test_export import violations
@@ -34,6 +34,8 @@ PAGES = ["index", *(path.stem for path in NOTEBOOKS if path.stem != "00-welcome"
 MOST_COMPRESSED = 1_000_000
 MOST_OF_CHAPTER_1 = 500_000
 MOST_OF_TAPE = 60_000
+WITHOUT = "--without-"
+"""Stands in the name of a walk without a hunk, which is fetched when a reader asks for it."""
 MOST_BEFORE_PAINT = 100_000
 """Less than a second on a slow line; how soon a machine paints it depends on what else that does."""
 
@@ -140,13 +142,14 @@ def test_every_notebook_is_a_page_with_its_outputs(site):
     assert set(files) == {f"{name}.html" for name in PAGES}
     assert "BEFORE the patch. Block 32" in files["01-one-block-comes-online.html"]
     assert "widget-view" not in "".join(files.values())
-    data = list((site / "_static" / "explorers").glob("*.js"))
+    data = [path for path in (site / "_static" / "explorers").glob("*.js") if WITHOUT not in path.name]
     assert len(data) == "".join(files.values()).count("data-explorer=") > 5
 
 
 def test_chapter_one_s_tape_is_light(site):
-    (data,) = (site / "_static" / "explorers").glob("01-*.js")
-    assert len(gzip.compress(data.read_bytes())) < MOST_OF_TAPE
+    data = list((site / "_static" / "explorers").glob("01-*.js"))
+    assert len(data) > 1  # the walk, and each without a hunk
+    assert max(len(gzip.compress(each.read_bytes())) for each in data) < MOST_OF_TAPE
 
 
 def test_a_page_with_code_says_where_it_can_be_run(site):
@@ -304,6 +307,31 @@ def test_a_moment_has_an_address(page, visit):
     page.evaluate("location.hash = 'moment=16'")
     page.wait_for_function(f"document.querySelector('{BOX}').explorer.c.i === 16")
     assert page.get_by_role("button", name="Copy link").is_visible()
+
+
+def test_a_hunk_is_switched_off_without_a_kernel_and_that_has_an_address(page, visit):
+    asked = visit("01-one-block-comes-online.html")
+    explorer_of(page)
+    assert not any(WITHOUT in url for url in asked)
+    boxes = page.locator(f"{BOX} .tab-diffs [data-hunk]")
+    names = boxes.evaluate_all("all => all.map(box => box.dataset.hunk)")
+    assert names == [
+        "MEMINIT_CONTEXT",
+        "MM_INIT",
+        "PAGE_ALLOC",
+    ]  # patches 1/3 and 2/3; the others are drivers'
+    boxes.nth(1).press("Space")
+    page.wait_for_function(f"document.querySelector('{BOX}').explorer.off.join() === 'MM_INIT'")
+    assert [box.is_enabled() for box in boxes.all()] == [
+        False,
+        True,
+        False,
+    ]  # the page has no walk without two
+    page.wait_for_function("location.hash.endsWith('&without=MM_INIT')")
+    page.reload()
+    page.wait_for_function(f"document.querySelector('{BOX}')?.explorer?.off.join() === 'MM_INIT'")
+    page.get_by_role("tab", name="Text").click()
+    assert "without MM_INIT" in page.locator(f"{BOX} .tab-text").inner_text()
 
 
 def test_a_page_that_is_only_read_keeps_its_address(page, visit):

@@ -89,7 +89,7 @@ def alive(notebook: dict[str, Any], path: Path) -> tuple[str, list[str]]:
 def _explorers(notebook: dict[str, Any], path: Path) -> Iterator[str]:
     for cell, explorer in players.explorers(notebook, path):
         players.placeholder(cell, cell["id"], explorer)
-        yield players.data_script(cell["id"], explorer)
+        yield players.data_script(cell["id"], explorer.packed)
 
 
 def _questions(notebook: dict[str, Any], path: Path) -> Iterator[str]:

@@ -25,6 +25,7 @@ document.addEventListener("DOMContentLoaded", () => {
   reach();
   for (const box of document.querySelectorAll("[data-explorer]")) {
     const script = document.createElement("script");
+    box.dataset.folder = ROOT;
     script.src = new URL(`${box.dataset.explorer}.js`, ROOT);
     document.head.append(script);
   }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from memsim.lesson.own_driver.api import KernelApi
@@ -26,13 +27,13 @@ def explore_drive(
     **options: Any,  # noqa: ANN401 (of Machine)
 ) -> Explorer | Refusal:
     """Play a script on both kernels, and return an explorer that begins with its last step."""
-    before, after = (_recorded(driver, script, patch, **options) for patch in (BEFORE, AFTER))
+    before, after = (_recorded(patch, driver, script, **options) for patch in (BEFORE, AFTER))
     comparison = Comparison(before, after, shared_moments(before, after))
     title = f"{driver.__name__} on two kernels"
     return explore(comparison, block=block, recordings=[], title=title, start=len(comparison.moments) - 1)
 
 
-def _recorded(driver: type[Driver], script: list[list[Any]], patch: Patch, **options: Any) -> Run:  # noqa: ANN401 (of Machine)
+def _recorded(patch: Patch, driver: type[Driver], script: list[list[Any]], **options: Any) -> Run:  # noqa: ANN401 (of Machine)
     """Return a run of a script, with its tape; its steps are for reading only."""
     machine = Machine(patch=patch, **options)
     tape = machine.record()
@@ -47,4 +48,5 @@ def _recorded(driver: type[Driver], script: list[list[Any]], patch: Patch, **opt
     machine.stop_recording()
     ended = [seen["errno"] or None for seen in made.seen]
     outcomes = [Outcome(at, errno, errno or "ok", errno) for at, errno in enumerate(ended)]
-    return Run(Scenario("own driver", {}, tuple(steps)), machine, outcomes, tape=tape)
+    again = partial(_recorded, driver=driver, script=script, **options)
+    return Run(Scenario("own driver", {}, tuple(steps)), machine, outcomes, tape=tape, again=again)

@@ -5,6 +5,8 @@
 // committed, and a page without a kernel has it in `spec.outcome`. Values are compared as text: numbers of 64 bits
 // do not fit into JavaScript's own.
 
+import { make } from "../../view/static/make.js";
+
 const GROUPED = /^[+-]?\d{1,3}(,\d{3})+(\.\d+)?$/;
 const WHOLE = /^([+-]?)(0x[0-9a-f]+|0b[01]+|0o[0-7]+|\d+)$/i;
 
@@ -35,17 +37,6 @@ function same(typed, answer) {
   const wanted = Array.isArray(answer) ? answer.join(", ") : answer;
   const number = canonicalNumber(wanted);
   return number === null ? canonicalWords(typed) === canonicalWords(wanted) : canonicalNumber(typed) === number;
-}
-
-function make(tag, attributes = {}, ...children) {
-  const element = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) {
-    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
-    else if (name === "html") element.innerHTML = value;
-    else if (value !== false) element.setAttribute(name, value === true ? "" : value);
-  }
-  element.append(...children);
-  return element;
 }
 
 const escaped = (text) => make("span", {}, text).innerHTML;

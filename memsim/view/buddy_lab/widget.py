@@ -22,6 +22,7 @@ from memsim.view.buddy_lab.snapshot import lists_of, look, sight_html, sight_tex
 from memsim.view.charts.boxes import Range, Ranges
 from memsim.view.lab import ScriptLab, Stop, button, choice, more, number, row, text_field, tour
 from memsim.view.model.text import migratetype_name
+from memsim.view.modules import joined
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -267,7 +268,7 @@ class BuddyPicture(anywidget.AnyWidget):
         All blocks; see ``Block``.
     """
 
-    _esm = STATIC / "picture.js"
+    _esm = joined(STATIC / "picture.js")
     _css = STATIC / "picture.css"
 
     blocks: Any = traitlets.List().tag(sync=True)

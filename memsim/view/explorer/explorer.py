@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 import anywidget
 import traitlets
 
-from memsim.errors import BadScenario
+from memsim.errors import BadScenario, MemsimError
+from memsim.patch import Patch
 from memsim.scenario.moments import BOOT, DONE
 from memsim.view.draw import data_uri, folded_text, map_svg
 from memsim.view.explorer import bundle
@@ -79,14 +80,19 @@ class Explorer(anywidget.AnyWidget):
         """Return a moment as text."""
         return self.walk.look(index).twin(self.walk.zone_of_block())
 
-    def _asked(self, _widget: object, _message: dict[str, Any], _buffers: object) -> None:
-        """Send plotly, which weighs 5 MB, to a reader who opens a chart."""
+    def without(self, hunks: Patch) -> bytes:
+        """Return what the browser is sent of the walk whose second kernel lacks these hunks."""
+        walk = self.walk.without(hunks)
+        return packed(export(walk, title=self.title, note=shortened(walk.comparison)))
+
+    def _asked(self, _widget: object, message: dict[str, Any], _buffers: object) -> None:
+        """Send what only a kernel has: a walk without some hunks, or plotly, which weighs 5 MB."""
         try:
-            from plotly.offline import get_plotlyjs  # noqa: PLC0415 (slow, and not everywhere)
-        except ImportError:
-            self.send({"plotly": "plotly is not installed here"})
+            answer = self.without(Patch(message["without"])) if "without" in message else _plotly()
+        except MemsimError as problem:
+            self.send({**message, "problem": str(problem)})
         else:
-            self.send({"plotly": "here it is"}, [get_plotlyjs().encode()])
+            self.send(message, [answer])
 
     # ---- without a kernel --------------------------------------------------------------------
 
@@ -111,6 +117,15 @@ class Explorer(anywidget.AnyWidget):
     ) -> tuple[dict[str, Any], dict[str, Any]]:
         data, metadata = super()._repr_mimebundle_(**kwargs) or ({}, {})
         return {**data, "text/plain": self.stored_text, "text/html": self.stored_html}, metadata
+
+
+def _plotly() -> bytes:
+    try:
+        from plotly.offline import get_plotlyjs  # noqa: PLC0415 (slow, and not everywhere)
+    except ImportError:
+        msg = "plotly is not installed here"
+        raise MemsimError(msg) from None
+    return str(get_plotlyjs()).encode()
 
 
 def default_title(walk: Walk) -> str:

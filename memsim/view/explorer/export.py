@@ -53,8 +53,7 @@ def export(walk: Walk, *, title: str = "", note: str = "", start: int = 0) -> di
     encoding = walk.comparison.after.machine.kernel.memmap.encoding
     tapes = [TapeColumns(tape, names, contents, encoding).out() for tape in walk.tapes.values()]
     moments, steps = walk.moments, walk.comparison.scenario.steps
-    functions = {event.function for tape in walk.tapes.values() for event in tape.events if event.function}
-    functions |= {m.point.split(":")[1].rpartition("#")[0] for m in moments if m.point.startswith("enter:")}
+    functions = functions_of(walk)
     return {
         "format": FORMAT,
         "title": title,
@@ -84,6 +83,7 @@ def export(walk: Walk, *, title: str = "", note: str = "", start: int = 0) -> di
         "contents": contents.out(),
         "recorded": evidence(walk),
         "code": {function: code_of(function) for function in sorted(functions)},
+        "acting": [hunk.name for hunk in acting(walk)],
         "types": {
             "inverted": encoding.inverted,
             "codes": {kind.value: encoding.code(kind) for kind in PageType},
@@ -135,6 +135,22 @@ def _runs(page_map: PageMap) -> list[list[int]]:
     classes, heads = page_map.classes, page_map.heads
     starts, lengths = runs_of(heads >= 0, classes)
     return [lengths.tolist(), classes[starts].tolist(), heads[starts].tolist()]
+
+
+# ---- functions and hunks ---------------------------------------------------------------------------
+
+
+def functions_of(walk: Walk) -> set[str]:
+    """Return the functions that a walk enters or that write in it."""
+    writing = {event.function for tape in walk.tapes.values() for event in tape.events if event.function}
+    entered = {m.point.split(":")[1].rpartition("#")[0] for m in walk.moments if m.point.startswith("enter:")}
+    return writing | entered
+
+
+def acting(walk: Walk) -> list[Hunk]:
+    """Return the hunks of the second kernel that a function of the walk asks for."""
+    asked = {hunk for function in functions_of(walk) for part in listings(function) for hunk in part.hunks}
+    return [hunk for hunk in Hunk if hunk in asked & walk.comparison.after.machine.kernel.patch]
 
 
 # ---- source ----------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from memsim.errors import MemsimError
 from memsim.recordings.compare import Comparable, compare_probe
+from memsim.scenario.comparison import Comparison, shared_moments
 from memsim.scenario.moments import DONE, all_moments, moment_name, places_of, tapes
 from memsim.state.ranges import id_ranges
 from memsim.view.explorer.inputs import blocks_of, common_steps
@@ -35,8 +36,8 @@ from memsim.view.model.text import Numbers, PageMap, block_sentence, log_tail
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from memsim.patch import Patch
     from memsim.recordings.observation import Observation
-    from memsim.scenario.comparison import Comparison
     from memsim.scenario.scenario import Run
     from memsim.state.event import Event
     from memsim.state.state import State
@@ -75,6 +76,23 @@ class Walk:
         self.tapes = dict(zip(self.runs, tapes(comparison), strict=True))
         self.calls = {side: Calls(tape) for side, tape in self.tapes.items()}
         self.look = lru_cache(maxsize=4)(self._look)
+
+    def without(self, hunks: Patch) -> Walk:
+        """Return the walk whose second kernel lacks these hunks too, and is run again for that.
+
+        Raises
+        ------
+        MemsimError
+            The run does not know how to be done again.
+        """
+        before, after = self.comparison.before, self.comparison.after
+        if after.again is None:
+            msg = f"{self.comparison.scenario.title or 'this walk'}: how it was run is not known"
+            raise MemsimError(msg)
+        run = after.again(after.machine.kernel.patch - hunks)
+        mine = before.machine.kernel.patch
+        recordings = [each for each in self.recordings.values() if each.patch == mine]
+        return Walk(Comparison(before, run, shared_moments(before, run)), self.block, recordings)
 
     # ---- lining up ---------------------------------------------------------------------------
 

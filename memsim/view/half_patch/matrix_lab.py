@@ -27,13 +27,14 @@ from memsim.view.half_patch.matrix import (
     story_scenario,
 )
 from memsim.view.half_patch.runs import HalfRun, cut, sight_html
+from memsim.view.lab import view_of
 from memsim.view.model.page_class import pageblock_letters, runs
+from memsim.view.modules import joined
 
 if TYPE_CHECKING:
     from memsim.view.half_patch.matrix import Cell
 
 STATIC = Path(__file__).with_name("static")
-WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 TITLE = "Half a patch: each hunk alone, each hunk missing"
 _NOTE = "Run this notebook to open another cell."
 _SAYS = {"alone": "only this hunk", "missing": "all hunks but this"}
@@ -50,7 +51,7 @@ class Matrix(anywidget.AnyWidget):
         The run behind it.
     """
 
-    _esm = STATIC / "matrix.js"
+    _esm = joined(STATIC / "matrix.js")
     _css = STATIC / "matrix.css"
 
     spec = traitlets.Dict().tag(sync=True)
@@ -100,8 +101,7 @@ class MatrixLab:
     def _repr_mimebundle_(self, **_: object) -> dict[str, Any]:
         widget = Matrix(spec=self.spec(), detail=detail_of(self.start))
         widget.observe(lambda change: self._open(widget, change["new"]), "chosen")
-        view = {"version_major": 2, "version_minor": 1, "model_id": widget.model_id}
-        return {"text/plain": repr(self), "text/html": self.html(), WIDGET_VIEW: view}
+        return {"text/plain": repr(self), "text/html": self.html(), **view_of(widget)}
 
     def _open(self, widget: Matrix, chosen: dict[str, Any]) -> None:
         hunk = Hunk[chosen["hunk"]]

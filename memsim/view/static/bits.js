@@ -3,17 +3,9 @@
 // In a notebook the kernel says what the word means; on a page without one the parts of the word, which are in `spec`,
 // are enough for the short form of it.
 
-const CELLS = 8;
+import { make } from "./make.js";
 
-function make(tag, attributes = {}, ...children) {
-  const element = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) {
-    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
-    else if (value !== false) element.setAttribute(name, value === true ? "" : value);
-  }
-  element.append(...children);
-  return element;
-}
+const CELLS = 8;
 
 class Bits {
   constructor(el, model) {

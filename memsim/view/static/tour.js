@@ -1,14 +1,6 @@
 // A recorded tour of a lab on a page without a kernel: what each of a few steps showed, to go through forwards and backwards.
 
-function make(tag, attributes = {}, ...children) {
-  const element = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) {
-    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
-    else element.setAttribute(name, value);
-  }
-  element.append(...children);
-  return element;
-}
+import { make } from "./make.js";
 
 /** What the picture of a lab sees in place of a kernel: the state of the stop that is shown. */
 class Recording {

@@ -3,22 +3,14 @@
 // A click in a row allocates a block of that order, a click on a block in use frees it. What the allocator does then,
 // the kernel of the notebook says; this only draws it.
 
+import { make } from "../../static/make.js";
+
 const SVG = "http://www.w3.org/2000/svg";
 const ROW = 20,
   LEFT = 74,
   WIDTH = 900,
   LEAST = 320,
   TOP = 4;
-
-function make(tag, attributes = {}, ...children) {
-  const element = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) {
-    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
-    else if (value !== false) element.setAttribute(name, value === true ? "" : value);
-  }
-  element.append(...children);
-  return element;
-}
 
 function draw(tag, attributes, ...children) {
   const element = document.createElementNS(SVG, tag);

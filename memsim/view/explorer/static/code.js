@@ -1,12 +1,13 @@
 // The function that acted, with the branches of the patch; one narrow column for each kernel says what ran.
 
-import { escape } from "./panel.js";
+import { escape, hunkBoxes } from "./panel.js";
 
 const KINDS = { asks: "asks for the hunk", with: "only with the hunk", without: "only without the hunk" };
 
 export class Code {
-  constructor(box, comparison, onLine, onLink) {
-    Object.assign(this, { box, c: comparison, onLine, onLink, name: null, kept: new Map() });
+  /** `hunks` are those that can be switched off; `can` says whether some of them can be off together, if any. */
+  constructor(box, comparison, { hunks, can }, onLine, onLink) {
+    Object.assign(this, { box, c: comparison, hunks, can, onLine, onLink, name: null, kept: new Map() });
   }
 
   show(actor, causes) {
@@ -92,15 +93,16 @@ export class Code {
       innerHTML: `<b>${escape(name)}()</b> <small>${escape(parts[0].file)}:${parts[0].lines[0]?.[0] ?? ""}</small>`,
     });
     const doc = Object.assign(document.createElement("p"), {
-      className: "doc",
-      innerHTML: `${hunks.length ? `<b>Hunks here: ${hunks.join(", ")}</b>` : escape(parts[0].doc)}`,
+      className: hunks.length ? "doc hunks" : "doc",
+      innerHTML: hunks.length
+        ? `<b>Hunks here:</b> ${hunkBoxes(hunks, this.c.data.sides[1].hunks, this)}`
+        : escape(parts[0].doc),
       title: parts[0].doc,
     });
     const lines = Object.assign(document.createElement("div"), { className: "lines", tabIndex: 0 });
     lines.setAttribute("role", "region");
     lines.setAttribute("aria-label", `Source of ${name}(), in the model`);
-    lines.innerHTML =
-      '<div class="codeline top"><span title="ran before the patch">bef</span><span title="ran after the patch">aft</span><code></code></div>';
+    lines.innerHTML = `<div class="codeline top">${this.c.data.sides.map(({ title }, s) => `<span title="ran: ${escape(title)}">${s ? "aft" : "bef"}</span>`).join("")}<code></code></div>`;
     if (!parts[0].lines.length) lines.append("The source is not on the machine that made this.");
     parts.forEach((part, nr) =>
       part.lines.forEach(([no, text], n) => {

@@ -6,7 +6,9 @@ import { Tape } from "./tape.js";
 import { column } from "./unpack.js";
 
 export const TOTAL = "totalram";
-const MOST_LANES = 5;
+const MOST_LANES = 5,
+  CHUNKS = SECTION / CHUNK,
+  PAGES_WRITTEN = new Set(["range", "page"]); // what else is about pages writes a section, a pageblock or a list
 
 export class Comparison {
   constructor(data) {
@@ -74,6 +76,14 @@ export class Comparison {
   /** The moment of a step with a name such as return:memmap_init_range (the first one) or enter:generic_online_page#3; -1 if there is none. */
   find(step, point) {
     return this.moments.findIndex((m) => m.step === step && m.point.replace(/#1$/, "") === point.replace(/#1$/, ""));
+  }
+  /** Where a moment of another walk of the same steps is in this one: the same, or the last one before it that both have. */
+  like(other, i) {
+    for (let at = i; at >= 0; at--) {
+      const found = this.find(other.moments[at].step, other.moments[at].point);
+      if (found >= 0) return found;
+    }
+    return 0;
   }
   nextNews(i, by) {
     return (by > 0 ? this.news.find((n) => n > i) : this.news.findLast((n) => n < i)) ?? i;
@@ -258,26 +268,30 @@ export class Comparison {
   /** A moment as it would be if the one before it were another: what changed between the two, in all. */
   since(from, to) {
     const { types } = this.data,
-      passed = this.moments.slice(from + 1, to + 1),
-      sides = this.tapes.map((tape, s) => {
-        const ids = new Set(passed.flatMap((m) => m.sides[s].changed)),
-          read = (i) => {
-            const state = tape.seek(this.moments[i].at[s]);
-            return new Map([...ids].map((id) => [id, [look(state.chunk(id * CHUNK), types), migratetypes(state, id)]]));
-          },
-          [old, now] = [read(from), read(to)],
+      kept = new Map([from, to].filter((i) => i !== this.i).map((i) => [i, this.#keep(i)])),
+      [starts, ends] = [from, to].map((i) => kept.get(i) ?? this.states),
+      sides = starts.map((start, s) => {
+        const end = ends[s],
           moved = new Map(),
           retyped = new Map();
-        const changed = [...ids].filter((id) => {
-          const [[was, kind], [is, other]] = [old.get(id), now.get(id)];
+        const changed = [...written(start, end)].filter((id) => {
+          const [was, is] = [start, end].map((state) => look(state.chunk(id * CHUNK), types)),
+            [kind, other] = [start, end].map((state) => migratetypes(state, id));
           retype(kind, other, retyped);
           return difference(was, is, moved) || kind !== other;
         });
         return { ...this.moments[to].sides[s], moved, retyped, changed };
       });
-    this.go(this.i);
     const begun = this.spans.filter((span) => span.from > from && span.from <= to);
     return { ...this.moments[to], sides, calls: begun.length };
+  }
+  /** The states at a moment that is not shown; the last ones are kept for the next time. */
+  #keep(i) {
+    if (this.kept?.i !== i) {
+      this.kept = { i, states: this.tapes.map((tape, s) => tape.seek(this.moments[i].at[s]).share()) };
+      this.go(this.i);
+    }
+    return this.kept.states;
   }
 
   // ---- who did it ----------------------------------------------------------------------------------
@@ -356,6 +370,28 @@ export class Comparison {
     return found;
   }
 
+  // ---- all calls --------------------------------------------------------------------------------------
+
+  /** What each function does in the whole walk, the one that is called first first: calls and pages that it writes itself, on each kernel, and moments that pass until it returns. */
+  get totals() {
+    if (this.summed) return this.summed;
+    const rows = new Map(),
+      row = (name) => rows.get(name) ?? rows.set(name, { name, calls: [0, 0], pages: [0, 0], moments: 0 }).get(name);
+    this.tapes.forEach((tape, s) => {
+      const wrote = new Map();
+      for (let e = 0; e < tape.length; e++) {
+        const { what, fn } = tape.event(e);
+        if (what.target === "enter") row(what.name).calls[s]++;
+        if (!fn || what.target !== "memmap" || !PAGES_WRITTEN.has(this.data.spans[what.name])) continue;
+        if (!wrote.has(fn)) wrote.set(fn, []);
+        wrote.get(fn).push(tape.span(e));
+      }
+      for (const [fn, spans] of wrote) row(fn).pages[s] = distinct(spans);
+    });
+    for (const { stack } of this.moments) for (const name of new Set(stack)) row(name).moments++;
+    return (this.summed = [...rows.values()]);
+  }
+
   /** What begins or ends at a moment, and who made it; where no branch wrote otherwise, who made the pages that were read. */
   causes(i) {
     this.found ??= new Map();
@@ -421,11 +457,30 @@ export class Comparison {
   }
 }
 
-/** The chunks in which two states are not one and the same. */
+/** How many pages there are in ranges that may overlap. */
+function distinct(ranges) {
+  let pages = 0,
+    reached = 0;
+  for (const [first, nr] of ranges.sort((a, b) => a[0] - b[0])) {
+    pages += Math.max(0, first + nr - Math.max(first, reached));
+    reached = Math.max(reached, first + nr);
+  }
+  return pages;
+}
+/** The chunks that are not one and the same in two states: all else is as it was, whoever wrote. */
 function* unlike(one, other) {
   for (const nr of new Set([...one.sections.keys(), ...other.sections.keys()])) {
-    const [a, b] = [one, other].map((state) => state.sections.get(nr)?.chunks);
-    for (let k = 0; k < SECTION / CHUNK; k++) if (a?.[k] !== b?.[k]) yield nr * (SECTION / CHUNK) + k;
+    const [a, b] = [one, other].map((state) => state.sections.get(nr));
+    for (let k = 0; a !== b && k < CHUNKS; k++) if (a?.chunks[k] !== b?.chunks[k]) yield nr * CHUNKS + k;
+  }
+}
+/** The same, and the chunks in which a pageblock has another migratetype. */
+function* written(one, other) {
+  for (const nr of new Set([...one.sections.keys(), ...other.sections.keys()])) {
+    const [a, b] = [one, other].map((state) => state.sections.get(nr));
+    for (let k = 0; a !== b && k < CHUNKS; k++)
+      if (a?.chunks[k] !== b?.chunks[k] || migratetypes(one, nr * CHUNKS + k) !== migratetypes(other, nr * CHUNKS + k))
+        yield nr * CHUNKS + k;
   }
 }
 /** The migratetypes of the two pageblocks of a chunk as one number; -1 where no section is. */

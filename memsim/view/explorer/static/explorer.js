@@ -27,6 +27,7 @@ const PLAY_MS = 8000,
 const TABS = [
   ["diffs", "Diffs"],
   ["code", "Code"],
+  ["calls", "Calls"],
   ["page", "Page"],
   ["counters", "Counters"],
   ["writes", "Writes"],
@@ -34,11 +35,17 @@ const TABS = [
   ["help", "?"],
 ];
 const COLOURS = ["paper", "ink", "soft", "line", "well", "accent", "before", "after", "ok"];
+/** What an explorer takes over from the one that was in its box before. */
+const CARRIED = ["calm", "page", "side", "tab", "fresh", "touched", "offered", "walks"];
 const still = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
 
 export class Explorer {
-  /** Fill a box. Options: `link(fragment)` gives an address to copy; `moved(explorer)` is called when one has stopped moving; `plotly()` fetches plotly. */
-  constructor(box, data, options = {}) {
+  /**
+   * Fill a box. Options: `link(fragment)` gives an address to copy; `moved(explorer)` is called when one has stopped
+   * moving; `plotly()` fetches plotly; `hunks.get(off)` fetches the walk without some hunks, where `hunks.can(off)`.
+   * `like` is an explorer of another walk that was in the box: the new one shows the same of its own.
+   */
+  constructor(box, data, options = {}, like = null) {
     Object.assign(this, {
       box,
       data,
@@ -53,17 +60,30 @@ export class Explorer {
       fresh: true,
       mark: -1,
       shown: -1,
+      gone: new AbortController(),
+      offered: data.acting,
+      walks: new Map(), // by the hunks that are off
     });
+    if (like) for (const name of CARRIED) this[name] = like[name];
+    this.walks.set(this.off.join(), data);
     this.c = new Comparison(data);
+    if (like) {
+      if (data.blocks.includes(like.c.block)) this.c.show(like.c.block);
+      this.c.go(this.c.like(like.c, like.c.i));
+      if (like.mark >= 0) this.mark = this.c.like(like.c, like.mark);
+    }
     this.#build();
+    box.explorer = this; // for tests and for links in the page
     this.timeline = new Timeline(this.$(".time"), this.c);
     this.maps = this.$$(".side").map(
       (side) => new PageMap(side.querySelector(".pages"), side.querySelector(".cursor"), data),
     );
     this.machines = this.$$(".machine").map((canvas) => new Machine(canvas, data));
+    this.timeline.mark = this.mark;
     this.code = new Code(
       this.$(".tab-code"),
       this.c,
+      this.switches,
       (fn, no) => this.#point(fn, no),
       (i) => this.go(i),
     );
@@ -71,6 +91,7 @@ export class Explorer {
     this.#pace();
     this.#listen();
     this.layout();
+    if (like && this.width) this.zoom(like.maps[0].zoomed);
     this.#think([...this.c.news]);
   }
   /** Find out who made each difference while nothing else is to be done. */
@@ -105,13 +126,13 @@ export class Explorer {
     const side = (
       { title },
       s,
-    ) => `<section class="side side${s}" aria-label="${escape(title)}"><p class="caption"><b>${escape(title)}</b><span class="zoom"></span><button type="button" class="badge" hidden></button></p>
+    ) => `<section class="side side${s}" aria-label="${escape(title)}"><p class="caption"><b>${escape(title)}</b><button type="button" class="zoom" title="Show the whole block again (Z)" hidden></button><button type="button" class="badge" hidden></button></p>
       <canvas class="machine" tabindex="0" role="slider" aria-label="Memory block shown, ${escape(title)}"></canvas>
       <div class="map"><canvas class="pages" role="img"></canvas><canvas class="cursor" tabindex="0" role="slider" aria-label="Page, ${escape(title)}" aria-valuemin="0"></canvas><input type="range" class="wiper" min="0" max="1000" hidden aria-label="How much of the map is the recorded kernel's, ${escape(title)}"></div><p class="tally"></p></section>`;
     this.box.innerHTML = `<header><p class="title"><b>${escape(data.title)}</b></p>
-      <div class="buttons" role="toolbar" aria-label="Move through time">${button("play", "▶ Play", "Play the whole walk (Space)")}${button("back", "←", "The change before (←); every moment: Shift+←")}${button("forth", "→", "The next change (→); every moment: Shift+→")}${button("news", "<span>Next </span>difference", "Where the kernels begin or cease to differ (D)")}${button("over", "Over", "Step over what is called (O)")}${button("out", "Out", "Step out of the function (U)")}</div>
+      <div class="buttons" role="toolbar" aria-label="Move through time">${button("play", "▶ Play", "Play the whole walk (Space)")}${button("back", "←", "The change before (←); every moment: Shift+←")}${button("forth", "→", "The next change (→); every moment: Shift+→")}${button("news", "<span>Next </span>difference", "Where the kernels begin or cease to differ (D)")}${button("over", "Over", "Step over what is called (O)")}${button("out", "Out", "Step out of the function (U)")}<button type="button" class="mark" title="Mark this moment; then all that changes from here on is summed up (M)" aria-pressed="${this.mark >= 0}">Mark</button></div>
       <p class="where"></p><input class="find" type="search" list="${id}-names" placeholder="a function; Enter: its next call" aria-label="Go to the next call of a function" hidden><datalist id="${id}-names">${this.c.names.map((name) => `<option>${escape(name)}</option>`).join("")}</datalist>
-      <div class="buttons">${button("search", "Find", "Go to a function by its name (G or /)")}${button("calm", "Calm", "Without patterns, in soft colours (C)")}${button("link", "Copy link", "Copy a link to this moment")}</div></header>
+      <div class="buttons">${button("search", "Find", "Go to a function by its name (G or /)")}<button type="button" class="calm" title="Without patterns, in soft colours (C)" aria-pressed="${this.calm}">Calm</button>${button("link", "Copy link", "Copy a link to this moment")}</div></header>
     <p class="says"></p>
     <div class="flip" role="radiogroup" aria-label="Which kernel">${data.sides.map(({ title }, s) => `<label class="side${s}"><input type="radio" name="${id}" value="${s}"${s ? "" : " checked"}>${escape(title)}</label>`).join("")}</div>
     ${data.sides.map(side).join("")}
@@ -253,13 +274,16 @@ export class Explorer {
         this.code.show(c.actor(c.i), c.causes(c.i));
         break;
       case "diffs":
-        panel.differences(box, c, (i) => {
+        panel.differences(box, c, this.switches, (i) => {
           go(i);
           this.open("code");
         });
         break;
       case "help":
-        new Code(box, c, () => {}, go).show({ name: "", lines: [[], []] }, []);
+        new Code(box, c, this.switches, () => {}, go).show({ name: "", lines: [[], []] }, []);
+        break;
+      case "calls":
+        panel.calls(box, c, (name) => go(Math.max(0, c.named(c.i, `enter:${name}#`))));
         break;
       case "counters":
         panel.counters(box, c, this.colours, this.chart);
@@ -321,6 +345,48 @@ export class Explorer {
     this.#maps(no ? this.c.wroteBy(this.c.i, fn, no) : null);
   }
 
+  // ---- hunks --------------------------------------------------------------------------------------------
+
+  /** The hunks that act in the walk and that the right kernel lacks, since a reader switched them off. */
+  get off() {
+    return this.offered.filter((hunk) => !this.data.sides[1].hunks.includes(hunk));
+  }
+  get switches() {
+    return { hunks: this.offered, can: this.options.hunks?.can };
+  }
+  /** Show the same moment where the right kernel lacks these hunks; resolves to the explorer that does, if it still is wanted. */
+  async without(off) {
+    const key = off.join();
+    this.asked = key;
+    if (!this.walks.has(key)) {
+      this.#tellHunks("the kernel runs it again …");
+      try {
+        this.walks.set(key, await this.options.hunks.get(off));
+      } catch (error) {
+        this.#tellHunks(error.message);
+        return null;
+      }
+    }
+    if (this.asked !== key || this.gone.signal.aborted) return null;
+    return this.#become(this.walks.get(key));
+  }
+  #tellHunks(text) {
+    this.$(".live").textContent = text;
+    for (const box of this.$$("p.hunks")) {
+      box.querySelector("em")?.remove();
+      box.append(Object.assign(document.createElement("em"), { textContent: ` ${text}` }));
+    }
+  }
+  #become(data) {
+    const { hunk } = this.box.contains(document.activeElement) ? document.activeElement.dataset : {};
+    this.close();
+    const next = new Explorer(this.box, data, this.options, this);
+    if (hunk) next.$(`.tab-${next.tab} [data-hunk=${hunk}]`)?.focus();
+    if (this.chart?.plotly) next.chart.open();
+    next.#stopped(next.#said());
+    return next;
+  }
+
   // ---- moving --------------------------------------------------------------------------------------------
 
   go(i) {
@@ -337,6 +403,7 @@ export class Explorer {
   from(mark) {
     this.mark = Math.max(-1, Math.min(this.c.length - 1, mark));
     this.timeline.mark = this.mark;
+    this.$(".mark").setAttribute("aria-pressed", this.mark >= 0);
     this.draw(true);
   }
   look_at(block) {
@@ -357,9 +424,11 @@ export class Explorer {
   zoom(tile) {
     this.maps.forEach((map) => {
       map.zoomed = tile;
+      map.overlay.classList.toggle("near", tile >= 0);
     });
-    this.$$(".zoom").forEach((box) => {
-      box.textContent = tile < 0 ? "" : `pageblock ${tile}, ${hex(this.c.block * this.data.blockPages + tile * 512)}`;
+    this.$$(".zoom").forEach((button) => {
+      button.hidden = tile < 0;
+      button.textContent = `✕ pageblock ${tile}, ${hex(this.c.block * this.data.blockPages + tile * 512)}`;
     });
     this.#maps();
   }
@@ -467,13 +536,19 @@ export class Explorer {
 
   /** The part of an address that leads here; and the way back. */
   get fragment() {
-    return `moment=${this.c.i}${this.c.block === this.data.block ? "" : `&block=${this.c.block}`}${this.page < 0 ? "" : `&page=${hex(this.pfn)}`}${this.mark < 0 ? "" : `&since=${this.mark}`}`;
+    return `moment=${this.c.i}${this.c.block === this.data.block ? "" : `&block=${this.c.block}`}${this.page < 0 ? "" : `&page=${hex(this.pfn)}`}${this.mark < 0 ? "" : `&since=${this.mark}`}${this.off.length ? `&without=${this.off.join()}` : ""}`;
   }
   follow(fragment) {
-    const asked = new URLSearchParams(fragment.replace(/^#/, "")),
-      pfn = Number(asked.get("page")),
-      { blockPages } = this.data;
+    const asked = new URLSearchParams(fragment.replace(/^#/, ""));
     if (!asked.has("moment") && !asked.has("point")) return;
+    const wanted = (asked.get("without") ?? "").split(","),
+      off = this.offered.filter((hunk) => wanted.includes(hunk));
+    if (off.join() === this.off.join() || !this.options.hunks?.can(off)) this.#follow(asked);
+    else this.without(off).then((next) => next?.#follow(asked));
+  }
+  #follow(asked) {
+    const pfn = Number(asked.get("page")),
+      { blockPages } = this.data;
     const block = Number(asked.get("block") ?? (asked.has("page") ? Math.floor(pfn / blockPages) : this.data.block));
     if (block !== this.c.block) this.look_at(block);
     this.go(
@@ -516,6 +591,10 @@ export class Explorer {
     on(".news", () => this.go(c.nextNews(c.i, 1)));
     on(".over", () => this.go(c.over(c.i)));
     on(".out", () => this.go(c.out(c.i)));
+    on(".mark", () => this.from(this.mark < 0 ? c.i : -1));
+    this.$$(".zoom").forEach((button) => {
+      button.onclick = () => this.zoom(-1);
+    });
     this.$(".calm").onclick = () => this.toggleCalm();
     this.$(".search").onclick = () => this.#find(this.$(".find").hidden);
     this.$(".find").onkeydown = (e) => {
@@ -564,7 +643,12 @@ export class Explorer {
         this.from(-1);
       },
     };
-    this.box.addEventListener("keydown", (e) => {
+    const { signal } = this.gone;
+    this.$(".panel").addEventListener("change", ({ target: { dataset, checked } }) => {
+      const { hunk } = dataset;
+      if (hunk) this.without(this.offered.filter((each) => (each === hunk ? !checked : this.off.includes(each))));
+    });
+    const onKey = (e) => {
       const name = e.key.length === 1 ? e.key.toLowerCase() : e.key,
         { target } = e;
       if (e.ctrlKey || e.metaKey || e.altKey) return;
@@ -585,7 +669,8 @@ export class Explorer {
       e.preventDefault();
       e.stopPropagation();
       this.spent?.push(performance.now() - begun);
-    });
+    };
+    this.box.addEventListener("keydown", onKey, { signal });
     this.#pointers();
     const anew = () => {
       this.maps.forEach((map) => {
@@ -602,9 +687,7 @@ export class Explorer {
     ];
     this.observers[0].observe(this.box);
     this.observers[1].observe(document.body, { attributeFilter: ["data-jp-theme-light", "data-theme"] });
-    this.scheme = matchMedia("(prefers-color-scheme: dark)");
-    this.anew = anew;
-    this.scheme.addEventListener("change", anew);
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", anew, { signal });
   }
   /** Take everything away that outlives the box. */
   close() {
@@ -612,7 +695,7 @@ export class Explorer {
     clearTimeout(this.timer);
     (globalThis.cancelIdleCallback ?? clearTimeout)(this.thinking);
     this.observers.forEach((each) => each.disconnect());
-    this.scheme.removeEventListener("change", this.anew);
+    this.gone.abort();
   }
 
   #keyOf(target, name, e) {
@@ -694,17 +777,26 @@ export class Explorer {
     this.maps.forEach((map, s) => {
       const over = map.overlay,
         at = (e) => map.pageAt(e.offsetX, e.offsetY);
+      // A finger is larger than a page: its first tap opens the pageblock, where it chooses, also by moving.
+      let finger = false;
+      over.onpointerdown = (e) => {
+        finger = e.pointerType === "touch";
+      };
       over.onpointermove = (e) => {
-        if (e.pointerType !== "touch") this.#card(at(e), e);
+        const page = at(e);
+        if (e.pointerType !== "touch") this.#card(page, e);
+        else if (map.zoomed >= 0 && page >= 0 && page !== this.page) this.choose(page);
       };
       over.onpointerleave = () => this.#card(-1);
       over.onclick = (e) => {
         const page = at(e);
-        if (page >= 0) this.choose(page, true);
+        if (page < 0) return;
+        if (finger && map.zoomed < 0) this.zoom(page >> 9);
+        else this.choose(page, true);
       };
       over.ondblclick = (e) => {
         const page = at(e);
-        this.zoom(map.zoomed < 0 && page >= 0 ? page >> 9 : -1);
+        if (!finger) this.zoom(map.zoomed < 0 && page >= 0 ? page >> 9 : -1);
       };
       const machine = this.machines[s];
       machine.canvas.onclick = (e) => this.look_at(machine.blockAt(e.offsetX));

@@ -20,6 +20,19 @@ import { sharpen } from "./map.js";
 
 export const escape = (text) =>
   String(text).replace(/[&<>"]/g, (letter) => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" })[letter]);
+/** Names of hunks, each with a box that switches it off on the right kernel where the page can have that walk. */
+export function hunkBoxes(names, on, { hunks, can }) {
+  const off = hunks.filter((hunk) => !on.includes(hunk));
+  return names
+    .map((hunk) => {
+      if (!can || !hunks.includes(hunk)) return `<b>${hunk}</b>`;
+      const next = off.includes(hunk) ? off.filter((each) => each !== hunk) : [...off, hunk],
+        barred = can(next) ? "" : ' disabled title="This page has no walk without both; the notebook has"';
+      return `<label${barred && ' class="barred"'}><input type="checkbox" data-hunk="${hunk}"${on.includes(hunk) ? " checked" : ""}${barred}>${hunk}</label>`;
+    })
+    .join(" ");
+}
+
 const MOST_LINES = 300,
   LINES_AROUND = 120;
 
@@ -149,7 +162,7 @@ export function writes(box, c) {
 }
 
 /** Every place where a difference between the kernels begins or ends, and the hunk that made it, once that is known. */
-export function differences(box, c, onLink) {
+export function differences(box, c, switches, onLink) {
   const differing = c.moments.filter((m) => m.kinds.size).length,
     most = c.moments.reduce((all, m) => Math.max(all, m.differ), 0);
   const rows = c.news.map((i) => {
@@ -159,17 +172,54 @@ export function differences(box, c, onLink) {
       fn = made.find((cause) => cause.fn)?.fn ?? c.moments[i].name;
     return `<li class="${i === c.i ? "now" : ""}"><button type="button" data-moment="${i}" ${i === c.i ? 'aria-current="step"' : ""}>moment ${i}</button> <b>${escape(fn)}${fn ? "()" : "the step has ended"}</b>${begun ? `<p>▼ differ: ${begun}</p>` : ""}${ended ? `<p>▽ alike again: ${ended}</p>` : ""}${hunks.length ? `<p>by ${hunks.length > 1 ? "hunks" : "hunk"} <b>${hunks.join(", ")}</b></p>` : ""}</li>`;
   });
+  const boxes = hunkBoxes(switches.hunks, c.data.sides[1].hunks, switches),
+    hunks = switches.can && boxes ? `<p class="hunks"><b>Switch a hunk off:</b> ${boxes}</p>` : "";
   const html = rows.length
     ? `<p>The kernels differ at ${fmt(differing)} of ${fmt(c.length)} moments${most ? `, in up to ${count(most, "page")}` : ""}. Where that begins and ends:</p><ol class="news">${rows.join("")}</ol>`
     : "<p>The two kernels do not differ at any moment of this walk.</p>";
   if (box.dataset.html === html) return;
   box.dataset.html = html;
-  box.innerHTML = html;
+  if (!box.childElementCount) box.innerHTML = `${hunks}<div></div>`;
+  box.lastElementChild.innerHTML = html;
   box.querySelectorAll("[data-moment]").forEach((button) => {
     button.onclick = () => onLink(Number(button.dataset.moment));
   });
   const here = box.querySelector(".now");
   if (here) box.scrollTop = here.offsetTop - box.offsetTop - 80;
+}
+
+const COLUMNS = [
+  ["name", "function"],
+  ["calls", "calls"],
+  ["moments", "moments"],
+  ["pages", "pages"],
+];
+/** Every function of the walk with its totals. A name leads to its next call; a heading sorts. */
+export function calls(box, c, onLink) {
+  const { stack } = c.moment;
+  if (!box.childElementCount) {
+    const both = ([a, b]) =>
+      a === b ? fmt(a) : `<span class="before">${fmt(a)}</span> | <span class="after">${fmt(b)}</span>`;
+    const row = ({ name, calls: times, moments, pages }) =>
+      `<tr data-fn="${escape(name)}"><th scope="row"><button type="button">${escape(name)}()</button></th><td>${both(times)}</td><td>${fmt(moments)}</td><td>${both(pages)}</td></tr>`;
+    box.innerHTML = `<table class="calls"><thead><tr>${COLUMNS.map(([key, label]) => `<th scope="col"><button type="button" data-by="${key}">${label}</button></th>`).join("")}</tr></thead><tbody>${c.totals.map(row).join("")}</tbody></table><p>moments: how many pass until it returns; pages: those whose struct page it writes itself, each once${c.totals.some(({ pages: [a, b] }) => a !== b) ? `; ${c.data.sides.map(({ name }) => escape(name)).join(" | ")}` : ""}</p>`;
+    const body = box.querySelector("tbody"),
+      rows = new Map([...body.children].map((each) => [each.dataset.fn, each]));
+    box.querySelectorAll("[data-by]").forEach((button) => {
+      button.onclick = () => {
+        const key = button.dataset.by,
+          most = ({ [key]: n }) => (Array.isArray(n) ? Math.max(...n) : n),
+          sorted = key === "name" ? c.totals : [...c.totals].sort((a, b) => most(b) - most(a));
+        body.append(...sorted.map(({ name }) => rows.get(name)));
+        box.querySelectorAll("thead th").forEach((head) => head.removeAttribute("aria-sort"));
+        if (key !== "name") button.parentElement.setAttribute("aria-sort", "descending");
+      };
+    });
+    body.onclick = ({ target }) => {
+      if (target.matches("button")) onLink(target.closest("tr").dataset.fn);
+    };
+  }
+  box.querySelectorAll("tbody tr").forEach((row) => row.classList.toggle("now", stack.includes(row.dataset.fn)));
 }
 
 export function text(box, c) {

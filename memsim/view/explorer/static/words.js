@@ -26,6 +26,12 @@ export function counterName(data, name) {
   return `${zone === data.zone ? "" : `${zone} `}${SHORT[counter] ?? counter}`;
 }
 
+/** How a sentence names the two kernels. */
+const onKernels = ({ data }) =>
+  data.sides.map(
+    ({ name, title }) =>
+      ({ before: "before the patch", after: "after it" })[name] ?? title[0].toLowerCase() + title.slice(1),
+  );
 /** What happened, as parts: text, or [kind, text] where kind says what is meant: fn, before, after. */
 export function happened(c, i) {
   const { data } = c,
@@ -50,7 +56,7 @@ export function happened(c, i) {
     return m.step < 0
       ? ["The machine has booted. ", ...join(found)]
       : [
-          `Step ${m.step} has ended: ${data.ends[m.step][0] === data.ends[m.step][1] ? data.ends[m.step][0] : `${data.ends[m.step][0]} before, ${data.ends[m.step][1]} after`}. `,
+          `Step ${m.step} has ended: ${data.ends[m.step][0] === data.ends[m.step][1] ? data.ends[m.step][0] : data.ends[m.step].map((end, s) => `${end} ${data.sides[s].name}`).join(", ")}. `,
           ...join([...found, ...blocks]),
         ];
   if (found.length || blocks.length)
@@ -102,6 +108,7 @@ function pages(c, m) {
     // Nobody has allocated the pages that leave with their block: they are off the free lists, and then gone.
     leave = (to) => (m.name === "__offline_isolated_pages" && letter(to) === "A") || letter(to) === "·",
     label = (kind, to) => (letter(kind) === "A" && leave(to) ? "on no free list" : c.data.classes[kind][1]),
+    [one, other] = onKernels(c),
     [a, b] = m.sides.map((side) => [...side.moved].map(([key, n]) => [key >> 4, key & 15, n]));
   if (!a.length && !b.length) return [];
   if (JSON.stringify(a) === JSON.stringify(b))
@@ -116,9 +123,9 @@ function pages(c, m) {
         [
           `${count(n, "page")} ${n > 1 ? "are" : "is"} now ${label(t0, t0)}; ${n > 1 ? "they were" : "it was"} `,
           ["before", label(f0, t0)],
-          " before the patch, ",
+          ` ${one}, `,
           ["after", label(f1, t1)],
-          " after it",
+          ` ${other}`,
         ],
       ];
     if (f0 === f1)
@@ -128,37 +135,40 @@ function pages(c, m) {
             ? `${count(n, "page")} ${n > 1 ? "are" : "is"} now `
             : `${count(n, "struct page")} ${n > 1 ? "are" : "is"} written for the first time: `,
           ["before", label(t0, t0)],
-          " before the patch, ",
+          ` ${one}, `,
           ["after", label(t1, t1)],
-          " after it",
+          ` ${other}`,
         ],
       ];
   }
-  const side = (list) => list.map(([from, to, n]) => `${fmt(n)} ${label(from, to)} → ${label(to, to)}`).join(", ") || "none";
-  return [["pages: ", ["before", side(a)], " before the patch, ", ["after", side(b)], " after it"]];
+  const side = (list) =>
+    list.map(([from, to, n]) => `${fmt(n)} ${label(from, to)} → ${label(to, to)}`).join(", ") || "none";
+  return [["pages: ", ["before", side(a)], ` ${one}, `, ["after", side(b)], ` ${other}`]];
 }
 function retyped(c, m) {
   const say = (side) =>
     [...side.retyped]
       .map(([key, n]) => `${count(n, "pageblock")} ${c.data.migratetypes[key >> 4]} → ${c.data.migratetypes[key & 15]}`)
       .join(", ");
-  const [a, b] = m.sides.map(say);
+  const [a, b] = m.sides.map(say),
+    [one, other] = c.data.sides;
   return a === b
     ? a
       ? [[a]]
       : []
-    : [[["before", a || "no pageblock"], " before, ", ["after", b || "no pageblock"], " after"]];
+    : [[["before", a || "no pageblock"], ` ${one.name}, `, ["after", b || "no pageblock"], ` ${other.name}`]];
 }
 function counters(c, m, before) {
   return c.moving.flatMap((name) => {
     const [a, b] = m.sides.map((side, s) => side.counters[name] - before.sides[s].counters[name]),
       sign = (n) => (n > 0 ? "+" : "−") + fmt(Math.abs(n));
     if (!a && !b) return [];
-    const short = counterName(c.data, name);
+    const short = counterName(c.data, name),
+      [one, other] = c.data.sides;
     if (a === b) return [[`${short} ${sign(a)}`]];
     if (!a || !b)
-      return [[`${short} `, a ? ["before", sign(a)] : ["after", sign(b)], a ? " before only" : " after only"]];
-    return [[`${short} `, ["before", sign(a)], " before, ", ["after", sign(b)], " after"]];
+      return [[`${short} `, a ? ["before", sign(a)] : ["after", sign(b)], ` ${(a ? one : other).name} only`]];
+    return [[`${short} `, ["before", sign(a)], ` ${one.name}, `, ["after", sign(b)], ` ${other.name}`]];
   });
 }
 function blockStates(before, m) {

@@ -3,15 +3,7 @@
 // It runs as an anywidget in a notebook, whose kernel runs a cell when it is opened, and as it is on a page without a
 // kernel, which has all runs in `spec.details`.
 
-function make(tag, attributes = {}, ...children) {
-  const element = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) {
-    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
-    else if (value !== false) element.setAttribute(name, value === true ? "" : value);
-  }
-  element.append(...children);
-  return element;
-}
+import { make } from "../../static/make.js";
 
 const keyOf = (cell) => [cell.hunk, cell.story, cell.kind, cell.check_pages].join("/");
 
