@@ -410,8 +410,8 @@ def a_good_host(rng, mine):
     named = backed + sum(pages for _, pages in good)
     if not named == managed_after(False, backed, good) == managed_after(True, backed, good):
         return (
-            "Not every page of good is given to the buddy once. A host that keeps the driver's precondition names pages that were not "
-            "named before, and does not go back behind covered_end."
+            "Not every page of good is given to the buddy once. A host must name pages that were not "
+            "named before, and never go back behind covered_end."
         )
     return None
 
@@ -444,7 +444,7 @@ repeated_request = Question(
             "def repeated_request(backed):\n"
             "    return {'bad': [[backed - 10, 10]], 'twice': 10, 'good': [[backed - 20, 10]]}\n",
             score=3,
-            message="does not go back behind covered_end",
+            message="never go back behind covered_end",
         ),
     ],
 )

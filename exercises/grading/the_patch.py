@@ -61,7 +61,7 @@ EVERYTHING = ["managed", "free", "log_lines", "managed_offline"]
 
 def nothing_to_notice(rng, mine):
     """A kernel without checks, and one with the whole series, show nothing."""
-    rule = "Where nobody looks at the type of a page that is freed, __SetPageBuddy() writes over it, and the counters are right."
+    rule = "Where no code looks at the type of a page that is freed, __SetPageBuddy() writes over it, and the counters are right."
     return (yield from judged_counts(rng, [(False, False), (True, True), (False, True)], EVERYTHING, rule))
 
 
@@ -101,7 +101,7 @@ dropped_hunk = Question(
             "    return {'managed': pages, 'free': 0 if bad else pages, 'log_lines': int(bad),\n"
             "            'managed_offline': pages if bad else 0}\n",
             score=4,
-            message="Where nobody looks at the type",
+            message="Where no code looks at the type",
         ),
         Wrong(
             "the_type_is_overwritten_so_nothing_happens",
@@ -170,7 +170,7 @@ def judged_halves(rng, cases, rule):
 
 def both_or_none(rng, mine):
     """With both halves or none, managed is right at the end."""
-    rule = "Without 3/3 the driver adds what the core will subtract too much; with it nobody touches what never was managed."
+    rule = "Without 3/3 the driver adds what the core will subtract too much; with it no code touches what never was managed."
     cases = [(both, both, fails) for both in (False, True) for fails in (False, True)]
     return (yield from judged_halves(rng, cases, rule))
 
@@ -237,22 +237,22 @@ LEANS_ON = [
     (
         "MM_INIT",
         "PAGE_ALLOC",
-        "Pages are born Offline, and __free_pages_core() takes off the other mark: a kernel with checks leaks them all.",
+        "Pages start Offline, and __free_pages_core() takes off the other mark: a kernel with checks leaks them all.",
     ),
     (
         "PAGE_ALLOC",
         "MM_INIT",
-        "__free_pages_core() expects no PG_reserved, and pages are born with it: a kernel with checks leaks them all.",
+        "__free_pages_core() expects no PG_reserved, and pages start with it: a kernel with checks leaks them all.",
     ),
     (
         "MM_INIT",
         "MEMORY_HOTPLUG",
-        "Self-hosted struct pages are born Offline and stay it: a dump leaves them out.",
+        "Self-hosted struct pages start Offline and stay so: a dump leaves them out.",
     ),
     (
         "VIRTIO_MEM",
         "MM_INIT",
-        "The driver does not strip PG_reserved any more, and pages are born with it: a partly plugged block stays, EBUSY.",
+        "The driver does not strip PG_reserved any more, and pages start with it: a partly plugged block stays, EBUSY.",
     ),
     (
         "HV_BALLOON",
@@ -295,7 +295,7 @@ def ask_works(rng, sets):
         if told is (why is not None):
             if why:
                 return f"A kernel with {', '.join(names)} does not work. {why}"
-            return f"A kernel with {', '.join(names) or 'no hunk'} works: whatever one of these hunks leans on is there."
+            return f"A kernel with {', '.join(names) or 'no hunk'} works: whatever one of these hunks needs is there."
     return None
 
 
@@ -356,7 +356,7 @@ kernel_works = Question(
             "all_or_nothing",
             WORKS + "    return len(hunks) in (0, 9)\n",
             score=0,
-            message="whatever one of these hunks leans on is there",
+            message="whatever one of these hunks needs is there",
         ),
         Wrong(
             "birth_and_freeing_are_all_that_matters",
@@ -370,7 +370,7 @@ kernel_works = Question(
             "    halves = {'OFFLINE_CORE', 'OFFLINE_DRIVER'}\n"
             "    return len(hunks & new) in (0, 5) and len(hunks & halves) in (0, 2)\n",
             score=1,
-            message="leans on is there",
+            message="needs is there",
         ),
     ],
 )
@@ -429,7 +429,7 @@ def a_counter_is_wrong(rng, mine):
 def marks_are_wrong(rng, mine):
     """A refusal, a gap in a dump or a complaint tells which mark is wrong."""
     rule = (
-        "EBUSY comes from pages that are born reserved; a dump without the map from a type that was not cleared; "
+        "EBUSY comes from pages that start reserved; a dump without the map from a type that was not cleared; "
         "a complaint without EBUSY from a type that was not cleared before freeing."
     )
     return (yield from judged_losses(rng, ["MM_INIT", "PAGE_ALLOC", "MEMORY_HOTPLUG"], rule))
@@ -482,7 +482,7 @@ lost_hunk = Question(
             "    if seen['managed']:\n        return ['OFFLINE_DRIVER' if seen['managed'] > 0 else 'OFFLINE_CORE']\n"
             "    return ['HV_BALLOON', 'MEMINIT_CONTEXT', 'XEN_BALLOON']\n",
             score=2,
-            message="born reserved",
+            message="start reserved",
         ),
     ],
 )

@@ -208,7 +208,7 @@ def references_are_counted(rng, mine):
     for patched in (True, False):
         state = yield [patched, "MEM_GOING_OFFLINE", rest]
         if state.get("refcounts") != [count - 1 for count in rest["refcounts"]]:
-            return "Somebody else holds a page for a moment. page_ref_dec() takes one reference off and leaves his."
+            return "Other code holds a reference to a page for a moment. page_ref_dec() drops one reference and leaves that one."
     return None
 
 
@@ -283,7 +283,7 @@ virtio_mem_notifier = Question(
             "    elif action == 'MEM_OFFLINE':\n"
             "        active = False\n" + REST,
             score=6,
-            message="leaves his",
+            message="leaves that one",
         ),
     ],
 )
@@ -600,7 +600,7 @@ class Core:
             return named
         if not was_asked:
             return (
-                "Nobody asked this driver, and it takes references that it never dropped." if named else None
+                "This driver was not asked, and it takes references that it never dropped." if named else None
             )
         for page in named:
             self.refcounts[page] += 1
@@ -759,7 +759,7 @@ remembering_driver = Question(
             "    elif event == 'offline':\n"
             "        online = False\n" + NOTED,
             score=6,
-            message="Nobody asked this driver",
+            message="This driver was not asked",
         ),
     ],
 )

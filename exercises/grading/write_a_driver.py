@@ -235,7 +235,7 @@ stage_online = Question(
 
 def going_and_coming(rng, mine):
     """Blocks go offline and come back."""
-    rule = "An Offline page with a reference keeps its block online: drop it on MEM_GOING_OFFLINE. A block that comes online is born anew."
+    rule = "An Offline page with a reference keeps its block online: drop it on MEM_GOING_OFFLINE. When a block comes online, its struct pages are initialised again."
     script = [some(rng, range(EACH)), ["dimm"], ["online", 32], ["online", SOMEBODY]]
     return (
         yield from judged(
@@ -253,7 +253,7 @@ def cancelled_behind(rng, mine):
 
 def cancelled_before(rng, mine):
     """Another listener refuses before the driver hears of it."""
-    rule = "MEM_CANCEL_OFFLINE goes to all, also to those whom MEM_GOING_OFFLINE has not reached: remember whether you dropped anything."
+    rule = "MEM_CANCEL_OFFLINE goes to all listeners, also to those that have not heard MEM_GOING_OFFLINE: remember whether you dropped anything."
     script = [some(rng, range(EACH)), ["online", 32], ["veto", "MEM_GOING_OFFLINE", True]]
     return (yield from judged([*script, ["offline", 32], ["offline", 32]], rule))
 
@@ -306,7 +306,7 @@ stage_notifier = Question(
 
 def while_offline(rng, mine):
     """Plug and unplug while blocks are offline."""
-    rule = "The struct pages of a block that is offline are nobody's: there is only your bitmap."
+    rule = "The struct pages of a block that is offline mean nothing: there is only your bitmap."
     first, less = rng.randrange(20, 60), rng.randrange(1, 15)
     script = [
         ["plug", first],
