@@ -424,6 +424,18 @@ def test_a_wrong_scenario_is_answered_in_the_widget(open_notebook, page, tmp_pat
     assert "scenario: step 0: 'do' is 'fly'; known are add_memory" in answer.text_content()
 
 
+@pytest.mark.parametrize("scenario", ["boot.json", "withheld-block.json"])
+def test_no_number_is_cut_off_below_the_maps(scenario, page):
+    """At no moment: where there is no room for all words, words are shortened."""
+    of = without_a_kernel(page, scenario)
+    cut = of("""e.c.moments.flatMap(({ i }) => {
+      e.go(i);
+      return [...box.querySelectorAll(".tally, .tally > span")]
+        .filter(each => each.scrollWidth > each.clientWidth).map(each => `${i}: ${each.textContent}`);
+    })""")
+    assert cut == []
+
+
 def test_the_recorded_map_is_wiped_over_the_simulated_one_and_dragged(page):
     of = without_a_kernel(page)
     box, wiper = page.locator(BOX), page.locator(f"{BOX} .wiper").last
@@ -448,12 +460,13 @@ def test_the_recorded_map_is_wiped_over_the_simulated_one_and_dragged(page):
     assert not wiper.is_visible()
 
 
-def without_a_kernel(page):
-    """Show chapter 1's walk, with its recordings, in a page; return what evaluates an expression about it."""
-    explorer = explore(ROOT / "book" / "scenarios" / "one-block.json")
+def without_a_kernel(page, scenario="one-block.json"):
+    """Show a walk of the book, such as chapter 1's; return what evaluates an expression about it."""
+    explorer = explore(ROOT / "book" / "scenarios" / scenario)
     data = json.dumps(base64.b64encode(explorer.packed).decode())
     style, script = bundle.read("explorer.css"), bundle.page()
-    page.set_content(f"<style>{style}</style><div data-explorer=it></div><script>{script}</script>")
+    it = f'<div data-explorer=it style="max-width: {CELL_WIDTH}px"></div>'
+    page.set_content(f"<style>{style}</style>{it}<script>{script}</script>")
     page.evaluate(f"memsimExplorer('it', {data})")
     page.wait_for_function(f"document.querySelector('{BOX}')?.explorer")
     return lambda what: page.locator(BOX).evaluate(f"box => {{ const e = box.explorer; return {what}; }}")

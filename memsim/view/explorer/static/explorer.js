@@ -238,7 +238,7 @@ export class Explorer {
       .counts()
       .map((n, kind) =>
         n
-          ? `<span title="${panel.escape(this.data.classes[kind][3])}"><i style="background:${kind ? colour(this.data, kind, this.look) : "#8886"}; color: ${kind ? (this.calm || !"AF".includes(this.data.classes[kind][0]) ? "#10151a" : "#fff") : "inherit"}">${this.data.classes[kind][0]}</i>${fmt(n)} ${panel.escape(this.data.classes[kind][1])}</span>`
+          ? `<span title="${panel.escape(this.data.classes[kind][3])}"><i style="background:${kind ? colour(this.data, kind, this.look) : "#8886"}; color: ${kind ? (this.calm || !"AF".includes(this.data.classes[kind][0]) ? "#10151a" : "#fff") : "inherit"}">${this.data.classes[kind][0]}</i>${fmt(n)} <small>${panel.escape(this.data.classes[kind][1])}</small></span>`
           : "",
       )
       .join("");
@@ -247,7 +247,7 @@ export class Explorer {
         if (migratetypes[kind] === "isolate") isolated.push(kind);
     const more =
       isolated.length && view.there
-        ? `<span title="pageblocks that are isolated">▁ ${isolated.length} isolated</span>`
+        ? `<span title="pageblocks that are isolated">▁ ${isolated.length} <small>isolated</small></span>`
         : "";
     if (box.dataset.html !== html + more) {
       box.innerHTML = html + more;
