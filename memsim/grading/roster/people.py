@@ -262,7 +262,7 @@ def read_roster(path: Path) -> Roster:
 
 
 def is_hidden(name: str) -> bool:
-    """Return whether this is what Moodle writes in the place of a student's name.
+    """Return whether this is what Moodle writes instead of a student's name.
 
     >>> is_hidden("Participant"), is_hidden("Ada")
     (True, False)

@@ -80,7 +80,7 @@ class Run:
             return {}
 
     def _with_results(self, people: Mapping[str, Person]) -> dict[str, Person]:
-        """Return who still counts: somebody who has left the roster does as long as there is a result."""
+        """Return who still counts: a student who has left the roster does as long as there is a result."""
         graded = self.batch.result_names()
         return {student: person for student, person in people.items() if file_name(student) in graded}
 
@@ -203,7 +203,7 @@ class Run:
         return sorted(self._not_in_roster(result.student for result in self.earlier))
 
     def _not_in_roster(self, students: Iterable[str]) -> frozenset[str]:
-        """Return those whom the roster does not have; nobody where there is none."""
+        """Return those whom the roster does not have; none where there is none."""
         roster = self.asked.roster
         return frozenset(one for one in students if roster is not None and one not in roster.people)
 

@@ -514,7 +514,7 @@ class _Collecting:
         """Return the student of the roster whom a system's number means, or else the name.
 
         Moodle's numbers are other ones in each assignment: they only tell two students of one name apart, or
-        who somebody is whose name it hides. A number of one student with the name of another means neither;
+        show whose name it hides. A number of one student with the name of another means neither;
         nor does a name alone that stands with two numbers, as most systems let students choose the name that
         is shown.
         """
