@@ -41,11 +41,11 @@ TAGS = {
         "figure",
         "figcaption",
     ),
-    *("svg", "rect", "path", "text"),
+    *("svg", "rect", "path", "text", "nav", "wbr"),
 }
 ATTRIBUTES = {
     *("lang", "charset", "http-equiv", "content", "name", "class", "href", "scope", "role", "aria-label"),
-    *("tabindex", "width", "height", "x", "y", "d", "viewbox"),
+    *("tabindex", "width", "height", "x", "y", "d", "viewbox", "id"),
 }
 NAMES = ("student", "file", "name", "remark", "attention", "rule", "message", "problem", "answer", "comment")
 MOST = 64 << 10
@@ -101,8 +101,9 @@ def faults(page):
 
 
 def local(address):
-    """Return whether an address leads to a page beside this one."""
-    return address.startswith("feedback/") and address.count("/") == 1
+    """Return whether an address leads to a part of the page about a class, or to a page beside it."""
+    parts = {f"#{part}" for part in class_page.PARTS}
+    return address in parts or (address.startswith("feedback/") and address.count("/") == 1)
 
 
 def hostile_result():

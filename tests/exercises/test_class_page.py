@@ -113,9 +113,26 @@ def test_the_page_says_who_kept_which_rule_and_what_was_not_graded_and_why(page)
     ):
         assert told in words
     assert ("a", {"href": "feedback/ada.html"}) in page.tags
+    assert "bob (Bob Stone)" in words
     marks = [attributes for tag, attributes in page.tags if tag == "td" and "aria-label" in attributes]
     assert len(marks) == 4 * 4
     assert {mark["aria-label"] for mark in marks} == {"right", "wrong"}
+
+
+def test_every_part_is_reached_without_passing_the_students(page):
+    links = [attributes["href"] for tag, attributes in page.tags if tag == "a"][:6]
+    parts = [f"#{attributes['id']}" for tag, attributes in page.tags if tag == "h2"]
+
+    assert links == parts
+
+
+def test_bars_are_of_whole_points():
+    half = result("ada", "++--")
+    half.questions[0].by_hand = 1.5
+    page = Page(class_page.page(Class(ONE_BLOCK, [half, result("bob", "++++")], REPORT, {})))
+    drawing = next(attributes for tag, attributes in page.tags if tag == "svg")
+
+    assert drawing["aria-label"] == "Students by points. 1 points: 1; 4 points: 1"
 
 
 def test_on_paper_no_student_is_cut_off():

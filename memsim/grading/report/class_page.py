@@ -10,6 +10,7 @@ import hashlib
 from collections import Counter
 from dataclasses import dataclass, field
 from html import escape
+from math import ceil
 from statistics import mean, median
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -31,24 +32,50 @@ body { font: 1rem/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto
 table { border-collapse: collapse; }
 caption { text-align: left; font-weight: bold; padding: .3rem 0; }
 th, td { text-align: left; padding: .2rem .5rem; border-bottom: 1px solid #888; vertical-align: top; }
-td.n { text-align: right; font-variant-numeric: tabular-nums; }
-.wide { overflow: auto; max-height: 80vh; }
+td.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
+nav ul { list-style: none; padding: 0; display: flex; flex-wrap: wrap; gap: 0 1.5rem; }
+.wide { overflow: auto; max-height: 80vh; scroll-padding: 4rem 0 0 8rem; }
 .wide thead th { position: sticky; top: 0; z-index: 1; background: Canvas; }
 .wide tbody th { position: sticky; left: 0; background: Canvas; }
 .wide small { display: block; font-weight: normal; }
-main > table td:nth-child(-n+2) { overflow-wrap: anywhere; min-width: 5rem; }
+main > table td { overflow-wrap: anywhere; }
+main > table td:nth-child(-n+2) { min-width: 5rem; }
 svg { max-width: 100%; }
 @media print { .wide { overflow: visible; max-height: none; } .wide th { position: static; } }
-.map td { text-align: center; padding: .1rem .4rem; }
+.map th[scope=row] { min-width: 11rem; }
+.map thead th { max-width: 7rem; }
+.map td { text-align: center; padding: .1rem .4rem; vertical-align: middle; }
 .map .y { background: #cfe8dd; color: #00432f; }
 .map .w { background: #f6d9c3; color: #6b2c00; font-weight: bold; }
 .map .t { background: #ddd; color: #222; }
 .bar { fill: #3b6ea5; }
 svg text { font: .8rem system-ui, sans-serif; fill: CanvasText; }
+@media (prefers-color-scheme: dark) {
+  .map .y { background: #0f3d2e; color: #9fe0c4; }
+  .map .w { background: #4a2410; color: #ffc9a3; }
+  .map .t { background: #333; color: #ddd; }
+  .bar { fill: #6ea3dd; }
+}
+@media (max-width: 40rem) {
+  body { margin: 1rem auto; }
+  th, td { padding: .2rem .3rem; }
+  main > table { font-size: .875rem; }
+  main > table td, main > table td.n { min-width: 0; white-space: normal; }
+  .map th[scope=row] { min-width: 6rem; }
+}
 """
 _HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
 _POLICY = f"default-src 'none'; style-src 'sha256-{_HASH}'; base-uri 'none'; form-action 'none'"
 _BINS = 10
+PARTS = {
+    "distribution": "Distribution",
+    "rules": "Rules, the hardest first",
+    "misconceptions": "Misconceptions",
+    "students": "Students and rules",
+    "alike": "Alike",
+    "not-graded": "Not graded, or for the teacher",
+}
+"""The headings by their names in the page's address: nobody should have to pass two thousand links."""
 _MOST_LEFT_OUT = 500
 """Files that are named: one student's folder may hold thousands."""
 _WIDTH, _ROW = 420, 22
@@ -93,6 +120,11 @@ class Class:
         """Return the name of a student, or the id where no roster gives one."""
         return (self.people[student].name if student in self.people else "") or student
 
+    def both(self, student: str) -> str:
+        """Return the id of a student, with the name if there is one."""
+        name = self.name(student)
+        return student if name == student else f"{student} ({name})"
+
 
 def page(course: Class) -> str:
     """Return the page."""
@@ -107,11 +139,12 @@ def page(course: Class) -> str:
         f"<title>{_text(heading)}</title><style>{_STYLE}</style></head><body><main>",
         f"<h1>{_text(heading)}</h1>",
         *_summary(course, graded),
+        _contents(),
         *_distribution(graded),
         *_rules(rules),
         *_misconceptions(course, graded),
         *_heat_map(course, graded, rules),
-        *_similar(course.similar),
+        *_similar(course),
         *_not_graded(course),
         "</main></body></html>\n",
     ]
@@ -171,13 +204,25 @@ def _summary(course: Class, graded: Sequence[Result]) -> list[str]:
     return [f"<p>{_text('; '.join(parts))}.</p>"]
 
 
+def _contents() -> str:
+    """Return a list of the page's parts."""
+    links = "".join(f'<li><a href="#{part}">{title}</a></li>' for part, title in PARTS.items())
+    return f'<nav aria-label="Parts of this page"><ul>{links}</ul></nav>'
+
+
+def _heading(part: str) -> str:
+    return f'<h2 id="{part}">{PARTS[part]}</h2>'
+
+
 def _distribution(graded: Sequence[Result]) -> list[str]:
-    """Return the distribution of scores as a drawing and as a table."""
+    """Return the distribution of scores, by whole points, as a drawing whose label says its numbers."""
     most = max((result.max_score for result in graded), default=0)
     if not most:
-        return []
-    bins = Counter(min(_BINS - 1, int(_BINS * result.score / most)) for result in graded)
-    rows = [(f"{most * b / _BINS:g} to {most * (b + 1) / _BINS:g}", bins[b]) for b in range(_BINS)]
+        return [_heading("distribution"), "<p>Nothing was graded.</p>"]
+    step = ceil(most / _BINS)
+    count = int(most // step) + 1
+    bins = Counter(int(result.score // step) for result in graded)
+    rows = [(_range(step * b, min(step * (b + 1) - 1, most)), bins[b]) for b in range(count)]
     scale = (_WIDTH - 160) / max(1, *bins.values())
     bars = [
         f'<text x="0" y="{_ROW * at + 15}">{name}</text>'
@@ -187,19 +232,28 @@ def _distribution(graded: Sequence[Result]) -> list[str]:
     ]
     told = "; ".join(f"{name} points: {count}" for name, count in rows if count)
     return [
-        "<h2>Distribution</h2>",
+        _heading("distribution"),
         (
             f'<svg role="img" aria-label="Students by points. {escape(told)}" width="{_WIDTH}" '
-            f'viewBox="0 0 {_WIDTH} {_ROW * _BINS}">{"".join(bars)}</svg>'
+            f'viewBox="0 0 {_WIDTH} {_ROW * count}">{"".join(bars)}</svg>'
         ),
     ]
+
+
+def _range(low: float, high: float) -> str:
+    """Return which points a bar is for, those with a fraction under the whole ones.
+
+    >>> _range(2, 3), _range(4, 4)
+    ('2 to 3', '4')
+    """
+    return f"{low:g} to {high:g}" if low < high else f"{low:g}"
 
 
 def _rules(rules: Sequence[Rule]) -> list[str]:
     rows = [[rule.short, rule.title, f"{rule.passed} of {rule.of}", f"{rule.share:.0%}"] for rule in rules]
     return [
-        "<h2>Rules, the hardest first</h2>",
-        _table("What students had to know", ["Rule", "What it says", "Right", "Share"], rows),
+        _heading("rules"),
+        _table("What students had to know", ["Rule", "What it says", "Right", "Share"], rows, numbers=(2, 3)),
     ]
 
 
@@ -207,14 +261,14 @@ def _misconceptions(course: Class, graded: Sequence[Result]) -> list[str]:
     found = misconceptions(course.assignment, graded)
     rows = [[what, question, str(len(who)), some(who)] for question, what, who in found]
     if not rows:
-        return ["<h2>Misconceptions</h2>", "<p>None that the grading file names.</p>"]
+        return [_heading("misconceptions"), "<p>None that the grading file names.</p>"]
     head = ["Misconception", "Question", "Students", "Who"]
-    return ["<h2>Misconceptions</h2>", _table("Wrong solutions with a name", head, rows)]
+    return [_heading("misconceptions"), _table("Wrong solutions with a name", head, rows, numbers=(2,))]
 
 
 def _heat_map(course: Class, graded: Sequence[Result], rules: Sequence[Rule]) -> list[str]:
     """Return who kept which rule; a student's name leads to his or her page."""
-    head = "".join(f'<th scope="col">{_text(rule.short)}</th>' for rule in rules)
+    head = "".join(f'<th scope="col">{_breakable(rule.short)}</th>' for rule in rules)
     rows = []
     for result in sorted(graded, key=lambda one: one.score):
         states = {
@@ -234,7 +288,7 @@ def _heat_map(course: Class, graded: Sequence[Result], rules: Sequence[Rule]) ->
             f'<td class="n">{result.score:g}</td>{cells}</tr>'
         )
     return [
-        "<h2>Students and rules</h2>",
+        _heading("students"),
         (
             "<p>&#10003; right, &#10007; wrong, ? for the teacher. Fewest points first, hardest rule first; "
             "points are those before lateness.</p>"
@@ -253,26 +307,33 @@ def _beside(course: Class, student: str) -> str:
     return "".join(f"<small>{_text(text)}</small>" for text in told if text)
 
 
-def _similar(similar: Mapping[str, Any]) -> list[str]:
-    pairs = [[pair["one"], pair["other"], f"{pair['share']:.0%}"] for pair in similar.get("pairs", [])]
-    groups = "".join(f"<li>{_text(', '.join(group))}</li>" for group in similar.get("identical", []))
-    parts = ["<h2>Alike</h2>", "<p>A reason to look at two submissions side by side, never a verdict.</p>"]
+def _similar(course: Class) -> list[str]:
+    similar, both = course.similar, course.both
+    pairs = [
+        [both(pair["one"]), both(pair["other"]), f"{pair['share']:.0%}"] for pair in similar.get("pairs", [])
+    ]
+    groups = "".join(
+        f"<li>{_text(', '.join(map(both, group)))}</li>" for group in similar.get("identical", [])
+    )
+    parts = [_heading("alike"), "<p>A reason to look at two submissions side by side, never a verdict.</p>"]
     if groups:
         parts.append(f"<p>The same file, byte for byte:</p><ul>{groups}</ul>")
     if pairs:
-        parts.append(_table("Alike beyond the starter", ["One", "Other", "Share"], pairs))
+        parts.append(_table("Alike beyond the starter", ["One", "Other", "Share"], pairs, numbers=(2,)))
     if not groups and not pairs:
         parts = [parts[0], "<p>None, beyond the starter.</p>"]
-    left = [[student, why] for student, why in similar.get("not_compared", {}).items()]
+    left = [[both(student), why] for student, why in similar.get("not_compared", {}).items()]
     return [*parts, _table("Graded and not compared", ["Student", "Why"], left)] if left else parts
 
 
 def _not_graded(course: Class) -> list[str]:
     """Return everything that was not graded, or not for certain, and why."""
-    report = course.report
-    rows = [[who, "nothing handed in", why] for who, why in report.get("nothing_handed_in", {}).items()]
-    rows += [[who, "nothing graded", why] for who, why in report.get("unreadable", {}).items()]
-    rows += [[who, "for the teacher", "; ".join(why)] for who, why in report.get("attention", {}).items()]
+    report, both = course.report, course.both
+    rows = [[both(who), "nothing handed in", why] for who, why in report.get("nothing_handed_in", {}).items()]
+    rows += [[both(who), "nothing graded", why] for who, why in report.get("unreadable", {}).items()]
+    rows += [
+        [both(who), "for the teacher", "; ".join(why)] for who, why in report.get("attention", {}).items()
+    ]
     rows += [
         [question, "to be judged", f"{some(judge['students'])}: {judge['why']}"]
         for question, judge in report.get("to_judge", {}).items()
@@ -282,21 +343,34 @@ def _not_graded(course: Class) -> list[str]:
         for path, near in report.get("not_in_roster", {}).items()
     ]
     left = "the result of an earlier run stands"
-    rows += [[who, "not in the roster any more", left] for who in report.get("left", [])]
+    rows += [[both(who), "not in the roster any more", left] for who in report.get("left", [])]
     no_time = "the collector's table has no time for it"
-    rows += [[who, "time not known", no_time] for who in report.get("no_time", [])]
+    rows += [[both(who), "time not known", no_time] for who in report.get("no_time", [])]
     left_out = list(report.get("left_out", {}).items())
     rows += [[path, "left out", why] for path, why in left_out[:_MOST_LEFT_OUT]]
     if len(left_out) > _MOST_LEFT_OUT:
         rows.append([f"{len(left_out) - _MOST_LEFT_OUT} more", "left out", "report.json names them"])
     if not rows:
-        return ["<h2>Not graded</h2>", "<p>Everything was graded.</p>"]
-    return ["<h2>Not graded, or for the teacher</h2>", _table("What and why", ["What", "State", "Why"], rows)]
+        return [_heading("not-graded"), "<p>Everything was graded.</p>"]
+    return [_heading("not-graded"), _table("What and why", ["What", "State", "Why"], rows)]
 
 
-def _table(caption: str, head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def _breakable(name: str) -> str:
+    """Return a name as HTML that may be broken behind an underscore."""
+    return _text(name).replace("_", "_<wbr>")
+
+
+def _table(
+    caption: str, head: Sequence[str], rows: Iterable[Sequence[str]], numbers: Sequence[int] = ()
+) -> str:
+    """Return a table; ``numbers`` are the columns of numbers."""
     columns = "".join(f'<th scope="col">{_text(name)}</th>' for name in head)
-    lines = "".join(f"<tr>{''.join(f'<td>{_text(cell)}</td>' for cell in row)}</tr>" for row in rows)
+    kinds = [' class="n"' if at in numbers else "" for at in range(len(head))]
+    cells = [
+        "".join(f"<td{kind}>{_breakable(cell)}</td>" for kind, cell in zip(kinds, row, strict=True))
+        for row in rows
+    ]
+    lines = "".join(f"<tr>{row}</tr>" for row in cells)
     return (
         f"<table><caption>{_text(caption)}</caption><thead><tr>{columns}</tr></thead>"
         f"<tbody>{lines}</tbody></table>"

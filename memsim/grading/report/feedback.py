@@ -34,6 +34,15 @@ td.points { text-align: right; white-space: nowrap; }
 .wrong { font-weight: bold; color: #9a3f00; }
 @media (prefers-color-scheme: dark) { .right { color: #33c79a; } .wrong { color: #f0a05c; } }
 pre { white-space: pre-wrap; overflow-wrap: anywhere; padding: .6rem; border: 1px solid #888; }
+@media (max-width: 40rem) {
+  body { margin: 1rem auto; }
+  th, td { padding: .3rem; }
+  table { table-layout: fixed; }
+  th:first-child { width: 5rem; }
+  th:last-child { width: 3.5rem; }
+  td { overflow-wrap: anywhere; }
+  td.points { white-space: normal; }
+}
 @media (min-width: 64rem) {
   .beside { display: grid; grid-template-columns: repeat(2, minmax(0, 1fr)); gap: 0 2rem; }
 }
