@@ -15,6 +15,8 @@ import pytest
 from memsim.grading.assignment.cells import assignment_of
 from memsim.grading.run.grade import Grader
 from memsim.grading.sandbox import guest
+from memsim.grading.sandbox.fences import BUBBLEWRAP
+from memsim.grading.sandbox.worker import Worker
 from tests.exercises.test_handout import SOLUTION, TEST, cell
 
 HELPERS = "import numpy as np\n"
@@ -650,3 +652,40 @@ def test_what_is_printed_without_end_ends_no_one_elses_test(fence):
         "prints": 0,
         "raises": 2,
     }
+
+
+def test_the_teachers_worker_serves_all_cells_and_numpy_is_imported_where_it_is_named(monkeypatch):
+    started = []
+
+    class Counted(Worker):
+        def __init__(self, fence, submitted, **given):
+            started.append("\n".join(submitted.cells))
+            super().__init__(fence, submitted, **given)
+
+    monkeypatch.setattr("memsim.grading.run.cells.Worker", Counted)
+    answers = {name: f"def {name}(x):\n    return 2 * x\n" for name in ("f", "g")}
+    tests = {f"{name} {n}": f"assert {name}({n}) == {2 * n}\n" for name in answers for n in (1, 2)}
+    solved = [
+        cell(f"### BEGIN SOLUTION\n{text}### END SOLUTION\n", name, **SOLUTION)
+        for name, text in answers.items()
+    ]
+    cells = [*solved, *(cell(text, name, **TEST) for name, text in tests.items())]
+    document = {"cells": cells, "metadata": {"memsim": {"name": "o"}}, "nbformat": 4, "nbformat_minor": 5}
+    text = json.dumps(document)
+    grader = Grader(assignment_of(text), text.encode(), BUBBLEWRAP, "a key")
+    mine = [cell(text, name, **SOLUTION) for name, text in answers.items()]
+    result = grader.grade("ada", "o.ipynb", json.dumps({**document, "cells": [*mine, *cells[2:]]}).encode())
+
+    assert result.score == result.max_score == 8
+    teachers = [text for text in started if "judges=True" in text]
+    assert (len(started), len(teachers)) == (5, 1)
+    assert not any("numpy" in text for text in started)
+
+
+def test_a_teachers_worker_that_has_died_costs_no_other_cell():
+    """A test that ends its own process, as one that runs out of memory does, is followed by others."""
+    tests = {"ends": "import os\nos._exit(3)\n", "once": TESTS["once"]}
+    result = graded(BUBBLEWRAP, SOLVED, tests)
+
+    assert result["ends"][0] == 0
+    assert result["once"][0] == 2

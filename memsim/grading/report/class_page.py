@@ -34,7 +34,7 @@ caption { text-align: left; font-weight: bold; padding: .3rem 0; }
 th, td { text-align: left; padding: .2rem .5rem; border-bottom: 1px solid #888; vertical-align: top; }
 td.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 nav ul { list-style: none; padding: 0; display: flex; flex-wrap: wrap; gap: 0 1.5rem; }
-.wide { overflow: auto; max-height: 80vh; scroll-padding: 4rem 0 0 8rem; }
+.wide { overflow: auto; max-height: 80vh; scroll-padding: 7rem 0 1rem 13rem; }
 .wide thead th { position: sticky; top: 0; z-index: 1; background: Canvas; }
 .wide tbody th { position: sticky; left: 0; background: Canvas; }
 .wide small { display: block; font-weight: normal; }

@@ -11,7 +11,9 @@ from __future__ import annotations
 import ast
 import builtins
 import contextlib
+import sys
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -24,7 +26,8 @@ from memsim.grading.sandbox.guest.retry import patiently
 from memsim.grading.sandbox.worker import ReadingError, StartError, Submitted, Worker, WorkerError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
+    from contextlib import AbstractContextManager
 
     from memsim.grading.assignment.assignment import Limits
     from memsim.grading.assignment.cells import CellQuestion
@@ -35,7 +38,7 @@ _STEP = "memsim_peer_step"
 _CELL = f"""
 import builtins
 memsim_peer_space = {{{{"__name__": "memsim_peer"}}}}
-builtins.exec({{text!r}}, memsim_peer_space)
+builtins.exec({{text}}, memsim_peer_space)
 {_STEP} = memsim_peer_space["Peer"](globals(), judges={{judges}}).step
 """
 """A namespace of its own keeps the names of a notebook and those of the peer apart."""
@@ -58,11 +61,12 @@ def examine(
 ) -> list[QuestionResult]:
     """Return the result of each test cell; the clock and the processor are for all of them."""
     budget = Budget()
-    return [_examined(question, fence, found, student, budget) for question in questions]
+    with _Teacher(fence, student) as teacher:
+        return [_examined(question, teacher, found, student, budget) for question in questions]
 
 
 def _examined(
-    question: CellQuestion, fence: Fence, found: Sources, student: str, budget: Budget
+    question: CellQuestion, teacher: _Teacher, found: Sources, student: str, budget: Budget
 ) -> QuestionResult:
     """Return the result of a test cell."""
     (test, points), *_ = question.tests.items()
@@ -81,11 +85,9 @@ def _examined(
         return made
     cells = [*_before(question, found), _peer(judges=False)]
     limits = budget.limits(question.limits)
+    start = partial(_worker, teacher.fence, Submitted(student, cells, list(found.text)))
     try:
-        with (
-            _Side(fence, Submitted(student, cells, list(found.text)), limits, budget) as theirs,
-            _Side(fence, Submitted(student, [*question.before, _peer(judges=True)]), question.limits) as ours,
-        ):
+        with _Side(start, limits, budget) as theirs, teacher.side(question) as ours:
             made.problems = theirs.conversation.problems
             report = _Exchange(theirs, ours).test(question)
             made.printed = theirs.conversation.output.decode("utf-8", "replace")[:1000]
@@ -160,35 +162,80 @@ def _before(question: CellQuestion, found: Sources) -> list[str]:
 
 def _peer(*, judges: bool) -> str:
     text = (Path(guest.__file__).parent / "peer.py").read_text(encoding="utf-8")
-    return _CELL.format(text=text, judges=judges)
+    # A worker imports numpy where a cell names it. The peer does, for notebooks that use it.
+    return _CELL.format(text=repr(text).replace("numpy", r"num\x70y"), judges=judges)
+
+
+def _worker(fence: Fence, submitted: Submitted) -> Worker:
+    return patiently(partial(Worker, fence, submitted), StartError)
 
 
 class _Side:
     """A worker and the conversation with the peer in it; the student's takes from the budget."""
 
     def __init__(
-        self, fence: Fence, submitted: Submitted, limits: Limits, budget: Budget | None = None
+        self,
+        start: Callable[[], AbstractContextManager[Worker]],
+        limits: Limits,
+        budget: Budget | None = None,
     ) -> None:
-        self.fence, self.submitted, self.limits = fence, submitted, limits
+        self.start, self.limits = start, limits
         self.student, self.budget = budget is not None, budget or Budget()
         self.stack = ExitStack()
 
     def __enter__(self) -> Self:
         try:
-            worker = patiently(lambda: Worker(self.fence, self.submitted), StartError)
-            self.stack.enter_context(worker)
+            worker = self.stack.enter_context(self.start())
             self.conversation = Conversation(worker, _STEP, self.limits)
             self.stack.callback(self.budget.take, self.conversation)
             self.stack.enter_context(self.conversation)
         except ReadingError as error:
             raise _ExchangeError(Failure("unreadable", str(error)), student=self.student) from None
         except BaseException:
-            self.stack.close()
+            self.stack.__exit__(*sys.exc_info())
             raise
         return self
 
     def __exit__(self, *error: object) -> None:
         self.stack.close()
+
+
+class _Teacher:
+    """The teacher's side, whose worker is kept for the next test cell if that has the same code before it.
+
+    It never sees the student's code, and each cell is executed in a process of its own.
+    """
+
+    def __init__(self, fence: Fence, student: str) -> None:
+        self.fence, self.student = fence, student
+        self.before: list[str] = []
+        self.worker: Worker | None = None
+
+    def side(self, question: CellQuestion) -> _Side:
+        return _Side(partial(self._kept, [code for code in question.before if code.strip()]), question.limits)
+
+    @contextlib.contextmanager
+    def _kept(self, before: list[str]) -> Iterator[Worker]:
+        if self.worker is None or before != self.before:
+            self.end()
+            submitted = Submitted(self.student, [*before, _peer(judges=True)])
+            self.before, self.worker = before, _worker(self.fence, submitted)
+        try:
+            yield self.worker
+        except BaseException:
+            self.end()
+            raise
+
+    def end(self) -> None:
+        worker, self.worker = self.worker, None
+        if worker:
+            worker.end()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end()
 
 
 class _Exchange:
