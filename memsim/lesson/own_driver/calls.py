@@ -1,7 +1,7 @@
 """What a driver calls, in order, so that the calls can be made again without the driver.
 
-A notebook plays scripts in a process of its own, and could say anything of what was seen there. Whoever
-judges it makes the same calls on a machine of its own, and looks there.
+A notebook plays scripts in a process of its own, and can claim anything about what was seen there. So the
+grader makes the same calls on a machine of its own, and looks there.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _TAKE_FUNCTIONS = (
     *("register_memory_notifier", "unregister_memory_notifier"),
 )
 _LARGEST, _DIGITS = 1 << 40, 64
-"""Of a pfn or a count, and of the plugged sub-blocks, as somebody may have written them down."""
+"""Of a pfn or a count, and of the plugged sub-blocks, which a student may have written by hand."""
 
 
 class CallLog:
@@ -70,7 +70,7 @@ class CallLog:
         return self._functions.index(function)
 
     def told(self, number: int) -> Callable[..., Any]:
-        """Return what the kernel is given in the place of a function."""
+        """Return what the kernel is given instead of a function."""
         return self._told[number]
 
     def _plugged(self) -> str:
@@ -178,7 +178,7 @@ class Replayed(Driver):
         return self._functions.setdefault(number, functools.partial(self._again, number))
 
     def _next(self) -> list[Any]:
-        """Return the next event, which somebody may have written by hand."""
+        """Return the next event, which a student may have written by hand."""
         event: list[Any] = self._left.popleft() if self._left else []
         if not _is_event(event):
             raise CallsError(self._told(f"no call is {str(event)[:40]}"))
