@@ -13,6 +13,7 @@ import subprocess
 import time
 from dataclasses import asdict, replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -430,6 +431,31 @@ def test_schedulers_with_tls_and_of_this_machine_are_asked(scheduler, monkeypatc
     monkeypatch.setattr("memsim.grading.run.engines.CONNECT", "10ms")
     with pytest.raises(MemsimError, match="no Dask cluster there"):
         Cluster(scheduler)
+
+
+class LyingFuture:
+    """What a worker returns that was given one student's work and says something of another."""
+
+    key = "one"
+
+    def __init__(self, student):
+        self.document = (
+            Grader(Assignment.parse(GRADING), b"", NONE, "k").unreadable(student, "", "").document()
+        )
+
+    def result(self):
+        return self.document
+
+
+def test_own_259_a_worker_says_nothing_of_other_students_than_the_one_it_was_given():
+    """Its word would take the place of the other's result, or end the batch if there is none."""
+    cluster = Cluster.__new__(Cluster)
+    cluster._dask = SimpleNamespace(KilledWorker=RuntimeError)  # noqa: SLF001 (a cluster of nobody's)
+    setup, one = Setup(GRADING, "none", "k"), Handed("mallory", Path("mallory.ipynb"))
+    assert LyingFuture("ada").result()["student"] == "ada"
+    assert cluster._result(setup, one, LyingFuture("mallory")).student == "mallory"  # noqa: SLF001
+    with pytest.raises(MemsimError, match="was given mallory, and returns ada"):
+        cluster._result(setup, one, LyingFuture("ada"))  # noqa: SLF001
 
 
 def test_own_256_what_a_dask_worker_writes_of_a_failure_holds_no_tests_and_no_key():

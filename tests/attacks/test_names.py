@@ -17,7 +17,7 @@ from memsim.grading.report.gradebook import record
 from memsim.grading.report.outputs import write_archives
 from memsim.grading.report.results import Result
 from memsim.grading.roster.labels import label
-from memsim.grading.roster.people import Person, Roster
+from memsim.grading.roster.people import Person, Roster, RosterError, read_roster
 from memsim.grading.run.submissions import _Collecting, file_name, find
 
 from .stage import ASSIGNMENT
@@ -213,3 +213,34 @@ def test_own_247_such_a_name_keeps_no_scores_from_nbgraders_gradebook(tmp_path):
         with Gradebook(url) as gradebook:
             known = {student.id for student in gradebook.students}
     assert known == {"Ren\\udce9 Magritte", "ada", "'; DROP TABLE student; --"}
+
+
+MOODLE = "Full name,Email address,ID number\nAda Lovelace,ada@example.edu,7\n{},eve@example.edu,8\n"
+
+
+@pytest.mark.parametrize("shown", ["1E+10", "3.5e+2", "Points Possible", "Participant 4", "sep=;"])
+def test_own_261_a_name_that_is_shown_ends_no_reading_of_a_roster(shown, tmp_path):
+    """Students choose the name that is shown; only numbers that a spreadsheet has rounded are refused."""
+    (tmp_path / "roster.csv").write_text(MOODLE.format(shown))
+    assert [person.id for person in read_roster(tmp_path / "roster.csv")] == [
+        "ada@example.edu",
+        "eve@example.edu",
+    ]
+
+    (tmp_path / "roster.csv").write_text(MOODLE.format("Eve").replace(",8", ",1.2E+10"))
+    with pytest.raises(RosterError, match=r"line 3: a spreadsheet has shortened the number 1\.2E\+10"):
+        read_roster(tmp_path / "roster.csv")
+
+
+def test_own_258_a_folder_full_of_files_is_not_looked_at_without_end(tmp_path, monkeypatch):
+    """A repository may hold a million; each name is read, and each stranger's compared with the roster."""
+    files = [f"stranger/attacked {number:05}.ipynb" for number in range(2100)]
+    asked, marks = [], []
+    monkeypatch.setattr(Roster, "nearest", lambda _, who: asked.append(who) or "")
+    monkeypatch.setattr("memsim.grading.run.submissions.label", marks.append)
+    _, found = whose(tmp_path, ROSTER, ["ada/attacked.ipynb", *files])
+
+    assert len(files) > 2000  # as many would be asked about, and read twice
+    assert asked == ["stranger"]
+    assert len(marks) <= 3 * 2000
+    assert found.left_out == {"stranger": "there are more than 2000 files in it, and not all are looked at"}

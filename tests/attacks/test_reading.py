@@ -346,12 +346,17 @@ def else_(number):
     return f"def f{number}(a, b):\n    return [a{terms}, a, b{terms}]"
 
 
-IDLE = "".join(
-    f"{line}\n{' ' * (len(line) - len(line.lstrip()))}{idle}\n"
-    if line.startswith("    ") and not line.endswith(":")
-    else f"{line}\n"
-    for line, idle in zip(COPIED.split("\n"), ["pass", "'note'", "...", "unused = 0", "0"] * 9, strict=False)
-).replace(
+def between(*idle):
+    """Return the function with a statement below each of its own."""
+    return "".join(
+        f"{line}\n{' ' * (len(line) - len(line.lstrip()))}{one}\n"
+        if line.startswith("    ") and not line.endswith(":")
+        else f"{line}\n"
+        for line, one in zip(COPIED.split("\n"), idle * 9, strict=False)
+    )
+
+
+IDLE = between("pass", "'note'", "...", "unused = 0", "0").replace(
     "def answer(start, pages):",
     "def answer(start: int, pages: 'pages') -> 'all of them':\n    'What it does.'",
 )
@@ -376,6 +381,19 @@ HIDING = {
         [],
     ),
     "own-194-between-statements-that-do-nothing": ([IDLE], []),
+    "own-260-between-expressions-that-do-nothing": (
+        [
+            between(
+                "pages",
+                "1 + 1",
+                "other = [pages, 2]",
+                "assert True",
+                "if 0: print()",
+                "extra = {'a': -pages}",
+            )
+        ],
+        [],
+    ),
     "own-132-between-much-else": ([COPIED, *map(else_, range(300))], []),
 }
 

@@ -188,11 +188,24 @@ class _Plain(ast.NodeTransformer):
 
     def _idle(self, node: ast.stmt) -> bool:
         match node:
-            case ast.Pass() | ast.Expr(value=ast.Constant()):
+            case ast.Pass() | ast.Assert(test=ast.Constant()):
                 return True
-            case ast.Assign(targets=[ast.Name(id=name)], value=ast.Constant()):
-                return name not in self.read
+            case ast.Expr(value=value):
+                return _does_nothing(value)
+            case (
+                ast.Assign(targets=[ast.Name(id=name)], value=value)
+                | ast.AugAssign(target=ast.Name(id=name), value=value)
+            ):
+                return name not in self.read and _does_nothing(value)
+            case ast.If(test=ast.Constant(value=value), orelse=[]):
+                return not value
         return False
+
+
+def _does_nothing(value: ast.expr) -> bool:
+    """Return whether an expression has no effect but its value."""
+    acts = (ast.Call, ast.Await, ast.Yield, ast.YieldFrom, ast.NamedExpr)
+    return not any(isinstance(part, acts) for part in ast.walk(value))
 
 
 def _text(node: ast.stmt) -> str:

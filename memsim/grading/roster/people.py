@@ -356,20 +356,21 @@ def _person(row: dict[str, str], where: str) -> Person | None:
         participant = _PARTICIPANT.fullmatch(key(row.get(column, "")))
         if participant and participant[1]:
             given |= {"moodle": participant[1], "id": ""}
-    if not any(given.values()) or key(given["name"]) == "points possible":
+    alone = not any(given.get(name) for name in _NAMING if name != "name")
+    if not any(given.values()) or (alone and key(given["name"]) == "points possible"):
         return None
+    _refuse_shortened(given, where)
     given["id"] = next((given[name] for name in _NAMING if given.get(name)), "")
-    _refuse_values(given, where)
-    return Person(**given)
-
-
-def _refuse_values(given: Mapping[str, str], where: str) -> None:
-    """Raise RosterError for values that no student has."""
     if not given["id"]:
         msg = f"{where}: it names no student: the column id is empty"
         raise RosterError(msg)
+    return Person(**given)
+
+
+def _refuse_shortened(given: Mapping[str, str], where: str) -> None:
+    """Raise RosterError for numbers that a spreadsheet has rounded. A name is what its student likes."""
     for name, value in given.items():
-        if name in _ALIASES and _SHORTENED.fullmatch(value):
+        if name in _ALIASES and name != "name" and _SHORTENED.fullmatch(value):
             msg = f"{where}: a spreadsheet has shortened the number {value} in the column {name}"
             raise RosterError(msg)
 

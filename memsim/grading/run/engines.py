@@ -106,7 +106,10 @@ class Cluster:
     def _result(self, setup: Setup, one: Handed, future: Any) -> Result:
         """Return what a worker has found; a submission on which workers die is no reason to stop."""
         try:
-            return Result.parse(future.result())
+            result = Result.parse(future.result())
+            if (result.student, result.assignment) != (one.student, setup.grader().assignment.name):
+                msg = f"a worker of the cluster was given {one.student}, and returns {result.student}"
+                raise MemsimError(msg)  # noqa: TRY301 (it is let through below)
         except MemsimError:
             raise
         except self._dask.KilledWorker as killed:
@@ -115,6 +118,7 @@ class Cluster:
         except Exception as error:  # noqa: BLE001 (whatever Dask and a worker raise)
             msg = f"the cluster failed; run the same command again: {type(error).__name__}: {error}"
             raise MemsimError(msg) from None
+        return result
 
 
 def _in_any_order(handed: list[Handed]) -> list[Handed]:

@@ -15,6 +15,7 @@ import stat
 import urllib.parse
 from collections import Counter
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 _LONGEST_NAME = 150
 _SAFE = "@+,= ()'!"
-_DEEPEST, _MOST_FILES = 8, 2000
+_DEEPEST, _MOST_FILES, _MOST_LISTED = 8, 2000, 50_000
 _LARGEST_FOLDER = 512 << 20
 _NOTEBOOKS = (".ipynb", ".py")
 _ARCHIVES = (".zip", ".gz", ".tgz", ".tar", ".7z", ".rar")
@@ -213,6 +214,7 @@ class _Collecting:
         self._top = Path()
         self._left = _MOST_FILES
         self._counted: dict[Path, int] = {}
+        self._near: dict[str, str] = {}
 
     # ---- files -----------------------------------------------------------------------------------
 
@@ -377,14 +379,15 @@ class _Collecting:
 
     def _listed(self, folder: Path) -> list[Path]:
         """Return what a folder holds; a folder that cannot be read holds nothing, and that is noted."""
+        listed, most = (None, None) if folder == self._top else (_MOST_LISTED, _MOST_FILES)
         try:
-            entries = sorted(folder.iterdir())
+            entries = sorted(islice(folder.iterdir(), listed))
         except OSError as error:
             self._leave(folder, f"it cannot be opened: {error.strerror}")
             return []
-        for entry in entries[_MOST_FILES:] if folder != self._top else []:
-            self._leave(entry, f"there are more than {_MOST_FILES} files in its folder")
-        return entries if folder == self._top else entries[:_MOST_FILES]
+        if most and len(entries) > most:
+            self._leave(folder, f"there are more than {most} files in it, and not all are looked at")
+        return entries[:most]
 
     def _sections(self, entries: Iterable[Path]) -> set[Path]:
         """Return the folders that hold the submissions of a section, if most of these folders do.
@@ -400,7 +403,7 @@ class _Collecting:
         if self._known(folder.name) or self._known(self._bare(folder.name)):
             return False
         try:
-            inside = [entry for entry in folder.iterdir() if not _is_aside(entry.name)]
+            inside = [entry for entry in islice(folder.iterdir(), _MOST_FILES) if not _is_aside(entry.name)]
         except OSError:
             return False
         if any(label(entry.name) for entry in inside):
@@ -497,12 +500,18 @@ class _Collecting:
             name = identity if mark and mark.system in ("Moodle", "Brightspace") else ""
             person = Person(identity, name=name)
             if self.roster is not None:
-                made.unknown[shown] = self.roster.nearest(who)
+                made.unknown[shown] = self._nearest(who)
         person = made.people.get(person.id, person)
         if mark:
             person = person.with_numbers(mark.numbers)
         made.people[person.id] = person
         return [person]
+
+    def _nearest(self, who: str) -> str:
+        """Return the student whose name is nearest; it is looked for once, for all files of one."""
+        if self.roster and who not in self._near:
+            self._near[who] = self.roster.nearest(who)
+        return self._near.get(who, "")
 
     def _members(self, who: str, mark: Label | None) -> list[Person]:
         """Return the group that has a name, unless two have it, or it may be a number without its zeros."""
