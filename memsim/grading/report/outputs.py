@@ -6,8 +6,11 @@ All of it is made from the results each time, so that it is never older than the
 from __future__ import annotations
 
 import hashlib
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from queue import Queue
 from typing import TYPE_CHECKING, Any
 
 from memsim.grading.assignment.assignment import AssignmentError
@@ -29,9 +32,13 @@ if TYPE_CHECKING:
     from memsim.grading.report.late import Policy
     from memsim.grading.report.reading import Chapter
     from memsim.grading.report.results import Result
+    from memsim.grading.report.similarity import Pieces
     from memsim.grading.roster.labels import Label
     from memsim.grading.roster.people import Person
     from memsim.grading.run.submissions import Handed
+
+_FILES_OF_A_READER = 16
+"""A process that reads starts in the time in which it reads this many files."""
 
 
 @dataclass
@@ -137,35 +144,51 @@ def _whose(mark: Label, students: Sequence[str], roster: Roster) -> str:
 
 
 def write_similar(
-    out: Path, handed: Sequence[Handed], source: Path | None, results: Sequence[Result] = ()
+    out: Path, handed: Sequence[Handed], source: Path | None, results: Sequence[Result] = (), *, jobs: int = 1
 ) -> dict[str, Any]:
     """Write which submissions are alike, and return that.
 
     ``source`` is the source notebook: what it gives to all students is no sign of copying. A pair that has
     handed in one file is no pair of copies. What was graded, by ``results``, and cannot be compared is named.
+    ``jobs`` processes read the files, where these are many.
     """
     own, content, not_compared = {}, {}, {}
     graded = {result.student: result.sha256 for result in results if not result.unreadable}
     first = {one.path: one.student for one in reversed(handed)}
-    with Reader() as reader:
-        for one in handed:
-            if first[one.path] != one.student:
-                continue
-            try:
-                data = read(one.path, linked=one.linked, top=one.top)
-                digest = hashlib.sha256(data)
-                if graded.get(one.student, digest.hexdigest()) != digest.hexdigest():
-                    not_compared[one.student] = "its file has changed since it was graded"
-                    continue
-                own[one.student] = reader.pieces(data, one.path.name)
-                content[one.student] = digest.digest()
-            except UnreadableError as reason:
-                if one.student in graded:
-                    not_compared[one.student] = str(reason)
+    once = [one for one in handed if first[one.path] == one.student]
+    jobs = max(1, min(jobs, len(once) // _FILES_OF_A_READER))
+    with ExitStack() as stack, ThreadPoolExecutor(jobs) as pool:
+        readers = Queue[Reader]()
+        for _ in range(jobs):
+            readers.put(stack.enter_context(Reader()))
+        told = pool.map(lambda one: _compared(one, graded.get(one.student, ""), readers), once)
+        for one, (mine, digest, why) in zip(once, told, strict=True):
+            if mine is not None:
+                own[one.student], content[one.student] = mine, digest
+            elif one.student in graded:
+                not_compared[one.student] = why
     found = similar(own, content, pieces(code_of(_starter(source)) if source else []))
     found["not_compared"] = not_compared
     write_json(out / "similar.json", found)
     return found
+
+
+def _compared(one: Handed, graded: str, readers: Queue[Reader]) -> tuple[Pieces | None, bytes, str]:
+    """Return the pieces of a submission and its digest, or why it is not compared.
+
+    ``graded`` is the digest of what was graded, as text, or nothing if nothing was.
+    """
+    reader = readers.get()
+    try:
+        data = read(one.path, linked=one.linked, top=one.top)
+        digest = hashlib.sha256(data)
+        if graded and graded != digest.hexdigest():
+            return None, b"", "its file has changed since it was graded"
+        return reader.pieces(data, one.path.name), digest.digest(), ""
+    except UnreadableError as reason:
+        return None, b"", str(reason)
+    finally:
+        readers.put(reader)
 
 
 def _starter(source: Path) -> Notebook:

@@ -20,7 +20,7 @@ _TIMES_SLOWER = 10
 _AFTER_LOOPS = 8
 """The share of its processor time that every process has, whatever loops have taken before."""
 _LOOPS = 5
-"""So many processes may use up their processor time; then a question that does is not asked again."""
+"""How many processes may use up their processor time; then a question that does is not asked again."""
 
 _LESS = ", of which it had less than others: an answer of this notebook had used up all of its own before"
 

@@ -192,7 +192,8 @@ class Run:
         chapter = chapter_of(batch.assignment, self.asked.book)
         course = outputs.Course(self.roster.people, self.absent, unknown, self.policy, chapter, marks.dropped)
         told = outputs.write_all(batch.out, counted, told, course)
-        alike = outputs.write_similar(batch.out, self.found.handed, source, results)
+        jobs = batch.engine.processes
+        alike = outputs.write_similar(batch.out, self.found.handed, source, results, jobs=jobs)
         about = class_page.Class(batch.assignment, counted, told, alike, self.roster.people, self._together())
         write(batch.out / "index.html", class_page.page(about))
         return Made(counted, told, alike)

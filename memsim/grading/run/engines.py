@@ -34,6 +34,9 @@ _AHEAD = 64
 class Engine(Protocol):
     """Grades submissions."""
 
+    processes: int
+    """How many processes of this machine may work for the batch."""
+
     def grade(self, setup: Setup, handed: list[Handed]) -> Iterator[Result]:
         """Return the results, each when it is there."""
 
@@ -71,6 +74,7 @@ class Cluster:
             Dask is not installed, or the scheduler does not answer.
         """
         _refuse_open(scheduler)
+        self.processes = 1
         try:
             distributed = importlib.import_module("distributed")
             self._client = distributed.Client(scheduler, timeout=CONNECT)

@@ -158,21 +158,29 @@ def _bubblewrap(*, memsim: bool) -> list[str]:
     else:
         command += ["--unshare-user", "--disable-userns", "--cap-drop", "ALL"]
         command += ["--uid", str(_NOBODY), "--gid", str(_NOBODY)]
-    for folder in _folders_above([*_system(), Path(_PLACE, "site", "numpy")]):
-        command += ["--perms", "0755", "--dir", str(folder)]
-    for path in _system():
-        command += ["--ro-bind", _source(path), str(path)]
-    for folder in _hidden() if not _copy() else ():
-        command += ["--perms", "0555", "--tmpfs", str(folder), "--remount-ro", str(folder)]
-    command += ["--ro-bind", _source(GUEST), f"{_PLACE}/guest"]
-    for path in _packages(memsim=memsim):
-        command += ["--ro-bind", _source(path), f"{_PLACE}/site/{path.name}"]
+    command += _mounts(tuple(_system()), _copy(), memsim=memsim)
     command += ["--perms", "0555", "--dir", "/proc", "--perms", "0555", "--dir", "/dev"]
     for device in _DEVICES:  # and no others: a terminal is memory beyond the limit
         command += ["--dev-bind", f"/dev/{device}", f"/dev/{device}"]
     command += ["--remount-ro", "/"]
     command += ["--clearenv", "--chdir", "/", "--hostname", "grading", "--die-with-parent", "--new-session"]
     return [*command, *(part for name, value in ENVIRONMENT.items() for part in ("--setenv", name, value))]
+
+
+@functools.cache
+def _mounts(system: tuple[Path, ...], copy: Path | None, *, memsim: bool) -> tuple[str, ...]:
+    """Return what is mounted of the system, from the copy or from where it lies: the same for each worker."""
+    mounts = list[str]()
+    for folder in _folders_above([*system, Path(_PLACE, "site", "numpy")]):
+        mounts += ["--perms", "0755", "--dir", str(folder)]
+    for path in system:
+        mounts += ["--ro-bind", _source(path, copy), str(path)]
+    for folder in _hidden() if not copy else ():
+        mounts += ["--perms", "0555", "--tmpfs", str(folder), "--remount-ro", str(folder)]
+    mounts += ["--ro-bind", _source(GUEST, copy), f"{_PLACE}/guest"]
+    for path in _packages(memsim=memsim):
+        mounts += ["--ro-bind", _source(path, copy), f"{_PLACE}/site/{path.name}"]
+    return tuple(mounts)
 
 
 def _system() -> list[Path]:
@@ -251,9 +259,8 @@ def _copy() -> Path | None:
     return Path(folder) if folder else None
 
 
-def _source(path: Path) -> str:
+def _source(path: Path, copy: Path | None) -> str:
     """Return where a worker's file or folder is taken from."""
-    copy = _copy()
     return str(copy / path.relative_to("/") if copy else path)
 
 
