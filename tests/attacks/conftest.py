@@ -25,6 +25,14 @@ def fence(request):
 
 
 @pytest.fixture
+def batch_fence():
+    """The only fence behind which batches are graded."""
+    if BUBBLEWRAP not in HOLDING:
+        pytest.fail("bubblewrap does not hold on this machine: install it")
+    return BUBBLEWRAP
+
+
+@pytest.fixture
 def scene():
     """Lay out what an attack must leave alone, where anybody may go."""
     with tempfile.TemporaryDirectory(prefix="scene-") as folder:

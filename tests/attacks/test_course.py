@@ -360,7 +360,7 @@ class Failing(ThisMachine):
                 yield result
 
 
-def test_own_149_nobody_can_ask_for_another_run_twice(fence, tmp_path):
+def test_own_149_nobody_can_ask_for_another_run_twice(batch_fence, tmp_path):
     (tmp_path / "work").mkdir()
     for student in ("ada", "mallory"):
         (tmp_path / "work" / f"{student}.ipynb").write_bytes(notebook(*SOLVED))
@@ -369,12 +369,10 @@ def test_own_149_nobody_can_ask_for_another_run_twice(fence, tmp_path):
         handed = find([tmp_path / "work"], "attacked", QUESTIONS).handed
         with (
             Path(os.devnull).open("w") as nothing,
-            Batch(tmp_path / "out", GRADING, fence, Failing(1), progress=nothing) as made,
+            Batch(tmp_path / "out", GRADING, batch_fence, Failing(1), progress=nothing) as made,
         ):
             return {result.student: result for result in made.run(handed)}
 
-    if fence.name != "bubblewrap":
-        pytest.skip("batches are graded behind bubblewrap only")
     first, second, third = run(), run(), run()
     assert not first["mallory"].fingerprint  # it is tried again
     assert second["mallory"].fingerprint  # it stands, and the teacher is told

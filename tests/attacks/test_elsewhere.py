@@ -17,9 +17,8 @@ from .open_house import PROJECT
 ORDINARY = ("setpriv", "--reuid", "64123", "--regid", "64123", "--clear-groups")
 SUITES = (
     *("test_breaking_out.py", "test_forging.py", "test_fences.py", "test_side_by_side.py"),
-    *("test_types.py", "test_oracle.py"),
-    "test_other_notebooks.py::test_own_182_an_exception_that_ends_loops_ends_no_loop_of_a_test",
-    "test_reading.py::test_own_199_cells_that_are_slow_to_read_are_no_machine_without_room",
+    *("test_types.py", "test_oracle.py", "test_other_notebooks.py", "test_reading.py", "test_files.py"),
+    "test_pages.py",
 )
 pytestmark = [
     pytest.mark.slow,  # whole suites in a row

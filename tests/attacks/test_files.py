@@ -72,7 +72,7 @@ def batch(fence, folder, out):
 @pytest.mark.parametrize(
     "kind", ["row-15-a-symbolic-link", "own-58-a-hard-link", "own-59-a-link-to-a-device"]
 )
-def test_what_is_no_file_of_its_own_is_not_opened(kind, fence, tmp_path):
+def test_what_is_no_file_of_its_own_is_not_opened(kind, batch_fence, tmp_path):
     solution = tmp_path / "solution.ipynb"
     solution.write_bytes(notebook(*SOLVED))
     work = tmp_path / "submitted"
@@ -88,13 +88,13 @@ def test_what_is_no_file_of_its_own_is_not_opened(kind, fence, tmp_path):
 
     if "device" not in kind:
         assert stolen.read_bytes() == notebook(*SOLVED)  # whoever only opens it grades the solution
-    results = {result.student: result for result in batch(fence, work, tmp_path / "out")}
+    results = {result.student: result for result in batch(batch_fence, work, tmp_path / "out")}
     assert results["mallory"].score == 0
     assert "link" in results["mallory"].unreadable
     assert scores(results["honest"]) == FULL
 
 
-def test_own_60_a_pipe_that_nobody_writes_to_does_not_stop_the_batch(fence, tmp_path):
+def test_own_60_a_pipe_that_nobody_writes_to_does_not_stop_the_batch(batch_fence, tmp_path):
     work = tmp_path / "submitted"
     work.mkdir()
     os.mkfifo(work / "mallory.ipynb")
@@ -103,12 +103,12 @@ def test_own_60_a_pipe_that_nobody_writes_to_does_not_stop_the_batch(fence, tmp_
     with pytest.raises(subprocess.TimeoutExpired):  # whoever only opens it waits for ever
         subprocess.run(opens, timeout=1, check=False)  # noqa: S603 (ours)
 
-    results = {result.student: result for result in batch(fence, work, tmp_path / "out")}
+    results = {result.student: result for result in batch(batch_fence, work, tmp_path / "out")}
     assert results["mallory"].unreadable == "it is not a plain file"
     assert scores(results["honest"]) == FULL
 
 
-def test_own_61_a_folder_that_is_a_link_is_not_entered(fence, tmp_path):
+def test_own_61_a_folder_that_is_a_link_is_not_entered(batch_fence, tmp_path):
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     (elsewhere / "attacked.ipynb").write_bytes(notebook(*SOLVED))
@@ -117,7 +117,7 @@ def test_own_61_a_folder_that_is_a_link_is_not_entered(fence, tmp_path):
     (work / "mallory").symlink_to(elsewhere)
 
     assert list((work / "mallory").glob("*.ipynb"))  # whoever only lists it finds somebody else's work
-    (result,) = batch(fence, work, tmp_path / "out")
+    (result,) = batch(batch_fence, work, tmp_path / "out")
     assert result.score == 0
     assert "link" in result.unreadable
 
@@ -143,7 +143,7 @@ def test_own_254_what_takes_the_place_of_a_folder_while_others_are_graded_is_not
         )  # where only the file's own name counts
 
 
-def test_row_16_a_module_beside_the_notebook_is_not_imported(fence, tmp_path):
+def test_row_16_a_module_beside_the_notebook_is_not_imported(batch_fence, tmp_path):
     work = tmp_path / "submitted" / "mallory"
     work.mkdir(parents=True)
     (work / "numpy.py").write_text("def helper(number):\n    return 2 * number\n")
@@ -153,7 +153,7 @@ def test_row_16_a_module_beside_the_notebook_is_not_imported(fence, tmp_path):
     imports = [sys.executable, "-c", "import numpy; print(numpy.helper(3))"]
     ran = subprocess.run(imports, cwd=work, capture_output=True, text=True, check=False)  # noqa: S603 (ours)
     assert ran.stdout == "6\n"  # in the student's folder it shadows the installed package
-    (result,) = batch(fence, work.parent, tmp_path / "out")
+    (result,) = batch(batch_fence, work.parent, tmp_path / "out")
     assert scores(result) == {"double": 0, "plus_one": 2}
 
 
@@ -464,11 +464,11 @@ def test_own_68_the_students_id_is_the_collectors(fence):
     assert examine(fence, copied, "mallory", assignment=assignment)[0]["double"] == 0
 
 
-def test_own_69_what_is_left_in_the_output_folder_by_a_student_is_not_there(fence, tmp_path):
+def test_own_69_what_is_left_in_the_output_folder_by_a_student_is_not_there(batch_fence, tmp_path):
     work = tmp_path / "submitted"
     work.mkdir()
     (work / "mallory.ipynb").write_bytes(notebook("def double(number):\n    return 0", SOLVED[1]))
-    batch(fence, work, tmp_path / "out")
+    batch(batch_fence, work, tmp_path / "out")
     stored = tmp_path / "out" / "results" / "mallory.json"
     document = json.loads(stored.read_text())
     shutil.copy(stored, stored.with_name("kept"))
@@ -476,7 +476,7 @@ def test_own_69_what_is_left_in_the_output_folder_by_a_student_is_not_there(fenc
         json.dumps({**document, "score": 1000, "questions": []})[:-40]
     )  # damaged, or forged badly
 
-    (again,) = batch(fence, work, tmp_path / "out")
+    (again,) = batch(batch_fence, work, tmp_path / "out")
     assert again.score == 2
     assert json.loads(stored.read_text()) == json.loads(stored.with_name("kept").read_text())
 

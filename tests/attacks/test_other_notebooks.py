@@ -4,8 +4,18 @@ Each first shows what the test does in the process of the student, where nbgrade
 """
 
 import ast
+import contextlib
+import importlib
 import io
 import json
+import math
+import operator
+import os
+import pickle
+import statistics
+import timeit
+from functools import partial
+from operator import attrgetter
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -248,6 +258,107 @@ def test_own_246_no_function_that_reaches_everything_is_given_to_the_students_si
     score, message, teacher = graded(fence, SOLVED, {"cell": f"g({given})\n"})["cell"]
     assert (score, teacher) == (0, True)
     assert f"it gives {given}() to the student's code" in message
+
+
+GIVEN_AWAY = {
+    "pickle": ("import pickle\ng(pickle.loads)\n", pickle.loads, pickle.dumps(Path("/left"))),
+    "timeit": ("import timeit\ng(timeit.timeit)\n", timeit.timeit, "import math"),
+    "a module": ("import importlib\ng(importlib.import_module)\n", importlib.import_module, "math"),
+    "os": ("import os\ng(os.listdir)\n", os.listdir, "/"),
+    "numpy": ("g(np.load)\n", np.load, os.devnull),
+    "a template": ("g('{0.__globals__}'.format)\n", "{0}".format, "x"),
+    "any template": ("g(str.format)\n", str.format, "{0.__globals__[wanted]}"),
+    "a part": ("import functools\ng(functools.partial(getattr, np))\n", partial(getattr, np), "load"),
+    "a name": ("import operator\ng(operator.attrgetter('x'))\n", attrgetter("real"), 1),
+}
+
+
+def peer_of_the_teacher():
+    space = {"__name__": "peer"}
+    exec((Path(guest.__file__).parent / "peer.py").read_text(), space)  # noqa: S102 (ours)
+    return space["Peer"]({"__name__": "notebook"}, judges=True)
+
+
+@pytest.mark.parametrize("kind", GIVEN_AWAY)
+def test_own_217_no_function_that_reads_or_executes_is_given_to_the_students_side(kind, fence):
+    """A list of what must not be given has holes; this is a list of what may."""
+    test, function, argument = GIVEN_AWAY[kind]
+    peer = peer_of_the_teacher()
+    peer.kept += [function, test_own_217_no_function_that_reads_or_executes_is_given_to_the_students_side]
+    called = {"op": "call", "object": 0, "args": [peer.pack(argument)], "named": {}}
+    if kind == "any template":
+        called["args"].append({"t": "yours", "v": 1})  # a function that the test has given, too
+    with contextlib.suppress(Exception, BaseException):
+        peer._do(called)  # noqa: SLF001 (given, it is called)
+    assert not peer._harmless(function)  # noqa: SLF001
+    score, message, teacher = graded(fence, SOLVED, {"cell": test})["cell"]
+    assert (score, teacher) == (0, True)
+    assert "to the student's code" in message
+
+
+MAY_BE_GIVEN = [
+    *(len, abs, sorted, max, str, int, list, print, round, pow, math.sin, operator.add, np.sin, np.mean),
+    *([].append, {}.get, set().add, "a-b".split, str.upper, "".join, statistics.mean, ValueError, sum),
+]
+
+
+def test_what_computes_may_be_given():
+    peer = peer_of_the_teacher()
+    assert [function for function in MAY_BE_GIVEN if not peer._harmless(function)] == []  # noqa: SLF001
+
+
+def test_functions_of_the_tests_own_may_be_given_and_remember(fence):
+    tests = {
+        "remembers": "seen = []\ng(seen.append)\nassert seen == [0, 1, 2]\n",
+        "counts": "class Own:\n    def __init__(self):\n        self.n = 0\n"
+        "    def more(self, k):\n        self.n += k\n        return self.n\n"
+        "own = Own()\nassert g(own.more) == [0, 1, 3]\nassert own.n == 3\n",
+        "computes": "import math\nassert g(math.sqrt)[1] == 1\nassert g(abs) == [0, 1, 2]\n",
+    }
+    assert graded(fence, SOLVED, tests) == dict.fromkeys(tests, (2, "", False))
+
+
+NOTHING = {
+    "an empty list in all()": ("assert all(n == k for k, n in enumerate(g(abs)))\n", "g", "[]"),
+    "an empty array": (
+        "assert np.all(np.abs(f(np.ones(3)) - 2 * np.ones(3)) < 1e-9)\n",
+        "f",
+        "np.ones((0, 1))",
+    ),
+    "an array of no rows": ("assert np.allclose(f(np.ones(3)), 2 * np.ones(3))\n", "f", "np.ones((0, 3))"),
+    "no number": (
+        "y = f(2.0)\nif abs(y - 4) > 1e-9:\n    raise AssertionError('far')\n",
+        "f",
+        "float('nan')",
+    ),
+    "no numbers": (
+        "y = f(np.ones(3))\nassert not (np.abs(y - 2) > 1e-9).any()\n",
+        *("f", "np.full(3, np.nan)"),
+    ),
+    "an empty text": ("assert all(c in 'abc' for c in f('a'))\n", "f", "''"),
+    "an empty dict": ("for name, n in f(3).items() if f(1) != 2 else ():\n    assert n\n", "f", "{}"),
+}
+
+
+@pytest.mark.parametrize("kind", NOTHING)
+def test_own_216_a_test_that_looks_at_nothing_is_for_the_teacher(kind, fence):
+    """What it says of each item it says of none."""
+    test, name, nothing = NOTHING[kind]
+    argument = "function" if name == "g" else "x"
+    hollow = {**SOLVED, name: f"def {name}({argument}):\n    return {nothing}\n"}
+    assert naive(hollow, test)
+
+    score, message, teacher = graded(fence, hollow, {"cell": test})["cell"]
+    assert (score, teacher) == (0, True)
+    assert message.startswith("It passes with an empty or missing value where the solution gives one")
+    assert graded(fence, SOLVED, {"cell": test})["cell"] == (2, "", False)
+
+
+def test_an_empty_answer_is_right_where_the_solution_gives_one(fence):
+    tests = {
+        "cell": "assert f([]) == []\nassert f('') == ''\nassert np.isnan(f(np.nan))\nassert f('a') == 'aa'\n"
+    }
+    assert graded(fence, SOLVED, tests)["cell"] == (2, "", False)
 
 
 ADDS = """

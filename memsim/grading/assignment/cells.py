@@ -44,6 +44,8 @@ class CellQuestion(Question):
     """The test; nothing where a teacher grades by hand."""
     before: tuple[str, ...] = ()
     """The teacher's code before it, without the solutions."""
+    solved: tuple[str, ...] = ()
+    """The code before it with the solutions, and without tests: what a right answer hands in."""
     theirs: frozenset[str] = frozenset()
     """The names that the solutions define, which come from the student."""
     again: frozenset[str] = frozenset()
@@ -88,11 +90,14 @@ def parse(text: str) -> Assignment:
     theirs = frozenset(name for cell in cells if _marked(cell, "solution") for name in _bound(_text(cell)))
     questions: list[CellQuestion] = []
     before: list[str] = []
+    solved: list[str] = []
     again = set[str]()
     for cell in cells:
         if _marked(cell, "grade") or _marked(cell, "task"):
-            questions.append(replace(_question(cell, before, theirs), again=frozenset(again)))
+            question = _question(cell, before, theirs)
+            questions.append(replace(question, again=frozenset(again), solved=tuple(solved)))
         if cell.get("cell_type") == "code":
+            solved += [_text(cell)] * (_marked(cell, "solution") or not _marked(cell, "grade"))
             before.append(_trusted(cell))
             again = again - _bound(_text(cell)) if _marked(cell, "solution") else again | _bound(before[-1])
     if not questions:

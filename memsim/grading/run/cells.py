@@ -42,6 +42,9 @@ builtins.exec({{text}}, memsim_peer_space)
 {_STEP} = memsim_peer_space["Peer"](globals(), judges={{judges}}).step
 """
 """A namespace of its own keeps the names of a notebook and those of the peer apart."""
+_FOUND_NOTHING = (
+    "It passes with an empty or missing value where the solution gives one; your teacher has been informed."
+)
 _TEXT = 500
 """Letters of a message that the teacher's side sends."""
 _DEEPEST = 20
@@ -104,7 +107,32 @@ def _examined(
     except WorkerError:
         rule.message = "The process that answers was ended from inside."
         return made
-    return _judged(made, rule, _without_values(report, question))
+    _judged(made, rule, _without_values(report, question))
+    if rule.passed and _hollow(report) and _hollow(report) > _hollow_of_solution(question, teacher):
+        rule.passed, rule.needs_teacher, rule.message = False, True, _FOUND_NOTHING
+    return made
+
+
+def _hollow(report: dict[str, Any]) -> int:
+    """Return how many empty values a test was given, and values that are no numbers."""
+    number = report.get("hollow")
+    return number if type(number) is int else 0
+
+
+def _hollow_of_solution(question: CellQuestion, teacher: _Teacher) -> int:
+    """Return how many the solution gives to the same test: that many are right.
+
+    ``all()`` of nothing is true, and so is ``numpy.allclose()`` of an empty array and whatever has its shape.
+    """
+    solved = Submitted(teacher.student, [*question.solved, _peer(judges=False)])
+    start = partial(_worker, teacher.fence, solved)
+    try:
+        with _Side(start, question.limits) as theirs, teacher.side(question) as judge:
+            return _hollow(_Exchange(theirs, judge).test(question))
+    except StartError:
+        raise
+    except (_ExchangeError, WorkerError):
+        return 0
 
 
 def _without_values(report: dict[str, Any], question: CellQuestion) -> dict[str, Any]:

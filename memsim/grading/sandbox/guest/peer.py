@@ -24,6 +24,7 @@ import numbers
 import queue
 import sys
 import threading
+import types
 from typing import Any
 
 _DEEPEST = 40
@@ -33,11 +34,23 @@ _LARGEST, _MOST_BITS = 1 << 63, 1 << 16
 """Of ints that travel as they are, and of others: more decimal digits than JSON may have take too long."""
 _MOST_PRINTED = 1 << 16
 _MISSING = object()
-_REACH_EVERYTHING = (
-    *(eval, exec, compile, getattr, setattr, delattr, open, vars, globals, locals, type, object),
-    *(builtins.__import__, input, breakpoint),
-)
-"""A call of one of these on the teacher's side reaches the test and its report."""
+_BUILTINS = """
+abs all any ascii bin bool bytes callable chr complex dict divmod filter float frozenset hash hex int len list
+map max min oct ord pow print range repr reversed round set sorted str sum tuple zip
+"""
+_OPERATORS = """
+abs add and_ concat contains countOf eq floordiv ge gt index indexOf inv invert is_ is_not le lshift lt matmul
+mod mul ne neg not_ or_ pos pow rshift sub truediv truth xor
+"""
+_ARRAYS = "argmax argmin cumsum dot max mean median min prod sort std sum var"
+_GIVEN = {"builtins": _BUILTINS.split(), "_operator": _OPERATORS.split(), "numpy": _ARRAYS.split()}
+"""What a test may give to the student's side: functions that compute, and reach nothing else."""
+_GIVEN_MODULES = frozenset({"math", "cmath", "statistics", "_statistics"})
+_PLAIN = frozenset({list, dict, set, str, bytes, int, float})
+_NAN = {"t": "float", "v": "nan"}
+_HOLLOW = frozenset({"list", "tuple", "set", "frozenset", "dict", "bytes", "array"})
+_FORMATS = frozenset({"format", "format_map"})
+"""A template of the student's would look into what it formats."""
 _ENDS_LOOPS = (StopIteration, StopAsyncIteration)
 """A loop over ``map(function, ...)`` takes these for its end."""
 
@@ -55,6 +68,13 @@ _FROM_TEXT: dict[str, Any] = {"int": _large, "float": float, "complex": complex,
 
 class Unsafe(BaseException):
     """A test needs a live object of the student's: nothing that ``except Exception`` may swallow."""
+
+
+def _is_hollow(kind: str, value: Any) -> bool:
+    """Return whether a value that has travelled is empty, or no number."""
+    if kind == "float":
+        return bool(value == "nan")
+    return kind in _HOLLOW and (not value or (kind == "array" and _NAN in value))
 
 
 class StudentError(Exception):
@@ -133,6 +153,8 @@ class Peer:
         self.foreign: list[Exception] = []
         self.out: queue.Queue[dict[str, Any]] = queue.Queue()
         self.unsafe = ""
+        self.hollow = 0
+        """How many values of the student's side were empty, or no numbers: there a test finds no fault."""
         self.quoted = False
         """Whether a text of the student's came: it may say what a test asked, so no message repeats it."""
         self.numbers: dict[int, int] = {}
@@ -329,10 +351,11 @@ class Peer:
         }
 
     def _keep(self, value: Any) -> Any:
-        if self.judges and any(value is one for one in _REACH_EVERYTHING):
-            self.refuse(f"it gives {value.__name__}() to the student's code")
         if self.judges and not callable(value):
             self.refuse(f"it gives an object of the class {type(value).__name__} to the student's code")
+        if self.judges and not self._harmless(value):
+            name = getattr(value, "__name__", type(value).__name__)
+            self.refuse(f"it gives {name}() to the student's code")
         number = self.numbers.setdefault(id(value), len(self.kept))
         if number == len(self.kept):
             self.kept.append(value)
@@ -345,12 +368,33 @@ class Peer:
             "callable": callable(value),
         }
 
+    def _harmless(self, value: Any) -> bool:
+        """Return whether the student's side may call a function: one of the teacher's, or one that computes.
+
+        Every other one may read, import or execute something where the test is and its report.
+        """
+        module, name = str(getattr(value, "__module__", "")), str(getattr(value, "__name__", ""))
+        function = getattr(value, "__func__", value)
+        if type(function) is types.FunctionType and function.__globals__ is self.names:
+            return True
+        if isinstance(value, type):
+            own = module == self.names.get("__name__")
+            return own or name in _GIVEN["builtins"] or issubclass(value, BaseException)
+        of = type(getattr(value, "__self__", None)), getattr(value, "__objclass__", None)
+        if set(of) & _PLAIN:  # such as [].append or str.upper
+            return not name.startswith("_") and name not in _FORMATS
+        if type(value).__module__ == "numpy" and type(value).__name__ == "ufunc":
+            return True
+        return name in _GIVEN.get(module, ()) or module in _GIVEN_MODULES
+
     def unpack(self, packed: Any) -> Any:  # noqa: PLR0911 (one for each kind of value)
         """Return the value that the other side has sent."""
         if type(packed) is not dict:
+            self.hollow += packed == ""
             return packed
         kind = packed["t"]
         value: Any = packed.get("v")
+        self.hollow += _is_hollow(kind, value)
         plain = {"list": list, "tuple": tuple, "set": set, "frozenset": frozenset}
         if kind in plain:
             return plain[kind](self.unpack(item) for item in value)
@@ -409,7 +453,7 @@ class Peer:
                 self.unsafe = self.unsafe or "it looks into a function or an object of the student's"
             if isinstance(problem, ModuleNotFoundError):
                 self.unsafe = self.unsafe or f"it needs the module {problem.name}, which is not there"
-        return made | {"unsafe": self.unsafe}
+        return made | {"unsafe": self.unsafe, "hollow": self.hollow}
 
     def _looked_up(self, name: str) -> Any:
         """Return what the student has under a name; for a class of exceptions one that can be caught here."""
