@@ -479,6 +479,32 @@ def test_a_cell_with_partial_credit_is_for_the_teacher(fence):
     assert "0.5 of 2 points" in message
 
 
+TELLS_THE_TIME = "import time\nraise ValueError(f'asked {time.monotonic_ns()}')\n"
+
+
+def test_own_262_what_was_asked_is_not_told_by_the_next_process(fence, monkeypatch):
+    """The first test's function sleeps as long as its number says, and the next process reads the clock.
+
+    Test cells ask the same at each hand-in, so the next one would have a table of hidden numbers.
+    """
+    tests = {"doubles": TESTS["doubles"], "once": TESTS["once"]}
+    text = source(tests)
+    grader = Grader(assignment_of(text), text.encode(), fence, "a key")
+    data = handed({**SOLVED, "g": TELLS_THE_TIME}, tests)
+
+    def told():
+        return [question.problems for question in grader.grade("mallory", "other.ipynb", data).questions]
+
+    first, second = told()
+    assert "ValueError: asked " in first[0]
+    assert "asked" not in "".join(second)
+    assert "restart the kernel and run all cells" in second[-1]
+    monkeypatch.setattr("memsim.grading.run.budget.Budget.shown", lambda _, problems: problems)
+    first, second = told()
+    assert "asked" in "".join(second)
+    assert first != second
+
+
 LARGE = {
     "returned": "import math\nassert f(math.factorial(30)) == 2 * math.factorial(30)\n",
     "negative": "assert f(-(2 ** 63)) == -(2 ** 64)\nassert f(2 ** 1000) == 2 ** 1001\n",

@@ -22,6 +22,7 @@ _AFTER_LOOPS = 8
 _LOOPS = 5
 """How many processes may use up their processor time; then a question that does is not asked again."""
 
+_OTHER_PROBLEMS = "something else than at first: restart the kernel and run all cells to see it"
 _LESS = ", of which it had less than others: an answer of this notebook had used up all of its own before"
 
 
@@ -41,6 +42,8 @@ class Budget:
     """Seconds that they had."""
     unreadable: str = ""
     """Why the notebook's cells cannot be read as Python, if they cannot."""
+    problems: list[str] | None = None
+    """What the first process could not execute, before anything was asked."""
 
     def limits(self, limits: Limits) -> Limits:
         """Return the limits of the next question or process: sleep and endless loops cost their time once.
@@ -67,6 +70,22 @@ class Budget:
         self.loops += 1
         self.looped += limits.cpu_seconds
         return replace(failure, told=told)
+
+    def shown(self, problems: list[str]) -> list[str]:
+        """Return what a student may read of what a process could not execute.
+
+        A later process can know by the clock what a hidden test has asked before, and say that here.
+
+        >>> budget = Budget()
+        >>> budget.shown(["cell 1, line 1: ValueError: 7"])
+        ['cell 1, line 1: ValueError: 7']
+        >>> budget.shown(["cell 1, line 1: ValueError: 8"])
+        ['something else than at first: restart the kernel and run all cells to see it']
+        """
+        if self.problems is None:
+            self.problems = problems
+        known = [problem for problem in problems if problem in self.problems]
+        return known if len(known) == len(problems) else [*known, _OTHER_PROBLEMS]
 
     def take(self, conversation: Conversation) -> None:
         """Note what a conversation has taken that has ended."""

@@ -91,7 +91,7 @@ def _examined(
     start = partial(_worker, teacher.fence, Submitted(student, cells, list(found.text)))
     try:
         with _Side(start, limits, budget) as theirs, teacher.side(question) as ours:
-            made.problems = theirs.conversation.problems
+            made.problems = budget.shown(theirs.conversation.problems)
             report = _Exchange(theirs, ours).test(question)
             made.printed = theirs.conversation.output.decode("utf-8", "replace")[:1000]
     except _ExchangeError as ended:
