@@ -40,7 +40,8 @@ def main(assignment: str, inbound: Path, course: Path = Path()) -> tuple[list[st
     collected, times = [], {}
     for student, folder in sorted(newest.items()):
         target = course / "submitted" / student / assignment
-        target.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(target, ignore_errors=True)  # an older hand-in may have files of other names
+        target.mkdir(parents=True)
         try:
             times[student] = copy_folder(folder, target)
         except (RefusedError, OSError) as reason:

@@ -12,6 +12,7 @@ The account that MEMSIM_TEACHER names owns the course's folder for exchange from
 account that releases an assignment does.
 """
 
+import contextlib
 import os
 import pwd
 import shlex
@@ -31,11 +32,18 @@ if teacher := os.environ.get("MEMSIM_TEACHER"):
     owner = pwd.getpwnam(teacher)
     for folder, mode in EXCHANGE:
         place = COURSE / "exchange" / "memsim" / folder
-        if place.is_symlink() or (place.exists() and place.stat().st_uid not in {0, owner.pw_uid}):
-            sys.exit(f"{place} is not {teacher}'s: look who made it, and remove it")
-        place.mkdir(exist_ok=True)
-        os.chown(place, owner.pw_uid, owner.pw_gid)
-        place.chmod(mode)
+        refused = f"{place} is not {teacher}'s: look who made it, and remove it"
+        with contextlib.suppress(FileExistsError):
+            place.mkdir()
+        try:  # what is looked at is what is changed: students can write to exchange/, too
+            opened = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        except OSError:
+            sys.exit(refused)
+        if os.fstat(opened).st_uid not in {0, owner.pw_uid}:
+            sys.exit(refused)
+        os.fchown(opened, owner.pw_uid, owner.pw_gid)
+        os.fchmod(opened, mode)
+        os.close(opened)
 settings = COURSE / "jupyter" / "nbgrader_config.py"
 shutil.copyfile(Path(__file__).parent / "nbgrader_config.py", settings)
 settings.chmod(0o644)

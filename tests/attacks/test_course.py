@@ -157,6 +157,25 @@ def test_who_is_refused_has_no_time(exchange):
     assert times_in(exchange / "times-one.csv") == {}
 
 
+def test_own_263_files_of_an_older_hand_in_do_not_stay(exchange):
+    """Who hands in again under another name would be graded for the older file."""
+    for day, name in (("2026-01-01", "one.ipynb"), ("2026-01-02", "one-better.ipynb")):
+        folder = exchange / "inbound" / f"{ME}+one+{day}+random"
+        folder.mkdir()
+        (folder / name).write_bytes(notebook(f"'{day}'"))
+        if day.endswith("1"):
+            shutil.copytree(folder, exchange / "naive" / ME)
+        assert COLLECT["main"]("one", exchange / "inbound", exchange) == ([ME], {})
+    shutil.copytree(folder, exchange / "naive" / ME, dirs_exist_ok=True)
+
+    def counts(place):
+        return find([place], "one", QUESTIONS).handed[0].path.name
+
+    assert counts(exchange / "naive") == "one.ipynb"
+    assert counts(exchange / "submitted") == "one-better.ipynb"
+    assert [path.name for path in (exchange / "submitted" / ME / "one").iterdir()] == ["one-better.ipynb"]
+
+
 # ---- batches -----------------------------------------------------------------------------------------
 
 

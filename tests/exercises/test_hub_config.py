@@ -70,3 +70,25 @@ def test_a_folder_that_a_student_made_first_is_refused(started, monkeypatch):
     monkeypatch.setattr("pwd.getpwnam", lambda _: SimpleNamespace(pw_uid=12346, pw_gid=12346))
     with pytest.raises(SystemExit, match="is not grace's: look who made it"):
         started()
+
+
+def test_own_264_a_link_that_takes_the_place_of_the_course_in_between_is_refused(
+    started, tmp_path, monkeypatch
+):
+    """The folder for exchange is everybody's to write to, and root gives away what it finds there."""
+    victim = tmp_path / "victim"
+    victim.mkdir(mode=0o700)
+    made = Path.mkdir
+
+    def planted(place, *args, **options):
+        if place.name == "memsim":  # looked at a moment ago, and not there
+            place.symlink_to(victim)
+        made(place, *args, **options)
+
+    monkeypatch.setattr(Path, "mkdir", planted)
+    with pytest.raises(SystemExit, match="look who made it"):
+        started()
+    assert mode(victim) == 0o700
+    link = tmp_path / "course" / "exchange" / "memsim"
+    link.chmod(0o755)  # by its name, as after a look at the name
+    assert mode(victim) == 0o755
