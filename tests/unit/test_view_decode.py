@@ -255,6 +255,7 @@ def test_what_is_no_word_is_told(what, kind, release, problem):
 def test_a_guess_is_announced_with_its_alternatives():
     text = read_word("0x5828").text()
     assert "Taken for /proc/kpageflags, because no bit above 42 is set" in text
+    assert "say which with kind= (on the command line --kind)" in text
     assert "it may also be page->flags" in text
     assert not read_word(0x5828, "kpageflags", "6.12").notes
 

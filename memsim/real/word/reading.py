@@ -139,7 +139,8 @@ def _of_number(value: int, kind: str | None, release: str | None) -> Word:
     if kind is None:
         others = f"; it may also be {' or '.join(guessed.others)}" if guessed.others else ""
         notes.append(
-            f"Taken for {KIND_LABELS[guessed.kind]}, because {guessed.why}{others}: say which with --kind."
+            f"Taken for {KIND_LABELS[guessed.kind]}, because {guessed.why}{others}: say which with kind= "
+            "(on the command line --kind)."
         )
         kind = guessed.kind
     check_kind(kind, release or guessed.release)
