@@ -39,7 +39,7 @@ def command_patch(arguments: argparse.Namespace) -> int:
     chosen = Patch(arguments.hunks) if arguments.hunks else Patch("after")
     width = shutil.get_terminal_size().columns
     if not arguments.hunks:
-        print(*overview_lines(), "", sep="\n")
+        print(*overview_lines(width), "", sep="\n")
     for line in patch_lines([hunk for hunk in Hunk if hunk in chosen], width, whole=arguments.whole):
         print(line)
     return OK

@@ -63,11 +63,14 @@ def _places(hunk: Hunk) -> str:
     return "; ".join(f"{file}: {', '.join(functions)}" for file, functions in files.items())
 
 
-def overview_lines() -> Iterator[str]:
+def overview_lines(width: int) -> Iterator[str]:
     """Yield the series as a table: which hunk is in which commit, file and function."""
     yield "The series, in Linux 6.11"
     for commit, hunk, places in overview():
-        yield f"  {commit}  {hunk:15}  {places}"
+        row = f"  {commit}  {hunk:15}  "
+        yield from textwrap.wrap(
+            places, width, initial_indent=row, subsequent_indent=" " * len(row), break_long_words=False
+        )
 
 
 def _place(change: HunkInFunction, *, numbered: bool) -> str:

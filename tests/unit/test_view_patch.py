@@ -156,12 +156,16 @@ def test_memsim_source__says_how_to_name_a_tree_where_one_is(capsys):
     assert "--linux" not in NO_TREE
 
 
-def test_memsim_patch__begins_with_the_commit_the_files_and_the_functions_of_every_hunk(capsys):
+def test_memsim_patch__begins_with_the_commit_the_files_and_the_functions_of_every_hunk(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "160")
     assert main(["patch"]) == 0
     title, *lines = capsys.readouterr().out.partition("\n\n")[0].splitlines()
     assert title == "The series, in Linux 6.11"
     assert [line.split()[2] for line in lines] == [hunk.name for hunk in Hunk]
     assert lines[1].split() == ["2/3", "503b158fc30f", "MM_INIT", "mm/mm_init.c:", "memmap_init_range()"]
+    monkeypatch.setenv("COLUMNS", "80")
+    assert main(["patch"]) == 0
+    assert all(len(line) <= 80 for line in capsys.readouterr().out.partition("\n\n")[0].splitlines())
     assert main(["patch", "MM_INIT"]) == 0
     assert capsys.readouterr().out.startswith("MM_INIT (patch 2/3)")
 
