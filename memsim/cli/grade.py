@@ -22,6 +22,7 @@ _NAMED = 6
 _SHOWN = 12
 """Lines of one kind on the terminal; report.json has them all."""
 _ROSTER = Path("roster.csv")
+_BY_NAME = "the roster has no such number for them, and students can change the name that is shown"
 _NOBODY = Path("none")
 
 
@@ -286,6 +287,8 @@ def tell_before(run: Any) -> None:  # noqa: ANN401 (imported when used)
     section("not in the roster", lines)
     section("left out", by_reason(found.left_out), len(found.left_out))
     section("nothing handed in", run.absent)
+    by_name = [f"{student} ({file})" for student, file in found.by_name.items()]
+    section("known by a name alone", {some(by_name): _BY_NAME} if by_name else {}, len(by_name))
     section("refused", dict.fromkeys(found.refused, "a hard link that a student may have made"))
     section("no time in the collector's table", dict.fromkeys(run.without_time))
     if run.earlier and not run.asked.only:

@@ -5,6 +5,7 @@ students change the name that is shown of them. Each test first shows whose a su
 are believed.
 """
 
+import json
 import os
 import re
 import warnings
@@ -12,6 +13,7 @@ import zipfile
 
 import pytest
 
+from memsim.cli import main
 from memsim.grading.report.class_page import Class, page
 from memsim.grading.report.gradebook import record
 from memsim.grading.report.outputs import write_archives
@@ -19,8 +21,9 @@ from memsim.grading.report.results import Result
 from memsim.grading.roster.labels import label
 from memsim.grading.roster.people import Person, Roster, RosterError, read_roster
 from memsim.grading.run.submissions import _Collecting, file_name, find
+from memsim.grading.sandbox.fences import NONE
 
-from .stage import ASSIGNMENT
+from .stage import ASSIGNMENT, GRADING
 from .test_files import QUESTIONS, notebook
 
 ADA = Person("a1", "Ada Lovelace", login="ada")
@@ -137,6 +140,28 @@ def test_own_234_a_folder_in_a_submission_takes_nobodys_place_in_the_feedback(tm
     assert len(set(innermost)) == 1
 
     assert [one.packed for one in found.handed] == [theirs.partition("/")[0], own.partition("/")[0]]
+
+
+def test_own_219_a_file_in_the_name_of_an_absent_student_is_told(tmp_path, capsys, monkeypatch):
+    """Where the roster has no number, the name decides, and most systems let students choose that."""
+    roster = Roster([Person("a1", "Ada Lovelace"), Person("b2", "Bob Smith", canvas="22"), EVE])
+    files = ["lovelaceada_33_99_attacked.ipynb", "smithbob_22_98_attacked.ipynb"]
+    handed, found = whose(tmp_path / "work", roster, files)
+    assert handed == {"a1": files[0], "b2": files[1]}  # it may be Eve's: nothing shows that it is not
+    assert found.by_name == {"a1": files[0]}
+
+    (tmp_path / "roster.csv").write_text("id,name,canvas\na1,Ada Lovelace,\nb2,Bob Smith,22\ne3,Eve Evans,\n")
+    (tmp_path / "attacked.py").write_text(GRADING)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("memsim.grading.sandbox.holds.fence_that_holds", lambda *_, **__: (NONE, []))
+    main(["grade", "work", "--assignment", "attacked.py", "--out", "out"])
+    said = capsys.readouterr().out
+    assert f"known by a name alone: 1\n  a1 ({files[0]}): the roster has no such number" in said
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert report["by_name_alone"] == {"a1": files[0]}
+    shown = (tmp_path / "out" / "index.html").read_text().replace("<wbr>", "")
+    why = f"the roster does not have the number in {files[0]}"
+    assert f"<td>known by a name alone</td><td>{why}</td>" in shown
 
 
 LONGEST_CELL = 32_767

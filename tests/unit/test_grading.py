@@ -12,10 +12,11 @@ from memsim.grading.assignment.assignment import AssignmentError
 from memsim.grading.assignment.checking import CheckError, check
 from memsim.grading.assignment.course import STUB, code_of, load, student_copy
 from memsim.grading.assignment.values import problem
-from memsim.grading.report.late import LateError, Policy, collected, moment
+from memsim.grading.report.late import LateError, Policy, collected, matched, moment
 from memsim.grading.report.results import Result, fingerprint, stored, write_json
 from memsim.grading.report.similarity import pieces, similar
 from memsim.grading.report.tables import final_score, grades
+from memsim.grading.roster.people import Person, Roster
 from memsim.grading.run.engines import ThisMachine
 from memsim.grading.run.judge import Examiner, QuestionResult, RuleResult
 from memsim.grading.run.process import ProcessError, Setup
@@ -190,6 +191,20 @@ def test_lateness_never_makes_a_score_negative_nor_better():
 
     assert [final_score(result(name), policy) for name in ("late", "early", "unknown")] == [0, 3, 3]
     assert "late,3,5,19,0,3," in grades([result("late")], policy)
+
+
+@pytest.mark.parametrize(("free_days", "percent"), [(-1, 10), (0, -10), (0, 101)])
+def test_lateness_that_would_be_worth_something_is_refused(free_days, percent):
+    due = moment("2026-12-01T00:00+00:00", "")
+    with pytest.raises(LateError, match="days are not negative, 0 to 100 %"):
+        Policy(due, free_days, percent, {})
+
+
+def test_of_two_spellings_of_a_name_the_later_time_counts():
+    early, late = moment("2026-12-01T00:00+00:00", ""), moment("2026-12-02T00:00+00:00", "")
+    roster = Roster([Person("Eve")])
+    for times in ({"Eve": early, "eve ": late}, {"eve ": late, "Eve": early}):
+        assert matched(times, roster) == ({"Eve": late}, [])
 
 
 def test_a_table_of_times_says_what_is_wrong_with_it(tmp_path):

@@ -342,6 +342,10 @@ def _not_graded(course: Class) -> list[str]:
         [path, "not in the roster", f"is it {near}?" if near else ""]
         for path, near in report.get("not_in_roster", {}).items()
     ]
+    rows += [
+        [both(who), "known by a name alone", f"the roster does not have the number in {file}"]
+        for who, file in list(report.get("by_name_alone", {}).items())[:_MOST_LEFT_OUT]
+    ]
     left = "the result of an earlier run stands"
     rows += [[both(who), "not in the roster any more", left] for who in report.get("left", [])]
     no_time = "the collector's table has no time for it"

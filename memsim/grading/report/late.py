@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
     from memsim.grading.roster.people import Roster
 
-_T = TypeVar("_T")
+_T = TypeVar("_T", bound=datetime)
+_ALL = 100
 
 
 class LateError(MemsimError):
@@ -90,8 +91,8 @@ def matched(named: Mapping[str, _T], roster: Roster) -> tuple[dict[str, _T], lis
     strangers = []
     for name, value in named.items():
         person = roster.find(name)
-        if person:
-            found[person.id] = value
+        if person:  # in two spellings, the later time counts
+            found[person.id] = max(value, found.get(person.id, value))
         else:
             strangers.append(name)
     return found, strangers
@@ -164,10 +165,16 @@ class Policy:
     due: datetime
     free_days: int = 0
     percent: int = 10
-    """What each day costs after the free ones."""
+    """What each day costs after the free ones, 0 to 100."""
     times: dict[str, datetime] = field(default_factory=dict)
     own_due: dict[str, datetime] = field(default_factory=dict)
     """The due times of those who have an extension."""
+
+    def __post_init__(self) -> None:
+        """Refuse a policy by which lateness would be worth something."""
+        if self.free_days < 0 or not 0 <= self.percent <= _ALL:
+            msg = f"{self.free_days} free days and {self.percent} % a day: days are not negative, 0 to 100 %"
+            raise LateError(msg)
 
     def due_for(self, student: str) -> datetime:
         """Return when it was due for a student."""

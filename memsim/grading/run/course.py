@@ -238,6 +238,7 @@ class Run:
             "left_out": found.left_out,
             "nothing_handed_in": self.absent,
             "not_in_roster": found.unknown,
+            "by_name_alone": found.by_name,
             "refused": found.refused,
             "earlier": [result.student for result in self.earlier],
             "left": self.left,

@@ -97,6 +97,8 @@ class Collection:
     """Each path that is no submission, and why."""
     unknown: dict[str, str] = field(default_factory=dict)
     """Submissions whose student the roster does not have, and whose id there is nearest."""
+    by_name: dict[str, str] = field(default_factory=dict)
+    """Students with a file that has a number, of whom the roster has only the name, and that file."""
     refused: list[str] = field(default_factory=list)
     """Students whose file is there and must not be opened."""
 
@@ -501,6 +503,8 @@ class _Collecting:
             person = Person(identity, name=name)
             if self.roster is not None:
                 made.unknown[shown] = self._nearest(who)
+        elif mark and mark.numbers and not self._has_number(person, mark):
+            made.by_name.setdefault(person.id, shown)
         person = made.people.get(person.id, person)
         if mark:
             person = person.with_numbers(mark.numbers)
@@ -538,6 +542,10 @@ class _Collecting:
                 return None
         person = self.roster.find(who)
         return person if person and self._fits(person, who, mark) else None
+
+    def _has_number(self, person: Person, mark: Label) -> bool:
+        """Return whether a system's number, which students cannot choose, is that of this student."""
+        return any(getattr(person, system) == number for system, number in mark.numbers.items())
 
     def _fits(self, person: Person, who: str, mark: Label | None) -> bool:
         """Return whether a file with a name that is a student's can be this student's by its number."""
