@@ -28,7 +28,11 @@ import json, memsim
 from memsim.recordings.observation import bundled
 from memsim.recordings.replay import replay
 names = ("6.1-dimm", "6.12-dimm", "6.12base-before-dimm", "6.12base-after-dimm")
-problems = {n: sum(len(r.problems) for r in replay(bundled(n)).results) for n in names}
+problems = {}
+for name in names:
+    problems[name] = sum(len(result.problems) for result in replay(bundled(name)).results)
+    if problems[name]:
+        break  # one that objects is enough
 print(json.dumps({"from": memsim.__file__, "problems": problems}))
 """
 MM_INIT, PAGE_ALLOC = "linux/mm/mm_init.py", "linux/mm/page_alloc/buddy.py"
@@ -128,13 +132,13 @@ def replay_in(folder):
 
 
 def copied(folder):
-    """Copy the simulator and the recordings of a DIMM."""
+    """Copy the simulator, with what Python compiled of it, and the recordings of a DIMM."""
 
     def left_out(_, names):
         return {
             name
             for name in names
-            if name in {"__pycache__", "view", "lesson"} or (name.endswith(".json") and "dimm" not in name)
+            if name in {"view", "lesson"} or (name.endswith(".json") and "dimm" not in name)
         }
 
     shutil.copytree(PACKAGE, folder / "memsim", ignore=left_out)
@@ -150,7 +154,7 @@ def mutate(path, part, changed):
 
 
 def test_an_unchanged_copy_agrees_with_the_recordings(tmp_path):
-    assert set(replay_in(copied(tmp_path)).values()) == {0}
+    assert list(replay_in(copied(tmp_path)).values()) == [0, 0, 0, 0]
 
 
 @pytest.mark.parametrize("name", MUTATIONS)

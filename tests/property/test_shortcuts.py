@@ -38,6 +38,8 @@ BLOCK = 0x100000 // N
 PATCHES = st.sampled_from([BEFORE, AFTER])
 # Without shrinking, which takes minutes on stories of this length; a failure names the step that differs.
 stories = settings(phases=[Phase.generate])
+TAPED = 3
+"""Of this many stories one runs under a tape, too; tests/property/test_tape.py is about tapes alone."""
 
 
 @contextmanager
@@ -60,19 +62,20 @@ def shortcuts(names):
         yield served
 
 
-def ends_alike(names, story, beside=None):
+def ends_alike(names, story, beside=None, *, tape=True):
     """Do a story with none of the shortcuts, with each of these, with all, and under a tape.
 
-    ``beside`` has the shortcuts that one of these needs. Returns how often each of these served.
+    ``beside`` has the shortcuts that one of these needs. A tape takes as long as all the others together, so
+    not every story has one. Returns how often each of these served.
     """
     with shortcuts([]):
         end = story(record=False)
     served = Counter()
     runs = [([name, *(beside or {}).get(name, ())], False) for name in names] + [
         (list(SHORTCUTS), False),
-        ([], True),
+        *[([], True)] * tape,
     ]
-    for name, (chosen, record) in zip([*names, "all", "tape"], runs, strict=True):
+    for name, (chosen, record) in zip([*names, "all", *["tape"] * tape], runs, strict=True):
         with shortcuts(chosen) as counted:
             other = story(record=record)
         served[name] = counted[name]
@@ -214,7 +217,8 @@ def test_the_allocator(snapshot):
     @settings(stories, max_examples=12)
     @given(kinds, st.integers(0, 1 << 32))
     def alike(options, seed):
-        taken.append(ends_alike(names, allocator_story(options, seed, snapshot)))
+        story = allocator_story(options, seed, snapshot)
+        taken.append(ends_alike(names, story, tape=len(taken) % TAPED == 0))
 
     alike()
     assert all(max(served[name] for served in taken) >= 3 for name in names)
@@ -343,7 +347,7 @@ def test_sections(snapshot):
     @settings(stories, max_examples=10)
     @given(st.integers(0, 1 << 32))
     def alike(seed):
-        taken.append(ends_alike(names, story(seed), beside))
+        taken.append(ends_alike(names, story(seed), beside, tape=len(taken) % TAPED == 0))
 
     alike()
     assert all(sum(served[name] for served in taken) >= 5 for name in names)
@@ -398,7 +402,8 @@ def test_drivers(snapshot, kind, names):
     @settings(stories, max_examples=6)
     @given(scenarios(kind, size=8), PATCHES)
     def alike(script, patch):
-        taken.append(ends_alike(names, driver_story(script, patch, snapshot)))
+        story = driver_story(script, patch, snapshot)
+        taken.append(ends_alike(names, story, tape=len(taken) % TAPED == 0))
 
     alike()
     # That each of them is taken often, the tests below require.
@@ -468,7 +473,8 @@ def test_a_balloon_with_a_list_in_any_order_with_holes(snapshot):
     @settings(stories, max_examples=12)
     @given(stretches, PATCHES, marks, rounds)
     def alike(parts, patch, marked, work):
-        taken.append(ends_alike(names, list_story(list_of(parts), patch, marked, work, snapshot)))
+        story = list_story(list_of(parts), patch, marked, work, snapshot)
+        taken.append(ends_alike(names, story, tape=len(taken) % TAPED == 0))
 
     alike()
     assert all(sum(served[name] for served in taken) >= 5 for name in names)
@@ -538,7 +544,8 @@ def test_hyper_v_pages_that_are_not_alike(snapshot):
     @settings(stories, max_examples=12)
     @given(hv_sizes, HALF_PATCHES, hv_marks)
     def alike(sizes, patch, marked):
-        taken.append(ends_alike(names, hv_story(sizes, patch, marked, snapshot)))
+        story = hv_story(sizes, patch, marked, snapshot)
+        taken.append(ends_alike(names, story, tape=len(taken) % TAPED == 0))
 
     alike()
     assert all(sum(served[name] for served in taken) >= 10 for name in names)
@@ -632,7 +639,7 @@ def test_whole_sections_are_allocated_at_once(snapshot):
         machines.append(machine)
         return [first, rest, snapshot(machine.kernel.state)]
 
-    assert ends_alike(["alloc_pages_bulk"], run)["alloc_pages_bulk"] == 2
+    assert ends_alike(["alloc_pages_bulk"], run, tape=False)["alloc_pages_bulk"] == 2
     # The last section was taken page by page at its end; the one before as a whole, and is still shared.
     assert machines[2].kernel.memmap.sections[34].shared
 
