@@ -18,6 +18,10 @@ WORKERS ?= auto
 CHECKERS ?= logical
 PYTEST = $(IN_VENV) $(OWN_STATE) MEMSIM_CHROMIUM="$(MEMSIM_CHROMIUM)" pytest --max-worker-restart=0
 
+# While one processor lints, another compiles the tests, if they never were: else each worker compiles all of them.
+LINT = (test -d tests/unit/__pycache__ || $(PYTEST) -n 0 --collect-only -qq >/dev/null 2>&1) & \
+	$(MAKE) --no-print-directory lint; linted=$$?; wait; exit $$linted
+
 # Python keeps what it compiled, whatever the shell says: without that every process of the tests compiles memsim anew.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -51,11 +55,13 @@ read: $(VENV)/.ready
 	@$(IN_VENV) jupyter-lab $$(test "$$(id -u)" != 0 || echo --allow-root) \
 		--ServerApp.root_dir="$(CURDIR)" --LabApp.default_url=/lab/tree/book/00-welcome.ipynb
 
-check: lint
+check: $(VENV)/.ready
+	@$(LINT)
 	@echo "Testing: unit tests and doctests."
 	@$(PYTEST) -n $(CHECKERS) -q -m "not slow and not long" tests/unit memsim
 
-test: lint chromium
+test: chromium
+	@$(LINT)
 	@echo "Testing: the simulator, its doctests, and the book against its stored outputs."
 	@$(PYTEST) -n $(WORKERS) -m "not slow"
 
@@ -67,7 +73,8 @@ test-slow: chromium
 	@echo "Testing: what make test leaves out."
 	@$(PYTEST) -n $(WORKERS) -m slow
 
-test-all: lint chromium
+test-all: chromium
+	@$(LINT)
 	@echo "Testing: everything."
 	@$(PYTEST) -n $(WORKERS)
 

@@ -5,6 +5,7 @@ Fixtures live in ``tests/conftest.py``. This file stands at the top so that it a
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 from collections import defaultdict
@@ -16,6 +17,7 @@ from memsim.lesson.chapters import listed_claims
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 OUTPUT_TIMEOUT_S = 120
 """How long a notebook's kernel may take to report what a cell printed; nbval allows 5 s and has no option."""
@@ -42,6 +44,9 @@ APART = (
     "tests/property/",
 )
 """Files of long tests that share nothing: each test may run in another worker."""
+BROWSER = "tests/browser/"
+FENCED = {"tests", "tests/attacks", "tests/exercises"}
+"""Arguments whose tests run workers behind a fence."""
 CLAIMS = "from tests.book.claims import check_claims\ncheck_claims({!r}, globals())"
 TIERS = {"slow": "make test-all", "long": "make test"}
 """Markers of tests that may be left out, and what runs them."""
@@ -49,8 +54,19 @@ _LEFT = pytest.StashKey[dict[str, int]]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Count the tests that are left out."""
+    """Count the tests that are left out, and copy once for all workers what answers can read."""
     config.stash[_LEFT] = dict.fromkeys(TIERS, 0)
+    if config.getoption("numprocesses", None) and FENCED & {*config.args}:
+        prepare_fence()
+
+
+def prepare_fence() -> None:
+    """Copy what is read behind a fence; the processes that this one starts know where it is."""
+    from memsim.grading.sandbox.fences import BUBBLEWRAP, available, prepare  # noqa: PLC0415 (where it is used)
+
+    with contextlib.suppress(OSError):  # a test tells it
+        if BUBBLEWRAP in available():
+            prepare()
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -62,7 +78,11 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Give a worker whole files: the cells of a notebook, and tests with a common fixture, stay together."""
+    """Give a worker whole files: the cells of a notebook, and tests with a common fixture, stay together.
+
+    Half of the workers get the tests that need a browser, as long as there are others: whoever has one of
+    them starts a JupyterLab and a Chromium of its own.
+    """
     from xdist.scheduler import LoadScopeScheduling  # noqa: PLC0415 (only where it is used)
 
     class ByFile(LoadScopeScheduling):
@@ -70,8 +90,31 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
             path = nodeid.partition("::")[0]
             return nodeid if path.startswith(APART) else path
 
+        def _assign_work_unit(self, node: Any) -> None:
+            self.workqueue.move_to_end(self._next(node), last=False)
+            super()._assign_work_unit(node)
+
+        def _next(self, node: Any) -> str:
+            """Return the first scope that suits a worker, or the first of all."""
+            browsing = [one for one, work in self.assigned_work.items() if any(map(in_browser, work))]
+            wanted = node in browsing or len(browsing) < max(1, len(self.nodes) // 2)
+            suiting = (scope for scope in self.workqueue if in_browser(scope) == wanted)
+            return next(suiting, next(iter(self.workqueue)))
+
+    def in_browser(scope: str) -> bool:
+        return scope.startswith(BROWSER)
+
     config.option.loadscopereorder = False  # the order is that of the collection, the longest first
     return ByFile(config, log)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collect_file(file_path: Path) -> Any:
+    """Look for doctests only where there may be some: for that each module is imported."""
+    collectors = yield
+    if file_path.suffix == ".py" and ">>>" not in file_path.read_text(encoding="utf-8"):
+        return [each for each in collectors if type(each).__name__ != "DoctestModule"]
+    return collectors
 
 
 def pytest_collectstart(collector: pytest.Collector) -> None:
