@@ -99,6 +99,11 @@ class Bars(Chart):
                 "name": name,
                 "y": list(self.rows),
                 "x": list(values),
+                "text": [number(value) for value in values],  # also where a bar has no length
+                "textposition": "outside",
+                "constraintext": "none",
+                "textfont": {"size": 11},
+                "cliponaxis": False,
                 "hovertemplate": f"%{{y}}: %{{x:,}} {self.unit}<extra>{name}</extra>",
                 "marker": {"color": COLOURS[order], "pattern": {"shape": shapes[order]}},
             }
@@ -106,6 +111,8 @@ class Bars(Chart):
         ]
         height = max(240, 150 + (8 * len(self.series) + 8) * len(self.rows))
         settings = layout(height, title={"text": self.title, "font": {"size": 16}}, barmode="group")
+        settings["margin"] = {"l": 70, "r": 60, "t": 80, "b": 50}
+        settings["legend"] = {"orientation": "h", "y": 1, "yanchor": "bottom"}
         settings["showlegend"] = len(self.series) > 1
         settings["yaxis"] |= {"autorange": "reversed", "automargin": True}
         settings["xaxis"] |= {"title": {"text": self.unit}, "tickformat": ","}
