@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -85,6 +86,19 @@ def test_binder_has_nothing_that_hides_a_failure():
     assert "set -euo pipefail" in script
     assert not re.search(r"exit 0|\|\| *true|; *true", script)
     assert os.access(BINDER / "postBuild", os.X_OK)
+
+
+def settings_in(text):
+    """Return the JSON objects that stand in a text on lines of their own."""
+    return [json.loads(match) for match in re.findall(r"^\{$.*?^\}$", text, re.MULTILINE | re.DOTALL)]
+
+
+def test_jupyterlab_is_set_up_on_binder_as_by_make_read():
+    """The question for news would lie over the welcome page."""
+    (settings,) = settings_in((BINDER / "postBuild").read_text(encoding="utf-8"))
+    assert settings_in((ROOT / "Makefile").read_text(encoding="utf-8")) == [settings]
+    asked = settings["@jupyterlab/apputils-extension:notification"]
+    assert asked == {"fetchNews": "false", "checkForUpdates": False}
 
 
 def test_repo2docker_accepts_the_repository(tmp_path):

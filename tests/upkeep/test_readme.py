@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from jupyterlab.labapp import LabApp
+
 ROOT = Path(__file__).parents[2]
 ROWS = re.findall(r"^\| (`.*?) \| (.*) \|$", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
 NAMED = re.findall(r"`([\w/]+/)`", " ".join(" ".join(row) for row in ROWS))
@@ -26,3 +28,14 @@ def test_every_kind_of_test_is_named():
     (tests,) = (what for folder, what in ROWS if folder == "`tests/`")
 
     assert set(re.findall("`(.*?)`", tests)) == {path.parent.name for path in ROOT.glob("tests/*/test_*.py")}
+
+
+def test_jupyterlab_without_make_asks_for_no_news():
+    """Its question would lie over the welcome page. On the command line `None` turns it off."""
+    (command,) = re.findall(
+        r"^    \.venv/bin/jupyter-lab (.*)$", (ROOT / "README.md").read_text("utf-8"), re.MULTILINE
+    )
+    given = dict(argument.removeprefix("--LabApp.").split("=", 1) for argument in command.split())
+
+    assert given["default_url"].endswith("00-welcome.ipynb")
+    assert LabApp.news_url.from_string(given["news_url"]) is None
