@@ -58,7 +58,7 @@ VIEWPORT = {"width": 1366, "height": 768}
 BOX = "document.querySelector('.memsim-explore')"
 TWO_FRAMES = "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
 BLOCKS, HOT, PAGES = 8192, 8, 32768
-ROUNDS = 32
+ROUNDS = 64
 
 
 def tebibyte() -> dict[str, Any]:

@@ -1,7 +1,7 @@
 // Both kernels, and what can be known of every moment before anybody looks: what moved, what differs, and which hunk did it.
 
 import { ALL_FLAGS, CHUNK, LIVE, SECTION } from "./memory.js";
-import { BlockView, kindsOf, look } from "./pages.js";
+import { BlockView, geographyOf, kindsOf, look } from "./pages.js";
 import { Tape } from "./tape.js";
 import { column } from "./unpack.js";
 
@@ -54,8 +54,20 @@ export class Comparison {
     this.#visible();
     this.go(this.i);
   }
+  /** What most pages of each block are, and where the zones are, on each kernel. */
   kinds() {
-    return this.states.map((state) => kindsOf(state, this.data.blocks, this.data.blockPages, this.data.types));
+    return this.#ofBlocks(kindsOf, "kinds");
+  }
+  zones() {
+    return this.#ofBlocks(geographyOf, "zones");
+  }
+  /** Find something out of all blocks, and from then on only of those that something is ever written to. */
+  #ofBlocks(find, name) {
+    this.seen[name] ??= this.states.map(() => []);
+    return this.states.map((state, s) => {
+      const found = this.seen[name][s];
+      return find(state, this.data, found, found.length ? this.changing : undefined);
+    });
   }
 
   next(i, by) {
@@ -117,6 +129,8 @@ export class Comparison {
     const { types } = this.data,
       differ = new Map(),
       pairs = new Map();
+    this.touched = new Set(); // the chunks that are ever written to, or in which the kernels differ from the start
+    this.seen = {};
     const seen = [new Map(), new Map()],
       blocks = [new Map(), new Map()];
     const start = this.tapes.map((tape, s) => tape.seek(this.moments[0].at[s]).share()); // where nothing was written since, it is as it was here
@@ -137,6 +151,7 @@ export class Comparison {
           changed = [];
         for (const id of state.dirty) {
           touched.add(id);
+          this.touched.add(id);
           const now = look(state.chunk(id * CHUNK), types),
             old = seen[s].get(id) ?? look(start[s].chunk(id * CHUNK), types);
           const mt = migratetypes(state, id);
@@ -187,6 +202,16 @@ export class Comparison {
     this.tapes.forEach((tape) => {
       tape.state.dirty = null;
     });
+    this.changing = this.#changing();
+  }
+  /** The places among the blocks of those that change. */
+  #changing() {
+    const { blocks, blockPages } = this.data,
+      found = new Set([...this.touched].map((id) => Math.floor((id * CHUNK) / blockPages)));
+    for (const tape of this.tapes)
+      for (const e of tape.writes(-1, tape.length - 1))
+        if (tape.event(e).what.name === "set_block_state") found.add(tape.args(e)[0]);
+    return blocks.flatMap((block, k) => (found.has(block) ? [k] : []));
   }
 
   #spans() {
@@ -274,7 +299,9 @@ export class Comparison {
         const end = ends[s],
           moved = new Map(),
           retyped = new Map();
-        const changed = [...written(start, end)].filter((id) => {
+        const changed = [...this.touched].filter((id) => {
+          if (start.chunk(id * CHUNK) === end.chunk(id * CHUNK) && migratetypes(start, id) === migratetypes(end, id))
+            return false;
           const [was, is] = [start, end].map((state) => look(state.chunk(id * CHUNK), types)),
             [kind, other] = [start, end].map((state) => migratetypes(state, id));
           retype(kind, other, retyped);
@@ -324,21 +351,16 @@ export class Comparison {
   /** Who made a difference of a kind that is there at a moment (or was there just before): the hunk whose branch last wrote otherwise. */
   cause(kind, i) {
     const sample = this.moments[i].kinds.get(kind) ?? this.moments[i - 1]?.kinds.get(kind);
-    const lives = this.tapes.map((tape, s) =>
-      this.#about(tape, kind, sample).filter((e) => e <= this.moments[i].at[s]),
-    );
-    const at = new Map(); // moment -> the writes of each side
-    lives.forEach((life, s) => {
-      for (const e of life) {
-        const n = this.momentOf(s, e);
-        if (!at.has(n)) at.set(n, [[], []]);
-        at.get(n)[s].push(e);
-      }
-    });
+    const lives = this.tapes.map((tape, s) => this.#about(s, kind, sample)),
+      left = lives.map((life, s) => upTo(life, this.moments[i].at[s]));
     const text = (s, e) => `${this.tapes[s].event(e).what.name} ${this.tapes[s].args(e)}`;
-    for (const n of [...at.keys()].sort((a, b) => b - a)) {
-      const [one, other] = at.get(n),
+    while (left.some(Boolean)) {
+      // the last writes that were not looked at, and all others of their moment
+      const n = Math.max(...left.map((k, s) => (k ? this.momentOf(s, lives[s][k - 1]) : -1))),
+        from = lives.map((life, s) => Math.min(left[s], upTo(life, n ? this.moments[n - 1].at[s] : -1))),
+        [one, other] = lives.map((life, s) => life.slice(from[s], left[s])),
         texts = [one.map((e) => text(0, e)), other.map((e) => text(1, e))];
+      left.splice(0, 2, ...from);
       if (`${texts[0]}` === `${texts[1]}`) continue;
       const odd = [
         ...one.filter((_, k) => !texts[1].includes(texts[0][k])).map((e) => [0, e]),
@@ -351,9 +373,15 @@ export class Comparison {
     }
     return { kind, moment: -1, fn: "", line: 0, hunks: [] };
   }
-  #about(tape, kind, sample) {
+  /** The writes of a kernel's that a kind of difference is about, the first one first. */
+  #about(s, kind, sample) {
+    const tape = this.tapes[s],
+      key = `${s} ${kind} ${sample}`;
     if (kind.startsWith("pages")) return tape.life(sample);
+    this.abouts ??= new Map();
+    if (this.abouts.has(key)) return this.abouts.get(key);
     const found = [];
+    this.abouts.set(key, found);
     for (const e of tape.writes(-1, tape.length - 1)) {
       const { what } = tape.event(e);
       if (
@@ -457,6 +485,17 @@ export class Comparison {
   }
 }
 
+/** How many of the events in a list, the first one first, come up to another. */
+function upTo(events, last) {
+  let low = 0,
+    high = events.length;
+  while (low < high) {
+    const mid = (low + high) >> 1;
+    if (events[mid] <= last) low = mid + 1;
+    else high = mid;
+  }
+  return low;
+}
 /** How many pages there are in ranges that may overlap. */
 function distinct(ranges) {
   let pages = 0,
@@ -467,20 +506,11 @@ function distinct(ranges) {
   }
   return pages;
 }
-/** The chunks that are not one and the same in two states: all else is as it was, whoever wrote. */
+/** The chunks in which two states are not one and the same. */
 function* unlike(one, other) {
   for (const nr of new Set([...one.sections.keys(), ...other.sections.keys()])) {
-    const [a, b] = [one, other].map((state) => state.sections.get(nr));
-    for (let k = 0; a !== b && k < CHUNKS; k++) if (a?.chunks[k] !== b?.chunks[k]) yield nr * CHUNKS + k;
-  }
-}
-/** The same, and the chunks in which a pageblock has another migratetype. */
-function* written(one, other) {
-  for (const nr of new Set([...one.sections.keys(), ...other.sections.keys()])) {
-    const [a, b] = [one, other].map((state) => state.sections.get(nr));
-    for (let k = 0; a !== b && k < CHUNKS; k++)
-      if (a?.chunks[k] !== b?.chunks[k] || migratetypes(one, nr * CHUNKS + k) !== migratetypes(other, nr * CHUNKS + k))
-        yield nr * CHUNKS + k;
+    const [a, b] = [one, other].map((state) => state.sections.get(nr)?.chunks);
+    for (let k = 0; k < CHUNKS; k++) if (a?.[k] !== b?.[k]) yield nr * CHUNKS + k;
   }
 }
 /** The migratetypes of the two pageblocks of a chunk as one number; -1 where no section is. */
@@ -507,14 +537,14 @@ function difference(old, now, moved) {
     old = { classes: new Uint8Array(CHUNK), heads: now.heads };
   }
   let changed = false;
-  for (let p = 0; p < CHUNK; p++) {
-    if (old.classes[p] !== now.classes[p]) {
-      const key = old.classes[p] * 16 + now.classes[p];
-      moved.set(key, (moved.get(key) ?? 0) + 1);
-      changed = true;
-    } else if (old.heads[p] !== now.heads[p]) changed = true;
+  for (let p = 0, end; p < CHUNK; p = end) {
+    const [from, to] = [old.classes[p], now.classes[p]];
+    for (end = p + 1; end < CHUNK && old.classes[end] === from && now.classes[end] === to;) end++;
+    if (from === to) continue;
+    moved.set(from * 16 + to, (moved.get(from * 16 + to) ?? 0) + end - p);
+    changed = true;
   }
-  return changed;
+  return changed || old.heads.some((order, p) => order !== now.heads[p]);
 }
 
 /** How many struct pages of two chunks differ, as count_differing() of memsim/scenario/comparison.py; and in which classes. */

@@ -4,7 +4,7 @@ import { Chart } from "./chart.js";
 import { Code } from "./code.js";
 import { Comparison } from "./comparison.js";
 import { colour, Machine, PageMap } from "./map.js";
-import { geographyOf, recordedView } from "./pages.js";
+import { recordedView } from "./pages.js";
 import * as panel from "./panel.js";
 import { Timeline } from "./timeline.js";
 import {
@@ -184,7 +184,7 @@ export class Explorer {
     const says = this.#said(),
       kinds = c.kinds();
     this.#maps();
-    this.zones = c.states.map((state) => geographyOf(state, this.data));
+    this.zones = c.zones();
     this.machines.forEach((machine, s) => machine.draw(kinds[s], c.block, this.look, this.zones[s]));
     this.$(".says").replaceChildren(
       ...says.map((part) =>

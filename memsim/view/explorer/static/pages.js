@@ -124,22 +124,24 @@ export function recordedView([lengths, kinds, orders], pfn) {
 
 export const NOT_ONLINE = 10;
 export const MIXED = 0x80;
-/** What most pages of each block of the machine are: see memsim/view/model/page_class.py. */
-export function kindsOf(state, blocks, blockPages, types) {
-  return blocks.map((block) => {
-    const counts = [];
-    for (let nr = (block * blockPages) / SECTION; nr < ((block + 1) * blockPages) / SECTION; nr++)
-      countsOf(state.sections.get(nr), types)?.forEach((n, kind) => {
-        counts[kind] = (counts[kind] ?? 0) + n;
-      });
-    counts[ABSENT] = 0;
-    let most = -1;
-    counts.forEach((n, kind) => {
-      if (n && (most < 0 || n > counts[most])) most = kind;
+/** What most pages of each block of the machine are: see memsim/view/model/page_class.py. Of what was found of another moment, `changing` are found again. */
+export function kindsOf(state, { blocks, blockPages, types }, found = [], changing = blocks.keys()) {
+  for (const k of changing) found[k] = kindOf(state, blocks[k], blockPages, types);
+  return found;
+}
+function kindOf(state, block, blockPages, types) {
+  const counts = [];
+  for (let nr = (block * blockPages) / SECTION; nr < ((block + 1) * blockPages) / SECTION; nr++)
+    countsOf(state.sections.get(nr), types)?.forEach((n, kind) => {
+      counts[kind] = (counts[kind] ?? 0) + n;
     });
-    if (most < 0) return state.blocks.has(block) ? NOT_ONLINE : ABSENT;
-    return most | (counts[most] < blockPages ? MIXED : 0);
+  counts[ABSENT] = 0;
+  let most = -1;
+  counts.forEach((n, kind) => {
+    if (n && (most < 0 || n > counts[most])) most = kind;
   });
+  if (most < 0) return state.blocks.has(block) ? NOT_ONLINE : ABSENT;
+  return most | (counts[most] < blockPages ? MIXED : 0);
 }
 /** How many pages of a section have each class: counted once, until something is written to it. */
 function countsOf(section, types) {
@@ -187,21 +189,21 @@ function add(sums, numbers, times) {
   for (let k = 0; k < sums.length; k++) sums[k] += times * numbers[k];
 }
 
-/** The zones of a kernel: what each spans, and how many pages each block has in it, present and managed. */
-export function geographyOf(state, { blocks, blockPages, zoneTypes }) {
-  const nothing = new Uint32Array(2 * ZONES),
-    each = blockPages / SECTION,
-    numbers = zoneTypes.map((name) => name.toLowerCase());
-  const ofBlocks = blocks.map((block) => {
-    if (each === 1) {
-      const section = state.sections.get(block);
-      return section ? ofSection(section) : nothing;
-    }
-    const sums = new Uint32Array(2 * ZONES);
-    for (let nr = block * each; nr < (block + 1) * each; nr++)
-      if (state.sections.has(nr)) add(sums, ofSection(state.sections.get(nr)), 1);
-    return sums;
-  });
+const NOWHERE = new Uint32Array(2 * ZONES);
+function ofBlock(state, block, each) {
+  if (each === 1) {
+    const section = state.sections.get(block);
+    return section ? ofSection(section) : NOWHERE;
+  }
+  const sums = new Uint32Array(2 * ZONES);
+  for (let nr = block * each; nr < (block + 1) * each; nr++)
+    if (state.sections.has(nr)) add(sums, ofSection(state.sections.get(nr)), 1);
+  return sums;
+}
+/** The zones of a kernel: what each spans, and how many pages each block has in it, present and managed. Of what was found of another moment, `changing` are found again. */
+export function geographyOf(state, { blocks, blockPages, zoneTypes }, ofBlocks = [], changing = blocks.keys()) {
+  const numbers = zoneTypes.map((name) => name.toLowerCase());
+  for (const k of changing) ofBlocks[k] = ofBlock(state, blocks[k], blockPages / SECTION);
   return [...state.zones.values()]
     .filter((zone) => zone.counters.spanned_pages)
     .map((zone) => {

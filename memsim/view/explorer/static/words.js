@@ -171,18 +171,18 @@ function counters(c, m, before) {
     return [[`${short} `, ["before", sign(a)], ` ${one.name}, `, ["after", sign(b)], ` ${other.name}`]];
   });
 }
+const told = new Map();
+/** The state of each memory block in a text that stands for all of them: there are few, and one may tell of 8,192 blocks. */
+function statesOf(shown) {
+  if (!told.has(shown)) {
+    const pairs = shown.split("|")[0].split(";").filter(Boolean);
+    told.set(shown, new Map(pairs.map((text) => text.split(","))));
+  }
+  return told.get(shown);
+}
 function blockStates(before, m) {
   if (before.sides[1].shown === m.sides[1].shown) return [];
-  const [was, now] = [before, m].map(
-    ({ sides }) =>
-      new Map(
-        sides[1].shown
-          .split("|")[0]
-          .split(";")
-          .filter(Boolean)
-          .map((text) => text.split(",")),
-      ),
-  );
+  const [was, now] = [before, m].map(({ sides }) => statesOf(sides[1].shown));
   const found = [];
   for (const [block, state] of now) if (was.get(block) !== state) found.push([`block ${block} is ${state}`]);
   for (const block of was.keys()) if (!now.has(block)) found.push([`block ${block} is gone`]);
@@ -581,7 +581,7 @@ export function twin(c, recordedView) {
   const sides = data.sides.map((side, s) => {
     const [first, ...rest] = side.title.split(" "),
       writes = written(c, i, s),
-      kinds = kindsOf(c.states[s], data.blocks, data.blockPages, data.types),
+      kinds = kindsOf(c.states[s], data),
       log = c.states[s].log.slice(-LOG_LINES);
     return [
       `${first.toUpperCase()} ${rest.join(" ")}. ${blockSentence(c, c.views[s])}`,
