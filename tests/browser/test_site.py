@@ -378,6 +378,28 @@ def test_on_a_phone_labs_are_drawn_for_it(page, visit):
     assert picture.bounding_box()["y"] < steps["y"]  # what a step does stands above the list of them
 
 
+def test_on_a_phone_words_wrap_and_columns_keep_their_places(page, visit):
+    page.set_viewport_size({"width": 390, "height": 844})
+    visit("13-the-patch.html")
+    words = page.locator("article .output pre", has_text="9 differences without page checks")
+    assert words.evaluate("box => box.scrollWidth <= box.clientWidth")
+    columns = page.locator("article .output pre", has_text="errnos  log")
+    assert columns.evaluate("box => box.scrollWidth > box.clientWidth && box.tabIndex === 0")
+
+
+def test_on_a_phone_no_name_of_a_bit_is_broken(page, visit):
+    page.set_viewport_size({"width": 390, "height": 844})
+    visit("02-the-memmap.html")
+    page.locator(".memsim-bits").first.wait_for()
+    broken = page.locator(".memsim-bits td[colspan='1'] .memsim-name").evaluate_all("""names =>
+      names.filter(name => name.getClientRects().length !== 1 || name.offsetWidth > 20)
+        .map(name => name.textContent)""")
+    assert broken == []
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+    table = page.locator(".memsim-bits .memsim-scroll").first
+    assert table.evaluate("box => box.scrollWidth <= box.clientWidth")
+
+
 CHARTS = sorted(path.stem for path in CHAPTERS if "memsim-chart" in path.read_text(encoding="utf-8"))
 
 

@@ -1,8 +1,24 @@
-// What the pages of the book do besides showing text: the data of explorers is fetched, and what scrolls can be reached.
+// What the pages of the book do besides showing text: the data of explorers is fetched, words wrap, and what scrolls
+// can be reached.
 
 "use strict";
 
 const ROOT = new URL("explorers/", document.currentScript.src);
+
+// A line of words wraps where it is too long; columns that have no room keep their places, and scroll.
+const COLUMNS = /\S {2,}\S/;
+
+function wrap() {
+  const longest = (lines) => Math.max(0, ...lines.map((line) => line.length));
+  for (const box of document.querySelectorAll("article .output pre")) {
+    box.classList.remove("memsim-words");
+    if (box.scrollWidth <= box.clientWidth) continue;
+    const lines = box.textContent.split("\n"),
+      columns = longest(lines.filter((line) => COLUMNS.test(line)));
+    const room = columns * (box.scrollWidth / longest(lines));
+    box.classList.toggle("memsim-words", room <= box.clientWidth);
+  }
+}
 
 // What scrolls sideways can be reached by Tab; what does not is no stop.
 function reach() {
@@ -20,9 +36,14 @@ function showHighlight() {
     setTimeout(() => document.querySelector("article span.highlighted")?.scrollIntoView({ block: "center" }), 50);
 }
 
-addEventListener("resize", reach);
-document.addEventListener("DOMContentLoaded", () => {
+function fit() {
+  wrap();
   reach();
+}
+
+addEventListener("resize", fit);
+document.addEventListener("DOMContentLoaded", () => {
+  fit();
   for (const box of document.querySelectorAll("[data-explorer]")) {
     const script = document.createElement("script");
     box.dataset.folder = ROOT;
