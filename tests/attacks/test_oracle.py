@@ -149,6 +149,50 @@ def test_own_210_one_of_two_answers_earns_nothing_where_right_ones_are_many(diff
     assert scores(grader.grade("ada", "w.ipynb", notebook(*right_for_some)))["double"] == 1
 
 
+MOSTLY_NOTHING = """
+from memsim.grading import Assignment, Question
+def somewhere(rng, mine):
+    "A positive number is doubled."
+    for _ in range(2):
+        number = rng.randrange(100, 10**6)
+        if (yield [number]) != 2 * number:
+            return "It is not twice the number."
+def nowhere(rng, mine):
+    "A negative number has nothing."
+    for _ in range(3):
+        if (yield [-rng.randrange(1, 10**6)]) is not None:
+            return "There is nothing."
+ASSIGNMENT = Assignment("asked", 0, [
+    Question("double", 1, "compute", int | None, {somewhere: 1, nowhere: 2}, different=DIFFERENT)
+])
+"""
+COUNTED = {
+    "the tests are over": "None if len(calls) <= 4 else len(calls)",
+    "a test is lost": "None if 1 < len(calls) <= 4 else len(calls)",
+    "it is another process": "None if os.getpid() < 4 and 1 < len(calls) <= 4 else len(calls)",
+}
+
+
+@pytest.mark.parametrize("different", [2, 3])
+@pytest.mark.parametrize("when", COUNTED)
+def test_own_265_one_answer_earns_nothing_with_others_where_they_cost_nothing(
+    when, different, fence, monkeypatch
+):
+    """A test ends at the first wrong answer, and its title is known: who counts knows whose turn it is."""
+    text = MOSTLY_NOTHING.replace("DIFFERENT", str(different))
+    grader = Grader(Assignment.parse(text), b"", fence, "k")
+    counting = (
+        f"import os\ncalls = []\ndef double(number):\n    calls.append(number)\n    return {COUNTED[when]}"
+    )
+    with monkeypatch.context() as patched:
+        patched.setattr("memsim.grading.run.judge._asked_again", lambda *_: "")
+        assert grader.grade("mallory", "w.ipynb", notebook(counting)).score == 2
+    assert grader.grade("mallory", "w.ipynb", notebook(counting)).score == 0
+
+    wrong = "def double(number):\n    return None if number < 0 else 3 * number"
+    assert grader.grade("ada", "w.ipynb", notebook(wrong)).score == 2  # it tells cases apart
+
+
 def test_nothing_that_a_student_prints_at_top_level_knows_a_number(fence):
     """Cells are executed before anything is asked, in a process that ends with its question."""
     cells = ["import os\nprint(os.listdir('/'), globals())", *SOLVED]

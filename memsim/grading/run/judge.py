@@ -18,9 +18,10 @@ from memsim.grading.sandbox.guest.retry import patiently
 from memsim.grading.sandbox.worker import ReadingError, StartError, Submitted, Worker, WorkerError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    import random
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from memsim.grading.assignment.assignment import Assignment, Question, Test
+    from memsim.grading.assignment.assignment import Assignment, Dialogue, Question, Test
     from memsim.grading.sandbox.fences import Fence
 
 _CALLS = 10_000
@@ -31,9 +32,11 @@ _TRIES = 2
 _JUDGING_SECONDS = 20
 _ASTRAY = 0.1
 """The share of that time which is left for a submission when one of its values has used it up."""
-_MORE_RUNS = 3
+_AT_LEAST, _AT_MOST = 3, 10
+"""How often the tests of a function are asked again that has given few different answers."""
 _CONSTANT = "It gives the same answer to every call, which is right for some of them only."
 _FEW = "It gives only {} different answers to all calls, which are right for some of them only."
+_OTHERWISE = "It answers differently when the tests are asked in another order."
 _EXCERPT = 1000
 _LONGEST_MESSAGE = 2000
 """Letters: it may quote an answer, and stands in four files."""
@@ -134,29 +137,96 @@ def put(
     mine = question.variant_of(student) if mine is None else mine
     judging = judging or Judging()
     results: list[RuleResult] = []
-    heard, before = _Heard(call, question.different), judging.astray
+    heard: dict[Test, _Heard] = {}
+    before = judging.astray
     message, faulty = "", False
     for test, points in question.tests.items():
+        heard[test] = _Heard(call, question.different)
         # The verdict on a value that has used up the time is that on the rest, too.
         if judging.astray == before:
             for _ in range(_TRIES):
                 rng = fresh(key, assignment, question.name, test, student)
-                message, faulty, killed = _run(test, question.name, heard, rng, mine, judging)
+                message, faulty, killed = _run(test, question.name, heard[test], rng, mine, judging)
                 if not killed:
                     break
         results.append(RuleResult(title(test), points, not message, message, faulty))
-    passed = [result for result in results if result.passed]
-    if heard.few and 0 < len(passed) < len(results):
-        # A test ends at the first wrong answer: ask with other numbers, too.
-        for number in range(_MORE_RUNS if judging.astray == before else 0):
-            for test in question.tests:
-                rng = fresh(f"{key}\0{number}", assignment, question.name, test, student)
-                _run(test, question.name, heard, rng, mine, judging)
-        if heard.too_few:
-            given = len(heard.answers)
-            for result in passed:
-                result.passed, result.message = False, _CONSTANT if given == 1 else _FEW.format(given)
+    passed = {test: result for test, result in zip(question.tests, results, strict=True) if result.passed}
+    if 0 < len(passed) < len(results) and _few(passed, heard, question.different):
+
+        def dialogues(number: int) -> dict[Test, Dialogue]:
+            again = [test for test in question.tests if not heard[test].ended]
+            other = f"{key}\0{number}"
+            return {
+                test: test(fresh(other, assignment, question.name, test, student), mine) for test in again
+            }
+
+        rounds = _AT_MOST if judging.astray == before else 0
+        order = fresh(f"{key}\0order", assignment, question.name, next(iter(passed)), student)
+        why = _asked_again(
+            map(dialogues, range(rounds)), _Heard(call, question.different), passed, order, judging
+        )
+        for result in passed.values() if why else ():
+            result.passed, result.message = False, why
     return results
+
+
+def _few(passed: Iterable[Test], heard: Mapping[Test, _Heard], different: int) -> bool:
+    """Return whether the tests that were passed have heard fewer different answers than count.
+
+    What is answered elsewhere proves nothing: it may be chosen at random where a test is failed anyway.
+    """
+    answers = set[str]().union(*(heard[test].answers for test in passed))
+    return 0 < len(answers) < different
+
+
+def _asked_again(
+    rounds: Iterable[dict[Test, Dialogue]],
+    heard: _Heard,
+    passed: Iterable[Test],
+    order: random.Random,
+    judging: Judging,
+) -> str:
+    """Ask all tests again with other numbers, one call of this and one of that; return what is wrong.
+
+    A test ends at the first wrong answer, so a function that tells cases apart may have had no occasion to
+    show it. One that counts its calls does not know here whose turn it is.
+    """
+    for number, dialogues in enumerate(rounds, 1):
+        if set(passed) - _mixed(dialogues, heard, order, judging):
+            return _OTHERWISE
+        if number >= _AT_LEAST and not heard.few:
+            break
+    given = len(heard.answers)
+    return "" if not heard.too_few else _CONSTANT if given == 1 else _FEW.format(given)
+
+
+def _mixed(
+    dialogues: dict[Test, Dialogue],
+    call: Callable[[list[Any]], Any],
+    order: random.Random,
+    judging: Judging,
+) -> set[Test]:
+    """Return which tests are passed when their calls are put in any order."""
+    passed: set[Test] = set()
+    answers: dict[Test, Any] = dict.fromkeys(dialogues)
+    for _ in range(_CALLS):
+        if not answers:
+            break
+        test = order.choice(list(answers))
+        answer = answers.pop(test)
+        if isinstance(answer, Failure):
+            dialogues[test].close()
+            continue
+        try:
+            with judging.bounded():
+                arguments = dialogues[test].send(answer)
+        except StopIteration as end:
+            passed |= set() if end.value else {test}
+        except Exception:  # noqa: BLE001, S112 (whatever a test can raise: it is not passed)
+            continue
+        else:
+            answers[test] = call(arguments)
+    return passed
 
 
 class _Heard:
@@ -165,9 +235,12 @@ class _Heard:
     def __init__(self, call: Callable[[list[Any]], Any], different: int) -> None:
         self.call, self.different = call, different
         self.asked, self.answers = set[str](), set[str]()
+        self.ended = False
+        """Whether an answer has ended its process."""
 
     def __call__(self, arguments: list[Any]) -> Any:
         answer = self.call(arguments)
+        self.ended |= isinstance(answer, Failure) and answer.ends_it
         raised = isinstance(answer, Raised) or (isinstance(answer, Failure) and answer.kind == "raised")
         if len(self.answers) < self.different and (raised or not isinstance(answer, Failure)):
             self.answers.add("raised" if raised else json.dumps(answer, sort_keys=True, default=repr))
