@@ -12,7 +12,7 @@ from memsim.grading.assignment.assignment import Assignment
 from memsim.grading.report import feedback, tables
 from memsim.grading.run.grade import Grader
 from memsim.grading.run.judge import Examiner
-from memsim.grading.sandbox.conversation import Conversation
+from memsim.grading.sandbox.conversation import Conversation, _told_end
 from memsim.grading.sandbox.worker import Submitted, Worker
 
 from .stage import ASSIGNMENT, GRADING, SOLVED
@@ -78,6 +78,18 @@ def test_the_number_is_in_what_a_public_check_would_say(name, fence):
         failure = conversation.call([ASKED], int)
     assert str(ASKED) in re.sub(r"cell (\d+), line (\d+)", r"\1\2", failure.told)
     assert not re.search(r"\d", failure.hidden)
+
+
+def test_own_266_the_signal_that_ends_a_process_tells_nothing(fence):
+    """There are sixty of them, and each can stand for a number that a hidden test asks."""
+    source = "import os\ndef double(number):\n    os.kill(os.getpid(), number)"
+    told = set()
+    for number in (10, 12):  # SIGUSR1 and SIGUSR2
+        text = TELLING.replace("[8675309]", f"[{number}]")
+        result = Grader(Assignment.parse(text), b"", fence, "k").grade("mallory", "w.ipynb", notebook(source))
+        told.add(result.questions[0].tests[0].message)
+    assert told == {"The process was ended by a signal."}
+    assert len({_told_end(-number, ASSIGNMENT.questions[0].limits).told for number in (10, 12)}) == 2
 
 
 ASKS = """

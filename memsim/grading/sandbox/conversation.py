@@ -311,6 +311,6 @@ def _told_end(status: Any, limits: Limits) -> Failure:
         return Failure(kind, f"it used up its {seconds} of processor time, or its memory")
     if status < 0:
         name = signal.Signals(-status).name if -status in set(signal.Signals) else f"signal {-status}"
-        return Failure("ended", f"the process ended with {name}")
+        return Failure("ended", f"the process ended with {name}", "the process was ended by a signal")
     told = "the process ended by itself"
     return Failure("ended", f"{told}, with status {status}", told)
