@@ -826,3 +826,22 @@ def test_a_teachers_worker_that_has_died_costs_no_other_cell():
 
     assert result["ends"][0] == 0
     assert result["once"][0] == 2
+
+
+def test_a_test_cell_without_points_and_notebooks_without_names_of_cells_are_graded():
+    """Both have ended a course's grading elsewhere: jupyter/nbgrader 1353 and 1398."""
+    tests = {"free": TESTS["once"], "once": TESTS["once"]}
+    document = json.loads(source(tests))
+    free = next(c for c in document["cells"] if c["metadata"].get("nbgrader", {}).get("grade_id") == "free")
+    free["metadata"]["nbgrader"]["points"] = 0
+    text = json.dumps(document)
+    grader = Grader(assignment_of(text), text.encode(), BUBBLEWRAP, "a key")
+    bare = json.loads(handed(SOLVED, tests))
+    for one in bare["cells"]:
+        one["metadata"] = {}
+    result = grader.grade("ada", "o.ipynb", json.dumps(bare).encode())
+
+    assert {q.name: (q.score, q.tests[0].passed) for q in result.questions} == {
+        "free": (0, True),
+        "once": (2, True),
+    }

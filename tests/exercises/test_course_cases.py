@@ -73,6 +73,7 @@ TABLE = {
 }
 
 TABLES, OTHERS = "exercises/test_tables.py", "attacks/test_other_notebooks.py"
+CHANGES = "exercises/test_course_changes.py"
 REPORTS = {
     "jupyter/nbgrader 724: two notebooks in two attempts": (
         COURSES,
@@ -118,6 +119,50 @@ REPORTS = {
     "otter-grader 722: a notebook that was renamed": (
         COURSES,
         "test_a_notebook_that_was_renamed_in_the_folder_of_its_assignment_is_graded",
+    ),
+    "TU-Wien-dataLAB/grader-service 238: a due time that changes after grading": (
+        CHANGES,
+        "test_an_extension_that_is_given_after_grading_counts",
+    ),
+    "pawtograder/platform 293, sakai 3471: students who have left": (
+        CHANGES,
+        "test_who_has_left_is_told_and_not_given_to_other_systems",
+    ),
+    "autolab/Autolab 588, 901: a student who comes back": (
+        CHANGES,
+        "test_who_left_and_comes_back_is_in_the_course_again",
+    ),
+    "quickfeed 1440: a student who joins a group later": (
+        CHANGES,
+        "test_who_joins_a_group_later_has_its_result",
+    ),
+    "PrairieLearn 14692: files with the name of a group": (
+        CHANGES,
+        "test_what_has_the_name_of_a_group_counts_for_the_group",
+    ),
+    "hit-moodle/moodle 3: Chinese names in a zip file": (
+        CHANGES,
+        "test_a_name_that_an_archive_has_garbled_is_asked_about",
+    ),
+    "autolab/Autolab 581: one address of two students": (
+        CHANGES,
+        "test_an_address_that_two_students_have_is_told",
+    ),
+    "otter-grader 442: a notebook for another assignment": (
+        CHANGES,
+        "test_a_notebook_with_few_functions_of_the_assignment_is_told_to_the_teacher",
+    ),
+    "unc-csxl/csxl.unc.edu 624: another line in Canvas's gradebook": (
+        TABLES,
+        "test_lines_of_a_gradebook_that_are_no_students_are_passed_over",
+    ),
+    "ls1intum/Artemis 4939: the columns of a campus system": (
+        TABLES,
+        "test_columns_of_a_campus_system_are_read",
+    ),
+    "jupyter/nbgrader 1353, 1398: tests of 0 points, notebooks without metadata": (
+        OTHERS,
+        "test_a_test_cell_without_points_and_notebooks_without_names_of_cells_are_graded",
     ),
 }
 """Public reports that were played, and the test of each."""

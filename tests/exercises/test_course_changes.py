@@ -4,6 +4,7 @@ import json
 import sys
 import unicodedata
 import zipfile
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +12,7 @@ from memsim.grading.report import feedback
 from memsim.grading.report.late import Policy, moment
 from memsim.grading.roster.people import Person, Roster
 from memsim.grading.run.submissions import CollectionError, find
+from tests.exercises import course as courses
 from tests.exercises.course import DUE, RIGHT, WRONG, Course, answered, make_quick, notebook
 from tests.exercises.test_class_page import result
 
@@ -146,6 +148,23 @@ def test_who_comes_late_is_graded_when_there_is_something(course):
     assert "nothing handed in" not in graded.said
 
 
+def test_who_left_and_comes_back_is_in_the_course_again(course):
+    everybody = [LINES["ada"], LINES["cy"]]
+    for student in ("ada", "cy"):
+        course.put(f"{student}.ipynb", answered(student))
+    roster(course, *everybody)
+    course.grade()
+    roster(course, LINES["ada"])
+    away = course.grade()
+    assert away.report()["not_in_roster"] == {"cy.ipynb": ""}
+    assert "cy" not in away.table("canvas.csv")
+
+    roster(course, *everybody)
+    back = course.grade()
+    assert back.status == 0
+    assert back.table("canvas.csv")["Cyrille O'Neill"]["doubling"] == "5"
+
+
 def test_results_that_stand_without_a_file_are_told(course):
     for student in ("ada", "bob", "cy"):
         course.put(f"{student}.ipynb", answered(student))
@@ -187,6 +206,17 @@ def test_a_group_that_has_split_leaves_no_result_behind_unsaid(course):
 
     assert "nothing was collected now: 1 (bob)" in course.grade().said
     assert course.grade("--forget", "bob").scores() == {"ada": "5", "bob": "", "cy": ""}
+
+
+def test_who_joins_a_group_later_has_its_result(course):
+    roster(course, LINES["ada"], LINES["bob"], LINES["cy"])
+    course.put("ada.ipynb", answered("ada"))
+    assert course.grade().scores()["cy"] == ""
+    roster(course, LINES["ada"], LINES["bob"], LINES["cy"].replace(",,B", ",Team 1,B"))
+
+    graded = course.grade()
+    assert graded.scores() == {"ada": "5", "bob": "5", "cy": "5"}
+    assert "nothing handed in" not in graded.said
 
 
 TEAMS = Roster(
@@ -277,6 +307,34 @@ def test_the_other_one_of_a_pair_gets_a_page_where_moodles_number_is_known(cours
         assert "Handed in by bob" in archive.read(other).decode()
     assert "moodle-feedback.zip: it has no page for cy, whose partner handed in" in graded.said
     assert graded.report()["no_page"] == {"moodle": ["cy"]}
+
+
+# ---- another assignment ------------------------------------------------------------------------------
+
+
+def test_a_notebook_with_few_functions_of_the_assignment_is_told_to_the_teacher(course, monkeypatch):
+    """Two assignments may have a question of one name, and one counts for the other silently."""
+    monkeypatch.undo()
+    monkeypatch.setattr("memsim.grading.sandbox.holds.fence_that_holds", courses.once)
+    grading = Path(course.write("three.py", THREE))
+    course.put("ada.ipynb", notebook(RIGHT, "def other():\n    return 1\n"))
+    course.put("bob.ipynb", notebook(RIGHT, RIGHT.replace("double", "treble"), "def square(\n"))
+    graded = course.grade(grading=grading)
+
+    assert graded.report()["attention"] == {
+        "ada": ["only 1 of 3 functions of three is in it: it may be another assignment's notebook"]
+    }
+
+
+THREE = (
+    (courses.MATERIAL / "doubling.py")
+    .read_text(encoding="utf-8")
+    .replace('"doubling"', '"three"')
+    .replace(
+        '        Question("square"',
+        '        Question("treble", 1, "compute", int, {twice: 1}),\n        Question("square"',
+    )
+)
 
 
 # ---- nbgrader's gradebook ----------------------------------------------------------------------------

@@ -66,6 +66,19 @@ def test_gradescopes_and_canvass_other_tables_are_read(table):
     assert (person.id, person.canvas, person.sis, person.group) == ("ada", "4711", "0012", "")
 
 
+def test_lines_of_a_gradebook_that_are_no_students_are_passed_over(table):
+    head = "Student,ID,SIS User ID,SIS Login ID,Section,One (1)\n"
+    lines = ',,,,,Manual Posting\n    Points Possible,,,,,19\n"Lovelace, Ada",4711,,ada,A,12\n'
+    person = only(table(head + lines))
+    assert (person.id, person.canvas, person.name) == ("ada", "4711", "Lovelace, Ada")
+
+
+def test_columns_of_a_campus_system_are_read(table):
+    head = "REGISTRATION_NUMBER;FAMILY_NAME_OF_STUDENT;FIRST_NAME_OF_STUDENT;EMAIL_ADDRESS_OF_STUDENT"
+    person = only(table(f"{head}\n03700001;Dû;Élie;elie@example.edu\n"))
+    assert (person.sis, person.name, person.email) == ("03700001", "Élie Dû", "elie@example.edu")
+
+
 @pytest.mark.parametrize(
     ("text", "encoding"),
     [

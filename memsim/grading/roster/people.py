@@ -47,9 +47,9 @@ _HEADERS = {
         "usuario, gebruikersnaam"
     ),
     "sis": (
-        "id number, orgdefinedid, sid, student id, student number, user_id, id-nummer, matrikelnummer, "
-        "matrikel-nr., numéro d'identification, numéro d'étudiant, número de id, matrícula, matricola, "
-        "codice identificativo, studentnummer"
+        "id number, orgdefinedid, sid, student id, student number, user_id, registration number, "
+        "id-nummer, matrikelnummer, matrikel-nr., numéro d'identification, numéro d'étudiant, "
+        "número de id, matrícula, matricola, codice identificativo, studentnummer"
     ),
     "canvas": "canvas_user_id",
     "group": "team",
@@ -241,7 +241,10 @@ def read_roster(path: Path) -> Roster:
     """
     head, rows = read_table(path)
     translated = _CANVAS_HEADERS if "sis login id" in head else _OUR_HEADERS
-    columns = [translated.get(name, name) for name in head]
+    spaced = [name.replace("_", " ").removesuffix(" of student") for name in head]
+    columns = [
+        translated.get(name) or translated.get(other, name) for name, other in zip(head, spaced, strict=True)
+    ]
     if not {*_NAMING, "last"} & set(columns):
         names = ", ".join(filter(None, head)) or "none"
         msg = f"{path}: no column says who a student is, such as id, name or email; its columns are {names}"

@@ -56,11 +56,19 @@ class Grader:
         if doubt and lost:
             (made.attention if (found.typed_id or "").strip() else made.remarks).append(doubt)
         made.attention += newer.doubts(found, questions)
-        if all(_is_missing(question) for question in questions):
-            made.attention.append(
-                f"no function of {self.assignment.name} is in it: it may be another assignment's notebook"
-            )
+        made.attention += self._doubt_of_assignment(found, questions)
         return made
+
+    def _doubt_of_assignment(self, found: Sources, questions: Sequence[QuestionResult]) -> list[str]:
+        """Return that most functions are missing, if they are: even a copy as it was given out has all."""
+        missing = [q for q in questions if _is_missing(q) and not found.answers[q.name]]
+        there = len(questions) - len(missing)
+        name = self.assignment.name
+        if 2 * there >= len(questions):
+            return []
+        what = f"only {there} of {len(questions)} functions of {name} {'is' if there == 1 else 'are'} in it"
+        why = what if there else f"no function of {name} is in it"
+        return [f"{why}: it may be another assignment's notebook"]
 
     def _examined(
         self, found: Sources, submitted: Submitted, student: str, data: bytes
