@@ -134,7 +134,7 @@ def test_what_is_handed_in_honestly_is_collected_and_the_newest_counts(exchange)
     assert (exchange / "submitted" / ME / "one" / "timestamp.txt").exists()
 
 
-def test_own_247_no_name_and_no_date_of_a_file_makes_a_submission_earlier(exchange):
+def test_no_name_and_no_date_of_a_file_makes_a_submission_earlier(exchange):
     """The kernel's time of the last change counts: of the folder, or of a file in it."""
     folder = exchange / "inbound" / f"{ME}+one+2001-01-01 00:00:00 UTC+random"
     folder.mkdir()

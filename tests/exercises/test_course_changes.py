@@ -458,3 +458,13 @@ def test_the_folder_of_a_student_can_be_given_alone(inside, course):
     assert again.scores() == {"ada": "5", "bob": "0"}
     every = course.grade(submissions=sorted(course.submitted.iterdir()))
     assert every.scores() == {"ada": "5", "bob": "0"}
+
+
+@pytest.mark.parametrize("names", [["ada.ipynb", "bob.ipynb"], ["lovelaceada_1_2_made.ipynb"]])
+def test_a_folder_of_several_students_may_have_the_name_of_one(names, course):
+    people = Roster([Person("ada", "Ada Lovelace", sis="101"), Person("bob", "Bob Stone")])
+    folder = course.folder / "101"
+    folder.mkdir()
+    for name in names:
+        (folder / name).write_bytes(notebook(RIGHT))
+    assert len(find([folder], "made", QUESTIONS, people).handed) == len(names)

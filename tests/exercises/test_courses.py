@@ -22,9 +22,17 @@ QUESTIONS = ["double", "square"]
 
 
 @pytest.fixture
-def course(tmp_path, capsys, monkeypatch):
+def judged():
+    """Let the answers of a test be executed; others look at what stands around the grader."""
+
+
+@pytest.fixture
+def course(tmp_path, capsys, monkeypatch, request):
     """Lay out a course without submissions."""
-    monkeypatch.setattr("memsim.grading.sandbox.holds.fence_that_holds", courses.once)
+    if "judged" in request.fixturenames:
+        monkeypatch.setattr("memsim.grading.sandbox.holds.fence_that_holds", courses.once)
+    else:
+        courses.make_quick(monkeypatch)
     monkeypatch.chdir(tmp_path)
     return Course(tmp_path, capsys)
 
@@ -32,6 +40,7 @@ def course(tmp_path, capsys, monkeypatch):
 # ---- no submission stops or spoils the grading of others ---------------------------------------------
 
 
+@pytest.mark.usefixtures("judged")
 def test_an_empty_folder_is_told_to_teacher_and_student(course):
     course.put("ada/doubling.ipynb", answered("ada"))
     course.put("bob")
@@ -45,6 +54,7 @@ def test_an_empty_folder_is_told_to_teacher_and_student(course):
     assert "bob" not in graded.table("canvas.csv")  # an import must not turn nothing into 0
 
 
+@pytest.mark.usefixtures("judged")
 def test_a_student_who_handed_in_another_assignment_only_has_none_of_this(course):
     course.put("ada/doubling/doubling.ipynb", answered("ada"))
     course.put("bob/boot/boot.ipynb", notebook("def kernel():\n    return 1\n"))
@@ -82,6 +92,7 @@ STRANGE = {
 
 
 @pytest.mark.parametrize("strange", STRANGE)
+@pytest.mark.usefixtures("judged")
 @pytest.mark.parametrize("place", ["bob.ipynb", "bob/doubling.ipynb", "bob/doubling/doubling.ipynb"])
 def test_whatever_one_student_hands_in_the_others_are_graded(strange, place, course):
     course.put("ada.ipynb", answered("ada"))
@@ -96,6 +107,7 @@ def test_whatever_one_student_hands_in_the_others_are_graded(strange, place, cou
     assert len(told) == 3  # bob, under whatever name, is somewhere
 
 
+@pytest.mark.usefixtures("judged")
 def test_everything_strange_at_once_is_graded_around(course):
     course.put("ada.ipynb", answered("ada"))
     for number, make in enumerate(STRANGE.values()):
@@ -108,6 +120,7 @@ def test_everything_strange_at_once_is_graded_around(course):
     assert len(graded.scores()) == 1 + len(STRANGE)
 
 
+@pytest.mark.usefixtures("judged")
 def test_a_folder_that_cannot_be_read_is_named(course, monkeypatch):
     course.put("ada.ipynb", answered("ada"))
     course.put("bob/doubling.ipynb", answered("bob"))
@@ -139,6 +152,7 @@ ASIDE = [
 ]
 
 
+@pytest.mark.usefixtures("judged")
 def test_what_systems_leave_beside_the_notebooks_is_no_student(course):
     course.put("ada.ipynb", answered("ada"))
     for name in ASIDE:
@@ -151,6 +165,7 @@ def test_what_systems_leave_beside_the_notebooks_is_no_student(course):
     assert all(found.left_out.values())
 
 
+@pytest.mark.usefixtures("judged")
 def test_a_notebook_with_another_ending_is_still_a_notebook(course):
     for name in ("ada.ipynb.txt", "bob.ipynb.json", "cy.json", "dee"):
         course.put(name, answered("x"))
@@ -161,6 +176,7 @@ def test_a_notebook_with_another_ending_is_still_a_notebook(course):
     assert list(found.left_out) == ["eve"]
 
 
+@pytest.mark.usefixtures("judged")
 def test_a_notebook_one_folder_down_is_found_and_a_text_is_not_graded_for_it(course):
     course.put("ada/hw1/doubling.ipynb", answered("ada"))
     course.put("ada/notes.txt", b"def double(number): return 0\n")
@@ -170,6 +186,7 @@ def test_a_notebook_one_folder_down_is_found_and_a_text_is_not_graded_for_it(cou
     assert graded.report()["left_out"] == {"ada/notes.txt": "it lies beside a notebook"}
 
 
+@pytest.mark.usefixtures("judged")
 def test_a_backup_of_hard_links_costs_nobody_anything(course):
     for student in ("ada", "bob"):
         course.put(f"{student}.ipynb", answered(student))
@@ -180,6 +197,7 @@ def test_a_backup_of_hard_links_costs_nobody_anything(course):
     assert graded.scores() == {"ada": "5", "bob": "5"}
 
 
+@pytest.mark.usefixtures("judged")
 def test_a_single_hard_link_is_refused_and_the_summary_says_so(course):
     course.put("ada.ipynb", answered("ada"))
     course.put("bob.ipynb", answered("bob"))
@@ -193,6 +211,7 @@ def test_a_single_hard_link_is_refused_and_the_summary_says_so(course):
     assert graded.report()["refused"] == ["ada", "eve", "mal"]
 
 
+@pytest.mark.usefixtures("judged")
 def test_nul_bytes_in_the_middle_are_passed_over(course):
     course.put("ada.ipynb", answered("ada").replace(b"return 2", b"return\0\0\0 2"))
     graded = course.grade()
@@ -201,6 +220,7 @@ def test_nul_bytes_in_the_middle_are_passed_over(course):
     assert "NUL bytes" in graded.table()["ada"]["remark"]
 
 
+@pytest.mark.usefixtures("judged")
 def test_a_notebook_of_marimo_is_graded(course):
     text = (
         "import marimo\n\napp = marimo.App()\n\nwith app.setup:\n    TWO = 2\n\n\n"
@@ -231,6 +251,7 @@ NEWER = {
 }
 
 
+@pytest.mark.usefixtures("judged")
 @pytest.mark.parametrize("syntax", NEWER)
 def test_what_a_newer_python_reads_is_right_or_for_the_teacher_never_silently_0(syntax, course):
     source, since = NEWER[syntax]
@@ -249,6 +270,7 @@ def test_what_a_newer_python_reads_is_right_or_for_the_teacher_never_silently_0(
         assert "your teacher has been informed" in graded.page("ada")
 
 
+@pytest.mark.usefixtures("judged")
 def test_a_mistake_is_a_mistake_in_a_notebook_of_this_python_and_in_doubt_in_a_newer_one(course):
     broken = "def double(number):\n    return 2 * * number\n"
     course.put("ada.ipynb", notebook(broken, python=f"3.{sys.version_info[1]}.1"))
@@ -266,6 +288,7 @@ MOODLE = "Ada Lovelace_1234567_assignsubmission_file"
 ACCENTS = "Émilie du Châtelet_1234569_assignsubmission_file_"
 
 
+@pytest.mark.usefixtures("judged")
 def test_moodles_folders_are_its_students(course):
     course.put(f"{MOODLE}/my work.ipynb", answered("Ada Lovelace"))
     course.put(f"{unicodedata.normalize('NFD', ACCENTS)}/doubling.ipynb", answered("Émilie du Châtelet"))
@@ -473,6 +496,7 @@ ROSTER = (
 )
 
 
+@pytest.mark.usefixtures("judged")
 @pytest.mark.parametrize("typed", ["ada", "ADA@example.edu ", "Ada  Lovelace", "4711"])
 def test_any_name_of_the_roster_may_stand_in_the_notebook(typed, course):
     roster = course.write("people.csv", ROSTER)
@@ -483,6 +507,7 @@ def test_any_name_of_the_roster_may_stand_in_the_notebook(typed, course):
     assert graded.table()["ada"]["remark"] == ""
 
 
+@pytest.mark.usefixtures("judged")
 @pytest.mark.parametrize("typed", ["eve", "bob", ""])
 def test_another_name_in_the_notebook_is_told_and_wins_nothing(typed, course):
     roster = course.write("people.csv", ROSTER.replace(",1,A", ",,A"))
@@ -496,6 +521,7 @@ def test_another_name_in_the_notebook_is_told_and_wins_nothing(typed, course):
     assert told in graded.page("ada")
 
 
+@pytest.mark.usefixtures("judged")
 def test_without_a_roster_the_name_in_the_notebook_is_told_too(course):
     course.put(f"{MOODLE}/doubling.ipynb", answered("ada"))
     graded = course.grade()
@@ -575,6 +601,7 @@ def test_a_name_that_two_have_means_neither():
 # ---- pairs, attempts, times --------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("judged")
 def test_one_notebook_of_a_pair_counts_for_both(course):
     course.put("ada+bob.ipynb", answered("bob"))
     graded = course.grade()
@@ -676,6 +703,7 @@ def test_an_archive_that_was_unpacked_beside_itself_is_no_second_file(course):
     }
 
 
+@pytest.mark.usefixtures("judged")
 @pytest.mark.parametrize("name", ["ada/hw.zip", "ada.zip", "lovelaceada_4711_9001_hw.zip"])
 def test_an_archive_says_to_the_teacher_how_it_is_graded(name, course):
     course.put(name, b"PK\3\4")
@@ -700,6 +728,7 @@ def test_many_files_that_are_left_out_for_one_reason_are_told_in_one_line(course
     assert len(graded.report()["left_out"]) == 5
 
 
+@pytest.mark.usefixtures("judged")
 def test_the_notebook_of_another_assignment_is_told_to_the_teacher(course):
     course.put("ada.ipynb", notebook("def kernel():\n    return 1\n"))
     graded = course.grade()
@@ -769,6 +798,7 @@ def test_what_lateness_costs_stays_in_force_for_the_next_run(course):
 # ---- grading again -----------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("judged")
 def test_one_student_graded_again_leaves_the_tables_whole(course):
     for student in ("ada", "bob", "cy"):
         course.put(f"{student}.ipynb", answered(student))
@@ -788,6 +818,7 @@ def test_one_student_graded_again_leaves_the_tables_whole(course):
     assert course.grade("--only", "nobody").status == 2
 
 
+@pytest.mark.usefixtures("judged")
 def test_one_question_graded_again_leaves_the_others_as_they_were(course):
     course.put("ada.ipynb", notebook(RIGHT))
     course.grade()
@@ -913,6 +944,7 @@ def test_two_lines_that_contradict_each_other_are_refused_and_nothing_is_taken(c
     assert course.grade().scores() == {"ada": "0"}
 
 
+@pytest.mark.usefixtures("judged")
 def test_points_for_what_could_not_be_read_stand_with_the_comment_on_the_page(course):
     course.put("ada/photo.png", b"\x89PNG\r\n\x1a\n")
     points = course.write("points.csv", "student,question,points,comment\nada,double,1,Shown in the lab.\n")
@@ -972,6 +1004,7 @@ def test_files_that_are_the_same_are_named_however_many_they_are(course):
     assert "copy0" in similar["left_out"]["students with nothing else"]
 
 
+@pytest.mark.usefixtures("judged")
 def test_a_notebook_is_no_grading_file(course):
     course.put("ada.ipynb", notebook(RIGHT))
     graded = course.grade(grading=course.submitted / "ada.ipynb")
@@ -983,6 +1016,7 @@ def test_a_notebook_is_no_grading_file(course):
 # ---- back to the students ----------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("judged")
 def test_feedback_returns_to_logins_with_accents_and_who_has_none_is_named(course, monkeypatch):
     for student in ("ada", "josé", "zoë"):
         for name, content in (

@@ -237,9 +237,12 @@ class _Collecting:
 
         That is so where several are given, as ``submitted/*`` does, and all in it has the assignment's name.
         """
+        names = [entry.name for entry in self._listed(folder) if not _is_aside(entry.name)]
+        stems = [_stem(name) for name in names]
+        if any(map(label, names)) or sum(map(self._known, stems)) > 1:
+            return False
         if self._known(folder.name) or key(folder.name) in self.earlier:
             return True
-        stems = [_stem(entry.name) for entry in self._listed(folder) if not _is_aside(entry.name)]
         return self.several and bool(stems) and all(map(self._is_assignments, stems))
 
     def _is_assignments(self, stem: str) -> bool:
