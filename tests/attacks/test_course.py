@@ -266,10 +266,10 @@ def test_own_214_loops_without_end_cost_their_time_once(before, monkeypatch):
     results = Examiner(ASSIGNMENT, NONE, "a key").examine(Submitted("mallory", [before, LOOPS]))
 
     assert [result.score for result in results] == [0, 0]
-    assert given == [1, 1 / 8, 1 / 8]  # a process for each test
+    assert given == [1, 1 / 16, 1 / 16]  # a process for each test
     messages = [test.message for result in results for test in result.tests]
     assert "used up its 1 seconds of processor time, or its memory." in messages[0]
-    assert all("used up its 0.125 seconds" in message for message in messages[1:])
+    assert all("used up its 0.0625 seconds" in message for message in messages[1:])
     assert all("an answer of this notebook had used up all of its own" in text for text in messages[1:])
 
 
@@ -303,7 +303,7 @@ def test_own_214_a_loop_takes_little_from_a_question_with_much_time():
     """The final project's honest answers compute for seconds."""
     much = Limits(cpu_seconds=60, wall_seconds=600)
     assert Budget(loops=1, looped=2).limits(much).cpu_seconds == 58
-    assert Budget(loops=1, looped=60).limits(much).cpu_seconds == 7.5
+    assert Budget(loops=1, looped=60).limits(much).cpu_seconds == 3.75
 
 
 def test_own_214_one_answer_that_loops_costs_no_other():

@@ -131,6 +131,7 @@ ANSWERS = [
     ("bwrap: loopback: Failed RTM_NEWADDR: Operation not permitted", "", UBUNTU),
     ("bwrap: Creating new namespace failed: Operation not permitted", "", DOCKER),
     ("bwrap: Failed to make / slave: Permission denied", "", DOCKER),
+    ("bwrap: Unknown option --disable-userns", "", "Install bubblewrap 0.8 or newer"),
     (NO_NAMESPACE, "", DOCKER),
     (NO_NAMESPACE, "unprivileged_userns_clone", "sudo sysctl -w kernel.unprivileged_userns_clone=1"),
     (

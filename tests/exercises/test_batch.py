@@ -17,6 +17,7 @@ from memsim.cli import main
 from memsim.grading.sandbox.fences import NONE
 from memsim.grading.sandbox.holds import fence_that_holds
 from tests.attacks.stage import GRADING, waited_for
+from tests.attacks.test_other_notebooks import SOLVED, TESTS, handed, source
 from tests.exercises.test_damaged import DOUBLE, PLUS_ONE, document, dumped
 
 WRONG = "def double(number):\n    return 6 if number == 3 else 0\n"
@@ -124,6 +125,62 @@ def test_killed_at_twenty_moments_and_resumed_it_ends_with_the_same_grades(cours
     assert documents(out) == whole
     assert not list(out.rglob(".writing-*"))
     assert not (out / "audit.jsonl").exists()  # nothing was graded again
+
+
+TESTED = {"doubles": TESTS["doubles"]}
+
+
+@pytest.fixture
+def course_of_others(course):
+    """Lay out a course with three submissions of another author's notebook."""
+    (course / "grading.py").unlink()
+    (course / "grading.ipynb").write_text(source(TESTED))
+    for path in (course / "submitted").iterdir():
+        path.unlink()
+    for number in range(3):
+        wrong = {"f": "def f(x):\n    return 4\n"} if number else {}
+        (course / "submitted" / f"student{number}.ipynb").write_bytes(handed(SOLVED | wrong, TESTED))
+    return course
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("whose", ["course", "course_of_others"])
+def test_killed_while_all_is_graded_again_it_loses_no_result_and_no_change(whose, request):
+    """The grading file has changed, so that every result is out of date."""
+    course = request.getfixturevalue(whose)
+    (grading,) = course.glob("grading.*")
+    out, text = course / "out", grading.read_text()
+    command = [word.replace("grading.py", grading.name) for word in grade_command(course, out, "--jobs", "2")]
+    main(command)
+    points = {name: json.loads(document)["score"] for name, document in documents(out).items()}
+    rng = random.Random(2)  # noqa: S311 (the same moments on every run)
+    run = [sys.executable, "-m", "memsim", *command]
+
+    for number in range(5):
+        grading.write_text(again(text, number))
+        made = times(out)
+        with subprocess.Popen(run, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as batch:  # noqa: S603 (ours)
+            assert waited_for(lambda before=made: times(out) != before, bool)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                batch.wait(rng.uniform(0, 1))
+            batch.send_signal(signal.SIGKILL)
+        assert {name: json.loads(document)["score"] for name, document in documents(out).items()} == points
+    main(command)
+
+    assert {name: json.loads(document)["score"] for name, document in documents(out).items()} == points
+    assert not list(out.rglob(".writing-*"))
+    trail = [json.loads(line) for line in (out / "audit.jsonl").read_text().splitlines()]
+    assert {entry["why"] for entry in trail} == {"the grading file, the key, the roster or memsim changed"}
+    assert {f"{entry['student']}.json" for entry in trail} == set(points)
+
+
+def again(text, number):
+    """Return a grading file that asks the same, and is another file."""
+    if not text.lstrip().startswith("{"):
+        return f"{text}\n# {number}\n"
+    document = json.loads(text)
+    document["metadata"]["number"] = number
+    return json.dumps(document)
 
 
 def test_what_ended_a_batch_ends_all_it_has_started(course):

@@ -17,10 +17,12 @@ import pytest
 from memsim.cli import main
 from memsim.errors import MemsimError
 from memsim.grading.assignment.assignment import Limits
+from memsim.grading.assignment.cells import assignment_of
 from memsim.grading.report.results import stored, write, write_derived
 from memsim.grading.run import judge
 from memsim.grading.run.batch import Batch, FolderError
 from memsim.grading.run.engines import Cluster, _Crew
+from memsim.grading.run.grade import Grader
 from memsim.grading.run.judge import Examiner
 from memsim.grading.run.notebook import UnreadableError, read
 from memsim.grading.run.process import GraderProcess, ProcessError, Setup
@@ -33,6 +35,8 @@ from memsim.grading.sandbox.guest.fence import Scope
 from memsim.grading.sandbox.probe import open_ways
 from memsim.grading.sandbox.worker import StartError, Submitted, Worker
 from tests.attacks.stage import ASSIGNMENT, FULL, GRADING, SOLVED, examine, waited_for
+from tests.attacks.test_other_notebooks import SOLVED as OTHERS
+from tests.attacks.test_other_notebooks import TESTS, handed, source
 from tests.exercises.test_batch import alive
 from tests.exercises.test_damaged import document, dumped
 
@@ -55,6 +59,14 @@ def test_no_answer_is_late_because_the_machine_or_the_judge_took_its_time(monkey
     limits = Limits(wall_seconds=30)
     with Worker(NONE, Submitted("ada", SOLVED)) as worker, Conversation(worker, "double", limits) as asked:
         assert [asked.call([number], int) for number in range(9)] == [2 * number for number in range(9)]
+
+
+def test_no_answer_to_a_test_cell_of_others_is_late_on_such_a_machine(monkeypatch):
+    monkeypatch.setattr(conversation, "time", StoppedMachine())
+    text = source(TESTS)
+    grader = Grader(assignment_of(text), text.encode(), NONE, "a key")
+    result = grader.grade("ada", "others.ipynb", handed(OTHERS))
+    assert result.score == result.max_score
 
 
 STOPS_ITSELF = """
@@ -268,7 +280,20 @@ def on_a_full_disk(command, folder):
     return run.returncode, run.stderr.splitlines()[-1]
 
 
-def test_a_full_disk_is_told_with_the_file_and_costs_no_grade(command, tmp_path):
+@pytest.fixture
+def command_of_others(tmp_path):
+    """The same, for a source notebook of another author's."""
+    (tmp_path / "others.ipynb").write_text(source({"doubles": TESTS["doubles"]}))
+    (tmp_path / "submitted").mkdir()
+    (tmp_path / "submitted" / "ada.ipynb").write_bytes(handed(OTHERS, {"doubles": TESTS["doubles"]}))
+    names = ("submitted", "others.ipynb", "out")
+    submitted, grading, out = (str(tmp_path / name) for name in names)
+    return ["grade", submitted, "--assignment", grading, "--out", out, "--jobs", "1"]
+
+
+@pytest.mark.parametrize("whose", ["command", "command_of_others"])
+def test_a_full_disk_is_told_with_the_file_and_costs_no_grade(whose, request, tmp_path):
+    command = request.getfixturevalue(whose)
     prepare()  # else that would find the disk full first
     out = tmp_path / "out"
     out.mkdir()

@@ -17,8 +17,10 @@ AFTER_SLEEP = 10.0
 """Seconds on the clock for a question of a submission that has slept the others away, or through one."""
 _TIMES_SLOWER = 10
 """Seconds on the clock for each second of processor time: a machine may have so much else to do."""
-_AFTER_LOOPS = 8
-"""The share of its processor time that every process has, whatever loops have taken before."""
+_AFTER_LOOPS = 16
+"""The share of its processor time that every process has, whatever loops have taken before.
+
+Honest answers to our assignments take a hundredth; one in the final project takes a twelfth of a minute."""
 _LOOPS = 5
 """How many processes may use up their processor time; then a question that does is not asked again."""
 
@@ -54,7 +56,7 @@ class Budget:
         >>> Budget(waited=59, computed=5.9).limits(Limits()) == Limits()  # a busy machine is no sleep
         True
         >>> Budget(loops=1, looped=2).limits(Limits()).cpu_seconds
-        0.25
+        0.125
         """
         whole, cpu = limits.wall_seconds, limits.cpu_seconds
         left = AFTER_SLEEP if self.slept else whole + _TIMES_SLOWER * self.computed - self.waited

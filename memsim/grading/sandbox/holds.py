@@ -82,6 +82,7 @@ _REMEDIES = (
             "--tmpfs /dev/shm:exec,size=1g ...)"
         ),
     ),
+    (("Unknown option",), "Install bubblewrap 0.8 or newer: this one is older"),
     (("seccomp", "no list of system calls"), "Grade on a kernel with seccomp, on x86-64 or arm64"),
 )
 """What bubblewrap or the probe says, and the one thing to do then."""
