@@ -13,7 +13,7 @@ from memsim.lesson.own_driver.calls import replayed
 
 BLOCK, EACH, SUB_BLOCK = 32768, 64, 512
 SOMEBODY = 40
-PLAYING = Limits(60, 600)
+PLAYING = Limits(60, 600, answer_kib=16384)  # what a driver calls may be a line for each page
 
 
 class Seen:
