@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Error, sync_playwright
 
-from .notebook import PATIENCE_MS, Notebook, Watch
+from .notebook import PATIENCE_MS, Notebook, Watch, stored, write_notebook
 from .server import jupyterlab
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -26,6 +26,11 @@ FLAGS = (
     "--disable-sync",
     "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",
 )
+PATIENT = """
+  const limit = AbortSignal.timeout.bind(AbortSignal);
+  AbortSignal.timeout = ms => limit(100 * ms);
+"""
+"""anywidget gives a widget two seconds on the clock to load; a later one never hears of its kernel again."""
 VIEWPORT = {"width": 1300, "height": 1100}
 FAILED = pytest.StashKey[bool]()
 
@@ -37,11 +42,11 @@ def lab(tmp_path_factory):
         yield server
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def chromium():
     """A headless Chromium.
 
-    For a module, not the session: as long as Playwright runs, so does an event loop in this thread, and
+    For this folder, not the session: as long as Playwright runs, so does an event loop in this thread, and
     what comes after the browser tests (nbval's kernels) must not run inside it.
     """
     path = os.environ.get("MEMSIM_CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
@@ -79,12 +84,18 @@ def pytest_runtest_makereport(item):
     return report
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def tab(chromium):
     """A page that JupyterLab stays loaded in from test to test."""
     page = new_page(chromium)
     yield page
     page.context.close()
+
+
+@pytest.fixture(scope="package")
+def sheet():
+    """The notebook that run_cells has open, if any: a kernel takes longer to start than most cells run."""
+    return []
 
 
 @pytest.fixture
@@ -94,9 +105,10 @@ def page(chromium, screenshots, request):
     What it shows in the end is kept as a picture when the test failed, named where the failure shows it, and
     when MEMSIM_SCREENSHOTS asks for pictures.
     """
-    shared = "open_notebook" in request.fixturenames
+    shared = "tab" in request.fixturenames
     page = request.getfixturevalue("tab") if shared else new_page(chromium)
     page.set_viewport_size(VIEWPORT)
+    page.keyboard.press("Escape")  # a browser shows the focus after a key, and not after a click
     yield page
     failed = request.node.stash.get(FAILED, False)
     if failed or "MEMSIM_SCREENSHOTS" in os.environ:
@@ -111,6 +123,7 @@ def new_page(chromium):
     """Return a page that shares nothing with others."""
     context = chromium.new_context(viewport=VIEWPORT, service_workers="block")
     context.set_default_timeout(PATIENCE_MS)
+    context.add_init_script(PATIENT)
     return context.new_page()
 
 
@@ -124,11 +137,13 @@ def watch(page, lab):
 
 
 @pytest.fixture
-def open_notebook(page, lab, watch, request):  # noqa: ARG001 (watched from the start)
+def open_notebook(tab, page, lab, watch, sheet, request):  # noqa: ARG001 (watched from the start)
     """A function that opens a fresh copy of a notebook and of the folder around it, without running it."""
     opened = []
 
     def show(path):
+        if sheet:
+            sheet.pop().close()
         opened.append(Notebook(page, lab, f"{lab.copy(path.parent)}/{path.name}"))
         return opened[-1]
 
@@ -138,3 +153,24 @@ def open_notebook(page, lab, watch, request):  # noqa: ARG001 (watched from the 
     elif opened:
         opened[0].close()
     lab.forget()
+
+
+@pytest.fixture
+def run_cells(tab, page, lab, watch, sheet, tmp_path, request):  # noqa: ARG001 (watched from the start)
+    """A function that runs cells in a notebook of nothing else, in the kernel of the test before."""
+
+    def run(*cells):
+        path = write_notebook(tmp_path / "sheet" / "sheet.ipynb", *cells)
+        if sheet:
+            sheet[0].fill(stored(path))
+        else:
+            sheet.append(Notebook(page, lab, f"{lab.copy(path.parent)}/{path.name}"))
+        sheet[0].run_all()
+        assert sheet[0].errors() == []
+        return sheet[0]
+
+    yield run
+    if request.node.stash.get(FAILED, False):
+        page.goto("about:blank")  # whatever state it is in
+        sheet.clear()
+        lab.forget()

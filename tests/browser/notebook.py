@@ -36,14 +36,21 @@ _RUN_ALL = """limit => Promise.race([
   new Promise((_, fail) => setTimeout(() => fail(new Error(`not done after ${limit} ms`)), limit)),
 ])"""
 
-_OPEN = """async path => {
+_LIGHT = """
   const { commands, shell } = window.jupyterapp;
   if (document.body.dataset.jpThemeName !== 'JupyterLab Light')
     await commands.execute('apputils:change-theme', { theme: 'JupyterLab Light' });
+"""
+_OPEN = (
+    "async path => {"
+    + _LIGHT
+    + """
   const panel = await commands.execute('docmanager:open', { path });
   await panel.context.ready;
   shell.activateById(panel.id);
 }"""
+)
+_FILL = "async notebook => {" + _LIGHT + "shell.currentWidget.context.model.fromJSON(notebook); }"
 _CLOSE_ALL = """async () => {
   for (const panel of [...window.jupyterapp.shell.widgets('main')]) {
     await panel.sessionContext?.shutdown();
@@ -110,7 +117,7 @@ class Notebook:
         longer than most tests.
         """
         self.page, self.heard = page, 0
-        page.on("websocket", lambda socket: socket.on("framereceived", self._hear))
+        page.on("websocket", self._listen)
         if page.url.startswith(f"{server.url}lab"):
             page.evaluate(_OPEN, path)
         else:
@@ -120,6 +127,11 @@ class Notebook:
     def close(self) -> None:
         """Close it and whatever else is open, end their kernels, and leave an empty JupyterLab."""
         self.page.evaluate(_CLOSE_ALL)
+        self.page.remove_listener("websocket", self._listen)
+
+    def fill(self, document: dict[str, Any]) -> None:
+        """Put the cells of another notebook in the place of its own."""
+        self.page.evaluate(_FILL, document)
 
     def run_all(self) -> None:
         """Do what the menu's "Run All Cells" does, and wait for the last cell."""
@@ -164,6 +176,9 @@ class Notebook:
         """Press keys, wherever the focus is."""
         for key in keys:
             self.page.keyboard.press(key)
+
+    def _listen(self, socket: WebSocket) -> None:
+        socket.on("framereceived", self._hear)
 
     def _hear(self, message: bytes | str) -> None:
         self.heard += b"echo_update" in (message.encode() if isinstance(message, str) else message)

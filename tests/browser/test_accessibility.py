@@ -14,7 +14,7 @@ import pytest
 from tests.book.reading import BOOK
 from tests.tools.execute_book import execute, tidy
 
-from .notebook import STATIC, Notebook, write_notebook
+from .notebook import STATIC, write_notebook
 from .test_export import violations
 
 pytestmark = pytest.mark.browser
@@ -45,10 +45,10 @@ WIDGETS = 14
 OUTPUTS = "{ include: [['.jp-OutputArea-output']] }"
 
 
-@pytest.fixture
-def everything(tmp_path):
+@pytest.fixture(scope="module")
+def everything(tmp_path_factory):
     """A notebook with all there is, executed and stored as the book is."""
-    path = write_notebook(tmp_path / "all" / "all.ipynb", *CELLS)
+    path = write_notebook(tmp_path_factory.mktemp("all") / "all" / "all.ipynb", *CELLS)
     shutil.copytree(BOOK / "scenarios", path.parent / "scenarios")
     notebook = nbformat.read(path, as_version=4)
     execute(notebook, path.parent)
@@ -60,8 +60,8 @@ def everything(tmp_path):
 @pytest.mark.parametrize(
     "theme", ["JupyterLab Light", pytest.param("JupyterLab Dark", marks=pytest.mark.slow)]
 )
-def test_all_widgets_and_all_static_forms(everything, page, lab, watch, theme):  # noqa: ARG001 (watched from the start)
-    notebook = Notebook(page, lab, f"{lab.copy(everything.parent)}/{everything.name}")
+def test_all_widgets_and_all_static_forms(everything, page, open_notebook, theme):
+    notebook = open_notebook(everything)
     page.evaluate("theme => window.jupyterapp.commands.execute('apputils:change-theme', { theme })", theme)
     notebook.wait_until(page.locator(f".{STATIC}").count, lambda now: now >= 4, "no static forms are shown")
     page.wait_for_timeout(500)
@@ -76,7 +76,6 @@ def test_all_widgets_and_all_static_forms(everything, page, lab, watch, theme): 
         form.locator(".memsim-do").click()  # what is said then is part of the page
     page.wait_for_timeout(500)
     assert violations(page, OUTPUTS) == []
-    lab.forget()
 
 
 def test_the_page_holds_every_kind_of_cell(everything):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import threading
-from functools import partial
+from functools import cache, partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -19,7 +19,6 @@ from memsim.view.explorer.inputs import default_block, recordings_of
 from memsim.view.explorer.timeline import Walk
 from tests.frontend.digests import digests
 
-from .notebook import write_notebook
 from .test_export import violations
 
 pytestmark = pytest.mark.browser
@@ -48,13 +47,18 @@ CELL_WIDTH = 934
 """Of a cell in JupyterLab in a window of 1366 x 768 with its side bar open."""
 
 
+@cache
+def the_walk():
+    """Return what says what the explorer must show."""
+    comparison = compare(Scenario.parse(SCENARIO))
+    return Walk(comparison, 32, recordings_of(comparison))
+
+
 class Keyboard:
     """The explorer of a notebook that was run, the walk that says what it must show, and its keys."""
 
     def __init__(self, notebook, page):
-        self.notebook, self.page = notebook, page
-        comparison = compare(Scenario.parse(SCENARIO))
-        self.walk = Walk(comparison, 32, recordings_of(comparison))
+        self.notebook, self.page, self.walk = notebook, page, the_walk()
         self.box = page.locator(BOX)
 
     def of(self, expression):
@@ -77,11 +81,9 @@ class Keyboard:
 
 
 @pytest.fixture
-def keyboard(open_notebook, page, tmp_path):
+def keyboard(run_cells, page):
     page.set_viewport_size({"width": 1366, "height": 768})
-    notebook = open_notebook(write_notebook(tmp_path / "explorer" / "explorer.ipynb", CELL))
-    notebook.run_all()
-    assert notebook.errors() == []
+    notebook = run_cells(CELL)
     page.wait_for_function(f"document.querySelector('{BOX}')?.explorer")
     return Keyboard(notebook, page)
 
@@ -392,9 +394,8 @@ def test_it_plays_and_pauses(keyboard):
     assert keyboard.of("e.c.i") == moment
 
 
-def test_python_can_lead_the_way(open_notebook, page, tmp_path):
-    path = write_notebook(tmp_path / "lead" / "lead.ipynb", CELL, "explorer.go(7)", "explorer.look_at(33)")
-    open_notebook(path).run_all()
+def test_python_can_lead_the_way(run_cells, page):
+    run_cells(CELL, "explorer.go(7)", "explorer.look_at(33)")
     page.wait_for_function(f"document.querySelector('{BOX}')?.explorer?.c.block === 33")
     assert page.locator(BOX).evaluate("box => box.explorer.c.i") == 7
 
@@ -415,10 +416,8 @@ def test_it_keeps_nobody_out_in_either_theme_at_a_difference(keyboard, theme):
         assert violations(keyboard.page, f"{{ include: [['{BOX}']] }}") == []
 
 
-def test_a_wrong_scenario_is_answered_in_the_widget(open_notebook, page, tmp_path):
-    notebook = open_notebook(write_notebook(tmp_path / "wrong" / "wrong.ipynb", WRONG))
-    notebook.run_all()
-    assert notebook.errors() == []
+def test_a_wrong_scenario_is_answered_in_the_widget(run_cells, page):
+    run_cells(WRONG)
     answer = page.locator(".memsim-refusal [role=alert]")
     answer.wait_for()
     assert "scenario: step 0: 'do' is 'fly'; known are add_memory" in answer.text_content()

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from .notebook import write_notebook
-
 pytestmark = pytest.mark.browser
 
 
-def test_the_matrix_of_hunks(open_notebook, page, tmp_path, screenshots):
+def test_the_matrix_of_hunks(run_cells, page, screenshots):
     """Arrow keys go from cell to cell, and each opens its run; the switch changes all of them."""
-    cells = ("from memsim.view.half_patch.widget import half_patch", "half_patch()")
-    notebook = open_notebook(write_notebook(tmp_path / "labs" / "matrix.ipynb", *cells))
-    notebook.run_all()
+    notebook = run_cells("from memsim.view.half_patch.widget import half_patch", "half_patch()")
     matrix = page.locator(".memsim-matrix")
     matrix.wait_for()
     opened = matrix.locator(".memsim-detail")

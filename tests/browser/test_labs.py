@@ -10,8 +10,6 @@ import pytest
 
 from memsim.patch import Hunk
 
-from .notebook import write_notebook
-
 pytestmark = pytest.mark.browser
 
 BOARD = ".jp-OutputArea-output .memsim-board"
@@ -141,15 +139,13 @@ class Lab:
 
 
 @pytest.fixture
-def lab(open_notebook, page, tmp_path):
+def lab(run_cells, page):
     """A function that shows the widget of a cell; at the end every control of it must have been used."""
     page.set_viewport_size({"width": 1366, "height": 768})
     shown = []
 
     def show(*lines):
-        notebook = open_notebook(write_notebook(tmp_path / "labs" / "lab.ipynb", "\n".join(lines)))
-        notebook.run_all()
-        assert notebook.errors() == []
+        notebook = run_cells("\n".join(lines))
         notebook.wait_for_widgets(1)
         shown.append(Lab(notebook, page))
         return shown[-1]

@@ -22,7 +22,9 @@ COMPLAINTS = (
 ERRORS = ("ZeroDivisionError: integer division or modulo by zero", "Error displaying widget")
 
 
-def test_what_goes_wrong_is_noticed(page, lab, tmp_path):
+def test_what_goes_wrong_is_noticed(tab, page, lab, sheet, tmp_path):  # noqa: ARG001 (JupyterLab is loaded)
+    if sheet:
+        sheet.pop().close()
     watch = Watch(page, lab)
     path = write_notebook(tmp_path / "wrong" / "wrong.ipynb", SHOUTS, GONE, "1 // 0", "'never reached'")
     notebook = Notebook(page, lab, f"{lab.copy(path.parent)}/{path.name}")
@@ -34,6 +36,8 @@ def test_what_goes_wrong_is_noticed(page, lab, tmp_path):
     notebook.wait_until(lambda: told(COMPLAINTS, watch.complaints), all, "not all complaints are noticed")
     with pytest.raises(AssertionError, match="the browser complained"):
         watch.assert_clean()
+    watch.stop()
+    notebook.close()
     lab.forget()
 
 
