@@ -9,9 +9,9 @@ from memsim.cli import main
 from memsim.errors import MemsimError
 from memsim.grading import Assignment, Question
 from memsim.grading.assignment.assignment import AssignmentError
-from memsim.grading.assignment.checking import CheckError, check
+from memsim.grading.assignment.checking import CheckError, check, same
 from memsim.grading.assignment.course import STUB, code_of, load, student_copy
-from memsim.grading.assignment.values import problem
+from memsim.grading.assignment.values import close, problem
 from memsim.grading.report.late import LateError, Policy, collected, matched, moment
 from memsim.grading.report.results import Result, fingerprint, stored, write_json
 from memsim.grading.report.similarity import pieces, similar
@@ -191,6 +191,16 @@ def test_lateness_never_makes_a_score_negative_nor_better():
 
     assert [final_score(result(name), policy) for name in ("late", "early", "unknown")] == [0, 3, 3]
     assert "late,3,5,19,0,3," in grades([result("late")], policy)
+
+
+NOTHING = ([], {}, "", [[]], [[], []], {"a": []}, float("nan"), [float("nan")])
+SOMETHING = ([1.0], {"a": 1.0}, "a", [[1.0]], [[1.0], [2.0]], {"a": [1.0]}, 1.0, [1.0, 2.0])
+
+
+@pytest.mark.parametrize("nothing", NOTHING, ids=repr)
+def test_nothing_is_close_to_nothing_that_is_wanted(nothing):
+    """own-216: a comparison item by item finds no difference where there is no item."""
+    assert not any(close(nothing, wanted) or same(nothing, wanted) for wanted in SOMETHING)
 
 
 @pytest.mark.parametrize(("free_days", "percent"), [(-1, 10), (0, -10), (0, 101)])
