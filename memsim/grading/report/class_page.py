@@ -75,7 +75,7 @@ PARTS = {
     "alike": "Alike",
     "not-graded": "Not graded, or for the teacher",
 }
-"""The headings by their names in the page's address: nobody should have to pass two thousand links."""
+"""The headings by their names in the page's address: a reader need not pass two thousand links."""
 _MOST_LEFT_OUT = 500
 """Files that are named: one student's folder may hold thousands."""
 _WIDTH, _ROW = 420, 22
