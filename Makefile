@@ -185,17 +185,9 @@ $(VENV)/.locked: requirements.lock
 	fi
 	@touch $@
 
-# JupyterLab's settings here: it asks nobody for news, and cuts no line of code off at the right.
-define LAB_SETTINGS
-{
-  "@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": false},
-  "@jupyterlab/notebook-extension:tracker": {"codeCellConfig": {"lineWrap": true}}
-}
-endef
-export LAB_SETTINGS
-
 # The project itself on top.
-$(VENV)/.ready: $(VENV)/.locked pyproject.toml book/ipython_kernel_config.json
+# JupyterLab asks nobody for news here, and cuts no line of code off at the right.
+$(VENV)/.ready: $(VENV)/.locked pyproject.toml book/ipython_kernel_config.json binder/overrides.json
 	@echo "Installing memsim in $(VENV), editable."
 	@if command -v uv >/dev/null; then \
 		uv pip install --quiet --no-deps --no-build-isolation --python $(BIN)/python --editable .; \
@@ -204,7 +196,7 @@ $(VENV)/.ready: $(VENV)/.locked pyproject.toml book/ipython_kernel_config.json
 			--no-deps --no-build-isolation --editable .; \
 	fi
 	@mkdir -p $(VENV)/share/jupyter/lab/settings
-	@echo "$$LAB_SETTINGS" > $(VENV)/share/jupyter/lab/settings/overrides.json
+	@cp binder/overrides.json $(VENV)/share/jupyter/lab/settings/overrides.json
 	@mkdir -p $(VENV)/etc/jupyter
 	@cp book/jupyter_nbconvert_config.json $(VENV)/etc/jupyter/jupyter_nbconvert_config.json
 	@cp book/jupyter_nbconvert_config.json $(VENV)/etc/jupyter/jupyter_server_config.json

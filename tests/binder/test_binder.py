@@ -88,17 +88,13 @@ def test_binder_has_nothing_that_hides_a_failure():
     assert os.access(BINDER / "postBuild", os.X_OK)
 
 
-def settings_in(text):
-    """Return the JSON objects that stand in a text on lines of their own."""
-    return [json.loads(match) for match in re.findall(r"^\{$.*?^\}$", text, re.MULTILINE | re.DOTALL)]
-
-
-def test_jupyterlab_is_set_up_on_binder_as_by_make_read():
-    """The question for news would lie over the welcome page."""
-    (settings,) = settings_in((BINDER / "postBuild").read_text(encoding="utf-8"))
-    assert settings_in((ROOT / "Makefile").read_text(encoding="utf-8")) == [settings]
+def test_jupyterlab_is_set_up_alike_everywhere():
+    """Its question for news would lie over the welcome page: README, make read and Binder use one file."""
+    settings = json.loads((BINDER / "overrides.json").read_text(encoding="utf-8"))
     asked = settings["@jupyterlab/apputils-extension:notification"]
     assert asked == {"fetchNews": "false", "checkForUpdates": False}
+    for path in (BINDER / "postBuild", ROOT / "Makefile"):
+        assert "cp binder/overrides.json" in path.read_text(encoding="utf-8"), path
 
 
 def test_repo2docker_accepts_the_repository(tmp_path):

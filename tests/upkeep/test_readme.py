@@ -8,7 +8,8 @@ from pathlib import Path
 from jupyterlab.labapp import LabApp
 
 ROOT = Path(__file__).parents[2]
-ROWS = re.findall(r"^\| (`.*?) \| (.*) \|$", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+ROWS = re.findall(r"^\| (`.*?) \| (.*) \|$", README, re.MULTILINE)
 NAMED = re.findall(r"`([\w/]+/)`", " ".join(" ".join(row) for row in ROWS))
 
 
@@ -31,11 +32,10 @@ def test_every_kind_of_test_is_named():
 
 
 def test_jupyterlab_without_make_asks_for_no_news():
-    """Its question would lie over the welcome page. On the command line `None` turns it off."""
-    (command,) = re.findall(
-        r"^    \.venv/bin/jupyter-lab (.*)$", (ROOT / "README.md").read_text("utf-8"), re.MULTILINE
-    )
+    """Its question would lie over the welcome page."""
+    (command,) = re.findall(r"^    \.venv/bin/jupyter-lab (.*)$", README, re.MULTILINE)
     given = dict(argument.removeprefix("--LabApp.").split("=", 1) for argument in command.split())
 
     assert given["default_url"].endswith("00-welcome.ipynb")
-    assert LabApp.news_url.from_string(given["news_url"]) is None
+    assert "app_settings_dir" in LabApp.class_trait_names(config=True)
+    assert '"fetchNews": "false"' in (ROOT / given["app_settings_dir"] / "overrides.json").read_text("utf-8")
