@@ -29,11 +29,14 @@ function reach() {
   }
 }
 
-// Who comes from a hit of the search is led to the first highlight of the page, not to its top.
+// Who comes from a hit of the search is led to the first highlight of the page that is not in folded code, not to its top.
 const searched = localStorage.getItem("sphinx_highlight_terms") && !location.hash;
 function showHighlight() {
-  if (searched)
-    setTimeout(() => document.querySelector("article span.highlighted")?.scrollIntoView({ block: "center" }), 50);
+  if (!searched) return;
+  setTimeout(() => {
+    const all = [...document.querySelectorAll("article span.highlighted")];
+    all.find((each) => !each.closest("details:not([open])"))?.scrollIntoView({ block: "center" });
+  }, 50);
 }
 
 function fit() {
