@@ -49,6 +49,14 @@ def test_pages_that_stay_marked_are_refused_where_pages_are_checked_and_silent_w
     assert "nonzero mapcount" in checked.why
 
 
+@pytest.mark.parametrize(("hunk", "kind"), [(Hunk.MM_INIT, "missing"), (Hunk.PAGE_ALLOC, "alone")])
+def test_pages_that_leak_are_lost_where_their_block_should_have_gone(hunk, kind):
+    """With the whole patch virtio-mem gives the block back, so no more pages are free than here."""
+    found = cell(hunk, "virtio-mem", kind, check_pages=True)
+    assert found.effect is Effect.LOST
+    assert found.why.startswith("leaked:")
+
+
 def test_one_half_of_the_sum_leaves_managed_wrong():
     """__offline_isolated_pages() and virtio-mem each put managed right; one alone is off."""
     for hunk in (Hunk.OFFLINE_CORE, Hunk.OFFLINE_DRIVER):

@@ -163,9 +163,12 @@ def _judge(half: Run, normal: Run) -> tuple[Effect, str, int | None]:
     errors = [outcome.message for outcome in half.outcomes if outcome.errno and outcome.message]
     expected = [outcome.message for outcome in normal.outcomes if outcome.errno and outcome.message]
     pfn = _first_pfn([*map(str, broken), *errors, *log])
-    lost = _total(normal, "nr_free_pages") - _total(half, "nr_free_pages")
-    if lost > 0:
-        return Effect.LOST, f"{lost:,} pages have no owner{_and(log)}", pfn
+    missing = _total(normal, "nr_free_pages") - _total(half, "nr_free_pages")
+    # Where pages leak that should have gone with their block, no fewer are free.
+    leaked = next((str(each) for each in broken if each.name == "leaked"), "")
+    lost = f"{missing:,} pages have no owner" if missing > 0 else leaked
+    if lost:
+        return Effect.LOST, lost + _and(log), pfn
     if log or errors != expected:
         return Effect.LOGGED, next(iter([*errors, *log])), pfn
     if broken:
