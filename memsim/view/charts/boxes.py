@@ -281,8 +281,8 @@ class Signs(Chart):
         for row, cells in self.rows.items():
             parts.append(name_of(row, y, left, 17))
             y += below
-            for column, (text, level) in enumerate(cells):
-                parts += _cell(left + wide * column, y, wide, (text, level))
+            for at, (text, level) in enumerate(cells):
+                parts += _cell(left + wide * at, y, wide, (text, level))
             y += _SIGN
         return y + 10, parts
 
