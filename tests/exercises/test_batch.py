@@ -288,7 +288,7 @@ def test_lateness_is_what_the_collector_says(course):
         (["--due", "2026-12-01T00:00+00:00"], "--due and --collected go together"),
         (["--collected", "times.csv"], "--due and --collected go together"),
         (["--gradebook", "gradebook.db"], "gradebook.db: no gradebook that can be used: Could not parse"),
-        (["--gradebook", "sqlite:////no/such/folder/x.db"], "unable to open database file"),
+        (["--gradebook", "sqlite:////no/such/folder/x.db"], "x.db: there is no such file; run nbgrader"),
         (["--gradebook", "nosuch://x"], "Can't load plugin"),
         (["--scheduler", "tcp://127.0.0.1:1"], "no Dask cluster there"),
     ],

@@ -245,7 +245,7 @@ NOT_ONLINE = len(CLASSES)
 MIXED = 0x80
 """Added to the kind of a block whose pages are not all alike."""
 NOT_ONLINE_LETTER = "N"
-LEGEND = "the letter is that of most pages; +: other pages, too; N: not online; ·: no block"
+LEGEND = "the letter is that of most initialised pages; +: other pages, too; N: none initialised; ·: no block"
 
 
 def block_kinds(state: State, blocks: Sequence[int], block_pages: int) -> Kinds:

@@ -392,7 +392,7 @@ function machineSentence(data, kinds) {
   return told.join(", ");
 }
 // As in memsim/view/model/page_class.py.
-const LEGEND = "the letter is that of most pages; +: other pages, too; N: not online; ·: no block";
+const LEGEND = "the letter is that of most initialised pages; +: other pages, too; N: none initialised; ·: no block";
 export const zoneSentence = ({ name, start, end, present, managed }) =>
   `zone ${name} spans ${hex(start)}-${hex(end - 1)}, ${fmt(end - start)} pages, ${fmt(present)} present, ${fmt(managed)} managed`;
 export const kindLetters = (data, kind) =>
