@@ -18,7 +18,7 @@ def test_the_matrix_of_hunks(run_cells, page, screenshots):
     def says(text):
         notebook.wait_until(opened.inner_text, lambda now: text in now, f"the run does not say {text!r}")
 
-    says("All but MM_INIT, virtio-mem: logged.")
+    says("All but MM_INIT, virtio-mem: memory lost.")
     says("EBUSY")
     notebook.focus(pressed)
     notebook.press("ArrowRight")

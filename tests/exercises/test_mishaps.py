@@ -355,10 +355,11 @@ def test_a_page_is_written_when_it_changes_and_whole_or_not_at_all(tmp_path, mon
 
 
 def test_nobody_else_uses_the_folder_until_all_is_written(command, tmp_path, monkeypatch):
-    def another(*_):
+    def another(_out, _results, told, _course):
         with pytest.raises(FolderError, match="another batch is writing to this folder"):
             Batch(tmp_path / "out", GRADING, NONE)
         seen.append(1)
+        return told
 
     seen = []
     monkeypatch.setattr("memsim.grading.report.outputs.write_all", another)

@@ -344,12 +344,10 @@ def test_sections(snapshot):
 
         return run
 
-    @settings(stories, max_examples=10)
-    @given(st.integers(0, 1 << 32))
-    def alike(seed):
-        taken.append(ends_alike(names, story(seed), beside, tape=len(taken) % TAPED == 0))
+    # Not Hypothesis: its integers depend on the modules that are loaded, and so would these counts.
+    for seed in range(10):
+        taken.append(ends_alike(names, story(seed), beside, tape=seed % TAPED == 0))  # noqa: PERF401
 
-    alike()
     assert all(sum(served[name] for served in taken) >= 5 for name in names)
 
 

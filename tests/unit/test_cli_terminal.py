@@ -35,7 +35,7 @@ def tty(monkeypatch):
     def make(columns, *, colours=True):
         monkeypatch.setattr(terminal, "on_terminal", lambda: True)
         size = os.terminal_size((columns, 24))
-        monkeypatch.setattr(terminal.shutil, "get_terminal_size", lambda: size)
+        monkeypatch.setattr(terminal.shutil, "get_terminal_size", lambda *_, **__: size)  # pytest asks, too
         monkeypatch.setenv("NO_COLOR", "" if colours else "1")
 
     return make
