@@ -18,6 +18,7 @@ from memsim.cli import main
 from memsim.errors import MemsimError
 from memsim.grading.assignment.assignment import Limits
 from memsim.grading.assignment.cells import assignment_of
+from memsim.grading.report.outputs import write_all
 from memsim.grading.report.results import stored, write, write_derived
 from memsim.grading.run import judge
 from memsim.grading.run.batch import Batch, FolderError
@@ -355,11 +356,11 @@ def test_a_page_is_written_when_it_changes_and_whole_or_not_at_all(tmp_path, mon
 
 
 def test_nobody_else_uses_the_folder_until_all_is_written(command, tmp_path, monkeypatch):
-    def another(_out, _results, told, _course):
+    def another(*given):
         with pytest.raises(FolderError, match="another batch is writing to this folder"):
             Batch(tmp_path / "out", GRADING, NONE)
         seen.append(1)
-        return told
+        return write_all(*given)
 
     seen = []
     monkeypatch.setattr("memsim.grading.report.outputs.write_all", another)
