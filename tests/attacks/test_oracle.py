@@ -196,9 +196,11 @@ def test_own_265_one_answer_earns_nothing_with_others_where_they_cost_nothing(
     counting = (
         f"import os\ncalls = []\ndef double(number):\n    calls.append(number)\n    return {COUNTED[when]}"
     )
+    # Without namespaces process numbers are large, and tell no process from another.
+    harm = 0 if fence.name == "container" and "getpid" in COUNTED[when] else 2
     with monkeypatch.context() as patched:
         patched.setattr("memsim.grading.run.judge._asked_again", lambda *_: "")
-        assert grader.grade("mallory", "w.ipynb", notebook(counting)).score == 2
+        assert grader.grade("mallory", "w.ipynb", notebook(counting)).score == harm
     assert grader.grade("mallory", "w.ipynb", notebook(counting)).score == 0
 
     wrong = "def double(number):\n    return None if number < 0 else 3 * number"
