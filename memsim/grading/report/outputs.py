@@ -105,13 +105,17 @@ def write_archives(
     for result in results:
         of_file.setdefault(result.packed, []).append(result.student)
     marks = labels(of_file)
+    shared = {
+        packed: Roster(people[student] for student in students if student in people)
+        for packed, students in of_file.items()
+        if packed in marks and len(students) > 1
+    }
     for result in results:
         mark = marks.get(result.packed)
         if mark is None:
             continue
-        roster = Roster(people[student] for student in of_file[result.packed] if student in people)
-        inside = ""
-        if result.student == _whose(mark, of_file[result.packed], roster):
+        roster, inside = shared.get(result.packed), ""
+        if roster is None or result.student == _whose(mark, of_file[result.packed], roster):
             inside = f"{result.packed}/feedback.html" if not mark.file else f"{Path(result.packed).stem}.html"
         elif roster.find(mark.who):
             inside = _own_name(mark, people[result.student])
@@ -135,8 +139,6 @@ def _own_name(mark: Label, person: Person) -> str:
 
 def _whose(mark: Label, students: Sequence[str], roster: Roster) -> str:
     """Return the student whose name or number stands on a file that counts for all of these."""
-    if len(students) == 1:
-        return students[0]
     named = roster.find(mark.who)
     numbered = (p for p in roster for system, n in mark.numbers.items() if getattr(p, system) == n)
     found = named or next(numbered, None)

@@ -45,9 +45,8 @@ def main(base: Path) -> None:
     for path in (source, base / "results", base / "submission"):
         path.mkdir(exist_ok=True)
         path.chmod(0o700)
-    (base / "results" / "results.json").unlink(
-        missing_ok=True
-    )  # of a run before: if this one fails, there is none
+    # If this run fails, there is no score, not that of a run before.
+    (base / "results" / "results.json").unlink(missing_ok=True)
     fence = _fence(secret)
     key = (source / "key").read_text(encoding="ascii").strip()
     grader = Grader(assignment_of(grading), grading.encode(), fence, key)
