@@ -179,13 +179,13 @@ def test_own_263_files_of_an_older_hand_in_do_not_stay(exchange):
 # ---- batches -----------------------------------------------------------------------------------------
 
 
-def clocks(monkeypatch, module):
-    """Return a list that gets the seconds of the clock of each conversation that a module begins."""
+def clocks(monkeypatch, module, limit="wall_seconds"):
+    """Return a list that gets a limit, else that on the clock, of each conversation that a module begins."""
     given = []
 
     class Counted(Conversation):
         def __init__(self, worker, name, limits):
-            given.append(limits.wall_seconds)
+            given.append(getattr(limits, limit))
             super().__init__(worker, name, limits)
 
     monkeypatch.setattr(f"memsim.grading.run.{module}.Conversation", Counted)
@@ -255,14 +255,7 @@ DEAF = "import signal\nsignal.signal(signal.SIGXCPU, signal.SIG_IGN)"
 @pytest.mark.parametrize("before", ["", DEAF], ids=["", "the signal is ignored"])
 def test_own_214_loops_without_end_cost_their_time_once(before, monkeypatch):
     """Each test of each question had its seconds again; who ignored the signal was asked twice as often."""
-    given = []
-
-    class Counted(Conversation):
-        def __init__(self, worker, name, limits):
-            given.append(limits.cpu_seconds)
-            super().__init__(worker, name, limits)
-
-    monkeypatch.setattr("memsim.grading.run.judge.Conversation", Counted)
+    given = clocks(monkeypatch, "judge", "cpu_seconds")
     results = Examiner(ASSIGNMENT, NONE, "a key").examine(Submitted("mallory", [before, LOOPS]))
 
     assert [result.score for result in results] == [0, 0]

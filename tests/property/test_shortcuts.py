@@ -326,7 +326,7 @@ STEPS = {"online": 10, "offline": 8, "boot_block": 3, "allocate": 2, "free": 2, 
 
 
 def test_sections(snapshot):
-    names, taken = ["__free_pages_memory", "online_pages", "offline_pages"], []
+    names = ["__free_pages_memory", "online_pages", "offline_pages"]
     # Only these two leave sections that nothing has written to, as offline_pages() looks for.
     beside = {"offline_pages": ["__free_pages_memory", "online_pages"]}
 
@@ -345,9 +345,7 @@ def test_sections(snapshot):
         return run
 
     # Not Hypothesis: its integers depend on the modules that are loaded, and so would these counts.
-    for seed in range(10):
-        taken.append(ends_alike(names, story(seed), beside, tape=seed % TAPED == 0))  # noqa: PERF401
-
+    taken = [ends_alike(names, story(seed), beside, tape=seed % TAPED == 0) for seed in range(10)]
     assert all(sum(served[name] for served in taken) >= 5 for name in names)
 
 
