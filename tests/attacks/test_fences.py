@@ -10,6 +10,7 @@ import tempfile
 from importlib.util import find_spec
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from memsim.grading.assignment.assignment import Limits
@@ -210,8 +211,8 @@ def read(tag, length):
 """
 
 
-def told_by_names(bits):
-    """Return how many bits one submission tells the next one by names that it has looked up in vain."""
+def times_of_names(bits):
+    """Return how long looking up takes for each bit of a message, in ns, after another submission sent it."""
     tag = os.urandom(4).hex()
     answers = []
     for name, given, returns in (("write", bits, int), ("read", len(bits), list[int])):
@@ -220,9 +221,26 @@ def told_by_names(bits):
             Conversation(worker, name, Limits()) as conversation,
         ):
             answers.append(conversation.call([tag, given], returns))
-    times = answers[1]
-    middle = (min(times) + max(times)) / 2
-    return sum((time < middle) == bool(bit) for time, bit in zip(times, bits, strict=True))
+    return answers[1]
+
+
+MOST = 22  # of 24 bits; who guesses twelve that are set has as many once in 18,000 times
+
+
+def told_by_names(bits, rounds=20):
+    """Return how many bits the next submission reads; the message is sent again until it has most of them.
+
+    A busy machine hides a message in one round, never in all: ranks of the times are added up.
+    Half of the bits have to be set.
+    """
+    told, places = 0, np.zeros(len(bits))
+    for _ in range(rounds):
+        places += np.argsort(np.argsort(times_of_names(bits)))
+        heard = places < np.median(places)
+        told = max(told, int((heard == np.array(bits, bool)).sum()))
+        if told >= MOST:
+            break
+    return told
 
 
 @pytest.mark.skipif(BUBBLEWRAP not in HOLDING, reason="batches are graded behind bubblewrap only")
@@ -230,9 +248,9 @@ def test_own_172_names_that_were_looked_up_in_vain_carry_no_message(monkeypatch)
     """The kernel remembers them for a disk, by whoever they were looked up."""
     bits = [int(letter) for letter in f"{0x5A3C96:024b}"]
     prepare()
-    assert told_by_names(bits) < 22  # as many as by guessing are twelve
+    assert told_by_names(bits, rounds=4) < MOST
     monkeypatch.delenv("MEMSIM_READABLE_COPY", raising=False)
-    assert told_by_names(bits) >= 22
+    assert told_by_names(bits) >= MOST
 
 
 @pytest.mark.skipif(BUBBLEWRAP not in HOLDING, reason="batches are graded behind bubblewrap only")
