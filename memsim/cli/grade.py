@@ -23,6 +23,8 @@ _SHOWN = 12
 """Lines of one kind on the terminal; report.json has them all."""
 _ROSTER = Path("roster.csv")
 _BY_NAME = "the roster has no such number for them, and students can change the name that is shown"
+_PARTNER = "whose partner handed in; see feedback/"
+_NO_PAGE = {"moodle": "whose number the roster does not have; it is in Moodle's grading worksheet (Identifier)"}
 _NOBODY = Path("none")
 
 
@@ -363,7 +365,7 @@ def tell_after(run: Any, made: Any, out: Path) -> int:  # noqa: ANN401 (imported
         print(f"  {alike} {what} alike beyond the starter: see {out / 'similar.json'}")
     for system, students in report["no_page"].items():
         who = plain(some(students))
-        print(f"{system}-feedback.zip: it has no page for {who}, whose partner handed in; see feedback/")
+        print(f"{system}-feedback.zip: it has no page for {who}, {_NO_PAGE.get(system, _PARTNER)}")
     if report["no_moodle_number"]:
         who = plain(some(report["no_moodle_number"]))
         print(f"moodle.csv: a grading worksheet passes over {who}, whose number it does not have")

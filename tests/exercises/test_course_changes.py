@@ -281,16 +281,40 @@ def test_a_files_name_takes_nobodys_own_work_away(course):
     assert handed["bob"] == "stonebob_4712_9001_made.ipynb"
 
 
-def test_moodle_takes_back_the_page_of_a_group(course):
-    roster(course, *LINES.values())
-    folder = "Team 1_17_assignsubmission_file"
-    course.put(f"{folder}/doubling.ipynb", answered("bob"))
+def test_each_member_of_a_group_gets_its_page_back_from_moodle(course):
+    """mod/assign/feedback/file/importziplib.php reads the number in a name as a participant's.
+
+    A group's folder has the group's number, which may be that of another student.
+    """
+    course.write(
+        "roster.csv",
+        "id,name,moodle,group\nada,Ada Lovelace,900001,Team 1\nbob,Bob Stone,900002,Team 1\n"
+        "cy,C Y,,Team 1\ndee,D E,17,\n",
+    )
+    course.put("Team 1_17_assignsubmission_file/doubling.ipynb", answered("bob"))
     graded = course.grade()
 
-    assert graded.scores() == {"ada": "5", "bob": "5", "cy": ""}
+    assert graded.scores() == {"ada": "5", "bob": "5", "cy": "5", "dee": ""}
+    pages = {
+        f"{name}_assignsubmission_file/feedback.html": who
+        for name, who in {"Ada Lovelace_900001": "ada", "Bob Stone_900002": "bob"}.items()
+    }
     with zipfile.ZipFile(graded.out / "moodle-feedback.zip") as archive:
-        assert archive.namelist() == [f"{folder}/feedback.html"]
+        assert archive.namelist() == list(pages)
+        for name, who in pages.items():
+            assert f"Handed in by {who}" in archive.read(name).decode()
+    assert "moodle-feedback.zip: it has no page for cy, whose number the roster does not have" in graded.said
     assert "Participant 17" not in (graded.out / "moodle.csv").read_text()
+
+
+def test_a_group_without_numbers_has_no_page_that_moodle_would_give_to_others(course):
+    roster(course, *LINES.values())
+    course.put("Team 1_17_assignsubmission_file_doubling.ipynb", answered("bob"))
+    graded = course.grade()
+
+    assert not list(graded.out.glob("*-feedback.zip"))
+    assert graded.report()["no_page"] == {"moodle": ["ada", "bob"]}
+    assert "moodle-feedback.zip" in graded.said
 
 
 def test_the_other_one_of_a_pair_gets_a_page_where_moodles_number_is_known(course):
@@ -305,7 +329,7 @@ def test_the_other_one_of_a_pair_gets_a_page_where_moodles_number_is_known(cours
         other = "Bob Stone_900002_assignsubmission_file/feedback.html"
         assert archive.namelist() == [f"{mine}/feedback.html", other]
         assert "Handed in by bob" in archive.read(other).decode()
-    assert "moodle-feedback.zip: it has no page for cy, whose partner handed in" in graded.said
+    assert "moodle-feedback.zip: it has no page for cy, whose number the roster does not have" in graded.said
     assert graded.report()["no_page"] == {"moodle": ["cy"]}
 
 

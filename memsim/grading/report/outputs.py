@@ -20,7 +20,8 @@ from memsim.grading.report import feedback, tables
 from memsim.grading.report.results import as_json, write, write_derived, write_json, write_zip
 from memsim.grading.report.similarity import pieces, similar
 from memsim.grading.roster.labels import labels
-from memsim.grading.roster.people import Roster, write_roster
+from memsim.grading.roster.names import key
+from memsim.grading.roster.people import Roster, is_hidden, write_roster
 from memsim.grading.run.notebook import UnreadableError, read
 from memsim.grading.run.reading import Reader
 from memsim.grading.run.submissions import file_name
@@ -96,8 +97,9 @@ def write_archives(
 ) -> dict[str, list[str]]:
     """Write the pages as the learning management system takes them back, under the names that it gave.
 
-    What one of a pair has handed in has that one's name; the other one's page has a name only where Moodle's
-    number is known. Returns who gets no page, by system. A group's page goes to all of it.
+    What one of a pair or a group has handed in has that one's name, and in Moodle that of a group may be on it;
+    the pages of the others have a name only where Moodle's number is known. Returns who gets no page, by system.
+    Elsewhere a group's page goes to all of it.
     """
     systems: dict[str, dict[str, str]] = {}
     lacking: dict[str, list[str]] = {}
@@ -115,18 +117,36 @@ def write_archives(
         if mark is None:
             continue
         roster, inside = shared.get(result.packed), ""
-        if roster is None or result.student == _whose(mark, of_file[result.packed], roster):
+        if _is_anothers_in_moodle(mark, people.get(result.student)):
+            inside = _own_name(mark, people[result.student])
+        elif roster is None or result.student == _whose(mark, of_file[result.packed], roster):
             inside = f"{result.packed}/feedback.html" if not mark.file else f"{Path(result.packed).stem}.html"
         elif roster.find(mark.who):
             inside = _own_name(mark, people[result.student])
-            if not inside:
-                lacking.setdefault(mark.system.lower(), []).append(result.student)
+        else:
+            continue
         if inside:
             page = (out / "feedback" / f"{file_name(result.student)}.html").read_text(encoding="utf-8")
             systems.setdefault(mark.system.lower(), {})[inside] = page
+        else:
+            lacking.setdefault(mark.system.lower(), []).append(result.student)
+    for system in lacking.keys() - systems.keys():
+        (out / f"{system}-feedback.zip").unlink(missing_ok=True)  # of a run before
     for system, pages in systems.items():
         write_zip(out / f"{system}-feedback.zip", pages)
     return lacking
+
+
+def _is_anothers_in_moodle(mark: Label, person: Person | None) -> bool:
+    """Return whether a name is Moodle's and not this student's, but a partner's or a group's.
+
+    Moodle takes the number of a group for a participant's, who may be anybody.
+    """
+    if mark.system != "Moodle" or person is None or is_hidden(mark.who):
+        return False
+    parts = mark.who.split("-")  # until 4.0 with the group before the name: Team 1-Ada Lovelace
+    names = {key("-".join(parts[at:])) for at in range(len(parts))}
+    return person.moodle != mark.numbers.get("moodle", "") and not names & person.names
 
 
 def _own_name(mark: Label, person: Person) -> str:
