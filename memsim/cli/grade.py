@@ -178,7 +178,8 @@ def grade(arguments: argparse.Namespace, batches: Any, grading: Path, *, asked: 
         tell_before(run)
         made = run.grade(marks, ways, source(grading))
         if arguments.gradebook:
-            scores = gradebook.record(made.counted, arguments.gradebook, run.policy, run.roster.people)
+            scores = gradebook.record(made.counted, arguments.gradebook, run.policy, run.roster.people, marks)
+            marks.save(arguments.out)
             print(f"{scores} scores written to {arguments.gradebook}")
     return tell_after(run, made, arguments.out)
 
@@ -299,6 +300,7 @@ def tell_before(run: Any) -> None:  # noqa: ANN401 (imported when used)
         print(f"results of earlier runs stand, and nothing was collected now: {count} ({who})")
     left = dict.fromkeys(run.left, "the result stands; --forget takes it away")
     section("not in the roster any more", left)
+    section("two due times of one student", run.in_doubt)
     strangers = {name: near(run.roster.nearest(name)).removeprefix("; ") for name in run.strangers}
     section("in the collector's table and not in the course", strangers)
 

@@ -1,8 +1,10 @@
 """A course as it goes on: extensions, students who come and go, pairs that split, groups of other systems."""
 
 import json
+import os
 import sys
 import unicodedata
+import warnings
 import zipfile
 from pathlib import Path
 
@@ -78,6 +80,29 @@ def test_a_section_with_a_due_time_of_its_own_has_no_extension():
     assert "1 day late" in first
     assert "It was due 30 November 2026, 00:00 UTC+01:00." in first
     assert "It was due 02 December 2026, 00:00 UTC+01:00, an extension." in second
+
+
+EXTENSIONS = {
+    # what the collector's table says, the roster's due time and extension, and the days late on 4 December
+    "a later one in the roster": ("2026-12-02T00:00+01:00", "", "4", 0),
+    "an earlier one in the roster": ("2026-12-05T00:00+01:00", "", "1", 0),
+    "a section and an extension": ("", "2026-11-30T00:00+01:00", "5", 0),
+    "a section, an extension that is over": ("", "2026-11-30T00:00+01:00", "1", 3),
+}
+
+
+@pytest.mark.parametrize(("table", "due", "days", "late"), EXTENSIONS.values(), ids=EXTENSIONS)
+def test_the_later_one_of_two_due_times_counts_and_the_page_says_so(table, due, days, late, course):
+    roster(course, f"ada,Ada Lovelace,,,A,{due},{days}\n")
+    course.put("ada.ipynb", answered("ada"))
+    times = course.write("times.csv", f"student,time,due\nada,2026-12-04T00:00+01:00,{table}\n")
+    graded = course.grade(*DUE, times)
+
+    assert graded.table()["ada"]["late_days"] == str(late)
+    assert ", an extension." in graded.page("ada")
+    assert ("two due times of one student: 1\n  ada: " in graded.said) == bool(table)
+    assert list(graded.report()["two_due_times"]) == (["ada"] if table else [])
+    assert course.grade().table()["ada"]["late_days"] == str(late)
 
 
 # ---- students who come and go ------------------------------------------------------------------------
@@ -331,6 +356,50 @@ def test_the_other_one_of_a_pair_gets_a_page_where_moodles_number_is_known(cours
         assert "Handed in by bob" in archive.read(other).decode()
     assert "moodle-feedback.zip: it has no page for cy, whose number the roster does not have" in graded.said
     assert graded.report()["no_page"] == {"moodle": ["cy"]}
+
+
+# ---- nbgrader's gradebook ----------------------------------------------------------------------------
+
+
+def gradebook_of(course):
+    """Make nbgrader's gradebook of the assignment, and return its address and how to open it."""
+    with warnings.catch_warnings(action="ignore"):  # nbgrader's own, about its tables
+        from nbgrader.api import Gradebook  # noqa: PLC0415 (it is slow, and only needed here)
+    url = f"sqlite:///{course.folder / 'gradebook.db'}"
+    with Gradebook(url) as gradebook:
+        gradebook.add_assignment("doubling")
+        gradebook.add_notebook("doubling", "doubling")
+        for name, points in {"double": 2, "square": 3}.items():
+            gradebook.add_grade_cell(name, "doubling", "doubling", max_score=points, cell_type="code")
+    return url, Gradebook
+
+
+def test_a_dropped_question_counts_nothing_in_nbgraders_gradebook_until_it_counts_again(course, monkeypatch):
+    bin_of_python = str(Path(sys.executable).parent)  # nbgrader starts alembic by name
+    monkeypatch.setenv("PATH", os.pathsep.join([bin_of_python, os.environ["PATH"]]))
+    url, open_gradebook = gradebook_of(course)
+    course.put("ada.ipynb", answered("ada"))
+    course.put("bob.ipynb", notebook(WRONG))
+    course.put("cy.ipynb", answered("cy"))
+    course.grade("--gradebook", url)
+    with open_gradebook(url) as gradebook:  # as formgrader does
+        gradebook.find_grade("square", "doubling", "doubling", "bob").manual_score = 1
+        gradebook.db.commit()
+
+    def points(*options):
+        assert course.grade("--gradebook", url, *options).status == 0
+        with open_gradebook(url) as gradebook:
+            found = {s.student.id: (s.score, s.max_score) for s in gradebook.assignment_submissions("doubling")}
+            return found, gradebook.find_assignment("doubling").max_score
+
+    by_hand = course.write("points.csv", "student,question,points\ncy,square,2\n")
+    before = {"ada": (5, 5), "bob": (1, 5), "cy": (4, 5)}
+    dropped = {"ada": (2, 2), "bob": (0, 2), "cy": (2, 2)}
+    assert points("--points", by_hand) == (before, 5)
+    assert points("--drop", "square") == (dropped, 2)
+    assert points() == (dropped, 2)
+    taken_back = course.write("points.csv", "student,question,points\ncy,square,\n")
+    assert points("--count", "square", "--points", taken_back) == (before | {"cy": (5, 5)}, 5)
 
 
 # ---- another assignment ------------------------------------------------------------------------------

@@ -127,7 +127,7 @@ def _lateness(result: Result, policy: Policy) -> str:
         return "<p>The collector's table does not say when it was handed in; no points were taken off.</p>"
     days = policy.days(result.student)
     own = policy.own_due.get(result.student)
-    extended = ", an extension" if own and own > policy.due else ""
+    extended = ", an extension" if policy.is_extended(result.student) else ""
     until = f" It was due {own:%d %B %Y, %H:%M %Z}{extended}." if own else ""
     if not days:
         return f"<p>It was handed in on time.{text(until)}</p>"

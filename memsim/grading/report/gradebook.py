@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from memsim.errors import MemsimError
 from memsim.grading.report import tables
+from memsim.grading.report.marks import Marks
 from memsim.grading.roster.names import key
 
 if TYPE_CHECKING:
@@ -31,12 +32,14 @@ def record(
     url: str,
     policy: Policy | None = None,
     people: Mapping[str, Person] | None = None,
+    marks: Marks | None = None,
 ) -> int:
     """Write results into the gradebook at ``url`` (``sqlite:///gradebook.db``); returns how many scores.
 
     The assignment must have been generated with nbgrader before, which is what tells the gradebook its
     questions. A score takes the place of what nbgrader's own autograder found; a score that a teacher gave
-    by hand stays, and so does what is there of a submission that could not be graded now.
+    by hand stays, and so does what is there of a submission that could not be graded now. A question that was
+    dropped has neither points nor a maximum there; what a teacher gave for it in nbgrader is kept in ``marks``.
 
     Raises
     ------
@@ -52,9 +55,42 @@ def record(
             for result in results
             if result.fingerprint
         ]
+        if results and marks:
+            _record_dropped(gradebook, results[0], marks, {student: result.student for result, student in graded})
         return sum(_record_one(gradebook, result, student, policy) for result, student in graded)
 
     return _used(url, write)
+
+
+def _record_dropped(gradebook: Any, result: Result, marks: Marks, ours: Mapping[str, str]) -> None:
+    """Let what was dropped count nothing in the gradebook, and what counts again its points.
+
+    ``result`` is any; ``ours`` has our id of each student of the gradebook.
+    """
+    name = result.assignment
+    notebook = gradebook.find_assignment(name).notebooks[0].name
+    for question in result.questions:
+        gradebook.find_graded_cell(question.name, notebook, name).max_score = question.max_score
+        for student, points in marks.set_aside.pop(question.name, {}).items():
+            for grade in _grade(gradebook, question.name, notebook, name, student):
+                grade.manual_score = points
+    for dropped in marks.dropped:
+        gradebook.find_graded_cell(dropped, notebook, name).max_score = 0
+        for student in [submission.student.id for submission in gradebook.assignment_submissions(name)]:
+            given = marks.given.get(ours.get(student, ""), {}).get(dropped)
+            for grade in _grade(gradebook, dropped, notebook, name, student):
+                if grade.manual_score is not None and (given is None or given.points is None):
+                    marks.set_aside.setdefault(dropped, {})[student] = grade.manual_score
+                grade.manual_score, grade.auto_score, grade.needs_manual_grade = None, 0, False
+    gradebook.db.commit()
+
+
+def _grade(gradebook: Any, *place: str) -> list[Any]:
+    """Return the grade at a place of the gradebook, if there is one."""
+    missing = importlib.import_module("nbgrader.api").MissingEntry
+    with contextlib.suppress(missing):
+        return [gradebook.find_grade(*place)]
+    return []
 
 
 def check(url: str, assignment: str, questions: Iterable[str]) -> None:

@@ -101,6 +101,8 @@ def matched(named: Mapping[str, _T], roster: Roster) -> tuple[dict[str, _T], lis
 def own_due_times(roster: Roster, due: datetime) -> dict[str, datetime]:
     """Return the due times that the roster's columns ``due`` and ``extension`` give.
 
+    An extension is counted from the student's own due time, such as that of a section, where there is one.
+
     Raises
     ------
     LateError
@@ -108,10 +110,10 @@ def own_due_times(roster: Roster, due: datetime) -> dict[str, datetime]:
     """
     times = {}
     for person in roster:
-        if person.due:
-            times[person.id] = moment(person.due, f"roster, {person.id}")
-        elif person.extension:
-            times[person.id] = due + _days(person.extension, f"roster, {person.id}")
+        where = f"roster, {person.id}"
+        if person.due or person.extension:
+            begin = moment(person.due, where) if person.due else due
+            times[person.id] = begin + (_days(person.extension, where) if person.extension else timedelta())
     return times
 
 
@@ -125,10 +127,30 @@ def _days(text: str, where: str) -> timedelta:
 
 
 def in_force(policy: Policy | None, roster: Roster) -> Policy | None:
-    """Return a policy with the due times in the roster, which may have other ones than when it was made."""
+    """Return a policy with the due times in the roster, which may have other ones than when it was made.
+
+    Where the collector's table has another one, the later counts: neither takes an extension away.
+    """
     if policy is None:
         return None
-    return replace(policy, own_due=own_due_times(roster, policy.due) | policy.own_due)
+    own_due = own_due_times(roster, policy.due)
+    for student, due in policy.own_due.items():
+        own_due[student] = max(due, own_due.get(student, due))
+    extended = frozenset(person.id for person in roster if person.extension)
+    return replace(policy, own_due=own_due, extended=extended)
+
+
+def in_doubt(policy: Policy | None, roster: Roster) -> dict[str, str]:
+    """Return who has two due times of the own, and which one counts."""
+    if policy is None:
+        return {}
+    listed = own_due_times(roster, policy.due)
+    return {
+        student: f"{due.isoformat()} in the collector's table, {listed[student].isoformat()} by the roster; "
+        "the later counts"
+        for student, due in sorted(policy.own_due.items())
+        if listed.get(student, due) != due
+    }
 
 
 def load(path: Path) -> Policy | None:
@@ -168,7 +190,9 @@ class Policy:
     """What each day costs after the free ones, 0 to 100."""
     times: dict[str, datetime] = field(default_factory=dict)
     own_due: dict[str, datetime] = field(default_factory=dict)
-    """The due times of those who have an extension."""
+    """The due times of those who have one of their own."""
+    extended: frozenset[str] = frozenset()
+    """Who has an extension by the roster."""
 
     def __post_init__(self) -> None:
         """Refuse a policy by which lateness would be worth something."""
@@ -179,6 +203,10 @@ class Policy:
     def due_for(self, student: str) -> datetime:
         """Return when it was due for a student."""
         return self.own_due.get(student, self.due)
+
+    def is_extended(self, student: str) -> bool:
+        """Return whether a student has longer than others."""
+        return student in self.extended or self.due_for(student) > self.due
 
     def is_known(self, student: str) -> bool:
         """Return whether the collector says when a submission came."""

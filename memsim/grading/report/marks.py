@@ -44,6 +44,8 @@ class Marks:
     """By student and question."""
     dropped: list[str] = field(default_factory=list)
     """Questions that do not count."""
+    set_aside: dict[str, dict[str, float]] = field(default_factory=dict)
+    """Points by hand that nbgrader's gradebook had for a dropped question, by its students, until it counts."""
 
     @classmethod
     def load(cls, out: Path) -> Marks:
@@ -63,7 +65,7 @@ class Marks:
                 student: {question: Mark(**mark) for question, mark in marks.items()}
                 for student, marks in document["given"].items()
             }
-            return cls(given, list(document["dropped"]))
+            return cls(given, list(document["dropped"]), dict(document.get("set_aside", {})))
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             msg = f"{path}: it is damaged ({type(error).__name__}); mend it, or remove it to start again"
             raise MarksError(msg) from None
@@ -72,7 +74,8 @@ class Marks:
         """Keep it."""
         if self.given or self.dropped or (out / "marks.json").exists():
             given = {s: {q: vars(mark) for q, mark in marks.items()} for s, marks in self.given.items()}
-            write_json(out / "marks.json", {"given": given, "dropped": self.dropped})
+            kept = {"given": given, "dropped": self.dropped, "set_aside": self.set_aside}
+            write_json(out / "marks.json", kept)
 
     def take(self, rows: Iterable[tuple[str, str, Mark]]) -> list[dict[str, Any]]:
         """Take (student, question, mark); returns what changes, for the audit trail."""

@@ -66,6 +66,7 @@ class Run:
         self.policy_before = late.in_force(late.load(batch.out / "late.json"), Roster(before.values()))
         self.kept_policy = self._policy()
         self.policy = late.in_force(self.kept_policy, self.roster)
+        self.in_doubt = late.in_doubt(self.kept_policy, self.roster)
         earlier = batch.every(self.found.handed, [], self.roster)
         self.forgotten = self._forgotten(earlier)
         self.earlier = [result for result in earlier if result not in self.forgotten]
@@ -245,6 +246,7 @@ class Run:
             "no_time": self.without_time,
             "no_moodle_number": self._without_moodle_number(),
             "nobody_in_times": self.strangers,
+            "two_due_times": self.in_doubt,
             "dropped": marks.dropped,
             "max_score": sum(
                 q.points for q in self.batch.assignment.questions if q.name not in marks.dropped
