@@ -292,6 +292,8 @@ def tell_before(run: Any) -> None:  # noqa: ANN401 (imported when used)
     section("nothing handed in", run.absent)
     by_name = [f"{student} ({file})" for student, file in found.by_name.items()]
     section("known by a name alone", {some(by_name): _BY_NAME} if by_name else {}, len(by_name))
+    groups = [f"{path} counts for {some(members)}" for path, members in found.by_group.items()]
+    section("by the name of a group", dict.fromkeys(groups))
     section("refused", dict.fromkeys(found.refused, "a hard link that a student may have made"))
     section("no time in the collector's table", dict.fromkeys(run.without_time))
     if run.earlier and not run.asked.only:

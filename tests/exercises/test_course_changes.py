@@ -277,6 +277,8 @@ def test_what_has_the_name_of_a_group_counts_for_the_group(name, students, cours
 
     assert [one.student for one in found.handed] == students
     assert found.unknown == {}
+    by_number_or_name = "4711" in name or "Bob" in name or len(students) == 1
+    assert list(found.by_group.values()) == ([] if by_number_or_name else [students])
 
 
 @pytest.mark.parametrize(
@@ -296,6 +298,35 @@ def test_what_may_be_anybodys_counts_for_nobody(names, course):
 
     assert not {one.student for one in found.handed} & set(TEAMS.people)
     assert len(found.unknown) == len(names)
+
+
+NAMESAKES = [
+    Person("ada", "Ada Lovelace", canvas="4711", group="Kim Lee"),
+    Person("bob", "Bob Stone", canvas="4712", group="Kim Lee"),
+    Person("blue", "Blue Sky", canvas="4715", group=""),
+    Person("cy", "Cy Young", canvas="4716", group="Blue Sky"),
+]
+TWO = [Person("kim1", "Kim Lee"), Person("kim2", "Kim Lee")]
+
+
+@pytest.mark.parametrize(
+    ("name", "others", "students"),
+    {
+        "two students outside have the name": ("Kim Lee/x.ipynb", TWO, ["Kim Lee"]),
+        "one student outside has it": ("Kim Lee/x.ipynb", TWO[:1], ["kim1"]),
+        "Moodle, a student or a group": ("Kim Lee_17_assignsubmission_file/x.ipynb", TWO[:1], ["Kim Lee"]),
+        "Canvas, the student's number": ("skyblue_4715_9001_x.ipynb", [], ["blue"]),
+        "Canvas, a member's number": ("kimlee_4711_9001_x.ipynb", [], ["ada", "bob"]),
+        "Canvas, nobody's number": ("kimlee_4799_9001_x.ipynb", [], ["kimlee"]),
+    }.values(),
+)
+def test_a_group_and_somebody_else_of_one_name_are_not_mixed_up(name, others, students, course):
+    course.put(name, notebook(RIGHT))
+    found = find([course.submitted], "made", QUESTIONS, Roster([*NAMESAKES, *others]))
+
+    assert [one.student for one in found.handed] == students
+    asked = [near for near in found.unknown.values() if "the group" in near]
+    assert len(asked) == (students not in (["kim1"], ["blue"], ["ada", "bob"]))
 
 
 def test_a_files_name_takes_nobodys_own_work_away(course):

@@ -585,8 +585,10 @@ def test_a_column_of_the_roster_that_nothing_reads_is_named(course):
 
 
 def test_a_roster_whose_columns_are_all_read_has_nothing_to_tell(course):
-    course.write("roster.csv", "Vorname,Nachname,ID-Nummer,Gruppen,extension\nAda,Lovelace,S1,Lab A,2\n")
+    head = "Vorname,Nachname,ID-Nummer,Gruppe,Gruppen,extension\n"
+    course.write("roster.csv", f"{head}Ada,Lovelace,S1,1,Lab A,2\nBob,Stone,S2,1,Lab A,\n")
     course.put("S1.ipynb", answered("S1"))
+    assert course.grade().scores() == {"S1": "5", "S2": "5"}  # a pair; Moodle's Gruppen are sections
 
     assert "not used" not in course.grade().said
 

@@ -52,7 +52,7 @@ _HEADERS = {
         "número de id, matrícula, matricola, codice identificativo, studentnummer"
     ),
     "canvas": "canvas_user_id",
-    "group": "team",
+    "group": "team, gruppe, groupe, grupo, gruppo, groep",
     "section": "sections, groups, gruppen, groupes, grupos, gruppi",  # Moodle's groups are no pairs
 }
 """What the tables of other systems, and of other languages, call the columns."""
@@ -276,11 +276,11 @@ def is_hidden(name: str) -> bool:
 def nearest_column(name: str) -> str:
     """Return the column of a roster that may be meant by one that nothing reads, or nothing.
 
-    >>> nearest_column("extensions"), nearest_column("colour")
-    ('extension', '')
+    >>> nearest_column("extensions"), nearest_column("familiename"), nearest_column("colour")
+    ('extension', 'last', '')
     """
     near = difflib.get_close_matches(name, [*_PERSON, *_OUR_HEADERS], 1, 0.8)
-    return near[0] if near else ""
+    return _OUR_HEADERS.get(near[0], near[0]) if near else ""
 
 
 def read_table(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:

@@ -240,6 +240,7 @@ class Run:
             "nothing_handed_in": self.absent,
             "not_in_roster": found.unknown,
             "by_name_alone": found.by_name,
+            "by_group": found.by_group,
             "refused": found.refused,
             "earlier": [result.student for result in self.earlier],
             "left": self.left,

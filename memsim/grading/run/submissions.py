@@ -99,6 +99,8 @@ class Collection:
     """Submissions whose student the roster does not have, and whose id there is nearest."""
     by_name: dict[str, str] = field(default_factory=dict)
     """Students with a file that has a number, of whom the roster has only the name, and that file."""
+    by_group: dict[str, list[str]] = field(default_factory=dict)
+    """Files that have the name of a group, and for whom they count."""
     refused: list[str] = field(default_factory=list)
     """Students whose file is there and must not be opened."""
 
@@ -494,8 +496,11 @@ class _Collecting:
         if is_pair and not self._known(who) and words(who) != words(self.assignment):
             return [person for part in parts for person in self._people(part, None, made, shown)]
         person = self._listed_of(who, mark)
+        if person and self._may_be_a_groups(person, who, mark):
+            person = None
         members = [] if person else self._members(who, mark)
         if members:
+            made.by_group[shown] = [one.id for one in members]
             made.people.update({one.id: made.people.get(one.id, one) for one in members})
             return members
         if person is None:
@@ -515,16 +520,37 @@ class _Collecting:
         return [person]
 
     def _nearest(self, who: str) -> str:
-        """Return the student whose name is nearest; it is looked for once, for all files of one."""
+        """Return whose name is nearest, students' and a group's; it is looked for once, for all files of one."""
         if self.roster and who not in self._near:
-            self._near[who] = self.roster.nearest(who)
+            group = f"the group {who}" if self.roster.members(who, sections=True) else ""
+            self._near[who] = " or ".join(filter(None, (self.roster.nearest(who), group)))
         return self._near.get(who, "")
 
     def _members(self, who: str, mark: Label | None) -> list[Person]:
-        """Return the group that has a name, unless two have it, or it may be a number without its zeros."""
+        """Return the group that has a name; nobody where it may be somebody else's.
+
+        Two groups or a student outside may have this name, it may be a number without its zeros, or Canvas's
+        number, which is that of a member, be nobody's of them.
+        """
         if self.roster is None or key(who) in self._ambiguous or (mark is None and who.isdecimal()):
             return []
-        return self.roster.members(who, sections=mark is not None and mark.system == "Moodle")
+        members = self._named_members(who, mark)
+        if any(person not in members for person in self.roster.called(who)):
+            return []
+        known = [person.canvas for person in members]
+        number = mark.numbers.get("canvas", "") if mark else ""
+        return [] if number and all(known) and number not in known else members
+
+    def _named_members(self, who: str, mark: Label | None) -> list[Person]:
+        is_moodles = mark is not None and mark.system == "Moodle"
+        return self.roster.members(who, sections=is_moodles) if self.roster else []
+
+    def _may_be_a_groups(self, person: Person, who: str, mark: Label | None) -> bool:
+        """Return whether a student's name with a number not known to be the student's is a group's, too."""
+        if mark is None or not mark.numbers or self._has_number(person, mark):
+            return False
+        members = self._named_members(who, mark)
+        return bool(members) and person not in members
 
     def _listed_of(self, who: str, mark: Label | None) -> Person | None:
         """Return the student of the roster whom a system's number means, or else the name.
