@@ -24,7 +24,7 @@ _SHOWN = 12
 _ROSTER = Path("roster.csv")
 _BY_NAME = "the roster has no such number for them, and students can change the name that is shown"
 _PARTNER = "whose partner handed in; see feedback/"
-_NO_PAGE = {"moodle": "whose number the roster does not have; it is in Moodle's grading worksheet (Identifier)"}
+_NO_PAGE = {"moodle": "whose number the roster does not have; Moodle's grading worksheet has it"}
 _NOBODY = Path("none")
 
 

@@ -244,6 +244,17 @@ def test_who_joins_a_group_later_has_its_result(course):
     assert "nothing handed in" not in graded.said
 
 
+def test_who_joins_a_pair_later_has_the_time_of_its_file(course):
+    roster(course, LINES["ada"].replace("Team 1", ""), LINES["bob"].replace("Team 1", ""))
+    course.put("ada.ipynb", answered("ada"))
+    course.grade(*DUE, course.write("times.csv", "student,time\nada,2026-12-02T09:00+01:00\n"))
+    roster(course, LINES["ada"], LINES["bob"])
+    graded = course.grade()
+
+    assert "no time in the collector's table" not in graded.said
+    assert {student: row["late_days"] for student, row in graded.table().items()} == {"ada": "2", "bob": "2"}
+
+
 TEAMS = Roster(
     [
         Person("ada", "Ada Lovelace", canvas="4711", group="Team 1"),
@@ -420,7 +431,9 @@ def test_a_dropped_question_counts_nothing_in_nbgraders_gradebook_until_it_count
     def points(*options):
         assert course.grade("--gradebook", url, *options).status == 0
         with open_gradebook(url) as gradebook:
-            found = {s.student.id: (s.score, s.max_score) for s in gradebook.assignment_submissions("doubling")}
+            found = {
+                s.student.id: (s.score, s.max_score) for s in gradebook.assignment_submissions("doubling")
+            }
             return found, gradebook.find_assignment("doubling").max_score
 
     by_hand = course.write("points.csv", "student,question,points\ncy,square,2\n")

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from memsim.errors import MemsimError
 from memsim.grading.report import tables
-from memsim.grading.report.marks import Marks
 from memsim.grading.roster.names import key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from memsim.grading.report.late import Policy
+    from memsim.grading.report.marks import Marks
     from memsim.grading.report.results import Result
     from memsim.grading.roster.people import Person
     from memsim.grading.run.judge import QuestionResult
@@ -39,7 +39,7 @@ def record(
     The assignment must have been generated with nbgrader before, which is what tells the gradebook its
     questions. A score takes the place of what nbgrader's own autograder found; a score that a teacher gave
     by hand stays, and so does what is there of a submission that could not be graded now. A question that was
-    dropped has neither points nor a maximum there; what a teacher gave for it in nbgrader is kept in ``marks``.
+    dropped has neither points nor a maximum there; ``marks`` keep what a teacher gave for it in nbgrader.
 
     Raises
     ------
@@ -56,7 +56,8 @@ def record(
             if result.fingerprint
         ]
         if results and marks:
-            _record_dropped(gradebook, results[0], marks, {student: result.student for result, student in graded})
+            ours = {student: result.student for result, student in graded}
+            _record_dropped(gradebook, results[0], marks, ours)
         return sum(_record_one(gradebook, result, student, policy) for result, student in graded)
 
     return _used(url, write)

@@ -162,7 +162,7 @@ def load(path: Path) -> Policy | None:
             for name in ("times", "own_due")
         }
         due = datetime.fromisoformat(document["due"])
-        return Policy(due, document["free_days"], document["percent"], **moments)
+        return Policy(due, document["free_days"], document["percent"], moments["times"], moments["own_due"])
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:

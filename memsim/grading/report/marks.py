@@ -45,7 +45,7 @@ class Marks:
     dropped: list[str] = field(default_factory=list)
     """Questions that do not count."""
     set_aside: dict[str, dict[str, float]] = field(default_factory=dict)
-    """Points by hand that nbgrader's gradebook had for a dropped question, by its students, until it counts."""
+    """Points by hand that nbgrader's gradebook had for a dropped question, by its names of students."""
 
     @classmethod
     def load(cls, out: Path) -> Marks:

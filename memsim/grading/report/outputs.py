@@ -97,9 +97,9 @@ def write_archives(
 ) -> dict[str, list[str]]:
     """Write the pages as the learning management system takes them back, under the names that it gave.
 
-    What one of a pair or a group has handed in has that one's name, and in Moodle that of a group may be on it;
-    the pages of the others have a name only where Moodle's number is known. Returns who gets no page, by system.
-    Elsewhere a group's page goes to all of it.
+    What one of a pair has handed in has that one's name, and Moodle's folder of a group has the group's; the
+    page of any other has a name only where Moodle's number is known. Returns who gets no page, by system.
+    In other systems a group's page goes to all of it.
     """
     systems: dict[str, dict[str, str]] = {}
     lacking: dict[str, list[str]] = {}

@@ -13,6 +13,8 @@ _BEFORE_A_FORMULA = r"(\A|[;\t\n])( *){}(?=[-=+@\uff1d\uff0b\uff0d\uff20])"
 """A cell begins at the start and, where the comma is decimal, at each semicolon and line, even if quoted."""
 _BARE, _MARKED = (re.compile(_BEFORE_A_FORMULA.format(mark)) for mark in ("", "'"))
 
+_TYPED = str.maketrans("\u2018\u2019\u02bc\u00b4`\u2010\u2011\u2012\u2013\u2212", "'''''-----")
+
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 """What a terminal on which a table is shown would obey."""
 
@@ -20,12 +22,16 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 def key(name: str) -> str:
     r"""Return what all spellings of a name have in common: Unicode form, case and blanks do not count.
 
+    Nor does the form of an apostrophe or a hyphen, which text processors change.
+
     >>> key(" E\u0301milie  du Cha\u0302telet") == key("\u00e9milie du Ch\u00e2telet ")
+    True
+    >>> key("O\u2019Neill, Anne\u2010Marie") == key("O'Neill, Anne-Marie")
     True
     >>> key("\u0130brahim I\u015f\u0131k") == key("Ibrahim I\u015eIK")
     True
     """
-    folded = unicodedata.normalize("NFKC", name).casefold()
+    folded = unicodedata.normalize("NFKC", name.translate(_TYPED)).casefold()
     return " ".join(folded.replace("i\u0307", "i").replace("\u0131", "i").split())
 
 

@@ -3,9 +3,9 @@
 ``roster.csv`` has a line for each student. Only ``id`` is needed; the other columns are ``name``, ``email``,
 ``login``, ``sis`` (what Canvas calls SIS User ID, Moodle ID number, Brightspace OrgDefinedId), ``canvas``,
 ``moodle``, ``brightspace``, ``gradescope`` (the numbers that these systems put into file names), ``group``,
-``section``, ``due`` (a time of this student's own, or of the section), ``extension`` (days after that, or after
-``--due``) and ``file`` (the file that counts where several were handed in). A table that Canvas, Moodle or Gradescope has exported is read as it is,
-also in German, French, Spanish, Italian, Portuguese or Dutch.
+``section``, ``due`` (a time of this student's own, or of the section), ``extension`` (days after that, or
+after ``--due``) and ``file`` (the file that counts where several were handed in). A table that Canvas, Moodle
+or Gradescope has exported is read as it is, also in German, French, Spanish, Italian, Portuguese or Dutch.
 """
 
 from __future__ import annotations

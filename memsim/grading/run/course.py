@@ -103,7 +103,7 @@ class Run:
             return None
         before = late.load(self.batch.out / "late.json")
         if asked is None:
-            return before
+            return before and replace(before, times=self._shared(before.times))
         times, self.strangers = late.matched(asked.times, self.roster)
         own_due, _ = late.matched(asked.own_due, self.roster)
         times = (before.times if before else {}) | times

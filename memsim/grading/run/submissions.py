@@ -520,17 +520,17 @@ class _Collecting:
         return [person]
 
     def _nearest(self, who: str) -> str:
-        """Return whose name is nearest, students' and a group's; it is looked for once, for all files of one."""
+        """Return who has the nearest name, a group too; it is looked for once, for all files of one."""
         if self.roster and who not in self._near:
             group = f"the group {who}" if self.roster.members(who, sections=True) else ""
             self._near[who] = " or ".join(filter(None, (self.roster.nearest(who), group)))
         return self._near.get(who, "")
 
     def _members(self, who: str, mark: Label | None) -> list[Person]:
-        """Return the group that has a name; nobody where it may be somebody else's.
+        """Return the group that has a name; an empty list where the name may be another's.
 
-        Two groups or a student outside may have this name, it may be a number without its zeros, or Canvas's
-        number, which is that of a member, be nobody's of them.
+        Two groups or a student outside may have it, it may be a number without its zeros, or Canvas's number,
+        which is that of the member who handed in, may be a stranger's.
         """
         if self.roster is None or key(who) in self._ambiguous or (mark is None and who.isdecimal()):
             return []
