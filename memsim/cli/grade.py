@@ -292,6 +292,10 @@ def tell_before(run: Any) -> None:  # noqa: ANN401 (imported when used)
     section("nothing handed in", run.absent)
     by_name = [f"{student} ({file})" for student, file in found.by_name.items()]
     section("known by a name alone", {some(by_name): _BY_NAME} if by_name else {}, len(by_name))
+    old = {
+        some(found.old_numbers): "each assignment has its own, and those in the roster are not of this one"
+    }
+    section("Moodle's numbers not used", old if found.old_numbers else {}, len(found.old_numbers))
     groups = [f"{path} counts for {some(members)}" for path, members in found.by_group.items()]
     section("by the name of a group", dict.fromkeys(groups))
     section("refused", dict.fromkeys(found.refused, "a hard link that a student may have made"))
@@ -303,6 +307,8 @@ def tell_before(run: Any) -> None:  # noqa: ANN401 (imported when used)
     left = dict.fromkeys(run.left, "the result stands; --forget takes it away")
     section("not in the roster any more", left)
     section("two due times of one student", run.in_doubt)
+    earlier = {some(run.due_earlier): "the roster's column due; is it of another assignment?"}
+    section("due before the others", earlier if run.due_earlier else {}, len(run.due_earlier))
     strangers = {name: near(run.roster.nearest(name)).removeprefix("; ") for name in run.strangers}
     section("in the collector's table and not in the course", strangers)
 

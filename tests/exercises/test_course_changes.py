@@ -105,6 +105,18 @@ def test_the_later_one_of_two_due_times_counts_and_the_page_says_so(table, due, 
     assert course.grade().table()["ada"]["late_days"] == str(late)
 
 
+def test_a_due_time_of_the_week_before_is_told(course):
+    lines = [LINES["ada"].replace(",,\n", ",2026-11-24T00:00+01:00,\n"), LINES["bob"], LINES["cy"]]
+    roster(course, *lines)
+    for student in LINES:
+        course.put(f"{student}.ipynb", answered(student))
+    graded = course.grade(*DUE, course.write("times.csv", LATE))
+
+    before, _, _ = graded.said.partition("graded 3")
+    assert "due before the others: 1\n  ada: the roster's column due; is it of another assignment?" in before
+    assert graded.report()["due_earlier"] == ["ada"]
+
+
 # ---- students who come and go ------------------------------------------------------------------------
 
 
@@ -398,6 +410,22 @@ def test_the_other_one_of_a_pair_gets_a_page_where_moodles_number_is_known(cours
         assert "Handed in by bob" in archive.read(other).decode()
     assert "moodle-feedback.zip: it has no page for cy, whose number the roster does not have" in graded.said
     assert graded.report()["no_page"] == {"moodle": ["cy"]}
+
+
+def test_moodles_numbers_of_another_assignment_are_not_used(course):
+    """mod/assign/locallib.php: get_uniqueid_for_user() makes them for each assignment anew."""
+    course.write(
+        "roster.csv", "id,name,moodle,group\nada,Ada Lovelace,1,1\nbob,Bob Stone,2,1\ncy,C Y,3,\ndee,D E,4,\n"
+    )
+    course.put("Ada Lovelace_61_assignsubmission_file/doubling.ipynb", answered("ada"))
+    course.put("C Y_3_assignsubmission_file/doubling.ipynb", answered("cy"))
+    graded = course.grade()
+
+    told = "each assignment has its own, and those in the roster are not of this one"
+    assert f"Moodle's numbers not used: 3\n  ada, bob, dee: {told}" in graded.said
+    assert graded.report()["no_page"] == {"moodle": ["bob"]}
+    assert "Participant 2," not in (graded.out / "moodle.csv").read_text()
+    assert "Participant 61,Ada" in (graded.out / "moodle.csv").read_text()
 
 
 # ---- nbgrader's gradebook ----------------------------------------------------------------------------

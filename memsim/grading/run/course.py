@@ -162,6 +162,12 @@ class Run:
         policy = self.policy
         return [one.student for one in self.handed if policy and not policy.is_known(one.student)]
 
+    @property
+    def due_earlier(self) -> list[str]:
+        """Who has less time than others by the roster, which may be that of the week before."""
+        policy = self.policy
+        return [one.student for one in self.handed if policy and policy.due_for(one.student) < policy.due]
+
     def take_marks(self, points: Path | None, drop: Sequence[str], count: Sequence[str]) -> Marks:
         """Take what was decided by hand, now and before."""
         marks = Marks.load(self.batch.out)
@@ -241,6 +247,8 @@ class Run:
             "not_in_roster": found.unknown,
             "by_name_alone": found.by_name,
             "by_group": found.by_group,
+            "old_moodle_numbers": found.old_numbers,
+            "due_earlier": self.due_earlier,
             "refused": found.refused,
             "earlier": [result.student for result in self.earlier],
             "left": self.left,

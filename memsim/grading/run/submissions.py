@@ -101,6 +101,8 @@ class Collection:
     """Students with a file that has a number, of whom the roster has only the name, and that file."""
     by_group: dict[str, list[str]] = field(default_factory=dict)
     """Files that have the name of a group, and for whom they count."""
+    old_numbers: list[str] = field(default_factory=list)
+    """Students whose number of Moodle's in the roster is that of another assignment."""
     refused: list[str] = field(default_factory=list)
     """Students whose file is there and must not be opened."""
 
@@ -461,6 +463,7 @@ class _Collecting:
             for person in people:
                 of_student.setdefault(person.id, []).append(replace(one, shared=len(people) > 1))
         self._share_groups(of_student)
+        self._forget_old_numbers(made)
         links = _Links([one.path for files in of_student.values() for one in files])
         for student in sorted(of_student):
             files = of_student[student]
@@ -593,6 +596,23 @@ class _Collecting:
                 for other in self.roster.group_of(person):
                     if other.id not in of_student:
                         of_student[other.id] = list(of_student[person.id])
+
+    def _forget_old_numbers(self, made: Collection) -> None:
+        """Take Moodle's numbers in the roster for those of another assignment if one is: each has its own."""
+        here = {
+            one.who: one.mark.numbers["moodle"]
+            for one in self.found
+            if one.mark and "moodle" in one.mark.numbers
+        }
+        current = set(here.values())
+        found = [made.people[person.id] for person in self.roster or () if person.id in made.people]
+        listed = {person.id: person.moodle for person in self.roster or () if person.moodle}
+        if any(listed.get(person.id, person.moodle) != person.moodle for person in found):
+            made.old_numbers = [student for student, number in listed.items() if number not in current]
+        for student in made.old_numbers:
+            person = made.people.get(student) or self._listed_person(student)
+            if person.moodle not in current:
+                made.people[student] = replace(person, moodle="")
 
     def _note_absent(self, made: Collection, of_student: Mapping[str, object]) -> None:
         """Note who has handed in nothing."""
