@@ -10,7 +10,9 @@ from hypothesis import HealthCheck, settings
 from hypothesis.database import DirectoryBasedExampleDatabase
 
 from memsim.linux.include.mmzone import COUNTERS
+from memsim.linux.include.page_flags import ZONE_SHIFT
 from memsim.patch import AFTER, BEFORE
+from memsim.state.section import SOME_ZONE
 
 settings.register_profile(
     "memsim",
@@ -43,6 +45,7 @@ def kernel_kind(request):
 def _section(section: Any) -> tuple[Any, ...]:
     pages = section.pages
     arrays = (pages.flags, pages.type, pages.order, pages.refcount)
+    assert pages.zone == SOME_ZONE or (pages.flags >> ZONE_SHIFT == pages.zone).all()
     return (section.online, section.early, section.pageblocks.hex(), *map(zlib.crc32, arrays))
 
 

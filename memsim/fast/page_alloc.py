@@ -16,6 +16,7 @@ from memsim.fast.registry import frees_plainly, shortcut
 from memsim.linux.include.layout import (
     MAX_ORDER_NR_PAGES,
     MAX_PAGE_ORDER,
+    NR_PAGE_ORDERS,
     PAGES_PER_SECTION,
     PFN_SECTION_SHIFT,
     pageblock_order,
@@ -24,13 +25,17 @@ from memsim.linux.include.mmzone import MigrateType, ZoneType, migratetype_is_me
 from memsim.linux.include.page_flags import ALL_FLAGS, NO_TYPE, ZONE_SHIFT
 from memsim.linux.mm.page_alloc import api
 from memsim.linux.mm.page_alloc.buddy import list_type
+from memsim.state.section import SOME_ZONE
 
 if TYPE_CHECKING:
+    from memsim.free_list import FreeList
+    from memsim.linux.include.mmzone import Zone
     from memsim.state.kernel import Kernel
     from memsim.state.section import Pages
 
 _INDEX = PAGES_PER_SECTION - 1
 _SECOND_LARGEST = MAX_PAGE_ORDER - 1
+_NR_PAGES = {order: 1 << order for order in range(NR_PAGE_ORDERS)}
 # Comparing bytes is faster than numpy for the few pages of one block.
 _UNTYPED = bytes([NO_TYPE]) * MAX_ORDER_NR_PAGES
 _ZEROS = bytes(2 * MAX_ORDER_NR_PAGES)
@@ -49,39 +54,43 @@ def alloc_pages(
     """Allocate a block: see :func:`memsim.linux.mm.page_alloc.api.alloc_pages`."""
     if within is not None or highest is not _MOVABLE:
         return NotImplemented
-    for zone in kernel.zonelists.get(migratetype, ()):
+    try:
+        nr_pages, zones = _NR_PAGES[order], kernel.zonelists[migratetype]
+    except KeyError:
+        return NotImplemented
+    for zone in zones:
         nr_free_pages = zone.nr_free_pages
-        if nr_free_pages >> order == 0:
+        if nr_free_pages < nr_pages:
             continue
         # __rmqueue_smallest(): the head of the smallest list that will do; without one the model falls back.
         area = zone.free_area
         high, blocks = order, area[order][migratetype]
-        while not blocks:
-            high += 1
+        if not blocks.head:
+            high = refilled(area, order, migratetype)
             if high > MAX_PAGE_ORDER:
                 return NotImplemented
             blocks = area[high][migratetype]
-        pfn = blocks.popitem()[0]
+        pfn = blocks.head.popitem()[0]
         memmap = kernel.memmap
         section, index = memmap.sections[pfn >> PFN_SECTION_SHIFT], pfn & _INDEX
         if kernel.check_pages and not is_clean(section.pages, index, order):
-            blocks[pfn] = None  # check_new_pages() has something to report
+            blocks.append(pfn)  # check_new_pages() has something to report
             break
         pages = section.private_pages() if section.shared else section.pages
         types, orders = pages.type_at, pages.order_at
         types[index] = NO_TYPE
         orders[index] = 0
         pages.refcount_at[index] = 1
-        zone.nr_free_pages = nr_free_pages - (1 << order)
+        zone.nr_free_pages = nr_free_pages - nr_pages
         # expand(): the upper halves go back.
         if high > order:
             buddy_code = memmap.buddy
             while high > order:
                 high -= 1
-                half = 1 << high
+                half = _NR_PAGES[high]
                 types[index + half] = buddy_code
                 orders[index + half] = high
-                area[high][migratetype][pfn + half] = None
+                area[high][migratetype].head[pfn + half] = None
         return pfn
     return NotImplemented
 
@@ -106,9 +115,10 @@ def __free_pages(kernel: Kernel, pfn: int, order: int = 0) -> Any:  # noqa: ANN4
         return NotImplemented
     refcounts[index] = 0
     orders, buddy_code = pages.order_at, memmap.buddy
-    zone = kernel.zones[pages.flags_at[index] >> ZONE_SHIFT]
+    nr = pages.zone
+    zone = kernel.zones[nr if nr != SOME_ZONE else pages.flags_at[index] >> ZONE_SHIFT]
     migratetype = section.pageblocks[index >> pageblock_order]
-    area, bit = zone.free_area, 1 << order
+    area, bit = zone.free_area, _NR_PAGES[order]
     if migratetype != _ISOLATE:
         zone.nr_free_pages += bit
     # __free_one_page(): merge with free buddies as far as they reach.
@@ -119,27 +129,55 @@ def __free_pages(kernel: Kernel, pfn: int, order: int = 0) -> Any:  # noqa: ANN4
         if order == pageblock_order and not may_merge(section.pageblocks[buddy >> order], migratetype):
             break
         buddy_pfn = pfn ^ bit
-        try:
-            del area[order][migratetype][buddy_pfn]
-        except KeyError:
-            del area[order][list_type(zone, buddy_pfn, order)][buddy_pfn]
-            memmap.set_migratetype(buddy_pfn, bit, migratetype)
+        blocks = area[order][migratetype]
+        if buddy_pfn in blocks.head:
+            del blocks.head[buddy_pfn]
+        else:
+            take_off_elsewhere(kernel, zone, buddy_pfn, order, migratetype)
         types[buddy] = NO_TYPE
         orders[buddy] = 0
         index &= buddy
         pfn &= buddy_pfn
         order += 1
-        bit <<= 1
+        bit += bit
     types[index] = buddy_code
     orders[index] = order
-    blocks = area[order][migratetype]
-    blocks[pfn] = None
     # buddy_merge_likely(): to the tail if the block one order up will soon be whole.
     if order < _SECOND_LARGEST:
-        higher = (index & ~bit) ^ bit << 1
+        higher = index & buddy ^ bit + bit
         if types[higher] == buddy_code and orders[higher] == order + 1:
-            blocks.move_to_end(pfn, False)  # noqa: FBT003 (a keyword takes half as long again)
+            area[order][migratetype].tail[pfn] = None
+            return None
+    area[order][migratetype].head[pfn] = None
     return None
+
+
+def refilled(area: list[list[FreeList]], order: int, migratetype: int) -> int:
+    """Return the order of the smallest list that will do, whose ``head`` is not empty then.
+
+    Without such a list, it is larger than the largest order.
+    """
+    while order <= MAX_PAGE_ORDER:
+        blocks = area[order][migratetype]
+        if blocks:
+            if not blocks.head:
+                blocks.refill()
+            break
+        order += 1
+    return order
+
+
+def take_off_elsewhere(kernel: Kernel, zone: Zone, pfn: int, order: int, migratetype: int) -> None:
+    """Take a block that is not in the ``head`` of the list of its type off the list that it is on.
+
+    A block of another type becomes part of one of this type, and its pageblocks with it.
+    """
+    blocks = zone.free_area[order][migratetype]
+    if pfn in blocks.tail:
+        del blocks.tail[pfn]
+        return
+    zone.free_area[order][list_type(zone, pfn, order)].remove(pfn)
+    kernel.memmap.set_migratetype(pfn, 1 << order, migratetype)
 
 
 def is_clean(pages: Pages, index: int, order: int) -> bool:

@@ -121,7 +121,7 @@ def take_section(kernel: Kernel, zone: Zone, migratetype: int) -> Range | None:
 
 def take_pages(kernel: Kernel, zone: Zone, order: int, migratetype: int, wanted: int) -> Range:
     """Take pages from the start of a zone's next block of ``order``; the rest goes back in aligned pieces."""
-    pfn = zone.free_area[order][migratetype].popitem()[0]
+    pfn = zone.free_area[order][migratetype].pop()
     count, end = min(wanted, 1 << order), pfn + (1 << order)
     section, at = kernel.memmap.spans(pfn, count)[0]
     pages = section.private_pages()

@@ -36,7 +36,7 @@ from memsim.linux.include.page_flags import (
 )
 from memsim.state.memmap_reads import MemmapReads
 from memsim.state.ranges import id_ranges
-from memsim.state.section import PAGEBLOCKS_PER_SECTION, POISON, Pattern, Section, pages_of
+from memsim.state.section import PAGEBLOCKS_PER_SECTION, POISON, SOME_ZONE, Pattern, Section, pages_of
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -98,6 +98,8 @@ class Memmap(MemmapReads):
                 continue
             pages = section.private_pages()
             pages.maybe_flagged |= bool(state.flags & ALL_FLAGS)
+            if pages.zone != state.flags >> ZONE_SHIFT:
+                pages.zone = SOME_ZONE
             pages.flags[at].fill(state.flags)  # faster than an assignment
             pages.type[at].fill(state.stored_type)
             pages.order[at].fill(state.order)

@@ -18,7 +18,7 @@ from memsim.linux.include.layout import (
     PAGES_PER_SECTION,
     pageblock_nr_pages,
 )
-from memsim.linux.include.page_flags import ALL_FLAGS, LIVE, MANAGED, NO_TYPE, PRESENT
+from memsim.linux.include.page_flags import ALL_FLAGS, LIVE, MANAGED, NO_TYPE, PRESENT, ZONE_SHIFT
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -28,6 +28,7 @@ PAGEBLOCKS_PER_SECTION = PAGES_PER_SECTION // pageblock_nr_pages
 POISON_FLAGS = 0xFFFFFFFF & ~(MANAGED | PRESENT | LIVE)
 POISON_ORDER = 0xFF
 POISON_REFCOUNT = -1
+SOME_ZONE = -1
 
 
 class Pattern(NamedTuple):
@@ -58,6 +59,7 @@ class Pages:
         "refcount_at",
         "type",
         "type_at",
+        "zone",
     )
 
     def __init__(
@@ -71,6 +73,8 @@ class Pages:
         self.pattern: Pattern | None = None
         self.maybe_flagged = True
         """False: no page has a PG_ flag. True: some page may have one."""
+        self.zone = SOME_ZONE
+        """The zone number in the flags of all pages; SOME_ZONE: each page has to be asked."""
         self.flags, self.refcount = flags, refcount
         self.flags_at, self.refcount_at = flags.data, refcount.data
         # For single bytes a bytearray is faster than a memoryview; numpy works on the same memory.
@@ -87,7 +91,7 @@ class Pages:
     def copy(self) -> Pages:
         """Return a private copy of the arrays."""
         twin = Pages(self.flags.copy(), self.type, self.order, self.refcount.copy())
-        twin.maybe_flagged = self.maybe_flagged
+        twin.maybe_flagged, twin.zone = self.maybe_flagged, self.zone
         return twin
 
 
@@ -106,6 +110,7 @@ def pages_of(pattern: Pattern) -> Pages:
         pages.order[::MAX_ORDER_NR_PAGES] = MAX_PAGE_ORDER
     pages.pattern = pattern
     pages.maybe_flagged = bool(pattern.flags & ALL_FLAGS)
+    pages.zone = pattern.flags >> ZONE_SHIFT
     return pages
 
 

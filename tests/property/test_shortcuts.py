@@ -605,6 +605,16 @@ def test_blocks_of_every_order_are_allocated_and_freed_by_shortcuts(order):
     assert served == {"alloc_pages": 1, "__free_pages": order < 10}
 
 
+@pytest.mark.parametrize("order", [11, 30])
+def test_an_order_without_free_lists_is_left_to_the_model(order):
+    found = []
+    for names in ([], ["alloc_pages"]):
+        with shortcuts(names), pytest.raises(KernelError) as error:
+            alloc_pages(Machine([(P, PAGES)], AFTER).kernel, order, MigrateType.MOVABLE)
+        found.append(str(error.value))
+    assert found[0] == found[1]
+
+
 def test_a_copy_of_the_state_is_left_alone(snapshot):
     kernel = Machine([(P, PAGES)]).kernel
     held = alloc_pages(kernel, 3, MigrateType.MOVABLE)

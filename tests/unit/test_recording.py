@@ -23,11 +23,13 @@ MAY_WRITE = ("state", "fast", "linux/include/mmzone.py")
 CONTAINERS = {*Pages.__slots__, "pageblocks", "free_area", "pcp", "sections", "blocks", "log"}
 """State that is written by item or by a method; other classes have attributes of these names, too."""
 VALUES = {*COUNTERS, "watermark", "totalram_pages", "online", "early", "maybe_flagged", *CONTAINERS}
-VALUES -= {"flags", "refcount", "type", "order", "pattern", "blocks", "log"}
+VALUES -= {"flags", "refcount", "type", "order", "pattern", "zone", "blocks", "log"}
 """State that an assignment to the attribute writes."""
 CHANGE = {
     "append",
+    "appendleft",
     "extend",
+    "extendleft",
     "insert",
     "pop",
     "popitem",
@@ -98,7 +100,7 @@ def test_nothing_else_in_memsim_writes_state():
         ("pages.type[at], pages.order[at] = 0, 0", "type"),
         ("zone.nr_free_pages -= 1 << order", "nr_free_pages"),
         ("del zone.free_area[order][kind][pfn]", "free_area"),
-        ("zone.free_area[order][kind].popitem()", "free_area"),
+        ("zone.free_area[order][kind].appendleft(pfn)", "free_area"),
         ("self.kernel.state.log.append('x')", "log"),
         ("del kernel.memmap.sections[3]", "sections"),
         ("section.fill(pattern)", "fill"),

@@ -3,7 +3,7 @@
 Models ``struct zone`` and ``struct free_area`` of ``include/linux/mmzone.h``. One node; a zone has
 exactly the counters that memory hotplug moves.
 
-A free list is an ``OrderedDict`` of pfns whose *right* end is the kernel's list head: the page that
+A free list (:mod:`memsim.free_list`) holds pfns, and its *right* end is the kernel's list head: the page that
 ``__rmqueue_smallest()`` takes next.
 
 Left out: NUMA nodes other than 0, ZONE_HIGHMEM, CMA, per-cpu vmstat deltas.
@@ -15,6 +15,7 @@ from collections import OrderedDict
 from enum import IntEnum
 from typing import Protocol
 
+from memsim.free_list import FreeList
 from memsim.linux.include.layout import MAX_DMA32_PFN, MAX_DMA_PFN, NR_PAGE_ORDERS, PAGES_PER_SUBSECTION
 
 
@@ -120,9 +121,7 @@ class Zone:
         self.nr_isolate_pageblock = 0
         self.nr_free_pages = 0
         """NR_FREE_PAGES: free pages that are not on a MIGRATE_ISOLATE list."""
-        self.free_area: list[list[OrderedDict[int, None]]] = [
-            [OrderedDict() for _ in range(MIGRATE_TYPES)] for _ in range(NR_PAGE_ORDERS)
-        ]
+        self.free_area = [[FreeList() for _ in range(MIGRATE_TYPES)] for _ in range(NR_PAGE_ORDERS)]
         self.pcp: dict[tuple[int, int], OrderedDict[int, None]] = {}
         """Per-cpu lists by (order, migratetype); like free lists, the right end is taken next."""
         self.watermark: tuple[int, ...] = (0, 0, 0, 0)
@@ -156,7 +155,7 @@ class Zone:
         """Return an independent copy that nothing watches."""
         return self.copy_with([[blocks.copy() for blocks in area] for area in self.free_area])
 
-    def copy_with(self, free_area: list[list[OrderedDict[int, None]]]) -> Zone:
+    def copy_with(self, free_area: list[list[FreeList]]) -> Zone:
         """Return a copy of counters, watermarks and per-cpu lists beside these free lists."""
         twin = Zone(self.type)
         twin.free_area = free_area
@@ -179,31 +178,25 @@ class Zone:
 
     def add_to_free_list(self, pfn: int, order: int, migratetype: int) -> None:
         """Put a block at the head of a free list (``list_add``)."""
-        self.free_area[order][migratetype][pfn] = None
+        self.free_area[order][migratetype].append(pfn)
 
     def add_to_free_list_tail(self, pfn: int, order: int, migratetype: int) -> None:
         """Put a block at the tail of a free list (``list_add_tail``)."""
-        blocks = self.free_area[order][migratetype]
-        blocks[pfn] = None
-        blocks.move_to_end(pfn, last=False)
+        self.free_area[order][migratetype].appendleft(pfn)
 
     def del_from_free_list(self, pfn: int, order: int, migratetype: int) -> None:
         """Take a block off the free list that it is on (``list_del``)."""
-        del self.free_area[order][migratetype][pfn]
+        self.free_area[order][migratetype].remove(pfn)
 
     def add_run_to_free_list_tail(self, pfns: range, order: int, migratetype: int) -> None:
         """Put many blocks at the tail of a free list, one after the other."""
-        blocks = self.free_area[order][migratetype]
-        to_end = blocks.move_to_end
-        for pfn in pfns:
-            blocks[pfn] = None
-            to_end(pfn, False)  # noqa: FBT003 (a keyword takes half as long again)
+        self.free_area[order][migratetype].extendleft(pfns)
 
     def del_run_from_free_list(self, pfns: range, order: int, migratetype: int) -> None:
         """Take many blocks off the free list that they are on."""
         blocks = self.free_area[order][migratetype]
         for pfn in pfns:
-            del blocks[pfn]
+            blocks.remove(pfn)
 
     def set_watermark(self, marks: tuple[int, ...]) -> None:
         """Set min, low, high and promo watermark."""

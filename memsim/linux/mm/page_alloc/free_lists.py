@@ -36,12 +36,11 @@ from memsim.linux.mm.page_alloc.buddy import (
 )
 
 if TYPE_CHECKING:
-    from collections import OrderedDict
-
+    from memsim.free_list import FreeList
     from memsim.state.kernel import Kernel
 
 
-def get_page_from_free_area(blocks: OrderedDict[int, None], within: range | None) -> int | None:
+def get_page_from_free_area(blocks: FreeList, within: range | None) -> int | None:
     """Return the block that is taken next, or None; ``within`` limits the search to a pfn range."""
     for pfn in reversed(blocks):
         if within is None or pfn in within:
