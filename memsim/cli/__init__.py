@@ -1,6 +1,7 @@
 """The command line: ``python -m memsim COMMAND``; ``--help`` lists the commands.
 
-Every command stands in a module beside this one, whose ``add_to()`` defines its name and its arguments.
+Every command stands in a module beside this one, which is imported when the command is called; its
+``add_to()`` defines the arguments.
 Exit status: 0 success, 1 a check failed (a page differs, a step ended differently from what
 the scenario says, an invariant is broken), 2 the command line or a file is wrong.
 """
@@ -11,50 +12,66 @@ import argparse
 import io
 import os
 import sys
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from memsim import __version__
-from memsim.cli import (
-    book,
-    claims,
-    explain,
-    grade,
-    gradescope,
-    handout,
-    machine,
-    new,
-    patch,
-    problems,
-    replay,
-    run,
-    show,
-    source,
-    verify,
-)
-from memsim.cli.options import OK, WRONG
+from memsim.cli.commands import OK, WRONG, Commands, plain
 from memsim.errors import MemsimError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-COMMANDS = (
-    run,
-    new,
-    machine,
-    patch,
-    source,
-    verify,
-    show,
-    explain,
-    replay,
-    problems,
-    grade,
-    gradescope,
-    handout,
-    claims,
-    book,
-)
-"""In the order in which ``--help`` lists them."""
+COMMANDS = {
+    "run": {
+        "run": "run a scenario and show how each step ended",
+        "compare": "run a scenario before and after the patch, side by side",
+    },
+    "new": {
+        "new": "write a commented scenario to start from",
+    },
+    "machine": {
+        "machine": "make a scenario of a real machine, and compare the two",
+    },
+    "patch": {
+        "patch": "show what each hunk of the patch changes, before beside after",
+    },
+    "source": {
+        "source": "show the model of a kernel function, and the function in your own kernel tree",
+    },
+    "verify": {
+        "verify": "compare the simulator with recorded kernels, page by page",
+    },
+    "show": {
+        "show": "show the state of a machine, or what a widget of the book shows, as text",
+    },
+    "explain": {
+        "explain": "explain the pages of a kernel log",
+    },
+    "replay": {
+        "replay": "replay a trace of a kernel's page allocator",
+    },
+    "problems": {
+        "ask": "pose a problem that can be done on paper",
+        "answer": "solve such a problem by running the simulator",
+    },
+    "grade": {
+        "grade": "grade notebooks that students handed in",
+    },
+    "gradescope": {
+        "gradescope": "write an autograder for Gradescope",
+    },
+    "handout": {
+        "handout": "write the notebooks that students get",
+    },
+    "claims": {
+        "claims": "list the claims of the book, or check them",
+    },
+    "book": {
+        "book": "copy the book out, to read and to change",
+    },
+}
+"""Module beside this one -> its commands, each with a line about it, in the order of ``--help``."""
 _INTERRUPTED = 130
 
 
@@ -63,7 +80,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         # What the terminal's encoding lacks (a middle dot in ASCII) is printed as its number.
         sys.stdout.reconfigure(errors="backslashreplace")
-    arguments = parser().parse_args(argv)
+    words = sys.argv[1:] if argv is None else argv
+    arguments = parser(words).parse_args(words)
     try:
         status: int = arguments.command(arguments)
         print(end="", flush=True)
@@ -96,7 +114,7 @@ def command_help(_arguments: argparse.Namespace) -> int:
 
 def printable(text: str) -> str:
     """Return a message with control characters spelt out: it may name another user's file."""
-    return "\n".join(map(grade.plain, text.split("\n")))
+    return "\n".join(map(plain, text.split("\n")))
 
 
 def _print_no_more() -> None:
@@ -104,8 +122,11 @@ def _print_no_more() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def parser() -> argparse.ArgumentParser:
-    """Return the parser of all commands."""
+def parser(words: Sequence[str] = ()) -> argparse.ArgumentParser:
+    """Return the parser of these words of a command line.
+
+    Only the command that they call has its arguments: the modules of all commands take a while to import.
+    """
     top = argparse.ArgumentParser(
         prog="memsim",
         description="Memory hotplug of the Linux kernel, before and after the PageOffline patch.",
@@ -114,7 +135,12 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=f"memsim {__version__}")
     top.set_defaults(command=command_help)
-    commands = top.add_subparsers(metavar="COMMAND")
-    for module in COMMANDS:
-        module.add_to(commands)
+    parsers = top.add_subparsers(metavar="COMMAND")
+    called = next((word for word in words if not word.startswith("-")), "")
+    for module, helps in COMMANDS.items():
+        if called in helps:
+            import_module(f"memsim.cli.{module}").add_to(Commands(parsers, helps))
+            continue
+        for name, line in helps.items():
+            parsers.add_parser(name, help=line)
     return top

@@ -6,21 +6,20 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from memsim.cli.options import OK
+from memsim.cli.commands import OK
 from memsim.errors import MemsimError
 from memsim.lesson.chapters import book_that_came_along, chapters
 
 if TYPE_CHECKING:
     import argparse
 
-    from memsim.cli.options import Commands
+    from memsim.cli.commands import Commands
 
 
 def add_to(commands: Commands) -> None:
     """Add ``book``."""
     book = commands.add_parser(
         "book",
-        help="copy the book out, to read and to change",
         description="Copy the notebooks of the book, with their scenarios and pictures, to a folder. What is "
         "there already is never overwritten.",
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from memsim.cli.options import NOT_OK, OK
+from memsim.cli.commands import NOT_OK, OK
 from memsim.cli.terminal import add_json, show_json
 from memsim.errors import MemsimError
 from memsim.lesson.chapters import chapters, find_book, listed_claims, run_chapter
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import argparse
     from pathlib import Path
 
-    from memsim.cli.options import Commands
+    from memsim.cli.commands import Commands
     from memsim.lesson.chapters import ListedClaim
 
 
@@ -21,7 +21,6 @@ def add_to(commands: Commands) -> None:
     """Add ``claims``."""
     claims = commands.add_parser(
         "claims",
-        help="list the claims of the book, or check them",
         description="List what the chapters vouch for: chapter, id, sentence and source. With --run the "
         "chapters are run and every claim is checked; exit status 1 if one fails.",
     )

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from memsim.cli.options import OK, WRONG
+from memsim.cli.commands import OK, WRONG
 from memsim.cli.terminal import say
 from memsim.errors import MemsimError
 from memsim.real.explanation import explain
@@ -16,7 +16,7 @@ from memsim.scenario.json_check import refuse_device
 if TYPE_CHECKING:
     import argparse
 
-    from memsim.cli.options import Commands
+    from memsim.cli.commands import Commands
     from memsim.real.explanation import Explanation
 
 
@@ -24,7 +24,6 @@ def add_to(commands: Commands) -> None:
     """Add ``explain``."""
     command = commands.add_parser(
         "explain",
-        help="explain the pages of a kernel log",
         description="Explain each page that a kernel log, a bug report or a mail is about: where it is, "
         "what it is, what cannot be right about it, and what readers of struct pages would do with it. Each "
         "sentence says whether the kernel printed it, whether it was read from a word, or concluded. Logs of "

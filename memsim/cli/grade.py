@@ -8,14 +8,14 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from memsim.cli.options import NOT_OK, OK
+from memsim.cli.commands import NOT_OK, OK, plain
 from memsim.errors import MemsimError
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterable, Mapping, Sequence
 
-    from memsim.cli.options import Commands
+    from memsim.cli.commands import Commands
 
 _NAMED = 6
 """Names in one line."""
@@ -32,7 +32,6 @@ def add_to(commands: Commands) -> None:
     """Add ``grade``."""
     grade = commands.add_parser(
         "grade",
-        help="grade notebooks that students handed in",
         description="Grade submissions and write results, feedback and tables into a folder. A batch that "
         "was stopped continues where it was. Exit status 1 if a teacher should look at something.",
     )
@@ -316,11 +315,6 @@ def tell_before(run: Any) -> None:  # noqa: ANN401 (imported when used)
 def near(student: str) -> str:
     """Return a question after a student with a name like that."""
     return f"; is it {student}?" if student else ""
-
-
-def plain(text: str) -> str:
-    """Return a text with a student's control characters spelt out: a terminal would obey them."""
-    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 
 def by_reason(paths: Mapping[str, str]) -> dict[str, str]:

@@ -6,20 +6,19 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from memsim.cli.commands import OK
 from memsim.cli.grade import find_grading, grading_text
-from memsim.cli.options import OK
 
 if TYPE_CHECKING:
     import argparse
 
-    from memsim.cli.options import Commands
+    from memsim.cli.commands import Commands
 
 
 def add_to(commands: Commands) -> None:
     """Add ``gradescope``."""
     gradescope = commands.add_parser(
         "gradescope",
-        help="write an autograder for Gradescope",
         description="Write the archive that Gradescope takes as an autograder: setup.sh, run_autograder, the "
         "grader with its lock, the grading file, and a key of its own. It grades behind the strongest fence "
         "that holds in Gradescope's container, and refuses where none does.",

@@ -7,20 +7,19 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from memsim.cli.options import OK
+from memsim.cli.commands import OK
 from memsim.errors import MemsimError
 
 if TYPE_CHECKING:
     import argparse
 
-    from memsim.cli.options import Commands
+    from memsim.cli.commands import Commands
 
 
 def add_to(commands: Commands) -> None:
     """Add ``handout``."""
     handout = commands.add_parser(
         "handout",
-        help="write the notebooks that students get",
         description="Make student copies of source notebooks, as nbgrader's generate_assignment does, and "
         "refuse where one would give away a solution or a hidden test; with --solutions the solved ones, for "
         "after the deadline.",

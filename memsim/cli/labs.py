@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from memsim.cli.options import NOT_OK, OK, chosen_release, load_scenario
+from memsim.cli.commands import NOT_OK, OK
+from memsim.cli.options import chosen_release, load_scenario
 from memsim.errors import MemsimError
 from memsim.patch import Patch
 from memsim.real.word.parts import KINDS

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from memsim.cli.options import OK
+from memsim.cli.commands import OK
 from memsim.real.proc_files import read_files
 from memsim.real.real_machine import differences, real_machine
 from memsim.scenario.scenario import run
@@ -15,7 +15,7 @@ from memsim.scenario.scenario import run
 if TYPE_CHECKING:
     import argparse
 
-    from memsim.cli.options import Commands
+    from memsim.cli.commands import Commands
     from memsim.real.real_machine import Difference
     from memsim.real.real_scenario import RealMachine
 
@@ -26,7 +26,6 @@ def add_to(commands: Commands) -> None:
     """Add ``machine``."""
     machine = commands.add_parser(
         "machine",
-        help="make a scenario of a real machine, and compare the two",
         description="Read /proc and /sys of a machine (iomem or the e820 map in dmesg, zoneinfo, memory "
         "blocks or the output of lsmem, version, cmdline, meminfo), as far as they are there, and make a "
         "scenario that boots the same machine. Print what was taken from where, what is not known, what "

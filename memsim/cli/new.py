@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from memsim.cli.options import OK
+from memsim.cli.commands import OK
 from memsim.errors import MemsimError
 from memsim.scenario.examples import EXAMPLES, example
 from memsim.scenario.schema import scenario_schema
@@ -14,14 +14,13 @@ from memsim.scenario.schema import scenario_schema
 if TYPE_CHECKING:
     import argparse
 
-    from memsim.cli.options import Commands
+    from memsim.cli.commands import Commands
 
 
 def add_to(commands: Commands) -> None:
     """Add ``new``."""
     new = commands.add_parser(
         "new",
-        help="write a commented scenario to start from",
         description="Write a scenario with comments, to be changed by hand and run with memsim run. Without "
         "FILE it is printed. A file that exists is not overwritten.",
     )

@@ -1,10 +1,9 @@
-"""Shared by the commands: options that choose a scenario and a kernel, and the exit statuses."""
+"""Shared by the commands: options that choose a scenario and a kernel."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from memsim.errors import BadScenario
 from memsim.patch import AFTER, BEFORE, Hunk, Patch
@@ -14,12 +13,7 @@ from memsim.release import RELEASES
 from memsim.scenario.json_check import read_json
 from memsim.scenario.scenario import Scenario
 
-if TYPE_CHECKING:
-    Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 (its type has no other name)
-
 DEFAULT_RELEASE = "6.12"
-OK, NOT_OK, WRONG = 0, 1, 2
-"""Exit statuses: all is as it should be, something is not, the command or a file is wrong."""
 
 
 def add_scenario(to: argparse.ArgumentParser, *, required: bool = True) -> None:

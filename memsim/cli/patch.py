@@ -5,21 +5,20 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING
 
-from memsim.cli.options import OK
+from memsim.cli.commands import OK
 from memsim.patch import Hunk, Patch
 from memsim.view.patch import overview_lines, patch_lines
 
 if TYPE_CHECKING:
     import argparse
 
-    from memsim.cli.options import Commands
+    from memsim.cli.commands import Commands
 
 
 def add_to(commands: Commands) -> None:
     """Add ``patch``."""
     patch = commands.add_parser(
         "patch",
-        help="show what each hunk of the patch changes, before beside after",
         description="Show the patch as it acts in the models: a table of all hunks, then for each the "
         "kernel's file and function, and the model without the hunk (-) beside the model with it (+). All "
         "other hunks are applied on both sides.",

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from memsim.cli.options import OK
+from memsim.cli.commands import OK
 from memsim.lesson.problems import KINDS, answer, ask
 
 if TYPE_CHECKING:
     import argparse
 
-    from memsim.cli.options import Commands
+    from memsim.cli.commands import Commands
 
 
 def add_to(commands: Commands) -> None:
@@ -18,12 +18,10 @@ def add_to(commands: Commands) -> None:
     kinds = f"The kinds are {', '.join(KINDS)}."
     asking = commands.add_parser(
         "ask",
-        help="pose a problem that can be done on paper",
         description=f"Pose a problem, with question marks where the answers go. {kinds}",
     )
     answering = commands.add_parser(
         "answer",
-        help="solve such a problem by running the simulator",
         description=f"Show the same problem with its answers, found by running the simulator. {kinds}",
     )
     for command, function in ((asking, ask), (answering, answer)):

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from memsim.cli.options import OK
+from memsim.cli.commands import OK
 from memsim.errors import MemsimError
 from memsim.ftrace.replay import Counts, Replay
 from memsim.linux.include.layout import NR_PAGE_ORDERS, PAGE_SHIFT
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
 
-    from memsim.cli.options import Commands
+    from memsim.cli.commands import Commands
 
 _PAGES_IN_GIB = 1 << 30 - PAGE_SHIFT
 _SHOWN_OF_A_LINE = 80
@@ -30,7 +30,6 @@ def add_to(commands: Commands) -> None:
     """Add ``replay``."""
     replay = commands.add_parser(
         "replay",
-        help="replay a trace of a kernel's page allocator",
         description="Replay the kmem:mm_page_alloc and kmem:mm_page_free events of a trace, in the text of "
         "ftrace, trace-cmd report or perf script, on a machine of that size; then show the result. Lines "
         "that cannot be understood are counted, and the first ones shown; other lines that traces have are "

@@ -7,15 +7,8 @@ from dataclasses import asdict
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
-from memsim.cli.options import (
-    NOT_OK,
-    OK,
-    add_kernel,
-    add_release,
-    add_scenario,
-    chosen_patch,
-    load_scenario,
-)
+from memsim.cli.commands import NOT_OK, OK
+from memsim.cli.options import add_kernel, add_release, add_scenario, chosen_patch, load_scenario
 from memsim.cli.terminal import (
     add_json,
     add_map,
@@ -37,7 +30,7 @@ from memsim.scenario.steps import tell_step
 from memsim.view.model.text import block_sentence, hotplugged_blocks
 
 if TYPE_CHECKING:
-    from memsim.cli.options import Commands
+    from memsim.cli.commands import Commands
     from memsim.machine.invariants import Violation
     from memsim.scenario.comparison import Comparison, Moment
     from memsim.scenario.page_differences import Stretch
@@ -51,7 +44,6 @@ def add_to(commands: Commands) -> None:
     """Add ``run`` and ``compare``."""
     run_ = commands.add_parser(
         "run",
-        help="run a scenario and show how each step ended",
         description="Run a scenario on one kernel. Exit status 1 if a step ended differently from what "
         "the scenario says, the machine died, or (with --check) an invariant is broken.",
     )
@@ -74,7 +66,6 @@ def add_to(commands: Commands) -> None:
 
     compare_ = commands.add_parser(
         "compare",
-        help="run a scenario before and after the patch, side by side",
         description="Run a scenario on two kernels that differ only in the patch, and say which struct pages "
         "differ, in what, and from which moment to which. Exit status 1 if a step ended "
         "differently from what "

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from memsim.cli.commands import OK
 from memsim.cli.labs import add_views, chosen_view, scenario_for
-from memsim.cli.options import OK, add_kernel, add_scenario, chosen_patch, chosen_release
+from memsim.cli.options import add_kernel, add_scenario, chosen_patch, chosen_release
 from memsim.cli.terminal import add_json, add_map, blocks_document, say, show_json, show_map, zones_document
 from memsim.errors import MemsimError
 from memsim.linux.include.page_flags import flags_word
@@ -15,7 +16,7 @@ from memsim.view.model.text import describe_state, hotplugged_blocks
 if TYPE_CHECKING:
     import argparse
 
-    from memsim.cli.options import Commands
+    from memsim.cli.commands import Commands
     from memsim.state.state import State
 
 
@@ -23,7 +24,6 @@ def add_to(commands: Commands) -> None:
     """Add ``show``."""
     show = commands.add_parser(
         "show",
-        help="show the state of a machine, or what a widget of the book shows, as text",
         description="Show zones, free lists, memory blocks and pages at the end of a scenario, or "
         "at a probe point inside it; or what a widget of the book shows.",
     )

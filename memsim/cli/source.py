@@ -5,21 +5,20 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from memsim.cli.options import OK
+from memsim.cli.commands import OK
 from memsim.source.linux_tree import VARIABLE
 from memsim.view.patch import NO_TREE, show_source
 
 if TYPE_CHECKING:
     import argparse
 
-    from memsim.cli.options import Commands
+    from memsim.cli.commands import Commands
 
 
 def add_to(commands: Commands) -> None:
     """Add ``source``."""
     source = commands.add_parser(
         "source",
-        help="show the model of a kernel function, and the function in your own kernel tree",
         description="Show the model of a kernel function. With a kernel tree the function itself follows; in "
         "a git checkout with the tags v6.10 and v6.11, as it was before the patch and after it.",
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from memsim.cli.options import NOT_OK, OK
+from memsim.cli.commands import NOT_OK, OK
 from memsim.cli.terminal import add_json, say, show_json
 from memsim.recordings.observation import bundled_names
 from memsim.recordings.verify import observation_of, verify
@@ -13,7 +13,7 @@ from memsim.recordings.verify import observation_of, verify
 if TYPE_CHECKING:
     import argparse
 
-    from memsim.cli.options import Commands
+    from memsim.cli.commands import Commands
     from memsim.recordings.observation import Observation
     from memsim.recordings.verify import Verification
 
@@ -24,7 +24,6 @@ def add_to(commands: Commands) -> None:
     """Add ``verify``."""
     verify = commands.add_parser(
         "verify",
-        help="compare the simulator with recorded kernels, page by page",
         description="Replay recordings on the simulator and compare every page, counter and "
         "pageblock at every probe. Exit status 1 if anything differs.",
     )

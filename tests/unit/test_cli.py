@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from memsim.cli import main
+from memsim.cli import COMMANDS, main, parser
 from memsim.recordings.observation import bundled_names
 from memsim.release import RELEASES
 
@@ -380,6 +380,15 @@ def test_book_copies_what_came_along_and_not_what_a_reader_made_of_a_copy(tmp_pa
     text = " ".join("".join(line for cell in cells for line in cell["source"]).split())
     assert "`git checkout book` in a clone" in text
     assert "runs the whole notebook again, with your changes" in text
+
+
+@pytest.mark.parametrize("name", [name for helps in COMMANDS.values() for name in helps])
+def test_each_command_gets_its_arguments_when_it_is_called(name):
+    commands = parser([name])._subparsers._group_actions[0].choices  # noqa: SLF001 (argparse has no other way)
+    filled = {each for each, command in commands.items() if command.description}
+    assert name in filled
+    assert filled <= next(set(helps) for helps in COMMANDS.values() if name in helps)
+    assert commands[name].get_default("command")
 
 
 def test_without_a_command_its_help_is_shown(capsys):

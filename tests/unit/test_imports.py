@@ -188,3 +188,8 @@ def test_no_package_takes_the_name_of_a_module_of_python():
 
     assert "memsim" in packages
     assert packages & sys.stdlib_module_names == set()
+
+
+def test_the_help_of_the_command_line_needs_no_simulator():
+    loaded = loaded_by("import memsim.cli\nmemsim.cli.parser().format_help()")
+    assert not {name for name in loaded if name.startswith(("numpy", "memsim.state", "memsim.scenario"))}
