@@ -32,6 +32,8 @@ def is_whole(value: object) -> bool:
     >>> is_whole(0), is_whole(-1), is_whole(True), is_whole(1.0)
     (True, False, False, False)
     """
+    if type(value) is int:
+        return value >= 0
     return not isinstance(value, bool) and isinstance(value, Integral) and int(value) >= 0
 
 

@@ -9,6 +9,7 @@ Models ``pfn_valid()`` and ``pfn_to_online_page()`` of ``include/linux/mmzone.h`
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING
 
 from memsim.errors import BadPage
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
     from memsim.state.section import Section
 
 _INDEX = PAGES_PER_SECTION - 1
+_ZONES = [ZoneType(min(zone, ZoneType.DEVICE)) for zone in range(8)]
+"""The zone of each number in the flags; poison has one that is no zone."""
+_flags_of = cache(PageFlag)
+"""The member of each combination of flags: an enum takes ten times as long to find it."""
 
 
 class MemmapReads:
@@ -77,18 +82,18 @@ class MemmapReads:
     def raw(self, pfn: int) -> Page:
         """Return the struct page decoded, meaningful or not."""
         section, index = self.section(pfn), pfn & _INDEX
-        flags = section.pages.flags_at[index]
-        zone = flags >> ZONE_SHIFT
+        pages = section.pages
+        flags = pages.flags_at[index]
         return Page(
-            pfn=pfn,
-            zone=ZoneType(min(zone, ZoneType.DEVICE)),
-            flags=PageFlag(flags & ALL_FLAGS),
-            types=self.encoding.types(section.pages.type_at[index]),
-            refcount=section.pages.refcount_at[index],
-            order=section.pages.order_at[index],
-            migratetype=section.pageblocks[index >> pageblock_order],
-            managed=bool(flags & MANAGED),
-            present=bool(flags & PRESENT),
+            pfn,
+            _ZONES[flags >> ZONE_SHIFT],
+            _flags_of(flags & ALL_FLAGS),
+            self.encoding.types(pages.type_at[index]),
+            pages.refcount_at[index],
+            pages.order_at[index],
+            section.pageblocks[index >> pageblock_order],
+            bool(flags & MANAGED),
+            bool(flags & PRESENT),
         )
 
     def flags(self, pfn: int) -> int:

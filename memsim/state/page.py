@@ -15,6 +15,7 @@ from memsim.linux.include.page_flags import PageFlag, PageType
 if TYPE_CHECKING:
     from memsim.linux.include.mmzone import ZoneType
 
+_RESERVED = int(PageFlag.RESERVED)
 _FLAG_NAMES = {flag.name.lower(): flag for flag in PageFlag if flag.name}
 
 
@@ -45,7 +46,7 @@ class Page(NamedTuple):
     @property
     def reserved(self) -> bool:
         """``PageReserved()``."""
-        return bool(self.flags & PageFlag.RESERVED)
+        return bool(int(self.flags) & _RESERVED)
 
     @property
     def offline(self) -> bool:
