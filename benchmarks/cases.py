@@ -282,6 +282,8 @@ def tape(blocks: int = 3) -> Case:
 class Deaf:
     """A trace that forgets everything."""
 
+    unwatched: frozenset[str] = frozenset()
+
     def action(self, label: str) -> None:
         """Forget."""
 

@@ -13,10 +13,23 @@ from typing import TYPE_CHECKING, Any
 from memsim.recordings.compare import Comparable, ProbeResult, compare_probe, compare_without_places, expect
 from memsim.scenario.scenario import Run
 from memsim.scenario.steps import tell_step
-from memsim.state.trace import Probe, matches
+from memsim.state.trace import SHORTCUTS, Probe, matches
 
 if TYPE_CHECKING:
     from memsim.recordings.observation import Observation
+
+HOTPLUG = frozenset(
+    {
+        "online_pages",
+        "mhp_init_memmap_on_memory",
+        "move_pfn_range_to_zone",
+        "undo_isolate_page_range",
+        "offline_pages",
+        "__offline_isolated_pages",
+        "remove_pfn_range_from_zone",
+    }
+)
+"""Functions that bring whole blocks online or offline. The shortcuts of others call none of these."""
 
 
 @dataclass
@@ -25,20 +38,35 @@ class Replay:
 
     observation: Observation
     run: Run
+    shortcuts: bool = False
     results: list[ProbeResult] = field(default_factory=list)
     _waiting: list[dict[str, Any]] = field(default_factory=list)
     _delta: int = 0
     _raced: bool = False
 
+    def __post_init__(self) -> None:
+        """Watch for probe points."""
+        self.probe = Probe(self.at)
+
     def at(self, point: str) -> None:
         """Compare if ``point`` is the next recorded probe of this step."""
         if self._waiting and matches(point, self._waiting[0]["at"]):
             self.compare(self._waiting.pop(0))
+            if self.shortcuts:
+                self._watch_less()
+
+    def _watch_less(self) -> None:
+        """Leave to shortcuts what no waiting probe looks into."""
+        names = {p["at"].rpartition(":")[2] for p in self._waiting if not p["at"].startswith("notifier:")}
+        self.probe.unwatched = frozenset(SHORTCUTS) - HOTPLUG if names <= HOTPLUG else frozenset()
+        self.run.machine.kernel.put_trace(self.probe if self._waiting else None)
 
     def step(self, number: int) -> bool:
         """Do one step (-1: nothing, after boot) with its probes; False when the machine died."""
         probes = [p for p in self.observation.probes if p["step"] == number]
         self._waiting = [p for p in probes if p["at"] != "done"]
+        if self.shortcuts:
+            self._watch_less()
         outcome = self.run.do_step(number) if number >= 0 else None
         for missed in self._waiting:
             problem = "the simulated kernel does not come to this probe"
@@ -106,8 +134,12 @@ class Replay:
         return follows["step"] == probe["step"] or bool(follows["at"].startswith("notifier:MEM_GOING"))
 
 
-def replay(observation: Observation) -> Replay:
-    """Run an observation's steps on the simulator and compare at every probe."""
+def replay(observation: Observation, *, shortcuts: bool = False) -> Replay:
+    """Run an observation's steps on the simulator and compare at every probe.
+
+    With ``shortcuts`` the simulator takes its shortcuts between the probes, as it does where nothing watches;
+    without them every model runs.
+    """
     machine = observation.scenario.boot(
         observation.patch,
         observation.release,
@@ -115,12 +147,11 @@ def replay(observation: Observation) -> Replay:
         check_pages=observation.check_pages,
     )
     machine.devices_run = False  # _pace() says how far their threads come
-    result = Replay(observation, Run(observation.scenario, machine))
-    probe = Probe(result.at)
-    machine.kernel.put_trace(probe)
+    result = Replay(observation, Run(observation.scenario, machine), shortcuts)
+    machine.kernel.put_trace(result.probe)
     for number in range(-1, len(observation.scenario.steps)):
         if number >= 0:
-            probe.action(tell_step(observation.scenario.steps[number]))
+            result.probe.action(tell_step(observation.scenario.steps[number]))
         if not result.step(number):
             break
     machine.stop_recording()

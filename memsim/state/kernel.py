@@ -71,14 +71,22 @@ def nothing_more(_pfn: int, _reason: str) -> None:
 
 
 class Kernel:
-    """A kernel: release, patch, configuration, state, and callbacks."""
+    """A kernel: release, patch, configuration, state, and callbacks.
+
+    Attributes
+    ----------
+    asked
+        The hunks that a model has asked for. With or without another hunk, all would have gone the same way.
+    """
+
+    asked: set[Hunk]
 
     def __init__(
         self, release: Release, patch: Patch, *, debug_vm: bool = False, check_pages: bool = True
     ) -> None:
         """Make a kernel that has not booted yet."""
         self.release = release
-        self.patch = patch
+        self.patch, self.asked = patch, set()
         self.debug_vm = debug_vm
         self.check_pages = check_pages or debug_vm or release.always_checks_freed_pages
         """``check_pages_enabled``: pages are checked when they are freed and allocated."""
@@ -159,11 +167,13 @@ class Kernel:
         self._choose_shortcuts()
 
     def _choose_shortcuts(self) -> None:
-        """Choose the shortcuts that this kernel may take: none while it is watched or checked."""
-        observed = self.trace is not None or self.debug_vm
-        self.shortcuts: dict[str, Callable[..., Any]] = (
-            {} if observed else {name: each.function for name, each in SHORTCUTS.items() if each.suits(self)}
-        )
+        """Choose the shortcuts that this kernel may take: none where it is watched or checked."""
+        usable = {} if self.debug_vm else SHORTCUTS
+        if self.trace is not None:
+            usable = {name: usable[name] for name in self.trace.unwatched & usable.keys()}
+        self.shortcuts: dict[str, Callable[..., Any]] = {
+            name: each.function for name, each in usable.items() if each.suits(self)
+        }
 
     def describe(self) -> str:
         """Return release and patch in words: ``6.12, before the patch``."""
@@ -176,7 +186,8 @@ class Kernel:
         return f"Kernel({self.describe()})"
 
     def has(self, hunk: Hunk) -> bool:
-        """Return whether a hunk of the series is applied."""
+        """Return whether a hunk of the series is applied, and remember that a model asked for it."""
+        self.asked.add(hunk)
         return hunk in self.patch
 
     def zone(self, zone_type: int) -> Zone:

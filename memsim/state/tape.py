@@ -149,8 +149,9 @@ class Tape(Points):
 
     def find(self, step: int, wanted: str) -> int | None:
         """Return the index of the first probe point of ``step`` that ``wanted`` names, or None."""
-        for index, event in self.points():
-            if event.step == step and matches(event.point, wanted):
+        only = 0 if self._step < 0 else None
+        for index, (of, _, _, point, *_) in enumerate(self._rows):
+            if point and (of if only is None else only) == step and matches(point, wanted):
                 return index
         return None
 

@@ -1,10 +1,10 @@
 """Probe points: where a kernel function reports to a trace, and where a shortcut may replace it.
 
 Models of kernel functions carry :func:`kernel_function`. While a trace runs, it calls the trace at the *probe
-points* ``enter:<function>`` and ``return:<function>``; ``notifier:<ACTION>`` comes from the notifier chain.
-:func:`matches` says whether a point has a given name; ``#n`` means the n-th time within the current action
-(``enter:generic_online_page#3``). :class:`Probe` calls a function at each of them, and
-:class:`~memsim.state.tape.Tape` records them together with all writes.
+points* ``enter:<function>`` and ``return:<function>``, unless the trace leaves that function unwatched;
+``notifier:<ACTION>`` comes from the notifier chain. :func:`matches` says whether a point has a given name;
+``#n`` means the n-th time within the current action (``enter:generic_online_page#3``). :class:`Probe` calls a
+function at each of them, and :class:`~memsim.state.tape.Tape` records them together with all writes.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def kernel_function(
         @functools.wraps(function)
         def call(first: K, *args: P.args, **kwargs: P.kwargs) -> R:
             trace = first.trace
-            if trace is None or not probe:
+            if trace is None or not probe or name in trace.unwatched:
                 shortcut = cast("Any", first).shortcuts.get(name) if name in SHORTCUTS else None
                 result = shortcut(first, *args, **kwargs) if shortcut is not None else NotImplemented
                 return function(first, *args, **kwargs) if result is NotImplemented else cast("R", result)
@@ -84,6 +84,9 @@ def kernel_function(
 
 class Points:
     """Counts probe points within an action and numbers them."""
+
+    unwatched: frozenset[str] = frozenset()
+    """Kernel functions that may run unseen, by a shortcut if there is one, with all that they call."""
 
     def __init__(self) -> None:
         """Start with none."""

@@ -38,6 +38,14 @@ def test_every_recorded_probe_is_compared_and_in_the_order_of_the_recording(name
 
 
 @pytest.mark.parametrize("name", bundled_names())
+def test_with_shortcuts_between_its_probes_a_replay_compares_the_same_and_finds_the_same(name):
+    fast = replay(bundled(name), shortcuts=True).results
+    compared = [(result.step, result.at, result.pages) for result in fast]
+    assert compared == [(result.step, result.at, result.pages) for result in replayed(name).results]
+    assert [problem for result in fast for problem in result.problems] == []
+
+
+@pytest.mark.parametrize("name", bundled_names())
 def test_after_a_replay_no_invariant_is_broken(name):
     assert replayed(name).run.machine.check() == []
 

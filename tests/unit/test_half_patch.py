@@ -8,8 +8,11 @@ nothing here, for no driver runs.
 
 import pytest
 
-from memsim import AFTER, Hunk, Machine, Patch
+from memsim import AFTER, BEFORE, Hunk, Machine, Patch
 from memsim.errors import KernelBug, KernelError
+from memsim.scenario.comparison import count_differing
+from memsim.scenario.scenario import run
+from memsim.view.half_patch.matrix import story_scenario
 
 START, PAGES = 0x100000, 32768
 DRIVERS = {Hunk.VIRTIO_MEM, Hunk.HV_BALLOON, Hunk.XEN_BALLOON, Hunk.OFFLINE_DRIVER}
@@ -222,3 +225,21 @@ def test_every_hunk_has_a_statement():
 
     silent = [hunk.name for hunk in Hunk if hunk not in spoken_for]
     assert spoken_for == AFTER, f"no test in this file says what half a patch does for {silent}"
+
+
+@pytest.mark.parametrize("patch", [BEFORE, AFTER], ids=["before", "after"])
+@pytest.mark.parametrize("story", ["DIMM", "virtio-mem", "Xen"])
+def test_a_hunk_that_no_model_asks_for_changes_nothing(story, patch):
+    one = run(story_scenario(story), patch, check_pages=True)
+    left = set(Hunk) - one.machine.kernel.asked
+    assert Hunk.HV_BALLOON in left
+    assert Hunk.MM_INIT in one.machine.kernel.asked
+    other = run(story_scenario(story), patch ^ Patch(left), check_pages=True)
+    assert other.machine.log == one.machine.log
+    assert [zone.managed_pages for zone in other.machine.kernel.zones] == [
+        zone.managed_pages for zone in one.machine.kernel.zones
+    ]
+    sections = other.machine.kernel.memmap.sections
+    assert sections.keys() == one.machine.kernel.memmap.sections.keys()
+    for nr, section in one.machine.kernel.memmap.sections.items():
+        assert count_differing(section.pages, sections[nr].pages) == 0

@@ -10,6 +10,7 @@ from memsim.errors import KernelError
 from memsim.linux.include.mmzone import MigrateType, ZoneType
 from memsim.linux.include.notifier import NOTIFY_BAD
 from memsim.linux.include.page_flags import MANAGED, PageFlag, PageType
+from memsim.linux.mm.page_alloc.api import alloc_pages, alloc_pages_bulk
 from memsim.machine.machine import Machine
 from memsim.state.event import Event
 from memsim.state.playback import KEYFRAME_EVENTS
@@ -370,3 +371,31 @@ def test_a_probe_that_heeds_no_writes_makes_none_of_them_slower():
     assert type(machine.kernel.state.memmap) is not plain
     machine.kernel.put_trace(Probe(lambda _point: None))
     assert type(machine.kernel.state.memmap) is plain
+
+
+def test_what_a_trace_does_not_watch_takes_its_shortcut_and_reports_nothing():
+    machine = Machine(ram=[(0, 131072)])
+    seen = []
+    probe = Probe(seen.append)
+    probe.unwatched = frozenset({"alloc_pages_bulk"})
+    machine.kernel.put_trace(probe)
+    assert list(machine.kernel.shortcuts) == ["alloc_pages_bulk"]
+    alloc_pages_bulk(machine.kernel, 100, MigrateType.MOVABLE)
+    assert seen == []
+    alloc_pages(machine.kernel, 0, MigrateType.MOVABLE)
+    assert seen[0] == "enter:alloc_pages#1"
+    machine.kernel.put_trace(Probe(seen.append))
+    assert machine.kernel.shortcuts == {}
+
+
+def test_a_tape_finds_probe_points_of_before_the_first_step_too():
+    machine = Machine(ram=[(0, 131072)])
+    tape = machine.record()
+    machine.add_memory(0x100000, 32768)
+    first = tape.find(0, "enter:add_memory")
+    assert first is not None
+    assert tape.events[first].point == "enter:add_memory#1"
+    tape.action("online")
+    machine.online(32)
+    assert tape.find(0, "enter:online_pages#2") is None
+    assert tape.events[tape.find(0, "enter:online_pages")].step == 0

@@ -12,6 +12,9 @@ from typing import Any, Protocol
 class Trace(Protocol):
     """What a running trace receives."""
 
+    unwatched: frozenset[str]
+    """The kernel functions that it does not watch, neither them nor what they call."""
+
     def action(self, label: str) -> None:
         """Note that a new action (a step of a scenario) begins; probe counts start again."""
 

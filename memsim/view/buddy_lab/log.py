@@ -31,6 +31,8 @@ class Change:
 class FreeListWatch:
     """A trace that remembers the last changes of free lists and of pageblocks' types, and counts all."""
 
+    unwatched: frozenset[str] = frozenset()
+
     def __init__(self) -> None:
         """Start without any."""
         self.changes: deque[Change] = deque(maxlen=_KEPT)
