@@ -14,6 +14,7 @@ import os
 import pickle
 import statistics
 import timeit
+from dataclasses import replace
 from functools import partial
 from operator import attrgetter
 from pathlib import Path
@@ -22,7 +23,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from memsim.grading.assignment.cells import assignment_of
+from memsim.grading.assignment.cells import LIMITS, assignment_of
+from memsim.grading.run.budget import AFTER_SLEEP, Budget
 from memsim.grading.run.grade import Grader
 from memsim.grading.sandbox import guest
 from memsim.grading.sandbox.fences import BUBBLEWRAP
@@ -354,11 +356,67 @@ def test_own_216_a_test_that_looks_at_nothing_is_for_the_teacher(kind, fence):
     assert graded(fence, SOLVED, {"cell": test})["cell"] == (2, "", False)
 
 
+EACH = "y = f(np.ones(3))\nfor n in range({0}):\n    assert y[n] == 2\n"
+NO_ITEMS = "class N:\n    size = 0\n    def __len__(self):\n        return 0\ndef f(x):\n    return N()\n"
+NO_NUMBERS = {
+    "a complex number": ("assert not abs(f(2.0) - 4) > 1e-9\n", "def f(x):\n    return complex('nan')\n"),
+    "one of numpy's": ("assert not abs(f(2.0) - 4) > 1e-9\n", "def f(x):\n    return np.complex64('nan')\n"),
+    "an array of complex numbers": (
+        "assert not (np.abs(f(np.ones(3)) - 2) > 1e-9).any()\n",
+        "def f(x):\n    return np.full(3, complex('nan'))\n",
+    ),
+    "infinity": (
+        "y = f(2.0)\nassert not abs(y - 4) / max(abs(y), 4) > 1e-9\n",
+        "def f(x):\n    return float('inf')\n",
+    ),
+    "less than anything": ("assert f(2.0) - 4 < 1e-9\n", "def f(x):\n    return float('-inf')\n"),
+    "the length of an object": (EACH.format("len(y)"), NO_ITEMS),
+    "the size of an object": (EACH.format("y.size"), NO_ITEMS),
+}
+
+
+@pytest.mark.parametrize("kind", NO_NUMBERS)
+def test_own_267_a_test_finds_no_fault_in_what_is_no_number_or_has_no_items(kind, fence):
+    test, answer = NO_NUMBERS[kind]
+    assert naive({**SOLVED, "f": answer}, test)
+
+    score, _, teacher = graded(fence, {**SOLVED, "f": answer}, {"cell": test})["cell"]
+    assert (score, teacher) == (0, True)
+    assert graded(fence, SOLVED, {"cell": test})["cell"] == (2, "", False)
+
+
 def test_an_empty_answer_is_right_where_the_solution_gives_one(fence):
     tests = {
-        "cell": "assert f([]) == []\nassert f('') == ''\nassert np.isnan(f(np.nan))\nassert f('a') == 'aa'\n"
+        "cell": "assert f([]) == []\nassert f('') == ''\nassert np.isnan(f(np.nan))\nassert f('a') == 'aa'\n",
+        "endless": "assert f(np.inf) == np.inf\nassert np.isnan(f(complex('nan')))\n",
     }
-    assert graded(fence, SOLVED, tests)["cell"] == (2, "", False)
+    assert graded(fence, SOLVED, tests) == dict.fromkeys(tests, (2, "", False))
+
+
+def test_own_268_a_value_that_lets_each_test_loop_costs_the_processor_once(fence, monkeypatch):
+    """The loop is on the teacher's side, whose time nobody counted over all test cells."""
+    monkeypatch.setattr("memsim.grading.assignment.cells.LIMITS", replace(LIMITS, cpu_seconds=1))
+    tests = {f"prime {n}": f"n = f({n})\nassert all(n % k for k in range(2, n))\n" for n in range(3)}
+    result = graded(fence, {**SOLVED, "f": "def f(x):\n    return (1 << 61) - 1\n"}, tests)
+    assert {(score, teacher) for score, _, teacher in result.values()} == {(0, True)}
+    first, *others = [message for _, message, _ in result.values()]
+    assert "It used up its 1 seconds" in first
+    assert all("It used up its 0.0625 seconds" in message for message in others)
+
+
+def test_own_269_what_many_processes_compute_is_no_sign_of_a_slow_machine():
+    """A submission that lets forty of them compute could wait two minutes in each test cell."""
+
+    def most(computed):
+        """Return how long the answers to forty cells can be waited for, each for as long as it may be."""
+        budget = Budget()
+        for _ in range(40):
+            limits = budget.limits(LIMITS)
+            budget.take(SimpleNamespace(waited=limits.wall_seconds, computed=computed, limits=limits))
+        return budget.waited
+
+    assert most(LIMITS.cpu_seconds) == most(400 * LIMITS.cpu_seconds)
+    assert most(0) == LIMITS.wall_seconds + 39 * AFTER_SLEEP
 
 
 ADDS = """

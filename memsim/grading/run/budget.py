@@ -92,7 +92,8 @@ class Budget:
     def take(self, conversation: Conversation) -> None:
         """Note what a conversation has taken that has ended."""
         self.waited += conversation.waited
-        self.computed += conversation.computed
+        # Where processes are allowed, many of them compute: that is no sign of a slow machine.
+        self.computed += min(conversation.computed, conversation.limits.cpu_seconds)
 
     @property
     def is_spent(self) -> bool:

@@ -89,13 +89,15 @@ def _examined(
     cells = [*_before(question, found), _peer(judges=False)]
     limits = budget.limits(question.limits)
     start = partial(_worker, teacher.fence, Submitted(student, cells, list(found.text)))
+    ours = teacher.side(question)
     try:
-        with _Side(start, limits, budget) as theirs, teacher.side(question) as ours:
+        with _Side(start, limits, budget, student=True) as theirs, ours:
             made.problems = budget.shown(theirs.conversation.problems)
             report = _Exchange(theirs, ours).test(question)
             made.printed = theirs.conversation.output.decode("utf-8", "replace")[:1000]
     except _ExchangeError as ended:
-        failure = budget.note(ended.failure, limits) if ended.student else ended.failure
+        taken, within = (budget, limits) if ended.student else (teacher.budget, ours.limits)
+        failure = taken.note(ended.failure, within)
         told = failure.hidden or failure.told
         rule.message = f"{told[:1].upper()}{told[1:]}."
         rule.needs_teacher = not ended.student
@@ -127,7 +129,7 @@ def _hollow_of_solution(question: CellQuestion, teacher: _Teacher) -> int:
     solved = Submitted(teacher.student, [*question.solved, _peer(judges=False)])
     start = partial(_worker, teacher.fence, solved)
     try:
-        with _Side(start, question.limits) as theirs, teacher.side(question) as judge:
+        with _Side(start, question.limits, Budget()) as theirs, teacher.side(question) as judge:
             return _hollow(_Exchange(theirs, judge).test(question))
     except StartError:
         raise
@@ -199,16 +201,17 @@ def _worker(fence: Fence, submitted: Submitted) -> Worker:
 
 
 class _Side:
-    """A worker and the conversation with the peer in it; the student's takes from the budget."""
+    """A worker and the conversation with the peer in it, which takes from a budget."""
 
     def __init__(
         self,
         start: Callable[[], AbstractContextManager[Worker]],
         limits: Limits,
-        budget: Budget | None = None,
+        budget: Budget,
+        *,
+        student: bool = False,
     ) -> None:
-        self.start, self.limits = start, limits
-        self.student, self.budget = budget is not None, budget or Budget()
+        self.start, self.limits, self.budget, self.student = start, limits, budget, student
         self.stack = ExitStack()
 
     def __enter__(self) -> Self:
@@ -238,9 +241,12 @@ class _Teacher:
         self.fence, self.student = fence, student
         self.before: list[str] = []
         self.worker: Worker | None = None
+        self.budget = Budget()
+        """A value of the student's can let each test loop without end, as ``range(value)`` does."""
 
     def side(self, question: CellQuestion) -> _Side:
-        return _Side(partial(self._kept, [code for code in question.before if code.strip()]), question.limits)
+        start = partial(self._kept, [code for code in question.before if code.strip()])
+        return _Side(start, self.budget.limits(question.limits), Budget())
 
     @contextlib.contextmanager
     def _kept(self, before: list[str]) -> Iterator[Worker]:

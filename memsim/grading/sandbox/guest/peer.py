@@ -47,7 +47,7 @@ _GIVEN = {"builtins": _BUILTINS.split(), "_operator": _OPERATORS.split(), "numpy
 """What a test may give to the student's side: functions that compute, and reach nothing else."""
 _GIVEN_MODULES = frozenset({"math", "cmath", "statistics", "_statistics"})
 _PLAIN = frozenset({list, dict, set, str, bytes, int, float})
-_NAN = {"t": "float", "v": "nan"}
+_NO_NUMBERS = ("nan", "inf")
 _HOLLOW = frozenset({"list", "tuple", "set", "frozenset", "dict", "bytes", "array"})
 _FORMATS = frozenset({"format", "format_map"})
 """A template of the student's would look into what it formats."""
@@ -71,10 +71,12 @@ class Unsafe(BaseException):
 
 
 def _is_hollow(kind: str, value: Any) -> bool:
-    """Return whether a value that has travelled is empty, or no number."""
-    if kind == "float":
-        return bool(value == "nan")
-    return kind in _HOLLOW and (not value or (kind == "array" and _NAN in value))
+    """Return whether a value that has travelled is empty, or no number, or infinite."""
+    if kind in ("float", "complex"):
+        return any(name in str(value) for name in _NO_NUMBERS)
+    if kind == "array" and any(type(item) is dict and _is_hollow(item["t"], item["v"]) for item in value):
+        return True
+    return kind in _HOLLOW and not value
 
 
 class StudentError(Exception):
@@ -92,7 +94,8 @@ class Handle:
         """Ask for an attribute; one that only Python asks for is not there."""
         if name.startswith("__"):
             raise AttributeError(name)
-        return self._peer.ask({"op": "get", "object": self._number, "name": name})
+        found = self._peer.ask({"op": "get", "object": self._number, "name": name})
+        return self._counted(found) if self._kind not in self._peer.classes else found
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Set an attribute there."""
@@ -104,7 +107,12 @@ class Handle:
 
     def __len__(self) -> int:
         """Ask for the length."""
-        return int(self._peer.ask({"op": "len", "object": self._number}))
+        return int(self._counted(self._peer.ask({"op": "len", "object": self._number})))
+
+    def _counted(self, size: Any) -> Any:
+        """Note a zero: a loop over as many items looks at nothing."""
+        self._peer.hollow += type(size) is int and not size
+        return size
 
     def __iter__(self) -> Any:
         """Ask for all items at once."""
