@@ -45,6 +45,8 @@ APART = (
 )
 """Files of long tests that share nothing: each test may run in another worker."""
 BROWSER = "tests/browser/"
+WHOLE_BATCHES = "exercises/instructor-guide.ipynb"
+"""A guide that grades whole courses, which the slow tier executes."""
 FENCED = {"tests", "tests/attacks", "tests/exercises"}
 """Arguments whose tests run workers behind a fence."""
 CLAIMS = "from tests.book.claims import check_claims\ncheck_claims({!r}, globals())"
@@ -132,6 +134,7 @@ def pytest_collectstart(collector: pytest.Collector) -> None:
     collector.collect = with_claims  # type: ignore[method-assign]
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Start with the longest files, give notebooks time to print, and run some tests twice in CI."""
     rank = {id(item): _rank(item.nodeid) for item in items}
@@ -139,6 +142,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if hasattr(item, "output_timeout"):
             item.output_timeout = OUTPUT_TIMEOUT_S
+        if item.nodeid.startswith(WHOLE_BATCHES):
+            item.add_marker(pytest.mark.slow)
         if os.environ.get("CI") and item.nodeid.startswith(RERUN):
             item.add_marker(pytest.mark.flaky(reruns=1))
 

@@ -18,6 +18,7 @@ from memsim.grading.assignment.assignment import Limits
 from memsim.grading.sandbox.conversation import Conversation, Failure
 from memsim.grading.sandbox.fences import NONE
 from memsim.grading.sandbox.worker import Submitted, Worker, WorkerError
+from tests.tiers import breadth
 
 from .stage import (
     ASSIGNMENT,
@@ -97,7 +98,7 @@ def test_it_does_no_harm(name, fence, scene, victim):
     assert examine(fence, SOLVED, "the next one")[0] == FULL
 
 
-@pytest.mark.parametrize("name", ATTACKS)
+@pytest.mark.parametrize("name", breadth(ATTACKS))
 def test_it_does_harm_without_a_fence(name, scene, victim):
     value = without_defence(cells_of(name, scene, victim))
     if name.startswith("row-14"):  # its child writes half a second later, or later still on a busy machine
@@ -158,7 +159,7 @@ def test_it_costs_its_own_question_only(name, fence, scene):
     assert examine(fence, SOLVED, "the next one")[0] == FULL
 
 
-@pytest.mark.parametrize("name", GREEDY)
+@pytest.mark.parametrize("name", breadth(GREEDY))
 def test_it_harms_a_grader_that_calls_the_function_itself(name, tmp_path):
     (tmp_path / "answer.py").write_text(GREEDY[name])
     try:

@@ -30,6 +30,7 @@ from memsim.grading.sandbox import guest
 from memsim.grading.sandbox.fences import BUBBLEWRAP
 from memsim.grading.sandbox.worker import Worker
 from tests.exercises.test_handout import SOLUTION, TEST, cell
+from tests.tiers import breadth
 
 HELPERS = "import numpy as np\n"
 SOLVED = {
@@ -147,7 +148,7 @@ FORGED = {
 }
 
 
-@pytest.mark.parametrize("name", FORGED)
+@pytest.mark.parametrize("name", breadth(FORGED))
 def test_what_passes_in_the_students_process_passes_nothing_here(name, fence, monkeypatch):
     test, answers = FORGED[name]
     monkeypatch.setattr("numpy.allclose", np.allclose)  # own-72 leaves it changed
@@ -189,7 +190,7 @@ def f(x):
 """
 
 
-@pytest.mark.parametrize("name", PEERS)
+@pytest.mark.parametrize("name", breadth(PEERS))
 def test_the_students_peer_can_say_what_it_likes(name, fence):
     """It answers for the student's side only; a grader that took its word would be paid."""
     answers = {**SOLVED, "f": TAKES_OVER.format(PEERS[name])}
@@ -232,7 +233,7 @@ def test_own_220_the_students_side_gives_the_teachers_side_no_test_to_execute(fe
     assert message == "It asks for what is no call of what it was given."
 
 
-@pytest.mark.parametrize("asked", ["{}", "7", "[]", "{'object': 0, 'args': [], 'named': {}}"])
+@pytest.mark.parametrize("asked", breadth(["{}", "7", "[]", "{'object': 0, 'args': [], 'named': {}}"]))
 def test_own_221_what_is_no_operation_does_not_hold_the_teachers_side(asked, fence):
     """Its thread would end without an answer, for which the grader waits two minutes for each test cell."""
     space = {"__name__": "peer"}
@@ -248,7 +249,7 @@ def test_own_221_what_is_no_operation_does_not_hold_the_teachers_side(asked, fen
     assert message == "It asks for what is no call of what it was given."
 
 
-@pytest.mark.parametrize("given", ["eval", "exec", "getattr", "open"])
+@pytest.mark.parametrize("given", breadth(["eval", "exec", "getattr", "open"]))
 def test_own_246_no_function_that_reaches_everything_is_given_to_the_students_side(given, fence):
     space = {"__name__": "peer"}
     exec((Path(guest.__file__).parent / "peer.py").read_text(), space)  # noqa: S102 (ours)
@@ -281,7 +282,7 @@ def peer_of_the_teacher():
     return space["Peer"]({"__name__": "notebook"}, judges=True)
 
 
-@pytest.mark.parametrize("kind", GIVEN_AWAY)
+@pytest.mark.parametrize("kind", breadth(GIVEN_AWAY))
 def test_own_217_no_function_that_reads_or_executes_is_given_to_the_students_side(kind, fence):
     """A list of what must not be given has holes; this is a list of what may."""
     test, function, argument = GIVEN_AWAY[kind]
@@ -296,6 +297,11 @@ def test_own_217_no_function_that_reads_or_executes_is_given_to_the_students_sid
     score, message, teacher = graded(fence, SOLVED, {"cell": test})["cell"]
     assert (score, teacher) == (0, True)
     assert "to the student's code" in message
+
+
+def test_own_217_none_of_them_is_harmless():
+    peer = peer_of_the_teacher()
+    assert [kind for kind, (_, function, _) in GIVEN_AWAY.items() if peer._harmless(function)] == []  # noqa: SLF001
 
 
 MAY_BE_GIVEN = [
@@ -342,7 +348,7 @@ NOTHING = {
 }
 
 
-@pytest.mark.parametrize("kind", NOTHING)
+@pytest.mark.parametrize("kind", breadth(NOTHING))
 def test_own_216_a_test_that_looks_at_nothing_is_for_the_teacher(kind, fence):
     """What it says of each item it says of none."""
     test, name, nothing = NOTHING[kind]
@@ -441,7 +447,7 @@ OVERRIDDEN = {
 }
 
 
-@pytest.mark.parametrize("name", OVERRIDDEN)
+@pytest.mark.parametrize("name", breadth(OVERRIDDEN))
 def test_a_test_uses_the_teachers_names_where_the_teacher_defines_them(name, fence):
     """Where solution and test share a process, the last one to define a name has it."""
     test, own = OVERRIDDEN[name]
@@ -464,7 +470,7 @@ def test_a_test_uses_the_teachers_names_where_the_teacher_defines_them(name, fen
 COUNTS = "points = 0\nif f(2) == 4:\n    points += 1\nif f(3) == 6:\n    points += 1\n{0}points\n"
 
 
-@pytest.mark.parametrize("number", ["", "float", "np.float64"])
+@pytest.mark.parametrize("number", breadth(["", "float", "np.float64"]))
 def test_own_225_no_points_of_a_cell_that_counts_are_not_all_points(number, fence):
     """The cell raises nothing, whatever it counts."""
     tests = {"counts": COUNTS.replace("{0}points", f"{number}(points)")}
@@ -493,7 +499,7 @@ QUOTES = {
 }
 
 
-@pytest.mark.parametrize("name", QUOTES)
+@pytest.mark.parametrize("name", breadth(QUOTES))
 def test_a_message_that_a_hidden_test_puts_together_is_not_shown(name, fence):
     """Where nbgrader shows it, the next hand-in has a table of what is asked and expected."""
     echo = {**SOLVED, "f": "def f(x):\n    return x\n"}
@@ -571,7 +577,7 @@ LARGE = {
 }
 
 
-@pytest.mark.parametrize("kind", LARGE)
+@pytest.mark.parametrize("kind", breadth(LARGE))
 def test_own_257_large_ints_cost_nothing(kind, fence):
     """Be fair: factorials, Fibonacci's numbers and keys have more than 64 bits."""
     assert naive(SOLVED, LARGE[kind])
@@ -595,7 +601,9 @@ def test_copies_of_cells_cost_nothing(fence):
     assert grader.grade("ada", "other.ipynb", json.dumps(document).encode()).score == 2
 
 
-@pytest.mark.parametrize("kind", ["deleted", "markdown", "raw", "emptied", "edited", "without metadata"])
+@pytest.mark.parametrize(
+    "kind", breadth(["deleted", "markdown", "raw", "emptied", "edited", "without metadata"])
+)
 def test_what_happens_to_a_test_cell_costs_nothing(kind, fence):
     """Test cells are locked, and students delete, empty and convert them all the same."""
     text = source({"doubles": TESTS["doubles"]})
@@ -735,7 +743,7 @@ WRONG_LIVE = {
 }
 
 
-@pytest.mark.parametrize("test", WRONG_LIVE)
+@pytest.mark.parametrize("test", breadth(WRONG_LIVE))
 def test_a_wrong_answer_passes_none_of_them(test, fence):
     score, _, teacher = live(fence, WRONG_LIVE[test], {test: WANT_LIVE[test]})[test]
     assert (score, teacher) == (0, False)
@@ -814,7 +822,7 @@ class Point:
 }
 
 
-@pytest.mark.parametrize("name", LIARS)
+@pytest.mark.parametrize("name", breadth(LIARS))
 def test_no_object_of_a_students_decides_a_test(name, fence, monkeypatch):
     """Each passes where nbgrader's autograder runs the test: in the process of the student's code."""
     test, answers = LIARS[name]

@@ -12,6 +12,7 @@ import nbformat
 import pytest
 
 from tests.book.reading import BOOK
+from tests.tiers import breadth
 from tests.tools.execute_book import execute, tidy
 
 from .notebook import STATIC, write_notebook
@@ -57,9 +58,7 @@ def everything(tmp_path_factory):
     return path
 
 
-@pytest.mark.parametrize(
-    "theme", ["JupyterLab Light", pytest.param("JupyterLab Dark", marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize("theme", breadth(["JupyterLab Light", "JupyterLab Dark"]))
 def test_all_widgets_and_all_static_forms(everything, page, open_notebook, theme):
     notebook = open_notebook(everything)
     page.evaluate("theme => window.jupyterapp.commands.execute('apputils:change-theme', { theme })", theme)

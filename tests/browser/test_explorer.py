@@ -18,6 +18,7 @@ from memsim.view.explorer.export import export
 from memsim.view.explorer.inputs import default_block, recordings_of
 from memsim.view.explorer.timeline import Walk
 from tests.frontend.digests import digests
+from tests.tiers import breadth
 
 from .test_export import violations
 
@@ -400,7 +401,7 @@ def test_python_can_lead_the_way(run_cells, page):
     assert page.locator(BOX).evaluate("box => box.explorer.c.i") == 7
 
 
-@pytest.mark.parametrize("theme", ["JupyterLab Light", "JupyterLab Dark"])
+@pytest.mark.parametrize("theme", breadth(["JupyterLab Light", "JupyterLab Dark"]))
 def test_it_keeps_nobody_out_in_either_theme_at_a_difference(keyboard, theme):
     keyboard.page.evaluate(
         "theme => window.jupyterapp.commands.execute('apputils:change-theme', { theme })", theme

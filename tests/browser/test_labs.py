@@ -9,6 +9,7 @@ from itertools import groupby
 import pytest
 
 from memsim.patch import Hunk
+from tests.tiers import breadth
 
 pytestmark = pytest.mark.browser
 
@@ -213,6 +214,7 @@ def test_decode_page(lab, screenshots):
     shown.notebook.wait_until(bits.count, lambda now: now == 32, "a page_type has 32 bits")
 
 
+@pytest.mark.slow
 def test_buddy_lab(lab, screenshots):
     shown = lab("from memsim.view.buddy_lab.widget import buddy_lab", "buddy_lab(['allocate 0 movable x4'])")
     shown.fits()
@@ -281,6 +283,7 @@ def the_picture(shown, picture):
     counts(4)
 
 
+@pytest.mark.slow
 def test_half_patch(lab, screenshots):
     scenario = {
         "format": "memsim-scenario/1",
@@ -333,7 +336,7 @@ HOSTS = {
 }
 
 
-@pytest.mark.parametrize("kind", HOSTS)
+@pytest.mark.parametrize("kind", breadth(HOSTS, "virtio-mem"))
 def test_driver_lab(kind, lab, screenshots):
     shown = lab("from memsim.view.driver_lab.widget import driver_lab", f"driver_lab({kind!r})")
     add, *others = HOSTS[kind]

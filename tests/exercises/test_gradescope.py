@@ -21,6 +21,7 @@ from memsim.grading.run import gradescope
 from memsim.grading.sandbox.fences import worker_uids
 from tests.attacks.open_house import closed_above
 from tests.exercises.course import GRADING, RIGHT, WRONG, answered, notebook
+from tests.tiers import breadth
 
 PROJECT = Path(__file__).parents[2]
 METADATA = {
@@ -176,7 +177,7 @@ def graded_or_refused(ran, results):
     return results
 
 
-@pytest.mark.parametrize("typed", ["S1", "ada@example.edu", "Ada Lovelace", "ada"])
+@pytest.mark.parametrize("typed", breadth(["S1", "ada@example.edu", "Ada Lovelace", "ada"]))
 def test_a_submission_is_graded_and_the_fence_is_told(typed, container):
     (container / "submission" / "my work.ipynb").write_bytes(answered(typed))
     results = graded_or_refused(*run(container))
@@ -212,7 +213,7 @@ def test_a_group_may_say_the_name_of_any_of_it(container):
     assert graded_or_refused(*run(container))["score"] == 5
 
 
-@pytest.mark.parametrize("metadata", ["{", "{}", '{"users": []}', '{"users": [{}]}', '{"users": 7}'])
+@pytest.mark.parametrize("metadata", breadth(["{", "{}", '{"users": []}', '{"users": [{}]}', '{"users": 7}']))
 def test_without_a_student_nothing_is_graded_and_the_instructor_is_told(metadata, container):
     (container / "submission_metadata.json").write_text(metadata)
     (container / "submission" / "doubling.ipynb").write_bytes(answered("S1"))
@@ -267,7 +268,7 @@ def double(number):
 """
 
 
-@pytest.mark.parametrize("name", HARM)
+@pytest.mark.parametrize("name", breadth(HARM))
 def test_student_code_harms_nothing_in_the_container(name, container):
     """The right answer is given only where the kernel has refused with EPERM, EACCES or EROFS."""
     (container / "submission" / "doubling.ipynb").write_bytes(notebook(TRIES.format(HARM[name])))

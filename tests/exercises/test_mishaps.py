@@ -292,6 +292,7 @@ def command_of_others(tmp_path):
     return ["grade", submitted, "--assignment", grading, "--out", out, "--jobs", "1"]
 
 
+@pytest.mark.slow  # every process compiles all that it imports
 @pytest.mark.parametrize("whose", ["command", "command_of_others"])
 def test_a_full_disk_is_told_with_the_file_and_costs_no_grade(whose, request, tmp_path):
     command = request.getfixturevalue(whose)

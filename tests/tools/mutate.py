@@ -65,7 +65,6 @@ WIDER = (
         "-n",
         "auto",
         "book",
-        "exercises/instructor-guide.ipynb",
         "tests/book",
         "tests/exercises",
         "tests/attacks",

@@ -73,7 +73,7 @@ def test_the_chart_has_a_row_for_each_hunk():
     assert "· nothing wrong, L logged, S silently wrong, M memory lost." in chart.twin_html()
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_a_page_without_a_kernel_has_the_run_of_every_cell():
     spec = matrix_lab().spec_without_a_kernel()
     assert set(spec["details"]) == {key_of(one) for one in stored_cells()}

@@ -18,8 +18,16 @@ from tests.book.reading import BOOK
 from tests.frontend.replay import landmarks, replay
 
 SCENARIOS = sorted(path.stem for path in (BOOK / "scenarios").glob("*.json"))
-QUICK = ("boot", "withheld-block")
+QUICK = ("withheld-block",)
+LENGTHY = {"geography", "xen-grows"}
 MOST_TWINS = 40
+
+
+def tier(name):
+    """Return the marks of a walk: the longer it is, the more seldom it is replayed."""
+    if name in LENGTHY:
+        return pytest.mark.slow
+    return () if name in QUICK else pytest.mark.long
 
 
 def walk_of(name):
@@ -29,7 +37,7 @@ def walk_of(name):
 
 @pytest.fixture(
     scope="module",
-    params=[pytest.param(name, marks=() if name in QUICK else pytest.mark.long) for name in SCENARIOS],
+    params=[pytest.param(name, marks=tier(name)) for name in SCENARIOS],
 )
 def found(request, tmp_path_factory):
     """What the browser found in a scenario of the book."""
@@ -54,6 +62,7 @@ def test_the_text_twin_in_the_browser_is_the_simulator_s(found):
     assert differing == {index: found["twins wanted"][index] for index in differing}
 
 
+@pytest.mark.long
 def test_pages_that_leave_with_their_block_are_not_called_allocated(tmp_path):
     """__offline_isolated_pages() takes them off the free lists; remove_pfn_range_from_zone() follows."""
     scenario = Scenario.parse(
