@@ -53,6 +53,8 @@ def test_a_chapter(path, open_notebook):
     assert notebook.unrun() == []
     assert notebook.widgets() >= widget_cells(stored(path))
     notebook.wait_for_widgets(notebook.widgets())
+    if path == ONE_BLOCK:
+        the_explorer_is_alive_and_a_question_leads_to_it(notebook.page)
     each_widget_heeds_the_keyboard(notebook)
     answers_each_prediction(notebook)
 
@@ -109,18 +111,8 @@ def answers_each_prediction(notebook):
         prediction.locator(".memsim-outcome").wait_for()
 
 
-def test_a_notebook_that_is_only_opened_stays_clean(open_notebook, page):
-    """Whatever Python a reader has: else closing asks to save, and the next `git pull` conflicts."""
-    notebook = open_notebook(BOOK / "00-welcome.ipynb")
-    shows_what_is_stored(notebook, widget_cells(stored(BOOK / "00-welcome.ipynb")))
-    page.wait_for_timeout(1000)  # for what JupyterLab would still write
-    assert notebook.document()["metadata"] == stored(BOOK / "00-welcome.ipynb")["metadata"]
-    assert page.evaluate("window.jupyterapp.shell.currentWidget.content.model.dirty") is False
-
-
-def test_chapter_one_s_explorer_is_alive_and_a_question_leads_to_it(open_notebook, page):
+def the_explorer_is_alive_and_a_question_leads_to_it(page):
     """After Run All, as a reader does it: the keys move it, and "Show me" goes to the moment and its page."""
-    open_notebook(ONE_BLOCK).run_all()
     page.wait_for_function("document.querySelector('.memsim-explore')?.explorer")
     explorer = page.locator(".memsim-explore")
     explorer.press("Home")
@@ -137,6 +129,15 @@ def test_chapter_one_s_explorer_is_alive_and_a_question_leads_to_it(open_noteboo
     assert place == [1, "done", 0x100001]
     assert explorer.evaluate("box => box === document.activeElement")
     assert "Page 0x100001" in explorer.locator(".tab-page").inner_text()
+
+
+def test_a_notebook_that_is_only_opened_stays_clean(open_notebook, page):
+    """Whatever Python a reader has: else closing asks to save, and the next `git pull` conflicts."""
+    notebook = open_notebook(BOOK / "00-welcome.ipynb")
+    shows_what_is_stored(notebook, widget_cells(stored(BOOK / "00-welcome.ipynb")))
+    page.wait_for_timeout(1000)  # for what JupyterLab would still write
+    assert notebook.document()["metadata"] == stored(BOOK / "00-welcome.ipynb")["metadata"]
+    assert page.evaluate("window.jupyterapp.shell.currentWidget.content.model.dirty") is False
 
 
 def test_a_line_of_code_is_wrapped_and_not_cut_off(open_notebook, page, tmp_path):
