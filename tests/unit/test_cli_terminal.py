@@ -136,6 +136,7 @@ def test_json_says_the_same_as_the_text(capsys):
 # ---- the terminal --------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("columns", [60, 100])
 def test_lines_fit_the_terminal(capsys, tty, columns):
     tty(columns, colours=False)
@@ -144,6 +145,7 @@ def test_lines_fit_the_terminal(capsys, tty, columns):
             assert len(line) <= columns, line
 
 
+@pytest.mark.long
 def test_words_are_not_lost_where_lines_are_wrapped(capsys, tty):
     tty(1000, colours=False)
     wide = said(capsys, "compare", ONE_BLOCK)[1].split()

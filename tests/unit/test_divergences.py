@@ -117,6 +117,7 @@ def test_two_big_blocks_may_be_added_and_offline_however_big_they_are(bb_pages, 
 # ---- virtio_mem_offline_and_remove_memory(), drivers/virtio/virtio_mem.c ----------------------------
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("release", "broken", "retry"), [("6.1", True, None), ("6.12", False, 50)])
 def test_a_vetoed_unplug_of_a_big_block_breaks_the_device_on_6_1_only(release, broken, retry):
     # NOTIFY_BAD is -EPERM. 6.12 makes -EBUSY of every errno but -ENOMEM.

@@ -856,6 +856,7 @@ def noise(size, seed=1):
     return b"".join(chance.choices(words, k=size // 8))
 
 
+@pytest.mark.long
 def test_arbitrary_text_neither_crashes_nor_takes_long():
     for seed in range(5):
         try:

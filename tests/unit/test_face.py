@@ -245,7 +245,7 @@ def use(machine):
 @pytest.mark.parametrize("make", [Machine.copy, copy.deepcopy, pickled])
 @pytest.mark.parametrize("device", [None, *DEVICES])
 @pytest.mark.parametrize("release", ["6.1", "6.12"])
-@pytest.mark.parametrize("watched", [False, True])
+@pytest.mark.parametrize("watched", [pytest.param(False, marks=pytest.mark.long), True])
 def test_copy__lives_on_as_the_original_would(make, device, release, watched):
     machine = Machine(
         release=release, devices=[device] if device else [], debug_vm=True, per_cpu_lists=True, record=watched

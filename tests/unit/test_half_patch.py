@@ -55,6 +55,7 @@ HARMLESS = {
 }
 
 
+@pytest.mark.long
 @CONFIGURATIONS
 @pytest.mark.parametrize("make", [alone, missing])
 @pytest.mark.parametrize("hunk", HARMLESS.values(), ids=HARMLESS)

@@ -83,6 +83,7 @@ def test_a_given_table_is_shown_as_a_terminal_would():
         assert f"    {line}\n" in repr(asked)
 
 
+@pytest.mark.long
 def test_without_a_kind_the_seed_chooses_one():
     kinds = {ask(seed=seed).kind for seed in range(200)}
     assert kinds == set(KINDS)

@@ -56,6 +56,7 @@ STEPS = st.one_of(
 )
 
 
+@pytest.mark.long
 @settings(max_examples=25, deadline=None)
 @given(st.lists(STEPS, min_size=3, max_size=10))
 def test_no_script_breaks_the_model_solution(solved, script):

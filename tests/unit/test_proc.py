@@ -545,6 +545,7 @@ def test_mem_available_leaves_out_what_zones_keep_back(boot):
     assert field_of(meminfo(machine.kernel), "MemAvailable") == 4 * (RAM - kept)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("page_cache", [100, 20000])
 def test_half_of_the_page_cache_or_the_low_watermark_of_it_is_not_available(boot, page_cache):
     machine = boot()
@@ -558,6 +559,7 @@ def test_half_of_the_page_cache_or_the_low_watermark_of_it_is_not_available(boot
     assert field_of(meminfo(machine.kernel), "MemAvailable") == 4 * (RAM - kept - stays)
 
 
+@pytest.mark.long
 def test_what_zones_keep_back_moves_with_the_watermarks_and_not_with_every_page(boot):
     # setup_per_zone_lowmem_reserve() and calculate_totalreserve_pages() run when memory comes online or goes
     # offline; adjust_managed_page_count(), which ballooning calls, does not run them.

@@ -56,6 +56,7 @@ def reached(kind, row):
     return columns(*found) if isinstance(found[0], State) else found
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("kind", "row"), [(kind, row) for kind in TABLES for row in TABLES[kind] if row in rows_of_7_3(kind)]
 )

@@ -153,6 +153,7 @@ OTHERS = st.one_of(
 )  # fmt: skip
 
 
+@pytest.mark.long
 @given(st.data())
 def test_what_is_not_valid_is_refused(data):
     """The schema never says more than the checker: what it forbids, the checker refuses."""

@@ -156,6 +156,7 @@ LINES = st.lists(
 )
 
 
+@pytest.mark.long
 @settings(max_examples=40, deadline=None)
 @given(LINES, st.sampled_from(["6.1", "6.12"]))
 def test_whatever_is_done_the_invariants_hold_and_undo_brings_it_back(lines, release):

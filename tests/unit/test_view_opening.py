@@ -19,6 +19,7 @@ def told():
     return story()
 
 
+@pytest.mark.long
 def test_the_stored_picture_is_what_the_simulator_does(told):
     assert PICTURE.read_text(encoding="utf-8") == opening_svg(told), "python -m tests.tools.opening renews it"
 

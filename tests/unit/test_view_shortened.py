@@ -155,6 +155,7 @@ def test_tapes_end_after_so_many_events_in_all():
     assert "sysfs state" in walk.look(len(walk.moments) - 1).sides[0].sentence
 
 
+@pytest.mark.long
 def test_the_explorer_shortens_what_it_runs_itself(monkeypatch):
     monkeypatch.setattr(material, "MOST_OF_STEP", MOST)
     explorer = explore(SCENARIO)

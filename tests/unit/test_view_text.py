@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 import pytest
 
@@ -81,13 +83,20 @@ def test_two_chunks_are_free_and_the_rest_is_withheld(third_chunk):
         assert sum(class_counts(classes).values()) == PAGES
 
 
+@cache
+def replayed(name):
+    """Return a recording, and what the simulator does in its scenario."""
+    recording = bundled(name)
+    return recording, compare(recording.scenario, release=recording.release)
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("name", DIMM)
 @pytest.mark.parametrize("block", [32, 33])
 def test_maps_of_simulated_and_recorded_kernels_are_the_same(name, block):
     """At every probe of a recording; '*' stands for any page that the buddy manages."""
-    recording = bundled(name)
-    walk = Walk(compare(recording.scenario, release=recording.release), block, [recording])
+    recording, comparison = replayed(name)
+    walk = Walk(comparison, block, [recording])
     ((side, probes),) = walk.probes.items()
     seen = 0
     for index in probes:

@@ -233,6 +233,7 @@ def test_a_pinned_page_keeps_its_sub_block_and_the_driver_tries_again_later():
     assert vm.device.plugged_pages() == 0  # the page could be moved to boot memory
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("device_block", [SB, BLOCK])
 def test_without_a_free_page_to_migrate_to_unplugging_stops_with_enomem(device_block):
     # __alloc_contig_migrate_range() ends with -ENOMEM at once, and so do the callers up to the main loop.
