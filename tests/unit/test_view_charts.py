@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from itertools import pairwise
 from xml.etree import ElementTree as ET
 
@@ -86,7 +87,25 @@ def test_bars_fit_on_one_screen_in_jupyterlab():
 def test_plotly_accepts_its_figure(chart):
     """Unknown properties are refused; what it would write is what we write."""
     figure = chart.plotly()
-    assert go.Figure(figure).to_plotly_json()["data"] == figure["data"]
+    assert go.Figure(figure["data"], figure["layout"]).to_plotly_json()["data"] == figure["data"]
+
+
+@pytest.mark.parametrize("chart", CHARTS[:2], ids=lambda chart: chart.title)
+def test_no_toolbar_lies_over_the_title_of_a_figure(chart):
+    assert chart.plotly()["config"] == {"displayModeBar": False}
+
+
+def test_an_axis_without_named_points_has_numbers():
+    """And says what its ends are, in all forms."""
+    plain = replace(LINES, marks=())
+    axis = plain.plotly()["layout"]["xaxis"]
+    assert (list(axis["tickvals"]), axis["title"]["text"]) == ([0, 1, 2, 3], "0: boot … 3: three")
+    assert "showticklabels" not in axis
+    for width in (WIDTH, NARROW):
+        drawn = "".join(plain.drawing(width)[1])
+        assert re.findall(r'"soft mid">(\d)</text>', drawn) == ["0", "1", "2", "3"]
+        assert ">0: boot<" in drawn
+        assert ">3: three<" in drawn
 
 
 def test_a_line_is_told_by_its_changes():

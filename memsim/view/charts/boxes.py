@@ -10,6 +10,7 @@ from memsim.view.charts.chart import (
     NARROW,
     Chart,
     apart,
+    figure,
     filled,
     layout,
     margin_for,
@@ -116,7 +117,7 @@ class Bars(Chart):
         settings["showlegend"] = len(self.series) > 1
         settings["yaxis"] |= {"autorange": "reversed", "automargin": True}
         settings["xaxis"] |= {"title": {"text": self.unit}, "tickformat": ","}
-        return {"data": data, "layout": settings}
+        return figure(data, settings)
 
 
 # ---- ranges ----------------------------------------------------------------------------------------

@@ -23,8 +23,14 @@ PLOTLY = "application/vnd.plotly.v1+json"
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 """Okabe and Ito's, which colour-blind readers can tell apart."""
 _CSS = Path(__file__).with_name("chart.css")
-_GREY = "#808080"
-"""Text of plotly's figures: legible on white and on JupyterLab's dark ground."""
+_GREY = "#767676"
+"""Text of plotly's figures where the page gives it no colour of its own: legible on white and on black."""
+_THEMED = (
+    "<style>.jp-OutputArea-child:has(+ .jp-OutputArea-child .memsim-twin) "
+    ":is(.infolayer text, .xtick text, .ytick text) "
+    "{ fill: var(--jp-ui-font-color1, #767676) !important }</style>"
+)
+"""Gives the text of the figure above a text twin the theme's colour, which the kernel does not know."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -79,9 +85,11 @@ class Chart:
     def twin_html(self) -> str:
         """Return the text twin, folded."""
         lines = escape("\n".join(self.lines()))
+        themed = _THEMED if self.plotly() else ""
         return (
-            "<details><summary>The same in text</summary>"
-            f'<pre style="font-size: 0.9em; white-space: pre-wrap">{lines}</pre></details>'
+            f'{themed}<details class="memsim-twin"><summary>The same in text</summary>'
+            '<pre style="font-size: 0.9em; white-space: pre-wrap; word-break: normal">'
+            f"{lines}</pre></details>"
         )
 
     def _ipython_display_(self) -> None:
@@ -229,3 +237,11 @@ def layout(height: int, **more: Any) -> dict[str, Any]:  # noqa: ANN401 (plotly'
         "xaxis": dict(axis),
         "yaxis": dict(axis),
     } | more
+
+
+def figure(data: list[dict[str, Any]], settings: dict[str, Any]) -> dict[str, Any]:
+    """Return a figure for plotly, without the toolbar that would lie over its title.
+
+    Dragging zooms in, and a double click shows the whole again.
+    """
+    return {"data": data, "layout": settings, "config": {"displayModeBar": False}}

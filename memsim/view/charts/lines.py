@@ -15,7 +15,18 @@ from memsim.patch import AFTER, BEFORE
 from memsim.scenario.scenario import run
 from memsim.scenario.steps import tell_step
 from memsim.view.charts.boxes import Range
-from memsim.view.charts.chart import COLOURS, SMALL, WIDTH, Chart, breadth, layout, number, rule, words
+from memsim.view.charts.chart import (
+    COLOURS,
+    SMALL,
+    WIDTH,
+    Chart,
+    breadth,
+    figure,
+    layout,
+    number,
+    rule,
+    words,
+)
 from memsim.view.model.page_class import PageClass, page_classes
 
 if TYPE_CHECKING:
@@ -66,7 +77,7 @@ class Lines(Chart):
     unit
         What is counted.
     marks
-        Points that are named on the axis.
+        Points that are named on the axis; without any, the points are numbered there.
     """
 
     points: tuple[str, ...]
@@ -105,7 +116,7 @@ class Lines(Chart):
             y = bottom - _HIGH * share
             parts += [rule(_LEFT, y, width - _RIGHT, y)]
             parts += [words(_LEFT - 8, y + 4, number(round(least + (most - least) * share)), "soft end")]
-        parts += self._marks(bottom, width)
+        parts += self._marks(bottom, width) if self.marks else self._numbers(bottom, width)
         for order, line in enumerate(self.series):
             path = self._path(line, (least, most), (bottom, width))
             colour, dash = COLOURS[order % len(COLOURS)], _DASHES[line.dash]
@@ -113,7 +124,7 @@ class Lines(Chart):
                 f'<path d="{path}" fill="none" stroke="{colour}" stroke-width="2.4"{dash} '
                 'stroke-linejoin="round"/>'
             )
-        y = bottom + (70 if self.marks else 24)
+        y = bottom + 70
         columns = 2 if width == WIDTH else 1
         return y + 24 * -(-len(self.series) // columns), parts + self._legend(y, columns)
 
@@ -142,6 +153,20 @@ class Lines(Chart):
             start = min(x + 4, width - 6 - SMALL * breadth(name))
             parts += [rule(x, _TOP, x, low - 10 * (start < x), "mark"), words(start, low, name, "soft")]
         return parts
+
+    def _numbers(self, bottom: float, width: int) -> list[str]:
+        """Return the numbers of the points below the axis, and what the first and the last are."""
+        parts = []
+        for at in _round_numbers(len(self.points) - 1, 16 if width == WIDTH else 8):
+            x = self._x(at, width)
+            parts += [rule(x, bottom, x, bottom + 4), words(x, bottom + 17, str(at), "soft mid")]
+        first, last = self._ends()
+        together = SMALL * (breadth(first) + breadth(last)) + 20 < width - _LEFT - _RIGHT
+        parts.append(words(_LEFT, bottom + 34, first, "soft"))
+        return [*parts, words(width - _RIGHT, bottom + (34 if together else 50), last, "soft end")]
+
+    def _ends(self) -> tuple[str, str]:
+        return f"0: {self.points[0]}", f"{len(self.points) - 1}: {self.points[-1]}"
 
     def _legend(self, top: float, columns: int) -> list[str]:
         left = _LEFT if columns > 1 else 16
@@ -180,7 +205,11 @@ class Lines(Chart):
             )
         settings = layout(380, title={"text": self.title, "font": {"size": 16}})
         settings["yaxis"] |= {"title": {"text": self.unit}, "tickformat": ","}
-        settings["xaxis"] |= {"tickvals": list(self.marks), "showticklabels": False}
+        settings["xaxis"] |= {"tickvals": list(self.marks or _round_numbers(last, 16))}
+        if self.marks:
+            settings["xaxis"]["showticklabels"] = False
+        else:
+            settings["xaxis"]["title"] = {"text": " … ".join(self._ends())}
         settings["annotations"] = [
             {
                 "text": self.points[at],
@@ -194,7 +223,18 @@ class Lines(Chart):
             }
             for order, at in enumerate(self.marks)
         ]
-        return {"data": data, "layout": settings}
+        return figure(data, settings)
+
+
+def _round_numbers(last: int, most: int) -> range:
+    """Return numbers from 0 up to ``last`` that are as far apart as a scale has them, and about ``most``.
+
+    >>> list(_round_numbers(7, 16)), list(_round_numbers(267, 8))
+    ([0, 1, 2, 3, 4, 5, 6, 7], [0, 50, 100, 150, 200, 250])
+    """
+    return range(
+        0, last + 1, next(step for step in (1, 2, 5, 10, 20, 50, 100, 1000, last) if last <= most * step)
+    )
 
 
 # ---- what kernels count ----------------------------------------------------------------------------
