@@ -190,7 +190,7 @@ def test_a_mark_sums_up_what_changed_since(keyboard):
     start, end = walk.find(1, "enter:online_pages_range"), walk.find(1, "return:online_pages_range")
     assert keyboard.press("m", "o") == end
     keyboard.wait(".says", f"From moment {start} to {end}, ")
-    keyboard.wait(".says", f"{32768:,} pages are now free")
+    keyboard.wait(".says", f"{32768:,} pages are now in the buddy")
     keyboard.wait(".live", f"From moment {start} to {end}, ")
     assert f"since={start}" in keyboard.of("e.fragment")
     assert keyboard.press("Escape") == end

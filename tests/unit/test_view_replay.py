@@ -80,8 +80,12 @@ def test_pages_that_leave_with_their_block_are_not_called_allocated(tmp_path):
     walk = Walk(compare(scenario), 32, [])
     points = ("return:__offline_isolated_pages", "return:remove_pfn_range_from_zone")
     gone = [walk.find(2, point) for point in points]
-    off, away = replay(walk, tmp_path, twins={}, says=gone)["says"]
-    assert "32,768 pages are now on no free list (were free)" in off
+    twin = {gone[0]: walk.look(gone[0]).twin(walk.zone_of_block())}
+    found = replay(walk, tmp_path, twins=twin, says=gone)
+    off, away = found["says"]
+    assert "32768 pages on no free list (A, refcount 0)" in twin[gone[0]]
+    assert found["twins"] == []
+    assert "32,768 pages are now on no free list (were in the buddy)" in off
     assert "32,768 pages are now not there (were on no free list)" in away
 
 

@@ -2,6 +2,7 @@
 
 import { escape, hunkBoxes } from "./panel.js";
 
+const HEADS = 15; // pixels that the heads of the columns cover
 const KINDS = { asks: "asks for the hunk", with: "only with the hunk", without: "only without the hunk" };
 
 export class Code {
@@ -48,10 +49,12 @@ export class Code {
       this.lines.scrollTop = 0;
       return;
     }
-    const top = first.element.offsetTop - this.lines.offsetTop,
+    const context = this.rows[Math.max(0, this.rows.indexOf(first) - 1)], // whole, below the heads of the columns
+      start = Math.max(0, context.element.offsetTop - this.lines.offsetTop - HEADS),
+      top = first.element.offsetTop - this.lines.offsetTop,
       end = last.element.offsetTop + last.element.offsetHeight - this.lines.offsetTop;
     if (top < this.lines.scrollTop + 20 || end > this.lines.scrollTop + this.lines.clientHeight)
-      this.lines.scrollTop = Math.min(top - 24, Math.max(0, end - this.lines.clientHeight + 24, 0) || top - 24);
+      this.lines.scrollTop = end + HEADS <= this.lines.clientHeight ? 0 : start;
   }
 
   /** Who made the difference that begins or ends here, where that is not what is shown. */
@@ -90,7 +93,7 @@ export class Code {
     const hunks = [...new Set(parts.flatMap((part) => part.marks.map(([hunk]) => hunk)))];
     const head = Object.assign(document.createElement("p"), {
       className: "head",
-      innerHTML: `<b>${escape(name)}()</b> <small>${escape(parts[0].file)}:${parts[0].lines[0]?.[0] ?? ""}</small>`,
+      innerHTML: `<b>${escape(name)}()</b> <small>${escape(parts[0].file)}:${parts[0].lines[0]?.[0] ?? ""}</small><button type="button" class="wider" aria-pressed="${this.box.closest("[data-wide=true]") !== null}" title="More room, in the place of one map (W); the other map: F">Wider</button>`,
     });
     const doc = Object.assign(document.createElement("p"), {
       className: hunks.length ? "doc hunks" : "doc",
@@ -129,6 +132,8 @@ export class Code {
 }
 
 const HELP = `<p>Two kernels do the same; the left one lacks the patch. Each tile is a <b>pageblock</b> of 512 pages. Two tiles that have grown together are one free block of 1,024.</p>
-<p><kbd>→</kbd> <kbd>←</kbd> next change one can see; with <kbd>Shift</kbd> every moment<br><kbd>D</kbd> next difference between the kernels (with <kbd>Shift</kbd> the one before)<br><kbd>O</kbd> step over &nbsp; <kbd>U</kbd> step out<br><kbd>Space</kbd> plays &nbsp; <kbd>Home</kbd> <kbd>End</kbd> &nbsp; <kbd>+</kbd> <kbd>−</kbd> zoom time<br><kbd>M</kbd> marks a moment; then all that changes from there on is summed up (mouse: <kbd>Shift</kbd> and drag on the timeline)<br>
-<kbd>G</kbd> go to a function &nbsp; <kbd>C</kbd> calm &nbsp; <kbd>R</kbd> real kernel &nbsp; <kbd>Z</kbd> zoom into a pageblock</p>
+<p><kbd>→</kbd> <kbd>←</kbd> next change one can see; with <kbd>Shift</kbd> every moment<br><kbd>D</kbd> the next moment at which the kernels begin to differ or become alike again (with <kbd>Shift</kbd> the one before)<br><kbd>O</kbd> step over &nbsp; <kbd>U</kbd> step out<br><kbd>Space</kbd> plays &nbsp; <kbd>Home</kbd> <kbd>End</kbd> &nbsp; <kbd>+</kbd> <kbd>−</kbd> zoom time<br><kbd>M</kbd> marks a moment; then all that changes from there on is summed up (mouse: <kbd>Shift</kbd> and drag on the timeline)<br>
+<kbd>G</kbd> go to a function &nbsp; <kbd>C</kbd> calm &nbsp; <kbd>R</kbd> real kernel &nbsp; <kbd>Z</kbd> zoom into a pageblock<br><kbd>W</kbd> more room for the code, in the place of one map; then <kbd>F</kbd> flips the kernels</p>
+<p>A letter says what pages are: the legend below each map has those that are there. <b>B</b><sub>10</sub>: in the buddy, a free block of order 10 begins here. Over the maps each memory block has the letter of most of its pages: <b>B+</b> some are of another kind, <b>N</b> it is not online and its struct pages are not set up, <b>·</b> no block.</p>
+<p><b>In the buddy</b> is a page of a free block. The counter <b>nr_free</b> leaves out those of isolated pageblocks, which have a dashed line at their foot (▁).</p>
 <p>◆ a real kernel was recorded here. <span class="news">▼</span> a difference begins or ends. Point at a page for its card; click it, or press Enter on it, for its life.</p>`;

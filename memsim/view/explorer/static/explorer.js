@@ -15,6 +15,7 @@ import {
   hex,
   lifeOf,
   mapSentence,
+  nameInView,
   pageNow,
   plain,
   zoneSentence,
@@ -130,7 +131,7 @@ export class Explorer {
       <canvas class="machine" tabindex="0" role="slider" aria-label="Memory block shown, ${escape(title)}"></canvas>
       <div class="map"><canvas class="pages" role="img"></canvas><canvas class="cursor" tabindex="0" role="slider" aria-label="Page, ${escape(title)}" aria-valuemin="0"></canvas><input type="range" class="wiper" min="0" max="1000" hidden aria-label="How much of the map is the recorded kernel's, ${escape(title)}"></div><p class="tally"></p></section>`;
     this.box.innerHTML = `<header><p class="title"><b>${escape(data.title)}</b></p>
-      <div class="buttons" role="toolbar" aria-label="Move through time">${button("play", "▶ Play", "Play the whole walk (Space)")}${button("back", "←", "The change before (←); every moment: Shift+←")}${button("forth", "→", "The next change (→); every moment: Shift+→")}${button("news", "<span>Next </span>difference", "Where the kernels begin or cease to differ (D)")}${button("over", "Over", "Step over what is called (O)")}${button("out", "Out", "Step out of the function (U)")}<button type="button" class="mark" title="Mark this moment; then all that changes from here on is summed up (M)" aria-pressed="${this.mark >= 0}">Mark</button></div>
+      <div class="buttons" role="toolbar" aria-label="Move through time">${button("play", "▶ Play", "Play the whole walk (Space)")}${button("back", "←", "The change before (←); every moment: Shift+←")}${button("forth", "→", "The next change (→); every moment: Shift+→")}${button("news", "<span>Next </span>difference", "")}${button("over", "Over", "Step over what is called (O)")}${button("out", "Out", "Step out of the function (U)")}<button type="button" class="mark" title="Mark this moment; then all that changes from here on is summed up (M)" aria-pressed="${this.mark >= 0}">Mark</button></div>
       <p class="where"></p><input class="find" type="search" list="${id}-names" placeholder="a function; Enter: its next call" aria-label="Go to the next call of a function" hidden><datalist id="${id}-names">${this.c.names.map((name) => `<option>${escape(name)}</option>`).join("")}</datalist>
       <div class="buttons">${button("search", "Find", "Go to a function by its name (G or /)")}<button type="button" class="calm" title="Without patterns, in soft colours (C)" aria-pressed="${this.calm}">Calm</button>${button("link", "Copy link", "Copy a link to this moment")}</div></header>
     <p class="says"></p>
@@ -196,6 +197,7 @@ export class Explorer {
             }),
       ),
     );
+    this.#tellNews();
     this.$(".where").textContent = heading(c, c.i);
     this.$(".where").title = heading(c, c.i);
     this.$$(".tally").forEach((box, s) => this.#tally(box, s));
@@ -204,6 +206,18 @@ export class Explorer {
     if (!this.timer) this.#describe(plain(says)); // names and values are there from the start
     clearTimeout(this.timer);
     this.timer = setTimeout(() => this.#stopped(says), QUIET_MS); // a screen reader is told where one stops, not all that flies by
+  }
+  /** Say on the button where it leads: in between the kernels go on to differ, or to be alike. */
+  #tellNews() {
+    const { c } = this,
+      next = c.nextNews(c.i, 1),
+      button = this.$(".news");
+    button.lastChild.textContent = next > c.i ? `difference: ${next}` : "difference: none";
+    button.setAttribute("aria-disabled", next <= c.i);
+    button.title =
+      next > c.i
+        ? `Moment ${next}, where the kernels next begin to differ or become alike again (D)`
+        : "After this moment no difference begins or ends (back: Shift+D)";
   }
   /** What just happened, or what changed since the mark. */
   #said() {
@@ -238,7 +252,7 @@ export class Explorer {
       .counts()
       .map((n, kind) =>
         n
-          ? `<span title="${panel.escape(this.data.classes[kind][3])}"><i style="background:${kind ? colour(this.data, kind, this.look) : "#8886"}; color: ${kind ? (this.calm || !"AF".includes(this.data.classes[kind][0]) ? "#10151a" : "#fff") : "inherit"}">${this.data.classes[kind][0]}</i>${fmt(n)} <small>${panel.escape(this.data.classes[kind][1])}</small></span>`
+          ? `<span title="${panel.escape(this.data.classes[kind][3])}"><i style="background:${kind ? colour(this.data, kind, this.look) : "#8886"}; color: ${kind ? (this.calm || !"AF".includes(this.data.classes[kind][0]) ? "#10151a" : "#fff") : "inherit"}">${this.data.classes[kind][0]}</i>${fmt(n)} <small>${panel.escape(nameInView(this.data, view, kind))}</small></span>`
           : "",
       )
       .join("");
@@ -247,7 +261,7 @@ export class Explorer {
         if (migratetypes[kind] === "isolate") isolated.push(kind);
     const more =
       isolated.length && view.there
-        ? `<span title="pageblocks that are isolated">▁ ${isolated.length} <small>isolated</small></span>`
+        ? `<span title="Pageblocks that are isolated: of migratetype isolate. Their free pages are on free lists of the buddy, and the counter nr_free leaves them out.">▁ ${isolated.length} <small>isolated</small></span>`
         : "";
     if (box.dataset.html !== html + more) {
       box.innerHTML = html + more;
@@ -440,6 +454,12 @@ export class Explorer {
       button.tabIndex = name === tab ? 0 : -1;
       this.$(`.tab-${name}`).hidden = name !== tab;
     }
+    this.#fill();
+  }
+  /** Give the panel the place of one map, so that few lines of code are broken; or take it back. */
+  widen() {
+    this.box.dataset.wide = this.box.dataset.wide !== "true";
+    this.$$(".wider").forEach((button) => button.setAttribute("aria-pressed", this.box.dataset.wide));
     this.#fill();
   }
   flip(side) {
@@ -635,6 +655,7 @@ export class Explorer {
       "-": () => this.#zoomTime(2),
       g: () => this.#find(true),
       "/": () => this.#find(true),
+      w: () => this.widen(),
       "?": () => this.open("help"),
       Escape: () => {
         this.zoom(-1);
@@ -647,6 +668,9 @@ export class Explorer {
     this.$(".panel").addEventListener("change", ({ target: { dataset, checked } }) => {
       const { hunk } = dataset;
       if (hunk) this.without(this.offered.filter((each) => (each === hunk ? !checked : this.off.includes(each))));
+    });
+    this.$(".panel").addEventListener("click", ({ target }) => {
+      if (target.matches(".wider")) this.widen();
     });
     const onKey = (e) => {
       const name = e.key.length === 1 ? e.key.toLowerCase() : e.key,
@@ -801,7 +825,7 @@ export class Explorer {
       const machine = this.machines[s];
       machine.canvas.onclick = (e) => this.look_at(machine.blockAt(e.offsetX));
       machine.canvas.onpointermove = (e) => {
-        machine.canvas.title = machine.about(e.offsetX, e.offsetY, this.zones[s]);
+        machine.canvas.title = machine.about(e.offsetX, e.offsetY, this.zones[s], this.c.kinds()[s]);
       };
     });
     this.$$("[role=tab]").forEach((button) => {

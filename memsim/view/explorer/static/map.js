@@ -3,7 +3,7 @@
 // the buddy has joined them the gap between them closes.
 
 import { ABSENT, FREE, MIXED, NOT_ONLINE } from "./pages.js";
-import { kindLetters, zoneSentence } from "./words.js";
+import { kindLetters, kindSentence, zoneSentence } from "./words.js";
 
 const SANS = "system-ui, 'Segoe UI', 'DejaVu Sans', sans-serif",
   MONO = "ui-monospace, 'DejaVu Sans Mono', monospace";
@@ -524,8 +524,12 @@ export class Machine {
     }
     flush();
   }
-  /** The zones at a point, in words. */
-  about(x, y, zones) {
+  /** The block or the zones at a point, in words. */
+  about(x, y, zones, kinds) {
+    if (y < CELL + 2) {
+      const block = this.blockAt(x);
+      return `block ${block}: ${kindSentence(this.data, kinds[this.data.blocks.indexOf(block)])}`;
+    }
     return y < SPAN - 5
       ? ""
       : zones

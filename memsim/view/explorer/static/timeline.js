@@ -152,6 +152,7 @@ export class Timeline {
 
   #calls(g, end) {
     const { colours: k } = this;
+    this.names = [];
     this.drawn = Array.from({ length: this.depth }, (_, depth) => this.#folded(depth));
     this.drawn.forEach((parts, depth) =>
       parts.forEach((part) => {
@@ -163,7 +164,8 @@ export class Timeline {
         g.beginPath();
         g.rect(x, y, w, CALL - 1);
         g.clip();
-        g.fillStyle = `hsl(${hue(byNumber(part)[0])} ${k.dark ? "30% 38%" : "45% 80%"})`;
+        const shade = `hsl(${hue(byNumber(part)[0])} ${k.dark ? "30% 38%" : "45% 80%"})`;
+        g.fillStyle = shade;
         g.fillRect(x, y, w, CALL - 1);
         g.fillStyle = k.well;
         for (let at = x + 4; many && at < x + w; at += 5) g.fillRect(at, y, 1, CALL);
@@ -174,12 +176,35 @@ export class Timeline {
             g.fillStyle = k.well;
             g.fillRect(x + 4, y, g.measureText(text).width + 6, CALL);
           }
-          g.fillStyle = k.ink;
-          g.fillText(text, x + (many ? 7 : 3), y + CALL / 2 - 1.5); // or underscores are cut
+          const name = { text, x: x + (many ? 7 : 3), y, ground: many ? k.well : shade, end: x + w };
+          this.names.push(name);
+          this.#name(g, name);
         }
         g.restore();
       }),
     );
+  }
+  #name(g, { text, x, y }) {
+    g.textAlign = "left";
+    g.font = `10px ${MONO}`;
+    g.fillStyle = this.colours.ink;
+    g.fillText(text, x, y + CALL / 2 - 1.5); // or underscores are cut
+  }
+  /** Write the names that the cursor crosses again, over it. */
+  #clear(g, x) {
+    for (const name of this.names) {
+      g.font = `10px ${MONO}`;
+      const width = Math.min(g.measureText(name.text).width, name.end - name.x);
+      if (x < name.x - 2 || x > name.x + width + 2) continue;
+      g.save();
+      g.beginPath();
+      g.rect(name.x - 2, name.y, width + 4, CALL - 1);
+      g.clip();
+      g.fillStyle = name.ground;
+      g.fillRect(name.x - 2, name.y, width + 4, CALL);
+      this.#name(g, name);
+      g.restore();
+    }
   }
   /** The calls of a row that can be seen; those that are too narrow to be told apart as one part, which zooming opens. */
   #folded(depth) {
@@ -204,20 +229,18 @@ export class Timeline {
     }
     return parts;
   }
-  /** A counter: one line where both kernels agree, two marks where they do not. */
+  /** A counter: one line if both kernels always agree; else two, and a band where they do not. */
   #lane(g, name, y) {
     const { c, colours: k } = this,
       [low, high] = this.scales[name],
       value = (s) => (i) => (c.moments[i].sides[s].counters[name] - low) / (high - low || 1);
-    this.#steps(g, value(1), y + 2, LANE - 5, k.soft);
-    for (const m of c.moments) {
-      if (m.i < this.from - 1 || m.i > this.to || m.sides[0].counters[name] === m.sides[1].counters[name]) continue;
-      [k.before, k.after].forEach((colour, s) => {
-        const apart = 2 * Math.sign(m.sides[1 - s].counters[name] - m.sides[s].counters[name]); // seen even where the step is small
-        g.fillStyle = colour;
-        g.fillRect(this.x(m.i), y + 1 + (LANE - 5) * (1 - value(s)(m.i)) + apart, Math.max(2.5, this.unit - 1), 2.5);
-      });
-    }
+    const differ = c.moments.filter((m) => m.sides[0].counters[name] !== m.sides[1].counters[name]);
+    g.fillStyle = k.accent;
+    g.globalAlpha = 0.35; // seen also where the two lines are too close to be told apart
+    for (const m of differ) g.fillRect(this.x(m.i), y, Math.max(3, this.unit), LANE - 1);
+    g.globalAlpha = 1;
+    if (differ.length) this.#steps(g, value(0), y + 2, LANE - 5, k.before);
+    this.#steps(g, value(1), y + 2, LANE - 5, differ.length ? k.after : k.soft);
   }
   #steps(g, value, y, h, colour, filled) {
     const first = Math.max(0, Math.floor(this.from) - 1),
@@ -267,6 +290,7 @@ export class Timeline {
     g.arc(x, 7, 5, 0, 7);
     g.fill();
     g.textBaseline = "middle";
+    this.#clear(g, x);
     g.textAlign = "right";
     if (!small) {
       // the calls that one is in, each beside its lane

@@ -1,6 +1,6 @@
 // A moment in words: one sentence, the text twin (the same as Sight.twin() of memsim/view/explorer/snapshot.py), the life of a page.
 
-import { MIXED, NOT_ONLINE, hasType, kindsOf, look } from "./pages.js";
+import { ALLOCATED, MIXED, NOT_ONLINE, hasType, kindsOf, look } from "./pages.js";
 import { CHUNK, LIVE, PAGEBLOCK, SECTION, migratetypeOf, orderOf } from "./memory.js";
 import { TOTAL } from "./comparison.js";
 
@@ -15,10 +15,25 @@ const sum = (numbers) => numbers.reduce((a, b) => a + (b ?? 0), 0);
 const SHORT = {
   present_pages: "present",
   managed_pages: "managed",
-  nr_free_pages: "free",
+  nr_free_pages: "nr_free",
   nr_isolate_pageblock: "isolated",
   spanned_pages: "spanned",
 };
+const LEFT = "on no free list",
+  NO_REFERENCE = ", refcount 0";
+/** What the pages of a class in a view are called in the legend; without a reference "allocated" would be wrong. */
+export function nameInView(data, view, kind) {
+  const leaving =
+    kind === ALLOCATED &&
+    view.state &&
+    view.chunks.every(({ classes }, k) => {
+      const { refcount } = view.state.chunk(view.pfn + k * CHUNK);
+      return classes.every((each, p) => each !== ALLOCATED || !refcount[p]);
+    });
+  return leaving ? LEFT : labelOf(data, kind);
+}
+/** What pages of a class are called: free ones also while they are isolated, and the counter nr_free leaves them out. */
+export const labelOf = (data, kind) => (data.classes[kind][0] === "B" ? "in the buddy" : data.classes[kind][1]);
 /** A counter's short name; with its zone where it is not the one looked at. */
 export function counterName(data, name) {
   if (name === TOTAL) return "MemTotal";
@@ -51,14 +66,17 @@ export function happened(c, i) {
     actor = c.actor(i);
   const blocks = blockStates(before, m);
   if (m.kind === "notifier")
-    return [`The ${chainOf(m.name)} notifier chain is called: `, ["fn", m.name], ". ", ...join(found)];
+    return join([[`The ${chainOf(m.name)} notifier chain is called: `, ["fn", m.name]], ...found]);
   if (m.kind === "done")
     return m.step < 0
-      ? ["The machine has booted. ", ...join(found)]
-      : [
-          `Step ${m.step} has ended: ${data.ends[m.step][0] === data.ends[m.step][1] ? data.ends[m.step][0] : data.ends[m.step].map((end, s) => `${end} ${data.sides[s].name}`).join(", ")}. `,
-          ...join([...found, ...blocks]),
-        ];
+      ? join([["The machine has booted"], ...found])
+      : join([
+          [
+            `Step ${m.step} has ended: ${data.ends[m.step][0] === data.ends[m.step][1] ? data.ends[m.step][0] : data.ends[m.step].map((end, s) => `${end} ${data.sides[s].name}`).join(", ")}`,
+          ],
+          ...found,
+          ...blocks,
+        ]);
   if (found.length || blocks.length)
     return [["fn", `${actor.functions[0] ? actor.name : m.name}()`], " acted: ", ...join([...found, ...blocks])];
   if (m.kind === "enter") return [["fn", `${m.name}()`], " is called. ", doc];
@@ -107,7 +125,7 @@ function pages(c, m) {
   const letter = (kind) => c.data.classes[kind][0],
     // Nobody has allocated the pages that leave with their block: they are off the free lists, and then gone.
     leave = (to) => (m.name === "__offline_isolated_pages" && letter(to) === "A") || letter(to) === "·",
-    label = (kind, to) => (letter(kind) === "A" && leave(to) ? "on no free list" : c.data.classes[kind][1]),
+    label = (kind, to) => (letter(kind) === "A" && leave(to) ? LEFT : labelOf(c.data, kind)),
     [one, other] = onKernels(c),
     [a, b] = m.sides.map((side) => [...side.moved].map(([key, n]) => [key >> 4, key & 15, n]));
   if (!a.length && !b.length) return [];
@@ -344,7 +362,9 @@ function codeLine(c, i) {
 const countsPhrase = (data, counts, extra = {}) =>
   counts
     .map((n, kind) =>
-      n ? `${n} ${plural(n, "page")} ${data.classes[kind][1]} (${data.classes[kind][0]}${extra[kind] ?? ""})` : "",
+      n
+        ? `${n} ${plural(n, "page")} ${kind === ALLOCATED && extra[kind] === NO_REFERENCE ? LEFT : data.classes[kind][1]} (${data.classes[kind][0]}${extra[kind] ?? ""})`
+        : "",
     )
     .filter(Boolean)
     .join(", ");
@@ -397,6 +417,14 @@ export const zoneSentence = ({ name, start, end, present, managed }) =>
   `zone ${name} spans ${hex(start)}-${hex(end - 1)}, ${fmt(end - start)} pages, ${fmt(present)} present, ${fmt(managed)} managed`;
 export const kindLetters = (data, kind) =>
   ((kind & ~MIXED) === NOT_ONLINE ? "N" : data.classes[kind & ~MIXED][0]) + (kind & MIXED ? "+" : "");
+/** What most pages of a memory block are, as the letters over the maps say it. */
+export function kindSentence(data, kind) {
+  const plain = kind & ~MIXED,
+    letters = kindLetters(data, kind);
+  if (plain === NOT_ONLINE) return `${letters}, its struct pages are not set up`;
+  if (!plain) return `${letters}, no memory block`;
+  return `${letters}, ${kind & MIXED ? "most" : "all"} of its pages are ${labelOf(data, plain)}`;
+}
 
 function blockSentence(c, view) {
   const { data } = c,
