@@ -31,6 +31,16 @@ def add_to(commands: Commands) -> None:
     gradescope.add_argument(
         "--out", type=Path, default=Path("autograder.zip"), metavar="ZIP", help="(default: %(default)s)"
     )
+    gradescope.add_argument(
+        "--free-days", type=int, default=0, metavar="N", help="late days that cost nothing"
+    )
+    gradescope.add_argument(
+        "--late-percent",
+        type=int,
+        default=0,
+        metavar="P",
+        help="cost of each other day after Gradescope's due date, extensions included (default: %(default)s)",
+    )
     gradescope.set_defaults(command=command_gradescope)
 
 
@@ -38,7 +48,11 @@ def command_gradescope(arguments: argparse.Namespace) -> int:
     """``memsim gradescope``."""
     archive = import_module("memsim.grading.report.gradescope")
     grading = find_grading(arguments.assignment)
-    name = archive.write_archive(arguments.out, grading_text(grading))
-    print(f"{arguments.out}: the autograder of {name}; upload it under Configure Autograder")
+    late = import_module("memsim.grading.report.late")
+    late.Policy(late.NO_LATENESS.due, arguments.free_days, arguments.late_percent)  # refused here, not there
+    lateness = {"free_days": arguments.free_days, "percent": arguments.late_percent}
+    made = archive.write_archive(arguments.out, grading_text(grading), lateness)
+    print(f"{arguments.out}: the autograder of {made.name}; upload it under Configure Autograder")
+    print(f"the autograder points of the assignment are {made.points:g}: set them so in Gradescope")
     print("it holds the hidden tests and their key: do not share it")
     return OK

@@ -428,6 +428,66 @@ def test_moodles_numbers_of_another_assignment_are_not_used(course):
     assert "Participant 61,Ada" in (graded.out / "moodle.csv").read_text()
 
 
+EXPORT = """---
+submission_4711:
+  :submitters:
+  - :name: Ada Lovelace
+    :sid: 'S101'
+    :email: ada@example.edu
+  :created_at: 2026-12-02 08:05:12.123456789 Z
+  :score: 3.0
+  :status: graded
+  :history: []
+submission_4712:
+  :submitters:
+  - :name: Bob Stone
+    :sid:
+    :email: bob@example.edu
+  - :name: C Y
+    :email: cy@example.edu
+  :created_at: 2026-11-30 08:05:12.0 +01:00
+submission_4713:
+  :submitters:
+  - :name: Eve
+    :email: eve@example.edu
+  :created_at: 2026-11-30 08:05:12 Z
+"""
+
+
+def test_an_export_of_gradescopes_is_graded_by_its_metadata(course):
+    course.write(
+        "roster.csv",
+        "id,name,email,sis\nada,A. Lovelace,ada@example.edu,\nbob,Bob Stone,bob@example.edu,\ncy,C Y,,\n",
+    )
+    course.put("submission_metadata.yml", EXPORT.encode())
+    course.put("submission_4711/hw/doubling.ipynb", answered("ada"))
+    course.put("submission_4712/doubling.ipynb", notebook(RIGHT))
+    course.put("submission_4713/doubling.ipynb", notebook(WRONG))
+    graded = course.grade(*DUE, str(course.submitted / "submission_metadata.yml"))
+    rows = graded.table()
+
+    assert graded.scores() == {"ada": "5", "bob": "2", "cy": "2", "eve@example.edu": "0"}
+    assert {student: row["late_days"] for student, row in rows.items()} == {
+        "ada": "2",
+        "bob": "0",
+        "cy": "0",
+        "eve@example.edu": "0",
+    }
+    assert "not in the roster: 1\n  submission_4713/doubling.ipynb" in graded.said
+    assert "in the collector's table and not in the course" not in graded.said
+
+
+@pytest.mark.parametrize("text", ["[]", "submission_1: 7", "a: [", "submission_1:\n  :submitters: []"])
+def test_damaged_metadata_of_gradescopes_are_told_and_end_nothing(text, course):
+    course.put("submission_metadata.yml", text.encode())
+    course.put("submission_1/doubling.ipynb", answered("ada"))
+    course.put("ada/doubling.ipynb", answered("ada"))
+    graded = course.grade()
+
+    assert graded.scores()["ada"] == "5"
+    assert "submission_metadata.yml" in graded.report()["left_out"]
+
+
 # ---- nbgrader's gradebook ----------------------------------------------------------------------------
 
 

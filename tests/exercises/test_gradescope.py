@@ -213,6 +213,39 @@ def test_a_group_may_say_the_name_of_any_of_it(container):
     assert graded_or_refused(*run(container))["score"] == 5
 
 
+LATE = {
+    # by the due date of the assignment, by that of the student's extension, by the latest one of a group
+    "late": ([{}], 3, 3.5),
+    "an extension": ([{"assignment": {"due_date": "2026-11-30T12:00:00.000000-07:00"}}], 1, 4.5),
+    "in time": ([{"assignment": {"due_date": "2026-12-01T12:00:00.000000-07:00"}}], 0, 5),
+    "a group": ([{}, {"assignment": {"due_date": "2026-11-29T15:00:00.000000-07:00"}}], 1, 4.5),
+}
+
+
+@pytest.mark.parametrize(("users", "days", "score"), LATE.values(), ids=LATE)
+def test_lateness_is_what_gradescopes_clock_says(users, days, score, container):
+    """https://gradescope-autograders.readthedocs.io/en/latest/submission_metadata/."""
+    users = [METADATA["users"][0] | user for user in users]
+    assignment = {"due_date": "2026-11-28T00:00:00.000000-07:00", "late_due_date": None}
+    metadata = METADATA | {"users": users, "assignment": assignment}
+    (container / "submission_metadata.json").write_text(json.dumps(metadata))
+    (container / "source" / "late.json").write_text('{"free_days": 0, "percent": 10}')
+    (container / "submission" / "doubling.ipynb").write_bytes(answered("S1"))
+    results = graded_or_refused(*run(container))
+
+    assert results["score"] == score
+    assert (f"It was handed in {days} day" in results["output"]) == bool(days)
+
+
+def test_the_command_says_what_gradescope_must_be_told(tmp_path, capsys):
+    path = tmp_path / "autograder.zip"
+    assert main(["gradescope", str(GRADING), "--out", str(path), "--late-percent", "10"]) == 0
+    assert "autograder points of the assignment are 5:" in capsys.readouterr().out
+    with zipfile.ZipFile(path) as packed:
+        assert json.loads(packed.read("late.json")) == {"free_days": 0, "percent": 10}
+    assert main(["gradescope", str(GRADING), "--out", str(path), "--late-percent", "101"]) == 2
+
+
 @pytest.mark.parametrize("metadata", breadth(["{", "{}", '{"users": []}', '{"users": [{}]}', '{"users": 7}']))
 def test_without_a_student_nothing_is_graded_and_the_instructor_is_told(metadata, container):
     (container / "submission_metadata.json").write_text(metadata)

@@ -77,7 +77,7 @@ def page(
     parts = [
         *_head(heading),
         *_origin(result, who),
-        *([_lateness(result, policy)] if policy and result.file else []),
+        *([f"<p>{text(lateness(result, policy))}</p>"] if policy and result.file else []),
         *(f"<p>About the file: {text(remark)}.</p>" for remark in [*result.attention, *result.remarks]),
     ]
     if result.unreadable:
@@ -122,21 +122,22 @@ def _head(heading: str) -> list[str]:
     ]
 
 
-def _lateness(result: Result, policy: Policy) -> str:
+def lateness(result: Result, policy: Policy) -> str:
+    """Return in words what lateness has cost."""
     if not policy.is_known(result.student):
-        return "<p>The collector's table does not say when it was handed in; no points were taken off.</p>"
+        return "The collector's table does not say when it was handed in; no points were taken off."
     days = policy.days(result.student)
     own = policy.own_due.get(result.student)
     extended = ", an extension" if policy.is_extended(result.student) else ""
     until = f" It was due {own:%d %B %Y, %H:%M %Z}{extended}." if own else ""
     if not days:
-        return f"<p>It was handed in on time.{text(until)}</p>"
+        return f"It was handed in on time.{until}"
     factor = policy.factor(result.student)
     final = float(Fraction(result.score) * factor)
     free = f", of which {policy.free_days} cost nothing" if policy.free_days else ""
     return (
-        f"<p>It was handed in {days} day{'s' * (days != 1)} late{free}. "
-        f"{result.score} x {float(factor):.0%} = {final:g} points count.{text(until)}</p>"
+        f"It was handed in {days} day{'s' * (days != 1)} late{free}. "
+        f"{result.score} x {float(factor):.0%} = {final:g} points count.{until}"
     )
 
 

@@ -7,6 +7,7 @@ container, and ``run_autograder`` for each submission: :mod:`memsim.grading.run.
 from __future__ import annotations
 
 import io
+import json
 import re
 import secrets
 import zipfile
@@ -18,7 +19,9 @@ import memsim
 from memsim.grading.assignment.cells import assignment_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
+
+    from memsim.grading.assignment.assignment import Assignment
 
 SETUP = """#!/usr/bin/env bash
 # Executed once, when Gradescope builds the container.
@@ -46,33 +49,36 @@ _NUMPY = re.compile(r"^numpy==[^\n]*\\\n(?:    --hash=[^\n]*\n)+", re.MULTILINE)
 _EXECUTABLE, _PLAIN = 0o755 << 16, 0o600 << 16
 
 
-def write_archive(path: Path, grading: str) -> str:
-    """Write the archive for the text of a grading file; returns the name of the assignment.
+def write_archive(path: Path, grading: str, lateness: Mapping[str, int] | None = None) -> Assignment:
+    """Write the archive for the text of a grading file; returns the assignment.
+
+    ``lateness`` has the free days and what each other one costs, as fields of a policy are called.
 
     Raises
     ------
     AssignmentError
         There is no assignment in it.
     """
-    name = assignment_of(grading).name
+    assignment = assignment_of(grading)
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
-        for file, text, mode in _files(grading):
+        for file, text, mode in _files(grading, lateness or {}):
             entry = zipfile.ZipInfo(file)
             entry.external_attr, entry.compress_type = mode, zipfile.ZIP_DEFLATED
             archive.writestr(entry, text)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(packed.getvalue())
     path.chmod(0o600)
-    return name
+    return assignment
 
 
-def _files(grading: str) -> Iterator[tuple[str, bytes, int]]:
+def _files(grading: str, lateness: Mapping[str, int]) -> Iterator[tuple[str, bytes, int]]:
     """Return the name, content and mode of each file of the archive."""
     yield "setup.sh", SETUP.encode(), _EXECUTABLE
     yield "run_autograder", RUN.encode(), _EXECUTABLE
     yield "requirements.txt", _lock().encode(), _PLAIN
     yield "grading.txt", grading.encode(), _PLAIN
+    yield "late.json", json.dumps(dict(lateness)).encode(), _PLAIN
     yield "key", f"{secrets.token_hex(16)}\n".encode(), _PLAIN
     root = Path(memsim.__file__).parent
     for file in sorted(root.rglob("*")):

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from memsim.errors import MemsimError
 from memsim.grading.report.results import write_json
+from memsim.grading.roster.gradescope import METADATA, read_export
 from memsim.grading.roster.people import RosterError, read_table
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T", bound=datetime)
 _ALL = 100
+_OTHERWISE = "\n"
+"""Between the names of one student, in what an export has for a name."""
 
 
 class LateError(MemsimError):
@@ -69,6 +72,8 @@ def extensions(path: Path) -> dict[str, datetime]:
 def _column(path: Path, name: str) -> dict[str, datetime]:
     """Return the times in a column, by the name of the student; the latest, if there are several."""
     try:
+        if path.name == METADATA:
+            return _exported(path) if name == "time" else {}
         head, rows = read_table(path)
     except RosterError as error:
         raise LateError(str(error)) from None
@@ -85,16 +90,27 @@ def _column(path: Path, name: str) -> dict[str, datetime]:
     return times
 
 
+def _exported(path: Path) -> dict[str, datetime]:
+    """Return when each student has handed in by an export of Gradescope's, under all names that it has."""
+    times: dict[str, datetime] = {}
+    for one in read_export(path).values():
+        if one.time is not None:
+            for name in map(_OTHERWISE.join, one.submitters):
+                times[name] = max(one.time, times.get(name, one.time))
+    return times
+
+
 def matched(named: Mapping[str, _T], roster: Roster) -> tuple[dict[str, _T], list[str]]:
     """Return what a table says of each student by id, and the names in it that belong to no student."""
     found: dict[str, _T] = {}
     strangers = []
     for name, value in named.items():
-        person = roster.find(name)
+        names = name.split(_OTHERWISE)
+        person = next(filter(None, map(roster.find, names)), None)
         if person:  # in two spellings, the later time counts
             found[person.id] = max(value, found.get(person.id, value))
         else:
-            strangers.append(name)
+            strangers.append(names[0])
     return found, strangers
 
 

@@ -182,7 +182,8 @@ class Batch:
     def _refuse_other_question(self) -> None:
         """Raise FolderError if the question to be graded again does not exist."""
         if self.question and self.question not in {question.name for question in self.assignment.questions}:
-            msg = f"there is no question {self.question} in {self.assignment.name}"
+            names = ", ".join(question.name for question in self.assignment.questions)
+            msg = f"there is no question {self.question} in {self.assignment.name}; there are {names}"
             raise FolderError(msg)
 
     def _refuse_other_assignment(self) -> None:

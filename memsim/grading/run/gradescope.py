@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, Any
 from memsim.errors import MemsimError
 from memsim.grading.assignment.cells import assignment_of
 from memsim.grading.report import tables
+from memsim.grading.report.feedback import lateness
+from memsim.grading.report.late import LateError, Policy, moment
 from memsim.grading.report.results import write_json
 from memsim.grading.roster.people import Person
 from memsim.grading.run.engines import opened
@@ -50,10 +52,13 @@ def main(base: Path) -> None:
     fence = _fence(secret)
     key = (source / "key").read_text(encoding="ascii").strip()
     grader = Grader(assignment_of(grading), grading.encode(), fence, key)
-    result = _graded(grader, base)
+    metadata = _metadata(base / "submission_metadata.json")
+    people = _people(metadata, base / "submission_metadata.json")
+    policy = _policy(source / "late.json", metadata, people[0].id)
+    result = _graded(grader, base, people)
     _end_all()
-    document = tables.gradescope(result)
-    document["output"] = "\n".join([document["output"], *_told(result, fence)])
+    document = tables.gradescope(result, policy)
+    document["output"] = "\n".join([document["output"], *_told(result, fence, policy)])
     document["stdout_visibility"] = "hidden"
     write_json(base / "results" / "results.json", document)
     (base / "results" / "results.json").chmod(0o644)
@@ -73,9 +78,8 @@ def _fence(secret: list[Path]) -> Fence:
     raise GradescopeError(msg)
 
 
-def _graded(grader: Grader, base: Path) -> Result:
+def _graded(grader: Grader, base: Path, people: list[Person]) -> Result:
     """Return the result of the submission."""
-    people = _people(base / "submission_metadata.json")
     names = tuple(sorted({name for person in people for name in person.names}))
     questions = [question.name for question in grader.assignment.questions]
     student = people[0].id
@@ -91,10 +95,36 @@ def _graded(grader: Grader, base: Path) -> Result:
     return result
 
 
-def _people(path: Path) -> list[Person]:
+def _metadata(path: Path) -> Any:
+    """Return what Gradescope knows of the submission."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        msg = f"{path}: it does not say who has handed in ({type(error).__name__})"
+        raise GradescopeError(msg) from None
+
+
+def _policy(path: Path, metadata: Any, student: str) -> Policy | None:
+    """Return what lateness costs, by Gradescope's clock; None if it does not say when it was due.
+
+    Each user has a due date with the own extension; of a group the latest counts, as there is one score.
+    """
+    try:
+        users = [user.get("assignment") or {} for user in metadata["users"]]
+        dues = [each["due_date"] for each in users if each.get("due_date")]
+        dues = dues or [(metadata.get("assignment") or {}).get("due_date")]
+        due = max(moment(text, "due_date") for text in dues)
+        time = moment(metadata["created_at"], "created_at")
+    except (KeyError, TypeError, AttributeError, LateError):
+        return None
+    lateness = json.loads(path.read_text(encoding="utf-8"))
+    return Policy(due, times={student: time}, **lateness)
+
+
+def _people(metadata: Any, path: Path) -> list[Person]:
     """Return who has handed in, by the metadata; the first one's id makes the numbers of the tests."""
     try:
-        users: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))["users"]
+        users: list[dict[str, Any]] = metadata["users"]
         people = [
             Person(
                 str(user.get("sid") or user.get("email") or user["id"]),
@@ -105,7 +135,7 @@ def _people(path: Path) -> list[Person]:
             )
             for user in users
         ]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError) as error:
         msg = f"{path}: it does not say who has handed in ({type(error).__name__})"
         raise GradescopeError(msg) from None
     if not people:
@@ -114,9 +144,10 @@ def _people(path: Path) -> list[Person]:
     return sorted(people, key=lambda person: person.id)
 
 
-def _told(result: Result, fence: Fence) -> list[str]:
+def _told(result: Result, fence: Fence, policy: Policy | None) -> list[str]:
     """Return what the student should know besides the tests."""
     return [
+        *([lateness(result, policy)] if policy and policy.days(result.student) else []),
         f"Graded with Python {result.python}; fence: {fence.told}.",
         *(f"About the file: {remark}." for remark in [*result.attention, *result.remarks]),
     ]

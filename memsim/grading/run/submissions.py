@@ -1,9 +1,10 @@
 """Find what was handed in, and whose it is.
 
 Understood are a folder of notebooks named after their students (``ada.ipynb``), a folder with a folder for
-each student (``ada/anything.ipynb``), nbgrader's ``submitted`` (``ada/<assignment>/<assignment>.ipynb``), and
-what Canvas, Moodle, Brightspace and Blackboard pack (see :mod:`memsim.grading.roster.labels`). The names that
-the collector gave say who a student is, never what stands in a file. Nothing is left out without a reason.
+each student (``ada/anything.ipynb``), nbgrader's ``submitted`` (``ada/<assignment>/<assignment>.ipynb``),
+what Canvas, Moodle, Brightspace and Blackboard pack (see :mod:`memsim.grading.roster.labels`), and what
+Gradescope exports (:mod:`memsim.grading.roster.gradescope`). The names that the collector gave say who a student is,
+never what stands in a file of a student's. Nothing is left out without a reason.
 """
 
 from __future__ import annotations
@@ -20,9 +21,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from memsim.errors import MemsimError
+from memsim.grading.roster.gradescope import METADATA, read_export
 from memsim.grading.roster.labels import Label, label, labels
 from memsim.grading.roster.names import key, some, words
-from memsim.grading.roster.people import Person, Roster, is_hidden
+from memsim.grading.roster.people import Person, Roster, RosterError, is_hidden
 from memsim.grading.run.notebook import UnreadableError, read
 
 if TYPE_CHECKING:
@@ -270,6 +272,7 @@ class _Collecting:
         stems = {_stem(entry.name) for entry in entries}
         marks = labels(entry.name for entry in entries)
         sections = self._sections([entry for entry in entries if not _is_aside(entry.name)])
+        of_gradescope = self._export_of_gradescope(folder, entries)
         for entry in entries:
             reason = _is_aside(entry.name)
             mark = marks.get(entry.name)
@@ -280,12 +283,31 @@ class _Collecting:
                 self.empty.setdefault(self._who(mark), (f"only {reason} is there", mark))
             if reason:
                 self._leave(entry, reason)
+            elif entry.name in of_gradescope and _is_folder(entry) and not entry.is_symlink():
+                for who in of_gradescope[entry.name]:
+                    self._folder(entry, Label("Gradescope", who))
             elif entry.is_symlink() or not _is_folder(entry):
                 self._file(entry, mark, stems)
             elif not mark and entry in sections:
                 self._entries(entry)
             else:
                 self._folder(entry, mark)
+
+    def _export_of_gradescope(self, folder: Path, entries: Sequence[Path]) -> dict[str, list[str]]:
+        """Return whose each folder of an export of Gradescope's is, if this is one."""
+        path = folder / METADATA
+        if folder != self._top or path not in entries or path.is_symlink():  # below it is what students wrote
+            return {}
+        try:
+            export = read_export(path)
+        except RosterError as error:
+            self._leave(path, str(error).removeprefix(f"{path}: "))
+            return {}
+        return {
+            name: [next((one for one in names if self._known(one)), names[0]) for names in made.submitters]
+            for name, made in export.items()
+            if made.submitters
+        }
 
     def _file(self, entry: Path, mark: Label | None, stems: set[str]) -> None:
         """Take a file that lies beside those of other students."""
