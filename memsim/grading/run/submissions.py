@@ -3,8 +3,8 @@
 Understood are a folder of notebooks named after their students (``ada.ipynb``), a folder with a folder for
 each student (``ada/anything.ipynb``), nbgrader's ``submitted`` (``ada/<assignment>/<assignment>.ipynb``),
 what Canvas, Moodle, Brightspace and Blackboard pack (see :mod:`memsim.grading.roster.labels`), and what
-Gradescope exports (:mod:`memsim.grading.roster.gradescope`). The names that the collector gave say who a student is,
-never what stands in a file of a student's. Nothing is left out without a reason.
+Gradescope exports (:mod:`memsim.grading.roster.gradescope`). The names that the collector gave say who a
+student is, never what stands in a file of a student's. Nothing is left out without a reason.
 """
 
 from __future__ import annotations
