@@ -118,14 +118,15 @@ def add_lateness(grade: argparse.ArgumentParser) -> None:
     grade.add_argument(
         "--due",
         metavar="TIME",
-        help="when it was due, such as 2026-11-30T23:59+01:00; goes with --collected, and stays in force for "
-        "later runs; 'none' ends that",
+        help="when it was due, such as 2026-11-30T23:59+01:00 or '2026-11-30T23:59 Europe/Berlin'; goes with "
+        "--collected, and stays in force for later runs; 'none' ends that",
     )
     grade.add_argument(
         "--collected",
         type=Path,
         metavar="CSV",
-        help="the collector's times: a table student,time, and due for who has an extension",
+        help="the collector's times: a table student,time, and due for who has an extension; or the "
+        "submission_metadata.yml of an export of Gradescope's",
     )
     grade.add_argument("--free-days", type=int, default=0, metavar="N", help="late days that cost nothing")
     grade.add_argument(

@@ -164,6 +164,26 @@ REPORTS = {
         OTHERS,
         "test_a_test_cell_without_points_and_notebooks_without_names_of_cells_are_graded",
     ),
+    "apluslms/a-plus 1287, Submitty 10014, autolab/Autolab 932: days when the clocks change": (
+        CHANGES,
+        "test_a_day_ends_at_the_same_hour_in_a_zone",
+    ),
+    "eecs-autograder/autograder.io 29: an extension that ends before the new due time": (
+        CHANGES,
+        "test_a_due_time_of_the_week_before_is_told",
+    ),
+    "matthigger/gradescope_auto_py 13: the points that Gradescope must be told": (
+        "exercises/test_gradescope.py",
+        "test_the_command_says_what_gradescope_must_be_told",
+    ),
+    "RunestoneServer 1013: grading again replaces points by hand": (
+        COURSES,
+        "test_points_by_hand_and_a_comment_count_and_stay",
+    ),
+    "UM-USElab/gradecraft-development 4500: pages of a group": (
+        CHANGES,
+        "test_each_member_of_a_group_gets_its_page_back_from_moodle",
+    ),
 }
 """Public reports that were played, and the test of each."""
 

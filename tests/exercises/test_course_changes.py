@@ -105,6 +105,35 @@ def test_the_later_one_of_two_due_times_counts_and_the_page_says_so(table, due, 
     assert course.grade().table()["ada"]["late_days"] == str(late)
 
 
+CLOCKS = {
+    # In Berlin the clocks go back on 25 October 2026 and forward on 28 March 2027.
+    "an extension over the night": ("2026-10-21T18:00", "7", "2026-10-28T17:30+01:00", 0),
+    "a day of 25 hours": ("2026-10-24T20:00", "", "2026-10-25T19:30+01:00", 1),
+    "a day of 23 hours": ("2027-03-27T20:00", "", "2027-03-28T20:30+02:00", 2),
+    "in time": ("2026-10-24T20:00", "", "2026-10-24T20:00+02:00", 0),
+}
+
+
+@pytest.mark.parametrize(("due", "days", "time", "late"), CLOCKS.values(), ids=CLOCKS)
+def test_a_day_ends_at_the_same_hour_in_a_zone(due, days, time, late, course):
+    roster(course, LINES["ada"].replace(",,\n", f",,{days}\n"))
+    course.put("ada.ipynb", answered("ada"))
+    times = course.write("times.csv", f"student,time\nada,{time}\n")
+    graded = course.grade("--due", f"{due} Europe/Berlin", "--collected", times)
+
+    assert graded.table()["ada"]["late_days"] == str(late)
+    assert course.grade().table()["ada"]["late_days"] == str(late)
+
+
+def test_a_zone_that_is_none_is_refused_in_one_line(course):
+    course.put("ada.ipynb", answered("ada"))
+    times = course.write("times.csv", "student,time\nada,2026-10-28T17:30+01:00\n")
+    graded = course.grade("--due", "2026-10-21T18:00 Europe/Nowhere", "--collected", times)
+
+    assert graded.status == 2
+    assert "--due: this machine knows no time zone 'Europe/Nowhere'" in graded.said
+
+
 def test_a_due_time_of_the_week_before_is_told(course):
     lines = [LINES["ada"].replace(",,\n", ",2026-11-24T00:00+01:00,\n"), LINES["bob"], LINES["cy"]]
     roster(course, *lines)

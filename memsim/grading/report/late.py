@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from typing import TYPE_CHECKING, TypeVar
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from memsim.errors import MemsimError
 from memsim.grading.report.results import write_json
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T", bound=datetime)
 _ALL = 100
+_ZONED = re.compile(r"(\S+) +([A-Za-z_]+(?:/[\w+-]+)*)")
 _OTHERWISE = "\n"
 """Between the names of one student, in what an export has for a name."""
 
@@ -37,10 +39,14 @@ class LateError(MemsimError):
 
 
 def moment(text: str, where: str) -> datetime:
-    """Return a time such as ``2026-11-30T23:59+01:00``.
+    """Return a time such as ``2026-11-30T23:59+01:00`` or ``2026-11-30T23:59 Europe/Berlin``.
+
+    With a zone, days added to it end at the same hour, whether the clocks change or not.
 
     >>> moment("2026-11-30T23:59+01:00", "--due").isoformat()
     '2026-11-30T23:59:00+01:00'
+    >>> (moment("2026-10-21T18:00 Europe/Berlin", "--due") + timedelta(days=7)).isoformat()
+    '2026-10-28T18:00:00+01:00'
 
     Raises
     ------
@@ -48,7 +54,10 @@ def moment(text: str, where: str) -> datetime:
         It is not a time, or has no offset from UTC, without which it is no definite moment.
     """
     try:
-        time = datetime.fromisoformat(text.strip())
+        zoned = _ZONED.fullmatch(text.strip())
+        time = datetime.fromisoformat(zoned[1] if zoned else text.strip())
+        if zoned and time.tzinfo is None:
+            time = time.replace(tzinfo=_zone(zoned[2], where))
         time.astimezone(UTC)  # which the first and the last day of the calendar may not have
     except (ValueError, OverflowError):
         msg = f"{where}: {text!r} is no time; write it as 2026-11-30T23:59+01:00"
@@ -57,6 +66,25 @@ def moment(text: str, where: str) -> datetime:
         msg = f"{where}: {text!r} does not say how far it is from UTC; write it as 2026-11-30T23:59+01:00"
         raise LateError(msg)
     return time
+
+
+def _zone(name: str, where: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(name)
+    except (ValueError, OSError, ZoneInfoNotFoundError):
+        msg = f"{where}: this machine knows no time zone {name!r}; one is such as Europe/Berlin"
+        raise LateError(msg) from None
+
+
+def written(time: datetime) -> str:
+    """Return a time as :func:`moment` reads it.
+
+    >>> written(moment("2026-11-30T23:59 Europe/Berlin", "--due"))
+    '2026-11-30T23:59:00 Europe/Berlin'
+    """
+    if isinstance(time.tzinfo, ZoneInfo):
+        return f"{time.replace(tzinfo=None).isoformat()} {time.tzinfo.key}"
+    return time.isoformat()
 
 
 def collected(path: Path) -> dict[str, datetime]:
@@ -174,14 +202,14 @@ def load(path: Path) -> Policy | None:
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
         moments = {
-            name: {student: datetime.fromisoformat(text) for student, text in document[name].items()}
+            name: {student: moment(text, str(path)) for student, text in document[name].items()}
             for name in ("times", "own_due")
         }
-        due = datetime.fromisoformat(document["due"])
+        due = moment(document["due"], str(path))
         return Policy(due, document["free_days"], document["percent"], moments["times"], moments["own_due"])
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, LateError) as error:
         msg = f"{path}: it is damaged ({type(error).__name__}); give --due and --collected again"
         raise LateError(msg) from None
 
@@ -189,10 +217,10 @@ def load(path: Path) -> Policy | None:
 def save(path: Path, policy: Policy) -> None:
     """Keep what lateness costs for later runs."""
     moments = {
-        name: {student: time.isoformat() for student, time in sorted(times.items())}
+        name: {student: written(time) for student, time in sorted(times.items())}
         for name, times in (("times", policy.times), ("own_due", policy.own_due))
     }
-    due = {"due": policy.due.isoformat(), "free_days": policy.free_days, "percent": policy.percent}
+    due = {"due": written(policy.due), "free_days": policy.free_days, "percent": policy.percent}
     write_json(path, due | moments)
 
 
@@ -229,10 +257,16 @@ class Policy:
         return student in self.times
 
     def days(self, student: str) -> int:
-        """Return how many days late a submission was, begun days in full; 0 if its time is not known."""
+        """Return how many days late a submission was, begun days in full; 0 if its time is not known.
+
+        Where the due time has a zone, a day may have 23 or 25 hours.
+        """
         due = self.due_for(student)
-        late = self.times.get(student, due) - due
-        return max(0, math.ceil(late / timedelta(days=1)))
+        time = self.times.get(student, due).astimezone(UTC)
+        days = max(0, math.ceil((time - due.astimezone(UTC)) / timedelta(days=1)) - 1)
+        while (due + timedelta(days=days)).astimezone(UTC) < time:
+            days += 1
+        return days
 
     def factor(self, student: str) -> Fraction:
         """Return what the score is multiplied by.
