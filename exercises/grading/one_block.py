@@ -180,22 +180,21 @@ MOMENTS = [
 
 
 @cache
-def tape_of(patched):
-    """Return the tape of the block coming online, from the moment that it was added."""
+def memmaps_of(patched):
+    """Return the memmap at each of the moments while the block comes online, from its addition on."""
     machine = Machine(patch=AFTER if patched else BEFORE)
     machine.add_memory(START, BLOCK)
     tape = machine.record()
     tape.action("online")
     machine.online(32, "online_movable")
-    return tape
+    return [tape.at(tape.find(step, point)).copy().memmap for step, point in MOMENTS]
 
 
 def story(patched, pfn):
     """Return the letters of a page: before onlining, and at each of the moments."""
-    tape = tape_of(patched)
     letters = "."
-    for step, point in MOMENTS:
-        page = tape.at(tape.find(step, point)).memmap.raw(pfn)
+    for memmap in memmaps_of(patched):
+        page = memmap.raw(pfn)
         letters += "R" if page.reserved else "O" if page.offline else "B" if page.buddy else "-"
     return letters
 
