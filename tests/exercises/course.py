@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from memsim.cli import main
-from memsim.grading.report.similarity import pieces
+from memsim.grading.report.structure import pieces
 from memsim.grading.run.engines import opened
 from memsim.grading.run.notebook import sources
 from memsim.grading.sandbox.fences import BUBBLEWRAP

@@ -18,7 +18,8 @@ from memsim.grading.assignment.course import code_of, load, student_copy
 from memsim.grading.assignment.handout import for_students
 from memsim.grading.report import feedback, tables
 from memsim.grading.report.results import as_json, write, write_derived, write_json, write_zip
-from memsim.grading.report.similarity import pieces, similar
+from memsim.grading.report.similarity import similar
+from memsim.grading.report.structure import pieces
 from memsim.grading.roster.labels import labels
 from memsim.grading.roster.names import key
 from memsim.grading.roster.people import Roster, is_hidden, write_roster
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from memsim.grading.report.late import Policy
     from memsim.grading.report.reading import Chapter
     from memsim.grading.report.results import Result
-    from memsim.grading.report.similarity import Pieces
+    from memsim.grading.report.structure import Pieces
     from memsim.grading.roster.labels import Label
     from memsim.grading.roster.people import Person
     from memsim.grading.run.submissions import Handed

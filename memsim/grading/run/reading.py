@@ -16,19 +16,18 @@ import socket
 import subprocess
 import sys
 import threading
+from array import array
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
-import numpy as np
-
-from memsim.grading.report.similarity import pieces
+from memsim.grading.report.structure import pieces
 from memsim.grading.run.notebook import Sources, UnreadableError, sources
 from memsim.grading.sandbox.guest.frames import FrameError, encode, receive
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from memsim.grading.report.similarity import Pieces
+    from memsim.grading.report.structure import Pieces
 
 _SECONDS, _MIB_IN_A_SECOND = 2, 2
 """Of processor time for any file, and how many MiB add one more."""
@@ -66,7 +65,7 @@ class Reader:
             As above.
         """
         found = base64.b64decode(self._asked("pieces", data, name, [])["pieces"])
-        return np.frombuffer(found, dtype=np.uint64)
+        return array("Q", found)
 
     def _asked(self, what: str, data: bytes, name: str, questions: list[str]) -> dict[str, Any]:
         request = encode({"what": what, "name": name, "questions": questions, "size": len(data)})
