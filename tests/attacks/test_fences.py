@@ -100,7 +100,7 @@ def test_what_is_no_fence_is_seen_to_be_none(tmp_path):
 
 def test_a_fence_that_lets_something_through_is_refused(tmp_path, monkeypatch):
     system = fences._system()  # noqa: SLF001 (to add a folder that somebody forgot)
-    monkeypatch.setattr("memsim.grading.sandbox.fences._system", lambda: [*system, tmp_path])
+    monkeypatch.setattr("memsim.grading.sandbox.fences._system", lambda: (*system, tmp_path))
     monkeypatch.delenv("MEMSIM_READABLE_COPY", raising=False)
     secret = tmp_path / "secret"
     secret.write_text("the answer")

@@ -158,7 +158,7 @@ def _bubblewrap(*, memsim: bool) -> list[str]:
     else:
         command += ["--unshare-user", "--disable-userns", "--cap-drop", "ALL"]
         command += ["--uid", str(_NOBODY), "--gid", str(_NOBODY)]
-    command += _mounts(tuple(_system()), _copy(), memsim=memsim)
+    command += _mounts(_system(), _copy(), memsim=memsim)
     command += ["--perms", "0555", "--dir", "/proc", "--perms", "0555", "--dir", "/dev"]
     for device in _DEVICES:  # and no others: a terminal is memory beyond the limit
         command += ["--dev-bind", f"/dev/{device}", f"/dev/{device}"]
@@ -183,12 +183,14 @@ def _mounts(system: tuple[Path, ...], copy: Path | None, *, memsim: bool) -> tup
     return tuple(mounts)
 
 
-def _system() -> list[Path]:
+@functools.cache
+def _system() -> tuple[Path, ...]:
     """Return what a Python program needs of the system, and no more: it is copied into memory."""
     standard = _standard_library()
     more = [Path(name) for name in ("/etc/ld.so.cache", "/usr/share/zoneinfo", "/usr/lib/locale/C.utf8")]
     found = [Path(os.path.realpath(sys.executable)), *standard, *(path for path in more if path.exists())]
-    return found + [path for path in _libraries() if not any(path.is_relative_to(top) for top in standard)]
+    found += [path for path in _libraries() if not any(path.is_relative_to(top) for top in standard)]
+    return tuple(found)
 
 
 def _standard_library() -> list[Path]:
