@@ -1,28 +1,33 @@
 """The parts of the grader that need no worker: types, tables, lateness, likeness, copies, grading files."""
 
+import hashlib
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from memsim.cli import main
 from memsim.errors import MemsimError
-from memsim.grading import Assignment, Question
+from memsim.grading import Assignment, Limits, Question, variant
 from memsim.grading.assignment.assignment import AssignmentError
 from memsim.grading.assignment.checking import CheckError, check, same
 from memsim.grading.assignment.course import STUB, code_of, load, student_copy
 from memsim.grading.assignment.values import close, problem
 from memsim.grading.report.late import LateError, Policy, collected, matched, moment
 from memsim.grading.report.results import Result, fingerprint, stored, write_json
-from memsim.grading.report.similarity import pieces, similar
+from memsim.grading.report.similarity import similar
+from memsim.grading.report.structure import pieces
 from memsim.grading.report.tables import final_score, grades
 from memsim.grading.roster.people import Person, Roster
 from memsim.grading.run.engines import ThisMachine
 from memsim.grading.run.judge import Examiner, QuestionResult, RuleResult
 from memsim.grading.run.process import ProcessError, Setup
 from memsim.grading.run.submissions import CollectionError, Handed, file_name, find
+from memsim.grading.sandbox.conversation import Conversation
 from memsim.grading.sandbox.fences import NONE
-from memsim.grading.sandbox.worker import StartError, Submitted
+from memsim.grading.sandbox.worker import StartError, Submitted, Worker
 
 ONE_BLOCK = Path("exercises/source/one-block/one-block.ipynb")
 
@@ -268,6 +273,36 @@ def test_different_students_have_different_files():
     names = ["a", "A", "a b", "a/b", "a%2Fb", "..", ".", "x" * 300, "x" * 301, "\udcff", "\udcfe"]
 
     assert len({file_name(name) for name in names}) == len(names)
+
+
+# ---- what each submission costs ----------------------------------------------------------------------
+
+HEAVY = ["_hashlib", "hashlib", "selectors", "socket", "textwrap"]
+"""A worker is started for each submission: these would be a third of what it imports (-X importtime)."""
+
+
+def test_a_worker_imports_little():
+    cell = f"import sys\ndef heavy():\n    return [name for name in {HEAVY} if name in sys.modules]"
+    own = "from memsim.grading import variant\nmine = variant('q', 'ada', n=[1, 2])"
+    with (
+        Worker(NONE, Submitted("ada", [own, cell])) as worker,
+        Conversation(worker, "heavy", Limits()) as asked,
+    ):
+        assert asked.call([], list[str]) == []
+        assert asked.problems == []
+
+
+def test_what_is_forked_for_each_file_is_small():
+    command = "import sys, memsim.grading.run.reading; print('numpy' in sys.modules)"
+    ran = subprocess.run([sys.executable, "-c", command], capture_output=True, check=True)  # noqa: S603 (ours)
+    assert ran.stdout == b"False\n"
+
+
+def test_a_number_of_a_student_is_that_of_sha256():
+    """Everybody can compute it, with any SHA-256."""
+    digest = hashlib.sha256(b"trace_page\0ada\0block").digest()
+    number = int.from_bytes(digest[:8], "big")
+    assert variant("trace_page", "ada", block=range(1000)) == {"block": number % 1000}
 
 
 # ---- similarity --------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from memsim.grading.sandbox.guest.frames import encode, receive
 from memsim.grading.sandbox.guest.program import Program, lend_modules, told
 
 if TYPE_CHECKING:
-    import socket
+    import _socket
     from types import TracebackType
 
     from memsim.grading.sandbox.guest.program import Script
@@ -18,7 +18,7 @@ _DEEPEST = 50
 _LARGEST = 1 << 63
 
 
-def answer(channel: socket.socket, question: Any, submission: Any, script: Script) -> None:
+def answer(channel: _socket.socket, question: Any, submission: Any, script: Script) -> None:
     """Say what the notebook is like, then answer calls until the channel ends."""
     name = question["question"]
     lend_modules(memsim=question["memsim"])

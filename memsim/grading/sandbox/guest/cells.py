@@ -7,8 +7,8 @@ mistake should cost what stands beside it and nothing else.
 from __future__ import annotations
 
 import ast
+import importlib
 import re
-import textwrap
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -106,7 +106,8 @@ def _whole(cells: list[str], number: int) -> tuple[list[ast.stmt] | None, int]:
         nodes = _parse(text)
         if nodes is not None:
             return nodes, end - number
-    return _parse(textwrap.dedent(_without_magic(cells[number]))), 1
+    dedent = importlib.import_module("textwrap").dedent  # few notebooks need it
+    return _parse(dedent(_without_magic(cells[number]))), 1
 
 
 def _without_magic(cell: str) -> str:

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    import socket
+    import _socket
 
 HEADER = 4
 
@@ -58,7 +58,7 @@ def length_of(header: bytes, longest: int) -> int:
     return length
 
 
-def receive(channel: socket.socket, longest: int = 1 << 26) -> Any:
+def receive(channel: _socket.socket, longest: int = 1 << 26) -> Any:
     """Wait for a message and return it, or None at the end of the channel."""
     header = _exactly(channel, HEADER)
     if header is None:
@@ -67,7 +67,7 @@ def receive(channel: socket.socket, longest: int = 1 << 26) -> Any:
     return None if text is None else decode(text)
 
 
-def _exactly(channel: socket.socket, size: int) -> bytes | None:
+def _exactly(channel: _socket.socket, size: int) -> bytes | None:
     """Return the next ``size`` bytes, or None where the channel ends before."""
     parts = []
     while size:

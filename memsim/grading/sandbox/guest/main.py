@@ -6,6 +6,7 @@ runs as the same user), the grader sees the channel end and starts another for t
 
 from __future__ import annotations
 
+import _socket  # the part in C: socket itself takes as long to import as a process to fork
 import contextlib
 import gc
 import importlib
@@ -13,7 +14,7 @@ import os
 import resource
 import select
 import signal
-import socket
+import struct
 import sys
 from typing import Any, NoReturn
 
@@ -44,7 +45,7 @@ def main(control_fd: int, setting: dict[str, Any]) -> None:
     it could kill is the submission's own.
     """
     scope = fence_in(setting)
-    control = socket.socket(fileno=control_fd)
+    control = _socket.socket(fileno=control_fd)
     waker, wakes = os.pipe()
     os.set_blocking(wakes, False)
     os.set_blocking(waker, False)
@@ -96,16 +97,24 @@ def _warm_up(cells: list[str]) -> None:
             importlib.import_module("numpy")
 
 
-def _receive_question(control: socket.socket) -> tuple[Any, list[int]]:
+def _receive_question(control: _socket.socket) -> tuple[Any, list[int]]:
     """Return the next question, with its channel and the pipe for what it prints; None at the end."""
     while True:
-        mark, fds, _, _ = socket.recv_fds(control, 1, 2)
+        mark, fds = _receive_fds(control)
         if not mark:
             return None, []
         question = receive(control)
         if question is None or "question" in question:
             return question, fds
         # a "stop" that came too late: the process had ended by itself
+
+
+def _receive_fds(control: _socket.socket) -> tuple[bytes, list[int]]:
+    """Return the next byte, and the two descriptors that may come with it."""
+    size = 2 * struct.calcsize("i")
+    mark, messages, _, _ = control.recvmsg(1, _socket.CMSG_LEN(size))
+    data = b"".join(data for _, kind, data in messages if kind == _socket.SCM_RIGHTS)
+    return mark, [fd for (fd,) in struct.iter_unpack("i", data)]
 
 
 def _start(what: tuple[Any, Any, Script], fds: list[int], not_for_it: list[int], scope: Scope) -> int:
@@ -138,12 +147,12 @@ def _be_the_child(
         os.setpgid(0, 0)
         leave_others_alone(scope, processes=question["limits"]["processes"])
         limit(Limited(**question["limits"]))
-        answer(socket.socket(fileno=channel), question, submission, script)
+        answer(_socket.socket(fileno=channel), question, submission, script)
     finally:
         os._exit(0)
 
 
-def _wait(child: int, control: socket.socket, waker: int, seconds: float) -> int | None:
+def _wait(child: int, control: _socket.socket, waker: int, seconds: float) -> int | None:
     """Return how the process ended, or None if the grader wants it ended, or is gone.
 
     One that has used up its processor time is ended here, whatever it does with signals.
@@ -161,7 +170,7 @@ def _wait(child: int, control: socket.socket, waker: int, seconds: float) -> int
         if waker in ready:
             os.read(waker, 64)
         if control.fileno() in ready:
-            if socket.recv_fds(control, 1, 2)[0]:
+            if _receive_fds(control)[0]:
                 receive(control)  # the only thing that comes now is "stop"
             return None
 

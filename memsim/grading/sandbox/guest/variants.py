@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
+import importlib
 import unicodedata
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +30,15 @@ def variant(question: str, student: str, **choices: Sequence[Any]) -> Variant:
 
 def _number(*parts: str) -> int:
     """Return a number that is the same in every Python, on every machine."""
-    return int.from_bytes(
-        hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).digest()[:8], "big"
-    )
+    return int.from_bytes(_sha256("\0".join(parts).encode("utf-8", "surrogatepass"))[:8], "big")
+
+
+def _sha256(data: bytes) -> bytes:
+    """Return the digest by Python's own code: hashlib loads OpenSSL, a tenth of the start of each worker."""
+    for name in ("_sha2", "_sha256", "hashlib"):  # since Python 3.12; in 3.11; where it was built without
+        try:
+            sha256 = importlib.import_module(name).sha256
+        except ImportError:
+            continue
+        return bytes(sha256(data).digest())
+    raise ImportError(name="hashlib")
