@@ -5,6 +5,7 @@ Each function takes a :class:`~memsim.real.reading.Reading` and returns sentence
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from memsim.linux.include.layout import PAGES_PER_SECTION, count_trailing_zeros, pageblock_nr_pages
@@ -39,6 +40,7 @@ _SMALL_ON_ARM64 = (5, 12)
 """Since when sections of arm64, which its memory blocks are, have 128 MiB and no longer 1 GiB."""
 WITH_4K = ("x86-64", "arm64", "riscv64", None)
 _IMPLAUSIBLE_ORDER = 10
+_NAMED = re.compile(r"BUG: Bad page state .*pfn:([0-9a-f]+)")
 
 
 def hexed(value: int) -> str:
@@ -334,11 +336,26 @@ def why(reading: Reading) -> list[Fact]:
         facts.append(Fact(_when(dump.caller, "while a page table still mapped it"), CONCLUDED))
     facts += [Fact(text, CONCLUDED) for start, text in _REASONS if dump.reason.startswith(start)]
     facts += [
-        Fact(_when(dump.caller, state), CONCLUDED)
+        Fact(
+            _when(dump.caller, _UNDERFLOW if state == _REFERENCED and (reading.refcount or 0) < 0 else state),
+            CONCLUDED,
+        )
         for start, state in _STATES_OF_A_BAD_PAGE
         if dump.reason.startswith(start)
     ]
-    return facts
+    if dump.source == "bad_page()" and dump.context.bad_page_before:
+        facts.append(Fact("Taint flag B: this kernel has reported a bad page before.", PRINTED))
+    return facts + _not_when_freed(reading)
+
+
+def _not_when_freed(reading: Reading) -> list[Fact]:
+    """Return which of the flags in the word make a freed page bad, if they are what it was dumped for."""
+    names = [name for name in reading.names or [] if name in _NOT_WHEN_FREED]
+    if not names or not reading.dump.reason.startswith("PAGE_FLAGS_CHECK_AT_FREE"):
+        return []
+    return [
+        Fact(f"A page that is freed must not have {', '.join(f'PG_{name}' for name in names)}.", CONCLUDED)
+    ]
 
 
 def _when(caller: str, state: str) -> str:
@@ -368,10 +385,17 @@ _REASONS = (
     ),
     ("corrupted mapping in tail page", "A tail page that is freed must have TAIL_MAPPING in mapping."),
 )
+_NOT_WHEN_FREED = (
+    *("locked", "lru", "active", "slab", "reserved", "private", "private_2", "writeback", "unevictable"),
+    "mlocked",
+)
+"""Flags of PAGE_FLAGS_CHECK_AT_FREE in every version that prints this reason."""
+_REFERENCED = "while a reference was held, or one too many was dropped"
+_UNDERFLOW = "with a reference count below 0: one too many was dropped"
 _STATES_OF_A_BAD_PAGE = (
     ("page still charged to cgroup", "while a memory cgroup was still charged for it"),
-    ("nonzero _count", "while a reference was held, or one too many was dropped"),
-    ("nonzero _refcount", "while a reference was held, or one too many was dropped"),
+    ("nonzero _count", _REFERENCED),
+    ("nonzero _refcount", _REFERENCED),
     (
         "non-NULL mapping",
         "while mapping still held a file, anonymous memory, or what another user left there",
@@ -386,10 +410,24 @@ _STATES_OF_A_BAD_PAGE = (
 def implausible(reading: Reading) -> list[Fact]:
     """Return what contradicts itself, or cannot be."""
     facts = list(reading.problems)
+    facts += _two_pages(reading)
     facts += _overwritten(reading)
     facts += _offline(reading)
     facts += _leftover(reading)
     return facts
+
+
+def _two_pages(reading: Reading) -> list[Fact]:
+    """Return whether the line with BUG names another page than the dump below it."""
+    dump = reading.dump
+    named = [int(found[1], 16) for line in dump.said[:1] if (found := _NAMED.search(line))]
+    if not named or dump.pfn is None or named[0] == dump.pfn:
+        return []
+    text = (
+        f"The line with BUG names pfn {named[0]:#x}, the dump is of pfn {dump.pfn:#x}: these are lines of "
+        "two reports, or a number was changed."
+    )
+    return [Fact(text, CONCLUDED)]
 
 
 def _overwritten(reading: Reading) -> list[Fact]:

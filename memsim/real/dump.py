@@ -40,6 +40,7 @@ class Context:
     release: str = ""
     architecture: str | None = None
     host: str = ""
+    bad_page_before: bool = False
 
 
 @dataclass
@@ -177,6 +178,8 @@ _RELEASE = re.compile(
     r"Linux version (?P<boot>\d+\.\d+\S*)"
     r"|(?:Not tainted|Tainted:.{0,80}?) (?P<oops>\d+\.\d+\S*)(?: #|$)"
 )
+_TAINT_B = re.compile(r"\bTainted: (?:[A-Z ]* )?B\b")
+"""bad_page() sets the flag after it has printed: in a report it tells of an earlier one."""
 _HOST = re.compile(
     r"Hardware name: (?P<hardware>.*)|Hypervisor detected: (?P<hypervisor>.*)|(?P<xen>Booting "
     r"paravirtualized kernel on Xen)"
@@ -517,6 +520,7 @@ class _Parser:
         release = _RELEASE.search(line) if "ainted" in line or "Linux version" in line else None
         host = _HOST.search(line) if "H" in line or "Xen" in line else None
         arch = architecture_of(line)
+        bad = "ainted: " in line and _TAINT_B.search(line) is not None
         if release is None and host is None and arch is None:
             return False
         near = self._last if self._last is not None and self._number - self._last.line < _FAR else None
@@ -529,6 +533,7 @@ class _Parser:
                 new = host["hardware"] or host["hypervisor"] or "Xen"
                 context.host = f"{context.host}; {new}" if new not in context.host and context.host else new
             context.architecture = arch or context.architecture
+            context.bad_page_before |= bad
         return release is not None or host is not None
 
 

@@ -97,8 +97,10 @@ class ExplainedPage:
                 "models it stands in, "
                 "without the patch (before) and with it (after):"
             )
-            parts += ["", title]
             met = [reader for reader in self.readers if reader.meets]
+            parts += ["", title]
+            if all(reader.before == reader.after for reader in met):
+                parts.append("  No reader differs: what the patch changes is which pages look like this one.")
             parts += _table(
                 ("reader", "before", "after", "because"), [(r.name, r.before, r.after, r.why) for r in met]
             )

@@ -6,6 +6,7 @@ Dumps are shortened to the lines that matter, and process names are replaced.
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import io
 import json
@@ -913,3 +914,57 @@ def test_it_is_part_of_the_face_of_memsim():
     assert inspect.isfunction(explain)  # and no module of this name
     assert memsim.explain(FREED_TWICE).pages[0].reading.types == ["buddy"]
     assert "type Buddy" in repr(memsim.explain(FREED_TWICE))
+
+
+UNDERFLOW = """BUG: Bad page state in process swapper/0  pfn:1045a00
+page: refcount:-1 mapcount:0 mapping:0000000000000000 index:0x0 pfn:0x1045a00
+flags: 0x17ffffc0000000(node=0|zone=2|lastcpupid=0x1fffff)
+raw: 0017ffffc0000000 dead000000000100 dead000000000122 0000000000000000
+raw: 0000000000000000 0000000000000000 ffffffffffffffff 0000000000000000
+page dumped because: nonzero _refcount
+CPU: 0 PID: 1 Comm: swapper/0 Not tainted 6.12.9 #1
+"""
+
+
+def test_a_refcount_below_zero_is_an_underflow():
+    assert "with a reference count below 0: one too many was dropped." in sentences(UNDERFLOW)
+    above = UNDERFLOW.replace("refcount:-1", "refcount:1").replace("ffffffffffffffff", "00000001ffffffff")
+    assert "while a reference was held, or one too many was dropped." in sentences(above)
+
+
+def test_a_dump_of_another_page_than_the_line_above_names_is_told():
+    assert "The line with BUG" not in sentences(UNDERFLOW)
+    mixed = UNDERFLOW.replace("pfn:0x1045a00", "pfn:0x1045a01")
+    assert "The line with BUG names pfn 0x1045a00, the dump is of pfn 0x1045a01" in sentences(mixed)
+
+
+@pytest.mark.parametrize(
+    ("taint", "told"),
+    [
+        ("Not tainted 6.12.9", False),
+        ("Tainted: G    B   W          6.1.0", True),
+        ("Tainted: G B 6.12.9", True),
+        ("Tainted: G        W  OE     5.15.0", False),
+        ("Tainted: PB 5.4.0", False),  # no such form: flags stand apart
+    ],
+)
+def test_taint_flag_b_tells_of_an_earlier_bad_page(taint, told):
+    """add_taint() is the last thing that bad_page() does, so its own report does not show the flag."""
+    text = UNDERFLOW.replace("Not tainted 6.12.9", taint)
+    assert ("this kernel has reported a bad page before" in sentences(text)) == told
+
+
+def test_flags_that_a_freed_page_must_not_have_are_named():
+    text = UNDERFLOW.replace("nonzero _refcount", "PAGE_FLAGS_CHECK_AT_FREE flag(s) set").replace(
+        "0x17ffffc0000000(node", "0x17ffffc0001008(uptodate|reserved|node"
+    )
+    assert "A page that is freed must not have PG_reserved." in sentences(text)
+
+
+def test_the_table_of_readers_says_whether_any_differs():
+    said = "No reader differs: what the patch changes is which pages look like this one."
+    page = explain(UNDERFLOW).pages[0]
+    assert all(reader.before == reader.after for reader in page.readers if reader.meets)
+    assert said in page.text()
+    first = next(reader for reader in page.readers if reader.meets)
+    assert said not in dataclasses.replace(page, readers=[first._replace(after="other")]).text()
