@@ -1,6 +1,7 @@
 """Student copies of other people's notebooks: what nbgrader clears goes, what it cannot see is refused."""
 
 import json
+import warnings
 
 import pytest
 
@@ -50,6 +51,34 @@ def test_a_solution_between_any_marks_is_cleared(kind, tmp_path):
     assert "SECRET" not in made
     assert "HIDDEN" not in made
     assert "YOUR CODE HERE" in made
+
+
+OURS = "from memsim.grading import check\n"
+SOLVED = "    BEGIN\n    secret = 'SECRET'\n    END\n"
+INNER = SOLVED.replace("    ", "        ")
+PLACES = {
+    "a function": f"def f(x):\n{SOLVED}",
+    "a method": f"class C:\n    async def f(self):\n        '\\d'\n{INNER}",
+    "a class": f"class C:\n{SOLVED}",
+    "a class in a function": f"def f(x):\n    class C:\n{INNER}    return C\n",
+    "a branch": f"if True:\n{SOLVED}",
+    "no block": SOLVED.replace("    ", ""),
+}
+
+
+@pytest.mark.parametrize("ours", [True, False], ids=["ours", "theirs"])
+@pytest.mark.parametrize("mark", ["###", "#"])  # the second is known to nbgrader only
+@pytest.mark.parametrize("place", PLACES)
+def test_every_cell_compiles_wherever_the_marks_are(place, mark, ours, tmp_path):
+    source = PLACES[place].replace("BEGIN", f"{mark} BEGIN SOLUTION").replace("END", f"{mark} END SOLUTION")
+    first = cell(OURS if ours else "x = 1\n")
+    status, made = handed_out(tmp_path, first, cell(source, "f-answer", **SOLUTION))
+
+    assert status == 0
+    assert "SECRET" not in made
+    with warnings.catch_warnings(action="ignore"):  # about '\d'
+        for each in json.loads(made)["cells"]:
+            compile("".join(each["source"]), place, "exec")
 
 
 @pytest.mark.parametrize("mark", ["###", "#  ", "%%%% ", "##"])

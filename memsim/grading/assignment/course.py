@@ -6,8 +6,10 @@ it by nbgrader, or by :func:`student_copy`, which does the same without nbgrader
 
 from __future__ import annotations
 
+import ast
 import copy
 import re
+import warnings
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,6 +18,7 @@ from memsim.grading.assignment.assignment import AssignmentError
 from memsim.scenario.json_check import read_json
 
 STUB = "return ...  # your answer"
+_DOTS = STUB.removeprefix("return ")
 _BEGIN, _END = "### BEGIN SOLUTION", "### END SOLUTION"
 _REGION = re.compile(rf"^([ \t]*){_BEGIN}\n.*?^[ \t]*{_END}(?:\n|\Z)", re.MULTILINE | re.DOTALL)
 _MARKS = re.compile(rf"^[ \t]*(?:{_BEGIN}|{_END})\n", re.MULTILINE)
@@ -88,7 +91,34 @@ def load(path: Path) -> Notebook:
 
 def student_copy(source: Notebook) -> Notebook:
     """Return the notebook as students get it: each solution has become a line to be replaced."""
-    return _rewritten(source, lambda text: _REGION.sub(lambda found: f"{found[1]}{STUB}\n", text))
+    return _rewritten(
+        source, lambda text: valid_stubs(_REGION.sub(lambda found: f"{found[1]}{STUB}\n", text))
+    )
+
+
+def valid_stubs(text: str) -> str:
+    r"""Return a cell whose stubs Python compiles: outside of a function there is no ``return``.
+
+    >>> valid_stubs("class Mine:\n    return ...  # your answer")
+    'class Mine:\n    ...  # your answer'
+    """
+    if STUB not in text:
+        return text
+    try:
+        with warnings.catch_warnings(action="ignore"):  # about the instructor's own lines
+            tree = ast.parse(text)
+    except (SyntaxError, ValueError):  # no Python, or more than Python
+        return text
+    scopes = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+    within: dict[int, ast.AST] = {}
+    for node in ast.walk(tree):  # from the outermost scope to the innermost
+        if isinstance(node, scopes):
+            within |= dict.fromkeys(range(node.lineno, (node.end_lineno or node.lineno) + 1), node)
+    lines = text.split("\n")
+    for number, line in enumerate(lines, 1):
+        if isinstance(within.get(number), ast.ClassDef | None):
+            lines[number - 1] = line.replace(STUB, _DOTS)
+    return "\n".join(lines)
 
 
 def solution_copy(source: Notebook) -> Notebook:

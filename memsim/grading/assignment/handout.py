@@ -18,7 +18,7 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 from memsim.grading.assignment.assignment import AssignmentError
-from memsim.grading.assignment.course import STUB, solution_copy, student_copy
+from memsim.grading.assignment.course import STUB, solution_copy, student_copy, valid_stubs
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -172,6 +172,9 @@ def _by_nbgrader(source: Notebook, path: Path) -> Notebook:
             step.enabled = True
             notebook, resources = step.preprocess(notebook, resources)
         made: Notebook = json.loads(nbformat.writes(notebook))
+        for cell in made["cells"]:
+            if cell["cell_type"] == "code":
+                cell["source"] = valid_stubs(_text(cell)).splitlines(keepends=True)
     except Exception as error:
         msg = f"{path}: nbgrader refuses it: {str(error).strip().partition(chr(10))[0]}"
         raise AssignmentError(msg) from error
@@ -227,5 +230,12 @@ def _is_answer(cell: dict[str, Any]) -> bool:
 def _is_stub(text: str) -> bool:
     """Return whether an answer cell has nothing in it yet."""
     return not text.strip() or any(
-        word in text for word in ("YOUR CODE HERE", "YOUR ANSWER HERE", "NotImplementedError", "return ...")
+        word in text
+        for word in (
+            "YOUR CODE HERE",
+            "YOUR ANSWER HERE",
+            "NotImplementedError",
+            "return ...",
+            "...  # your answer",
+        )
     )
