@@ -1,6 +1,9 @@
 """Every assignment: its notebook and its grading file agree, and every solution gets what it deserves."""
 
+import ast
 import re
+import subprocess
+import sys
 from dataclasses import replace
 from itertools import cycle
 from pathlib import Path
@@ -9,6 +12,7 @@ import pytest
 
 from memsim.grading.assignment.assignment import Assignment
 from memsim.grading.assignment.course import (
+    STUB,
     code_of,
     load,
     solution_copy,
@@ -16,12 +20,14 @@ from memsim.grading.assignment.course import (
     student_copy,
     with_answer,
 )
+from memsim.grading.assignment.handout import for_students
 from memsim.grading.run.judge import Examiner
 from memsim.grading.sandbox.fences import available
 from memsim.grading.sandbox.worker import Submitted
 
 GRADING = sorted(Path("exercises/grading").glob("*.py"))
 STUDENTS = ("ada", "b.ob@example.org")
+REGION = re.compile(r"^( *)### BEGIN SOLUTION\n.*?### END SOLUTION$", re.MULTILINE | re.DOTALL)
 BEHIND_A_FENCE = ("one-block", "page-offline", "buddy")
 """Assignments whose wrong answers `make test` judges behind a fence; test_seeds.py judges those of all."""
 
@@ -111,6 +117,37 @@ def test_the_untouched_student_copy_gets_nothing(grading):
         assert {test.message for test in result.tests} == {
             f"{result.name}() is not answered yet: it still returns the dots of the starter."
         }
+
+
+def compile_cells(notebook):
+    for number, cell in enumerate(code_of(notebook), 1):
+        compile(cell, f"code cell {number}", "exec")
+
+
+@every_assignment
+def test_every_cell_that_a_student_gets_compiles(grading):
+    source = load(source_of(grading))
+    compile_cells(for_students(source, source_of(grading)))
+    for cell in source["cells"]:  # nbgrader writes the same stub wherever the marks are
+        cell["source"] = REGION.sub(rf"\1{STUB}", "".join(cell["source"]))
+
+    compile_cells(source)
+
+
+def test_what_students_import_needs_no_widgets():
+    wanted = {
+        ast.unparse(node)
+        for path in GRADING
+        for cell in code_of(load(source_of(path)))
+        for node in ast.walk(ast.parse(cell))
+        if isinstance(node, ast.Import | ast.ImportFrom)
+    }
+    blocked = "import sys\nsys.modules |= dict.fromkeys(('anywidget', 'ipywidgets', 'plotly', 'IPython'))\n"
+    command = [sys.executable, "-c", blocked + "\n".join(sorted(wanted))]
+    ran = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 (ours)
+
+    assert "from memsim.lesson.own_driver.explorer import explore_drive" in wanted
+    assert (ran.returncode, ran.stderr) == (0, "")
 
 
 @pytest.mark.parametrize("grading", list(assignments(quick=BEHIND_A_FENCE)))
