@@ -175,6 +175,10 @@ def grade(arguments: argparse.Namespace, batches: Any, grading: Path, *, asked: 
             names = [question.name for question in batch.assignment.questions]
             gradebook.check(arguments.gradebook, batch.assignment.name, names)
         marks = run.take_marks(arguments.points, arguments.drop, arguments.count)
+        if arguments.points:
+            tell_unused(arguments.points, ("student", "question", "points", "comment"))
+            count = run.marks_changed
+            print(f"{arguments.points}: {count or 'no'} answer{'s' * (count != 1)} changed")
         tell_before(run)
         made = run.grade(marks, ways, source(grading))
         if arguments.gradebook:
@@ -230,6 +234,14 @@ def find_roster(path: Path | None, out: Path) -> Any:  # noqa: ANN401 (imported 
     return roster
 
 
+def tell_unused(path: Path, used: Sequence[str]) -> None:
+    """Print the columns of a table that nothing reads; one of them may be misspelt."""
+    head, _ = import_module("memsim.grading.roster.people").read_table(path)
+    unused = [name for name in head if name and name not in used]
+    if unused:
+        print(plain(f"{path}: columns not used: {some(unused)}; those that are read: {', '.join(used)}"))
+
+
 def columns(names: Sequence[str]) -> str:
     """Return the columns that nothing reads, those first that may be meant for something."""
     nearest_column = import_module("memsim.grading.roster.people").nearest_column
@@ -274,6 +286,8 @@ def lateness(arguments: argparse.Namespace) -> Any:  # noqa: ANN401 (imported wh
         raise MemsimError(msg)
     due = late.moment(arguments.due, "--due")
     times, own_due = late.collected(arguments.collected), late.extensions(arguments.collected)
+    if arguments.collected.name != late.METADATA:
+        tell_unused(arguments.collected, ("student", "time", "due"))
     return late.Policy(due, arguments.free_days, arguments.late_percent, times, own_due)
 
 

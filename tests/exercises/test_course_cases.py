@@ -176,6 +176,10 @@ REPORTS = {
         "exercises/test_gradescope.py",
         "test_the_command_says_what_gradescope_must_be_told",
     ),
+    "PrairieLearn 4064: a table of points that changes nothing": (
+        CHANGES,
+        "test_columns_that_nothing_reads_are_named_in_every_table",
+    ),
     "RunestoneServer 1013: grading again replaces points by hand": (
         COURSES,
         "test_points_by_hand_and_a_comment_count_and_stay",

@@ -125,6 +125,19 @@ def test_a_day_ends_at_the_same_hour_in_a_zone(due, days, time, late, course):
     assert course.grade().table()["ada"]["late_days"] == str(late)
 
 
+def test_columns_that_nothing_reads_are_named_in_every_table(course):
+    """A misspelt one would take an extension or a comment away silently."""
+    course.put("ada.ipynb", answered("ada"))
+    times = "student,time,due_date\nada,2026-12-02T09:00+01:00,2026-12-03T09:00+01:00\n"
+    points = course.write("points.csv", "student,question,points,feedback\nada,double,1,Well said.\n")
+    graded = course.grade(*DUE, course.write("times.csv", times), "--points", points)
+
+    assert "times.csv: columns not used: due_date; those that are read: student, time, due\n" in graded.said
+    assert "points.csv: columns not used: feedback; " in graded.said
+    assert "points.csv: 1 answer changed\n" in graded.said
+    assert "points.csv: no answers changed\n" in course.grade("--points", points).said
+
+
 def test_a_zone_that_is_none_is_refused_in_one_line(course):
     course.put("ada.ipynb", answered("ada"))
     times = course.write("times.csv", "student,time\nada,2026-10-28T17:30+01:00\n")

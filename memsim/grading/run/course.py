@@ -63,6 +63,7 @@ class Run:
         self.roster = Roster(_merged(self.found.people, self._with_results(before)).values())
         self.handed = self._wanted()
         self.strangers: list[str] = []
+        self.marks_changed = 0
         self.policy_before = late.in_force(late.load(batch.out / "late.json"), Roster(before.values()))
         self.kept_policy = self._policy()
         self.policy = late.in_force(self.kept_policy, self.roster)
@@ -177,6 +178,7 @@ class Run:
                 msg = f"--drop or --count: there is no question {name}; there are {', '.join(questions)}"
                 raise CollectionError(msg)
         changes = marks.take(read_marks(points, questions, self.roster)) if points else []
+        self.marks_changed = len(changes)
         changes += marks.drop(drop, count)
         self.batch.note(changes)
         marks.save(self.batch.out)
