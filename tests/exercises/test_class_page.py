@@ -279,3 +279,13 @@ def test_without_a_chapter_or_a_book_the_page_names_none(monkeypatch, tmp_path):
     assert chapter_of(other) is None
     monkeypatch.setattr("memsim.grading.report.reading.find_book", lambda: tmp_path)
     assert chapter_of(ONE_BLOCK) is None
+
+
+def test_what_all_rules_of_a_question_say_is_said_once():
+    told = feedback.page(result("ada", "----", message="first() is not answered yet."))
+
+    assert told.count("first() is not answered yet.") == 2  # once for each of the two questions
+    assert told.count("rule 0") == 1
+    assert feedback.page(result("ada", "+---", message="It is wrong.")).count("It is wrong.") == 2
+    page = feedback.page(result("ada", "----", message="Page 0x100233 is wrong."))
+    assert page.count("Page 0x100233 is wrong.") == 4  # each with its drawing

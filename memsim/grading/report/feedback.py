@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from dataclasses import replace
 from fractions import Fraction
 from html import escape
 from typing import TYPE_CHECKING
@@ -44,6 +45,8 @@ pre { white-space: pre-wrap; overflow-wrap: anywhere; padding: .6rem; border: 1p
   td.points { white-space: normal; }
 }
 @media (min-width: 64rem) {
+  .beside p { margin: .3rem 0; }
+  .beside pre { margin: 0; }
   .beside { display: grid; grid-template-columns: repeat(2, minmax(0, 1fr)); gap: 0 2rem; }
 }
 """
@@ -152,7 +155,8 @@ def _section(chapter: Chapter, question: str) -> str:
     if section is None:
         return ""
     linked = _linked(section, chapter.address_of(question))
-    return f"<p>To read again: chapter {chapter.number}, section {linked}.</p>"
+    end = "" if section.endswith(("?", "!")) else "."
+    return f"<p>To read again: chapter {chapter.number}, section {linked}{end}</p>"
 
 
 def _linked(title: str, address: str) -> str:
@@ -162,9 +166,12 @@ def _linked(title: str, address: str) -> str:
 
 def _question(question: QuestionResult, chapter: Chapter | None) -> str:
     """Return what was right and wrong, and beside it the student's answer."""
-    table = "".join([_TABLE_HEAD, *(_test(test) for test in question.tests), "</tbody></table>"])
+    same = _message_of_all(question)
+    tests = [replace(test, message="") for test in question.tests] if same else question.tests
+    table = "".join([_TABLE_HEAD, *map(_test, tests), "</tbody></table>"])
     wrong = question.score < question.max_score
     parts = [f"<h2>{text(question.name)}: {question.score} of {question.max_score} points</h2>"]
+    parts += [f"<p>{text(same)}</p>"] if same else []
     if wrong and question.answer:
         own = f"<div><p>Your answer:</p><pre>{text(question.answer)}</pre></div>"
         parts.append(f"<div class='beside'><div>{table}</div>{own}</div>")
@@ -184,6 +191,13 @@ def _question(question: QuestionResult, chapter: Chapter | None) -> str:
     if question.score < question.max_score and question.printed.strip():
         parts.append(_PRINTED)  # not the text: hidden tests asked, and a function can print their numbers
     return "\n".join(parts)
+
+
+def _message_of_all(question: QuestionResult) -> str:
+    """Return the message that all of several rules have, to be said once; or nothing."""
+    messages = {test.message for test in question.tests}
+    is_place = any(place.page_in(message) is not None for message in messages)
+    return messages.pop() if len(messages) == 1 < len(question.tests) and not is_place else ""
 
 
 def _test(test: RuleResult) -> str:
