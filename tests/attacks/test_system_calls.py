@@ -6,6 +6,7 @@ libseccomp knows the numbers of other processors than this one, so arm64 is comp
 import ctypes
 import errno
 import re
+from types import SimpleNamespace
 
 import pytest
 
@@ -156,3 +157,27 @@ def test_the_two_processors_allow_the_same(number):
 def test_a_call_by_the_numbers_of_another_processor_ends_the_process(machine):
     assert verdict(machine, 0, architecture=0x40000003) == "killed"  # 32-bit code
     assert verdict("x86_64", 0x40000000 | 59) == "ENOSYS"  # x32
+
+
+@pytest.mark.parametrize(("machine", "other"), [COLUMNS, COLUMNS[::-1]])
+def test_what_is_loaded_is_made_for_the_processor_that_runs(machine, other, number, monkeypatch):
+    """By the filter of another processor the kernel would end each worker: uname() says which one it is."""
+    loaded = []
+    monkeypatch.setattr(seccomp.os, "uname", lambda: SimpleNamespace(machine=machine))
+    monkeypatch.setattr(seccomp, "_load", lambda _, instructions: loaded.append(instructions))
+    seccomp.load(None)
+    seccomp.load_for_one_process(None)
+    whole, alone = loaded
+
+    assert (EQUAL, 1, 0, MACHINES[machine]) in whole[:3]
+    assert not [each for each in whole if each[3] == MACHINES[other]]
+    tested = {operand for instruction, *_, operand in alone if instruction == EQUAL}
+    assert {number(machine, name) for name in ("pipe2", "socketpair", "sendmsg", "futex")} <= tested
+
+
+@pytest.mark.parametrize("machine", ["aarch64_be", "armv8l", "i686", "riscv64", "arm64", ""])
+def test_no_filter_is_made_for_another_processor(machine, monkeypatch):
+    """Then no worker starts, and the grader says that there is no fence."""
+    monkeypatch.setattr(seccomp.os, "uname", lambda: SimpleNamespace(machine=machine))
+    with pytest.raises(OSError, match="no list of system calls"):
+        seccomp.load(None)
