@@ -292,6 +292,17 @@ def test_a_worker_imports_little():
         assert asked.problems == []
 
 
+@pytest.mark.parametrize("memsim", [False, True])
+def test_numpy_is_imported_once_for_all_questions_that_may_use_memsim(memsim):
+    """It takes longer than the rest of an answer, and each question is answered in another process."""
+    cell = "import sys\ndef there():\n    return 'num' + 'py' in sys.modules"  # who names it has it
+    with (
+        Worker(NONE, Submitted("ada", [cell]), memsim=memsim) as worker,
+        Conversation(worker, "there", Limits()) as asked,
+    ):
+        assert asked.call([], bool) is memsim
+
+
 def test_what_is_forked_for_each_file_is_small():
     command = "import sys, memsim.grading.run.reading; print('numpy' in sys.modules)"
     ran = subprocess.run([sys.executable, "-c", command], capture_output=True, check=True)  # noqa: S603 (ours)

@@ -87,7 +87,7 @@ class Fence:
 
     def _setting(self, *, memsim: bool) -> dict[str, object]:
         """Return what the worker has to do to itself before it reads anything of a student."""
-        setting: dict[str, object] = {"alone": self.alone, "fenced": self.name != "none"}
+        setting: dict[str, object] = {"alone": self.alone, "fenced": self.name != "none", "memsim": memsim}
         if os.name == "posix" and os.geteuid() == 0 and self.name != "none":
             setting["uid"] = _own_uid() + next(_workers) % _WORKERS
         if self.name == "container":

@@ -41,8 +41,8 @@ _READING = 1 << 30
 def main(control_fd: int, setting: dict[str, Any]) -> None:
     """Serve one submission until the control channel ends.
 
-    ``setting`` says what to give up before, and whether the worker is ``alone``: whether every process that
-    it could kill is the submission's own.
+    ``setting`` says what to give up before, whether there is ``memsim`` to import, and whether the worker is
+    ``alone``: whether every process that it could kill is the submission's own.
     """
     scope = fence_in(setting)
     control = _socket.socket(fileno=control_fd)
@@ -58,7 +58,7 @@ def main(control_fd: int, setting: dict[str, Any]) -> None:
         control.sendall(encode({"ready": False}))
         return
     script = read(submission["cells"])
-    _warm_up(submission["cells"])
+    _warm_up(submission["cells"], memsim=setting["memsim"])
     gc.freeze()  # so that the processes to come share the memory that there is
     control.sendall(encode({"ready": True}))
     while True:
@@ -90,9 +90,9 @@ def _can_be_read(cells: list[str]) -> bool:
     return os.waitpid(child, 0)[1] == 0
 
 
-def _warm_up(cells: list[str]) -> None:
-    """Import numpy once for all questions if any cell names it: it takes longer than everything else."""
-    if any("numpy" in cell for cell in cells):
+def _warm_up(cells: list[str], *, memsim: bool) -> None:
+    """Import numpy once for all questions if any cell or memsim needs it: it takes longer than all else."""
+    if memsim or any("numpy" in cell for cell in cells):
         with contextlib.suppress(ImportError):
             importlib.import_module("numpy")
 
