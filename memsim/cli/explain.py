@@ -11,7 +11,7 @@ from memsim.cli.commands import OK, WRONG
 from memsim.cli.terminal import say
 from memsim.errors import MemsimError
 from memsim.real.explanation import explain
-from memsim.scenario.json_check import refuse_device
+from memsim.scenario.json_check import refuse_device, why_unread
 
 if TYPE_CHECKING:
     import argparse
@@ -57,8 +57,7 @@ def explained(file: str) -> Explanation:
         with Path(file).open("rb") as text:
             return explain(text)
     except OSError as problem:
-        msg = f"{file}: cannot be read: {problem.strerror}"
-        raise MemsimError(msg) from None
+        raise MemsimError(why_unread(file, problem)) from None
     except MemsimError as problem:
         msg = f"{'standard input' if file == '-' else file}: {problem}"
         raise MemsimError(msg) from None

@@ -12,7 +12,7 @@ from memsim.errors import MemsimError
 from memsim.ftrace.replay import Counts, Replay
 from memsim.linux.include.layout import NR_PAGE_ORDERS, PAGE_SHIFT
 from memsim.machine.machine import Machine
-from memsim.scenario.json_check import refuse_device
+from memsim.scenario.json_check import refuse_device, why_unread
 
 if TYPE_CHECKING:
     import argparse
@@ -57,8 +57,7 @@ def command_replay(arguments: argparse.Namespace) -> int:
                 size = Path(arguments.trace).stat().st_size
                 replay.run(trace, progress(size, quiet=arguments.quiet))
     except OSError as error:
-        msg = f"{arguments.trace}: cannot be read: {error.strerror}"
-        raise MemsimError(msg) from error
+        raise MemsimError(why_unread(arguments.trace, error)) from error
     seconds = time.perf_counter() - started
     for number, problem, line in replay.counts.bad_lines:
         shown = line[:_SHOWN_OF_A_LINE].decode("utf-8", "backslashreplace")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import stat
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -20,13 +21,26 @@ if TYPE_CHECKING:
     from memsim.errors import MemsimError
 
 
+def why_unread(path: str | Path, problem: OSError) -> str:
+    """Say why a file cannot be read, and which files beside it have a similar name if it is not there."""
+    near = ""
+    if isinstance(problem, FileNotFoundError):
+        try:
+            names = [each.name for each in Path(path).parent.iterdir()]
+        except OSError:
+            names = []
+        similar = get_close_matches(Path(path).name, names, 3, 0.7)
+        near = f"; similar names there: {', '.join(similar)}" if similar else ""
+    return f"{path}: cannot be read: {problem.strerror}{near}"
+
+
 def read_json(path: str | Path, error: type[MemsimError]) -> object:
     """Read a JSON file; what cannot be read raises ``error`` with one clear line."""
     try:
         refuse_device(path)
         return json.loads(Path(path).read_text(encoding="utf-8"), parse_constant=_no_number)
     except OSError as problem:
-        msg = f"{path}: cannot be read: {problem.strerror}"
+        msg = why_unread(path, problem)
         raise error(msg) from None
     except UnicodeDecodeError:
         msg = f"{path}: is not UTF-8 text"

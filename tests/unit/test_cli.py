@@ -403,3 +403,19 @@ def test_releases_are_listed_oldest_first(capsys):
     with pytest.raises(SystemExit):
         main(["run", "any.json", "--release", "6.5"])
     assert re.search(r"6\.1\W+6\.11\W+6\.12\W+7\.3", capsys.readouterr().err)
+
+
+@pytest.mark.parametrize("command", ["run", "explain", "replay"])
+def test_a_misspelt_file_is_answered_with_similar_names(command, tmp_path, capsys):
+    (tmp_path / "one-block.json").write_text("{}", encoding="utf-8")
+    assert main([command, str(tmp_path / "one-blok.json")]) == 2
+    assert "No such file or directory; similar names there: one-block.json" in capsys.readouterr().err
+    assert main([command, str(tmp_path / "away" / "one-blok.json")]) == 2
+    assert capsys.readouterr().err.endswith("No such file or directory\n")
+
+
+def test_a_misspelt_assignment_is_answered_with_similar_names(tmp_path, capsys):
+    assert main(["handout", "one-blok", "--out", str(tmp_path)]) == 2
+    assert "; the assignments here: one-block" in capsys.readouterr().err
+    assert main(["handout", "quantum", "--out", str(tmp_path)]) == 2
+    assert "; the assignments here: bad-page, boot, buddy, " in capsys.readouterr().err

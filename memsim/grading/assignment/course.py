@@ -10,6 +10,7 @@ import ast
 import copy
 import re
 import warnings
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, cast
 
@@ -71,10 +72,13 @@ def named(name: str, kind: str) -> Path:
         if (folder / inside).is_file():
             return folder / inside
     places = " or ".join(str(folder / inside) for folder in folders)
-    msg = (
-        f"{name}: there is neither such a file nor {places}; "
-        "memsim's assignments come with a clone of the project: copy its exercises/ here, or give a path"
+    here = sorted({path.stem for folder in folders for path in (folder / "source").glob("*/*.ipynb")})
+    advice = (
+        f"the assignments here: {', '.join(get_close_matches(name, here, 3) or here)}"
+        if here
+        else "memsim's assignments come with a clone of the project: copy its exercises/ here, or give a path"
     )
+    msg = f"{name}: there is neither such a file nor {places}; {advice}"
     raise AssignmentError(msg)
 
 
