@@ -70,7 +70,9 @@ class FreeList:
 
     def extendleft(self, pfns: Iterable[int]) -> None:
         """Add blocks at the tail, one after the other."""
-        self.tail.update(dict.fromkeys(pfns))
+        tail = self.tail
+        for pfn in pfns:
+            tail[pfn] = None
 
     def pop(self) -> int:
         """Take the block at the head off; KeyError without any."""

@@ -29,9 +29,10 @@ from memsim.linux.mm.memory_hotplug.online import (
     check_online_range,
     online_pages_range,
 )
-from memsim.linux.mm.memory_hotplug.zones import move_pfn_range_to_zone, remove_pfn_range_from_zone
+from memsim.linux.mm.memory_hotplug.zones import remove_pfn_range_from_zone, resize_zone_range
+from memsim.linux.mm.mm_init import memmap_init_range
 from memsim.linux.mm.page_alloc.api import zone_pcp_disable, zone_pcp_enable
-from memsim.linux.mm.page_alloc.buddy import mark_managed
+from memsim.linux.mm.page_alloc.buddy import MEMINIT_HOTPLUG, mark_managed
 from memsim.linux.mm.page_alloc.watermarks import init_per_zone_wmark_min
 from memsim.linux.mm.page_isolation import undo_isolate_page_range
 from memsim.patch import Hunk
@@ -102,10 +103,12 @@ def online_pages(kernel: Kernel, pfn: int, nr_pages: int, zone: Zone) -> Any:  #
     if kernel.online_page_callback is not None or kernel.memory_chain or kernel.node_chain:
         return NotImplemented
     check_online_range("online_pages", pfn, nr_pages)
-    move_pfn_range_to_zone(kernel, zone, pfn, nr_pages, MigrateType.ISOLATE)
+    resize_zone_range(zone, pfn, nr_pages)
+    kernel.memmap.spans(pfn, nr_pages)  # BadPage, as from memmap_init_range(), where there is no memmap
     # What stands before the first whole section shares its section with the block's own memmap.
     rest = -pfn % PAGES_PER_SECTION
     if rest:
+        memmap_init_range(kernel, pfn, rest, zone.type, MEMINIT_HOTPLUG, MigrateType.ISOLATE)
         zone.add("nr_isolate_pageblock", rest // pageblock_nr_pages)
         online_pages_range(kernel, pfn, rest)
         adjust_present_page_count(kernel, pfn, rest)
@@ -117,7 +120,10 @@ def online_pages(kernel: Kernel, pfn: int, nr_pages: int, zone: Zone) -> Any:  #
 
 
 def online_sections(kernel: Kernel, zone: Zone, pfn: int, nr_pages: int) -> None:
-    """Give whole sections that were just initialised to the buddy, and count them."""
+    """Initialise whole sections as free blocks, and count them.
+
+    Nothing is left of what ``memmap_init_range()`` would write first.
+    """
     memmap = kernel.memmap
     first = pfn_to_section_nr(pfn)
     for nr in range(first, first + pfn_to_section_nr(nr_pages)):
