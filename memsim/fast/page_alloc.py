@@ -129,9 +129,9 @@ def __free_pages(kernel: Kernel, pfn: int, order: int = 0) -> Any:  # noqa: ANN4
         if order == pageblock_order and not may_merge(section.pageblocks[buddy >> order], migratetype):
             break
         buddy_pfn = pfn ^ bit
-        blocks = area[order][migratetype]
-        if buddy_pfn in blocks.head:
-            del blocks.head[buddy_pfn]
+        head = area[order][migratetype].head
+        if buddy_pfn in head:
+            del head[buddy_pfn]
         else:
             take_off_elsewhere(kernel, zone, buddy_pfn, order, migratetype)
         types[buddy] = NO_TYPE
@@ -159,9 +159,10 @@ def refilled(area: list[list[FreeList]], order: int, migratetype: int) -> int:
     """
     while order <= MAX_PAGE_ORDER:
         blocks = area[order][migratetype]
-        if blocks:
-            if not blocks.head:
-                blocks.refill()
+        if blocks.head:
+            break
+        if blocks.tail:
+            blocks.refill()
             break
         order += 1
     return order

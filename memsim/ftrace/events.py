@@ -102,13 +102,14 @@ def parse(line: bytes) -> Event | None:
         msg = "neither an event nor a comment"
         raise BadLineError(msg)
     kind, pfn, order, migratetype = found.groups()
-    if max(map(len, (pfn, order, migratetype or b""))) > _MOST_DIGITS:
+    if len(found[0]) > _MOST_DIGITS and max(map(len, (pfn, order, migratetype or b""))) > _MOST_DIGITS:
         msg = f"a number of more than {_MOST_DIGITS} digits"
         raise BadLineError(msg)
-    event = Event(_KINDS[kind], int(pfn, 16 if pfn[:2] == b"0x" else 10), int(order), int(migratetype or 0))
-    if event.order > MAX_PAGE_ORDER or event.migratetype >= MIGRATE_PCPTYPES or event.pfn >= MAX_PHYSMEM_PFN:
+    frame, size, of_type = int(pfn, 16 if pfn[:2] == b"0x" else 10), int(order), int(migratetype or 0)
+    event = Event(_KINDS[kind], frame, size, of_type)
+    if size > MAX_PAGE_ORDER or of_type >= MIGRATE_PCPTYPES or frame >= MAX_PHYSMEM_PFN:
         raise BadLineError(impossible(event))
-    if event.kind == ALLOC and migratetype is None:
+    if migratetype is None and event.kind == ALLOC:
         msg = "mm_page_alloc must have migratetype="
         raise BadLineError(msg)
     return event

@@ -68,9 +68,11 @@ def kernel_function(
         def call(first: K, *args: P.args, **kwargs: P.kwargs) -> R:
             trace = first.trace
             if trace is None or not probe or name in trace.unwatched:
-                shortcut = cast("Any", first).shortcuts.get(name) if name in SHORTCUTS else None
-                result = shortcut(first, *args, **kwargs) if shortcut is not None else NotImplemented
-                return function(first, *args, **kwargs) if result is NotImplemented else cast("R", result)
+                if name in SHORTCUTS and name in (shortcuts := first.shortcuts):  # type: ignore[attr-defined]  # a kernel
+                    result: R = shortcuts[name](first, *args, **kwargs)
+                    if result is not NotImplemented:
+                        return result
+                return function(first, *args, **kwargs)
             trace.enter(name, args)
             try:
                 return function(first, *args, **kwargs)
