@@ -269,7 +269,7 @@ def the_picture(shown, picture):
     shown.page.screenshot(path=picture)
     for name, option in (
         ("Kind of memory", "unmovable"),
-        ("Blocks at a time", "4 at a time"),
+        ("Blocks at a time", "4"),
         ("Zoom", "whole zone"),
     ):
         shown.board.get_by_role("combobox", name=name, exact=True).select_option(option)

@@ -6,11 +6,12 @@
 import { make } from "../../static/make.js";
 
 const SVG = "http://www.w3.org/2000/svg";
-const ROW = 20,
+const ROW = 24,
   LEFT = 74,
   WIDTH = 900,
   LEAST = 320,
-  TOP = 4;
+  STRIP = 14,
+  TOP = STRIP + 12;
 
 function draw(tag, attributes, ...children) {
   const element = document.createElementNS(SVG, tag);
@@ -27,26 +28,29 @@ function bits(pfn, order) {
   return ["…", digits.slice(0, at), make("b", { class: "memsim-bit" }, digits[at]), digits.slice(at + 1)];
 }
 
+const ZOOMS = [1, 2, 4, 8, 16, 32, 64];
+const LEGEND = [
+  ["free", "B", "free, in the buddy"],
+  ["used", "M", "in use, movable"],
+  ["used", "U", "unmovable"],
+  ["used", "R", "reclaimable"],
+  ["free memsim-isolated", "B", "isolated"],
+];
+
 class Picture {
   constructor(el, model) {
     this.model = model;
     this.at = null;
-    this.kind = make(
-      "select",
-      { "aria-label": "Kind of memory" },
-      ...["movable", "unmovable", "reclaimable"].map((kind) => make("option", {}, kind)),
-    );
+    this.kind = make("select", {}, ...["movable", "unmovable", "reclaimable"].map((kind) => make("option", {}, kind)));
     this.times = make(
       "select",
-      { "aria-label": "Blocks at a time" },
-      ...[1, 4, 16, 64, 256].map((times) => make("option", { value: times }, `${times} at a time`)),
+      {},
+      ...[1, 4, 16, 64, 256].map((times) => make("option", { value: times }, `${times}`)),
     );
     this.zoom = make(
       "select",
-      { "aria-label": "Zoom", onchange: () => this.show() },
-      make("option", { value: 1 }, "whole zone"),
-      make("option", { value: 8 }, "8 times larger"),
-      make("option", { value: 64 }, "64 times larger"),
+      { onchange: () => this.show() },
+      ...ZOOMS.map((times) => make("option", { value: times }, times > 1 ? `${times} times larger` : "whole zone")),
     );
     const button = (text, line) => make("button", { type: "button", onclick: () => this.act(line) }, text);
     this.undo = button("Undo", "undo");
@@ -59,11 +63,16 @@ class Picture {
       make(
         "div",
         { class: "memsim-controls" },
-        this.kind,
-        this.times,
-        this.zoom,
+        make("label", {}, "Kind of memory ", this.kind),
+        make("label", {}, "Blocks at a time ", this.times),
+        make("label", {}, "Zoom ", this.zoom),
         this.undo,
+      ),
+      make(
+        "p",
+        { class: "memsim-legend" },
         make("strong", { class: "memsim-hint" }, "Click a row to allocate, a block in use to free."),
+        ...LEGEND.map(([kind, letter, text]) => make("span", {}, make("i", { class: `memsim-${kind}` }, letter), text)),
       ),
       this.svg,
       this.says,
@@ -108,7 +117,7 @@ class Picture {
     this.frame(old);
     const top = this.model.get("orders");
     this.svg.setAttribute("viewBox", `0 0 ${this.width} ${TOP + ROW * (top + 1) + 20}`);
-    const parts = [];
+    const parts = this.whole();
     for (let order = top; order >= 0; order -= 1) parts.push(this.row(order, TOP + ROW * (top - order)));
     for (const [at, block] of this.blocks.entries()) {
       if (block.pfn + (1 << block.order) <= this.from || block.pfn >= this.from + this.window) continue;
@@ -123,21 +132,58 @@ class Picture {
     if (focused)
       (this.svg.querySelector(`[data-key="${focused}"]`) || stop || this.svg.querySelector("[data-key]"))?.focus();
     this.judge(inUse);
+    const told = old && this.blocks.findLast(({ pfn }) => pfn <= this.changed);
+    if (told) this.point(told.pfn, told.order);
   }
 
-  /** Choose the part of the zone that is shown: the one with the block that changed last. */
+  /** Choose the part of the zone that is shown. */
   frame(old) {
-    this.window = this.pages / Number(this.zoom.value);
-    const was = new Set((old || []).filter(({ use }) => use).map(({ pfn }) => pfn));
-    const fresh = this.blocks.filter(({ pfn, use }) => use && !was.has(pfn)).pop();
-    if (old && fresh && 2 << fresh.order > this.window) {
-      this.zoom.value = 1; // what just happened would fill the picture, or not fit into it
-      this.window = this.pages;
+    const was = new Set((old || []).filter(({ use }) => use).map(({ pfn }) => pfn)),
+      now = new Set(this.blocks.filter(({ use }) => use).map(({ pfn }) => pfn));
+    const fresh = this.blocks.findLast(({ pfn, use }) => use && !was.has(pfn)),
+      gone = (old || []).find(({ pfn, use }) => use && !now.has(pfn));
+    const moved = old && (fresh ?? gone);
+    this.changed = moved?.pfn;
+    const seen = this.from ?? this.first,
+      wanted = moved ?? this.blocks.find(({ use }) => use);
+    if (!wanted) this.from ??= this.first;
+    // As large as it was, or the largest at which what was seen and what changed are both there.
+    for (let at = ZOOMS.indexOf(Number(this.zoom.value)); at >= 0; at -= 1) {
+      this.window = this.pages / ZOOMS[at];
+      this.from = this.first + Math.floor(((wanted?.pfn ?? seen) - this.first) / this.window) * this.window;
+      this.zoom.value = ZOOMS[at];
+      const end = this.from + this.window;
+      if (!wanted || (wanted.pfn + (1 << wanted.order) <= end && (!moved || (seen >= this.from && seen < end)))) break;
     }
-    const now = new Set(this.blocks.filter(({ use }) => use).map(({ pfn }) => pfn));
-    const gone = (old || []).find(({ pfn, use }) => use && !now.has(pfn));
-    this.focus = (old ? fresh || gone : this.blocks.find(({ use }) => use))?.pfn ?? this.focus ?? this.first;
-    this.from = this.first + Math.floor((this.focus - this.first) / this.window) * this.window;
+  }
+
+  /** The whole zone above, with a frame round the part that is shown below. */
+  whole() {
+    const wide = this.width - LEFT - 4,
+      at = (pfn) => LEFT + (wide * (pfn - this.first)) / this.pages,
+      box = (pfn, pages, kind) =>
+        draw("rect", {
+          class: kind,
+          x: at(pfn),
+          y: 3,
+          width: Math.max(0.8, at(pfn + pages) - at(pfn)),
+          height: STRIP - 4,
+        });
+    const used = this.blocks
+      .filter(({ use }) => use)
+      .map(({ pfn, order }) => box(pfn, 1 << order, "memsim-strip-used"));
+    return [
+      draw("text", { x: LEFT - 8, y: 13, class: "memsim-order memsim-tick" }, "whole zone"),
+      box(this.first, this.pages, "memsim-strip-free"),
+      ...used,
+      draw("rect", {
+        class: "memsim-window",
+        x: at(this.from),
+        y: 1,
+        width: Math.max(4, at(this.from + this.window) - at(this.from)),
+        height: STRIP,
+      }),
+    ];
   }
 
   x(pfn) {
@@ -146,7 +192,7 @@ class Picture {
   }
 
   row(order, y) {
-    const label = draw("text", { x: LEFT - 8, y: y + 13, class: "memsim-order" }, `order ${order}`);
+    const label = draw("text", { x: LEFT - 8, y: y + 15, class: "memsim-order" }, `order ${order}`);
     const size = 1 << order;
     const name = `Allocate a block of order ${order}: ${size} ${size === 1 ? "page" : "pages"}`;
     return draw(
@@ -185,7 +231,7 @@ class Picture {
       draw("rect", { x, y: y + 1, width: wide, height: ROW - 5, rx: wide > 6 ? 2 : 0 }),
     ];
     if (wide > 14)
-      parts.push(draw("text", { x: x + wide / 2, y: y + 12.5 }, block.use ? block.kind[0].toUpperCase() : "B"));
+      parts.push(draw("text", { x: x + wide / 2, y: y + 14.5 }, block.use ? block.kind[0].toUpperCase() : "B"));
     return draw("g", attributes, ...parts);
   }
 
@@ -200,10 +246,8 @@ class Picture {
   }
 
   /** Show the buddy of a block, and the bit in which the two pfns differ. */
-  point(group) {
+  point(pfn, order) {
     for (const old of this.svg.querySelectorAll(".memsim-buddy")) old.remove();
-    const pfn = Number(group.dataset.pfn),
-      order = Number(group.dataset.order);
     if (order >= this.model.get("orders")) {
       this.says.textContent = `${hex(pfn)} has the largest order there is: it merges with nothing.`;
       return;
@@ -281,7 +325,8 @@ class Picture {
     });
     for (const when of ["pointerover", "focusin"]) {
       this.svg.addEventListener(when, (event) => {
-        if (blockOf(event)) this.point(blockOf(event));
+        const block = blockOf(event);
+        if (block) this.point(Number(block.dataset.pfn), Number(block.dataset.order));
       });
     }
   }
