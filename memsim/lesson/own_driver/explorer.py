@@ -25,13 +25,27 @@ def explore_drive(
     block: int = 32,
     **options: Any,  # noqa: ANN401 (of Machine)
 ) -> Explorer | Refusal:
-    """Play a script on both kernels, and return an explorer that begins with its last step."""
+    """Play a script on both kernels, and return an explorer that begins where the block's pages first differ.
+
+    Where they never do, it begins at the end.
+    """
     from memsim.view.explorer.explorer import explore  # noqa: PLC0415 (a grader does without widgets)
 
     before, after = (_recorded(patch, driver, script, **options) for patch in (BEFORE, AFTER))
     comparison = Comparison(before, after, shared_moments(before, after))
     title = f"{driver.__name__} on two kernels"
-    return explore(comparison, block=block, recordings=[], title=title, start=len(comparison.moments) - 1)
+    start = _first_difference(comparison, block * before.machine.kernel.block_pages)
+    return explore(comparison, block=block, recordings=[], title=title, start=start)
+
+
+def _first_difference(comparison: Comparison, pfn: int) -> int:
+    """Return the first moment at which the pages of a block differ; the last one if they never do."""
+    pages = comparison.before.machine.kernel.block_pages
+    for index, moment in enumerate(comparison.moments):
+        there = all(state.memmap.pfn_valid(pfn) for state in comparison.states(moment))
+        if there and comparison.differing_pages(moment, pfn, pages):
+            return index
+    return len(comparison.moments) - 1
 
 
 def _recorded(patch: Patch, driver: type[Driver], script: list[list[Any]], **options: Any) -> Run:  # noqa: ANN401 (of Machine)
