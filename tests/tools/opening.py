@@ -196,8 +196,16 @@ def _sentences(story: Story, times: Sequence[float]) -> list[str]:
         "All are free. The two kernels no longer differ.",
     )
     still = next(n for n, (first, last) in enumerate(_spans(len(times) - 1)) if first <= STILL + 1 <= last)
+    short = (
+        "Plugged in; struct pages are not written yet.",
+        f"Born {before.label} (left), {after.label} (right).",
+        f"The buddy gets {MAX_ORDER_NR_PAGES:,} pages at a time.",
+        "All are free: the kernels are alike again.",
+    )
     return [
-        _text(LEFT, 64, text, f"say s{number}", shown=number == still) for number, text in enumerate(says)
+        _text(LEFT, 64, text, f"{kind} s{number}", shown=number == still)
+        for kind, texts in (("say", says), ("short", short))
+        for number, text in enumerate(texts)
     ]
 
 

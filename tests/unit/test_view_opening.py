@@ -57,6 +57,16 @@ def test_without_animation_it_stands_in_the_middle_of_the_story(told):
     assert "prefers-reduced-motion: reduce" in svg
 
 
+def test_a_phone_can_read_it(told):
+    """There it is about 330 px wide instead of 788: words of 23 px are shown with 10, and fit."""
+    svg = opening_svg(told)
+    phone = svg.partition("@media (max-width: 520px)")[2].partition("\n}")[0]
+    assert min(map(int, re.findall(r"font-size: (\d+)px", phone))) >= 22
+    short = re.findall(r'class="short s\d"[^>]*>([^<]*)<', svg)
+    assert len(short) == 4
+    assert max(map(len, short)) * 25 * 0.6 < 788 - 24
+
+
 @pytest.mark.parametrize(
     "path", [BOOK / "00-welcome.ipynb", BOOK.parent / "README.md"], ids=lambda path: path.name
 )
