@@ -519,6 +519,26 @@ def test_an_export_of_gradescopes_is_graded_by_its_metadata(course):
     assert "in the collector's table and not in the course" not in graded.said
 
 
+@pytest.mark.parametrize("beside", ["notes.txt", "zed_1_2_x.ipynb"], ids=["a student", "as if of several"])
+def test_a_student_cannot_hand_in_an_export_and_be_others(beside, course):
+    """Where students write, nothing says whose a file is: a wrong answer would be Ada's."""
+    claimed = "submission_1:\n  :submitters:\n  - :name: ada\n  :created_at: 2026-11-01 08:00:00 Z\n"
+    course.put("eve/submission_metadata.yml", claimed.encode())
+    course.put("eve/submission_1/doubling.ipynb", notebook(WRONG))
+    course.put(f"eve/{beside}", notebook(WRONG))
+
+    assert "ada" not in course.grade().scores()
+
+
+def test_an_export_is_no_link_to_what_others_keep(course):
+    elsewhere = course.folder / "elsewhere.yml"
+    elsewhere.write_text(EXPORT)
+    (course.submitted / "submission_metadata.yml").symlink_to(elsewhere)
+    course.put("submission_4711/doubling.ipynb", answered("ada"))
+
+    assert "S101" not in course.grade().scores()
+
+
 @pytest.mark.parametrize("text", ["[]", "submission_1: 7", "a: [", "submission_1:\n  :submitters: []"])
 def test_damaged_metadata_of_gradescopes_are_told_and_end_nothing(text, course):
     course.put("submission_metadata.yml", text.encode())
