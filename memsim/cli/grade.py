@@ -376,7 +376,8 @@ def tell_after(run: Any, made: Any, out: Path) -> int:  # noqa: ANN401 (imported
     section("grades that changed", {entry["student"]: change(entry) for entry in run.batch.changed})
     if report["not_graded"]:
         print(f"  {len(report['not_graded'])} could not be graded now: run the same command again")
-    same = [set(group) for group in made.similar["identical"]]
+    groups = [*made.similar["identical"], *made.similar["same_structure"]]
+    same = [set(group) for group in groups]
     pairs = [p for p in made.similar["pairs"] if not any({p["one"], p["other"]} <= group for group in same)]
     alike = len(same) + len(pairs)
     if alike:

@@ -143,6 +143,7 @@ def pages():
     similar = {
         "pairs": [{"one": student, "other": hostile("other"), "share": 0.9}],
         "identical": [[student, hostile("other")]],
+        "same_structure": [[student, hostile("other")]],
         "not_compared": why,
     }
     person = Person(student, hostile("name"), section=hostile("lesson"))

@@ -457,6 +457,22 @@ def test_a_copy_is_seen_wherever_it_stands(name):
         assert "bit_length" not in naive_tokens(cells)  # what looks at code cells as they are is blind
 
 
+def test_own_290_a_ring_of_a_third_of_the_class_is_named():
+    """What more than a quarter of all students wrote is common knowledge, so the pairs of a ring are none."""
+    ring = {f"r{number}": COPIED.replace("pfn", f"p{number}") for number in range(5)}
+    others = {f"s{number}": "def f(x):\n    return [" + "x, " * (20 + number) + "]" for number in range(10)}
+    own = {student: pieces([code]) for student, code in (ring | others).items()}
+    content = {student: code.encode() for student, code in (ring | others).items()}
+    found = similar(own, content, pieces([]))
+
+    assert len(own["r0"]) >= 25
+    assert found["same_structure"] == [sorted(ring)]
+    assert not [pair for pair in found["pairs"] if {pair["one"], pair["other"]} & ring.keys()]
+    for same in (dict.fromkeys(ring, b"one file"), {}):  # byte for byte it is told as that
+        now = similar(own, content | same, pieces([]))
+        assert now["same_structure"] == ([] if same else [sorted(ring)])
+
+
 def test_looking_for_text_in_sums_costs_in_proportion():
     """Each part of a sum is a sum again."""
     many = [["x = " + " + ".join(["a"] * length)] * 20 for length in (200, TIMES * 200)]

@@ -312,12 +312,15 @@ def _similar(course: Class) -> list[str]:
     pairs = [
         [both(pair["one"]), both(pair["other"]), f"{pair['share']:.0%}"] for pair in similar.get("pairs", [])
     ]
-    groups = "".join(
-        f"<li>{_text(', '.join(map(both, group)))}</li>" for group in similar.get("identical", [])
-    )
     parts = [_heading("alike"), "<p>A reason to look at two submissions side by side, never a verdict.</p>"]
-    if groups:
-        parts.append(f"<p>The same file, byte for byte:</p><ul>{groups}</ul>")
+    kinds = {
+        "identical": "The same file, byte for byte",
+        "same_structure": "The same from beginning to end, but for names, numbers and layout",
+    }
+    groups = {told: similar[kind] for kind, told in kinds.items() if similar.get(kind)}
+    for told, found in groups.items():
+        items = "".join(f"<li>{_text(', '.join(map(both, group)))}</li>" for group in found)
+        parts.append(f"<p>{told}:</p><ul>{items}</ul>")
     if pairs:
         parts.append(_table("Alike beyond the starter", ["One", "Other", "Share"], pairs, numbers=(2,)))
     if not groups and not pairs:

@@ -51,17 +51,17 @@ def similar(own: Mapping[str, Pieces], content: Mapping[str, bytes], starter: Pi
         The pieces of each student's submission, and of what all of them were given.
     content
         A digest of each file. Files that are the same byte for byte are named, however many they are, unless
-        nothing in them is a student's own.
+        nothing in them is a student's own. So are those who wrote the same from beginning to end but for what
+        is not compared, where these are so many that each piece would be common knowledge.
     """
     given = np.asarray(starter)
     written = {student: np.setdiff1d(mine, given, assume_unique=True) for student, mine in own.items()}
-    same: dict[bytes, list[str]] = {}
-    for student in sorted(content):
-        if student in written and written[student].size:
-            same.setdefault(content[student], []).append(student)
+    files = {student: content[student] for student in content if student in written and written[student].size}
+    same = _groups(files)
     common = _common(written)
     rare = {student: np.setdiff1d(mine, common, assume_unique=True) for student, mine in written.items()}
     pairs, skipped = alike(rare)
+    whole = {s: mine.tobytes() for s, mine in written.items() if mine.size >= _ENOUGH and not rare[s].size}
     left_out = {
         "pieces of the starter": int(given.size),
         "pieces that everybody writes": int(common.size),
@@ -73,9 +73,18 @@ def similar(own: Mapping[str, Pieces], content: Mapping[str, bytes], starter: Pi
         left_out["pieces beyond what is compared"] = skipped
     return {
         "pairs": [asdict(pair) for pair in pairs],
-        "identical": [students for students in same.values() if len(students) > 1],
+        "identical": same,
+        "same_structure": [each for each in _groups(whole) if not any(set(each) <= set(one) for one in same)],
         "left_out": left_out,
     }
+
+
+def _groups(of: Mapping[str, bytes]) -> list[list[str]]:
+    """Return those who have the same, where several do."""
+    groups: dict[bytes, list[str]] = {}
+    for student in sorted(of):
+        groups.setdefault(of[student], []).append(student)
+    return [students for students in groups.values() if len(students) > 1]
 
 
 def _common(own: Mapping[str, _Numbers]) -> _Numbers:
