@@ -34,7 +34,7 @@ const LEGEND = [
   ["used", "M", "in use, movable"],
   ["used", "U", "unmovable"],
   ["used", "R", "reclaimable"],
-  ["free memsim-isolated", "B", "isolated"],
+  ["isolated", "B", "isolated"],
 ];
 
 class Picture {
@@ -72,7 +72,9 @@ class Picture {
         "p",
         { class: "memsim-legend" },
         make("strong", { class: "memsim-hint" }, "Click a row to allocate, a block in use to free."),
-        ...LEGEND.map(([kind, letter, text]) => make("span", {}, make("i", { class: `memsim-${kind}` }, letter), text)),
+        ...LEGEND.map(([kind, letter, text]) =>
+          make("span", {}, make("i", { class: `memsim-key-${kind}` }, letter), text),
+        ),
       ),
       this.svg,
       this.says,
