@@ -52,7 +52,7 @@ def similar(own: Mapping[str, Pieces], content: Mapping[str, bytes], starter: Pi
     content
         A digest of each file. Files that are the same byte for byte are named, however many they are, unless
         nothing in them is a student's own. So are those who wrote the same from beginning to end but for what
-        is not compared, where these are so many that each piece would be common knowledge.
+        is not compared, where these are too many for pairs: each piece is common knowledge.
     """
     given = np.asarray(starter)
     written = {student: np.setdiff1d(mine, given, assume_unique=True) for student, mine in own.items()}
