@@ -9,10 +9,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import anywidget
 import traitlets
 
-from memsim.view.lab import view_of
+from memsim.view.lab import KernelWidget, view_of
 from memsim.view.modules import joined
 
 if TYPE_CHECKING:
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 STATIC = Path(__file__).with_name("static")
 
 
-class LiveQuestion(anywidget.AnyWidget):
+class LiveQuestion(KernelWidget):
     """A question in the browser.
 
     Attributes

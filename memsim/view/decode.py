@@ -10,14 +10,13 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import anywidget
 import traitlets
 
 from memsim.errors import MemsimError
 from memsim.real.word.parts import KIND_LABELS, RELEASES, WIDTHS, Part
 from memsim.real.word.reading import read_word
 from memsim.real.word.word import Word, empty_word
-from memsim.view.lab import Board, choice, row, text_field
+from memsim.view.lab import Board, KernelWidget, choice, row, text_field
 from memsim.view.modules import joined
 
 if TYPE_CHECKING:
@@ -141,7 +140,7 @@ def _releases(word: Word) -> list[str]:
 # ---- the bits --------------------------------------------------------------------------------------
 
 
-class Bits(anywidget.AnyWidget):
+class Bits(KernelWidget):
     """The bits in the browser.
 
     Attributes

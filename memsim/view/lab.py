@@ -15,12 +15,14 @@ from functools import lru_cache
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
+from uuid import uuid4
 
 import anywidget
 import ipywidgets
 import traitlets
 
 from memsim.view.draw import folded_text
+from memsim.view.modules import joined
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -81,10 +83,27 @@ class Refusal(Stored):
         self.add_class("memsim-refusal")
 
 
-class TextTwin(anywidget.AnyWidget):
+class KernelWidget(anywidget.AnyWidget):
+    """An anywidget that hears its kernel even if its module was slow to load: see ``static/hear.js``.
+
+    Attributes
+    ----------
+    own_id
+        The id of its model, by which the module finds it.
+    """
+
+    own_id = traitlets.Unicode().tag(sync=True)
+
+    def __init__(self, **traits: Any) -> None:  # noqa: ANN401 (of any type)
+        """Choose the id, which ipywidgets would do otherwise."""
+        own_id = uuid4().hex
+        super().__init__(model_id=own_id, own_id=own_id, **traits)
+
+
+class TextTwin(KernelWidget):
     """The text of what is shown, folded; what was just done, for screen readers."""
 
-    _esm = STATIC / "text_twin.js"
+    _esm = joined(STATIC / "text_twin.js")
 
     text = traitlets.Unicode().tag(sync=True)
     said = traitlets.Unicode().tag(sync=True)

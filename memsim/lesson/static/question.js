@@ -5,6 +5,7 @@
 // committed, and a page without a kernel has it in `spec.outcome`. Values are compared as text: numbers of 64 bits
 // do not fit into JavaScript's own.
 
+import { hear } from "../../view/static/hear.js";
 import { make } from "../../view/static/make.js";
 
 const GROUPED = /^[+-]?\d{1,3}(,\d{3})+(\.\d+)?$/;
@@ -395,6 +396,7 @@ const KINDS = { quiz: Quiz, predict: Predict, ask: Problem };
 
 function render({ model, el }) {
   const shown = new KINDS[model.get("spec").kind](el, model);
+  hear(model);
   return () => shown.leave?.();
 }
 

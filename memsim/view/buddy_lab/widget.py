@@ -12,7 +12,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import anywidget
 import traitlets
 
 from memsim.errors import MemsimError
@@ -20,7 +19,7 @@ from memsim.linux.include.layout import MAX_PAGE_ORDER, pageblock_nr_pages
 from memsim.view.buddy_lab.script import FIRST_PFN, HELP, SIZES, BuddyScript
 from memsim.view.buddy_lab.snapshot import lists_of, look, sight_html, sight_text
 from memsim.view.charts.boxes import Range, Ranges
-from memsim.view.lab import ScriptLab, Stop, button, choice, more, number, row, text_field, tour
+from memsim.view.lab import KernelWidget, ScriptLab, Stop, button, choice, more, number, row, text_field, tour
 from memsim.view.model.text import migratetype_name
 from memsim.view.modules import joined
 
@@ -257,7 +256,7 @@ def blocks_chart(script: BuddyScript) -> Ranges:
     return Ranges("Blocks by order and address: B free, A in use (striped)", rows, ticks)
 
 
-class BuddyPicture(anywidget.AnyWidget):
+class BuddyPicture(KernelWidget):
     """The picture in the browser.
 
     What a reader does comes as a message: ``line`` is a line of a script, ``undo`` or ``restart``.

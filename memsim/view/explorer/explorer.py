@@ -13,7 +13,6 @@ from functools import cached_property
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-import anywidget
 import traitlets
 
 from memsim.errors import BadScenario, MemsimError
@@ -25,7 +24,7 @@ from memsim.view.explorer.export import export, packed
 from memsim.view.explorer.inputs import comparison_of, default_block, recordings_of
 from memsim.view.explorer.timeline import Walk
 from memsim.view.explorer.words import shortened
-from memsim.view.lab import Refusal
+from memsim.view.lab import KernelWidget, Refusal
 from memsim.view.model.page_class import class_counts
 from memsim.view.model.text import SIDES
 
@@ -39,7 +38,7 @@ if TYPE_CHECKING:
 _NOTE = "Run this notebook to move through the moments."
 
 
-class Explorer(anywidget.AnyWidget):
+class Explorer(KernelWidget):
     """A comparison to move through: timeline, maps, the code that acted, counters, the life of a page, text.
 
     Attributes

@@ -9,7 +9,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import anywidget
 import traitlets
 
 from memsim.linux.include.layout import pageblock_nr_pages
@@ -27,7 +26,7 @@ from memsim.view.half_patch.matrix import (
     story_scenario,
 )
 from memsim.view.half_patch.runs import HalfRun, cut, sight_html
-from memsim.view.lab import view_of
+from memsim.view.lab import KernelWidget, view_of
 from memsim.view.model.page_class import pageblock_letters, runs
 from memsim.view.modules import joined
 
@@ -40,7 +39,7 @@ _NOTE = "Run this notebook to open another cell."
 _SAYS = {"alone": "only this hunk", "missing": "all hunks but this"}
 
 
-class Matrix(anywidget.AnyWidget):
+class Matrix(KernelWidget):
     """The matrix in the browser.
 
     Attributes

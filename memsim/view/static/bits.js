@@ -3,6 +3,7 @@
 // In a notebook the kernel says what the word means; on a page without one the parts of the word, which are in `spec`,
 // are enough for the short form of it.
 
+import { hear } from "./hear.js";
 import { make } from "./make.js";
 
 const CELLS = 8;
@@ -161,6 +162,7 @@ class Bits {
 
 function render({ model, el }) {
   const shown = new Bits(el, model);
+  hear(model);
   return () => shown.leave();
 }
 

@@ -1,5 +1,7 @@
 // The text of what is shown, folded. What was just done is announced; so is nothing else, for the text is long.
 
+import { hear } from "./hear.js";
+
 function render({ model, el }) {
   const said = document.createElement("p");
   said.className = "memsim-heard";
@@ -33,6 +35,7 @@ function render({ model, el }) {
     reach();
   };
   model.on("change:text", put);
+  hear(model);
   const frame = requestAnimationFrame(() => {
     put(); // when all lists are on the page
     for (const part of board()?.querySelectorAll(".memsim-view, .memsim-view .widget-html-content") ?? [])

@@ -3,6 +3,7 @@
 // A click in a row allocates a block of that order, a click on a block in use frees it. What the allocator does then,
 // the kernel of the notebook says; this only draws it.
 
+import { hear } from "../../static/hear.js";
 import { make } from "../../static/make.js";
 
 const SVG = "http://www.w3.org/2000/svg";
@@ -341,6 +342,7 @@ class Picture {
 
 function render({ model, el }) {
   const shown = new Picture(el, model);
+  hear(model);
   shown.listen();
   return () => shown.leave();
 }

@@ -2,6 +2,7 @@
 
 import { plotlyFrom } from "./chart.js";
 import { Explorer } from "./explorer.js";
+import { hear } from "../../static/hear.js";
 import { able, unpack } from "./unpack.js";
 
 async function render({ model, el }) {
@@ -18,6 +19,7 @@ async function render({ model, el }) {
   const asked = () => box.explorer.follow(model.get("fragment"));
   model.on("change:fragment", asked);
   asked();
+  hear(model);
   return () => {
     model.off("change:fragment", asked);
     box.explorer.close();

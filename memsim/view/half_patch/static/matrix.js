@@ -3,6 +3,7 @@
 // It runs as an anywidget in a notebook, whose kernel runs a cell when it is opened, and as it is on a page without a
 // kernel, which has all runs in `spec.details`.
 
+import { hear } from "../../static/hear.js";
 import { make } from "../../static/make.js";
 
 const keyOf = (cell) => [cell.hunk, cell.story, cell.kind, cell.check_pages].join("/");
@@ -215,6 +216,7 @@ class Matrix {
 
 function render({ model, el }) {
   const shown = new Matrix(el, model);
+  hear(model);
   return () => shown.leave();
 }
 
