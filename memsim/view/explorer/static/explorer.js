@@ -61,6 +61,7 @@ export class Explorer {
       fresh: true,
       mark: -1,
       shown: -1,
+      drawn: 0,
       gone: new AbortController(),
       offered: data.acting,
       walks: new Map(), // by the hunks that are off
@@ -93,18 +94,20 @@ export class Explorer {
     this.#listen();
     this.layout();
     if (like && this.width) this.zoom(like.maps[0].zoomed);
-    this.#think([...this.c.news]);
+    this.#think();
   }
-  /** Find out who made each difference while nothing else is to be done. */
-  #think([next, ...others]) {
-    if (next === undefined) {
+  /** Find out who made each difference, from the nth on, while nothing else is to be done and nobody moves. */
+  #think(n = 0) {
+    const { news } = this.c;
+    if (n === news.length) {
       if (this.tab === "diffs") this.#fill();
       return;
     }
     const later = globalThis.requestIdleCallback ?? setTimeout;
     this.thinking = later(() => {
-      this.c.causes(next);
-      this.#think(others);
+      const quiet = performance.now() - this.drawn > QUIET_MS;
+      if (quiet) this.c.causes(news[n]);
+      this.#think(quiet ? n + 1 : n);
     });
   }
   $(selector) {
@@ -181,6 +184,7 @@ export class Explorer {
     this.timeline.draw(exact);
     if (this.shown === c.i && !whole) return;
     this.shown = c.i;
+    this.drawn = performance.now();
     this.since = this.mark < 0 ? null : c.since(...[this.mark, c.i].sort((a, b) => a - b));
     const says = this.#said(),
       kinds = c.kinds();

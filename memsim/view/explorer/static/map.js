@@ -360,6 +360,18 @@ const HEIGHT = 47,
   SPAN = 33,
   BAR = 40,
   THICK = 6;
+/** The place of the last number of an ascending list that is not above a limit; -1 if there is none. */
+function lastUpTo(numbers, limit) {
+  let low = 0,
+    high = numbers.length;
+  while (low < high) {
+    const mid = (low + high) >> 1;
+    if (numbers[mid] <= limit) low = mid + 1;
+    else high = mid;
+  }
+  return low - 1;
+}
+
 /** The machine: every memory block a cell, holes between them left open, the block that is shown framed; below them the
  *  zones: a bracket over what a zone spans, a bar where its pages are present, filled as far as they are managed. */
 export class Machine {
@@ -382,6 +394,10 @@ export class Machine {
       x += this.cell;
       return at;
     });
+    // Of a large machine one block for each pixel is drawn, and the one that is shown.
+    this.columns = [...this.places.keys()].filter(
+      (k) => this.cell >= 1 || !k || Math.floor(this.places[k]) !== Math.floor(this.places[k - 1]),
+    );
   }
   blockAt(x) {
     let found = 0;
@@ -394,7 +410,7 @@ export class Machine {
   #x(pfn) {
     const { blocks, blockPages } = this.data,
       at = pfn / blockPages,
-      k = blocks.findLastIndex((block) => block <= at);
+      k = lastUpTo(blocks, at);
     if (k < 0) return this.left;
     return at < blocks[k] + 1
       ? this.places[k] + (at - blocks[k]) * this.cell
@@ -415,11 +431,9 @@ export class Machine {
       shown = this.data.blocks.indexOf(block);
     g.textAlign = "center";
     g.textBaseline = "middle";
-    let last = -1; // of a large machine one block for each pixel
-    kinds.forEach((kind, k) => {
-      if (cell < 1 && k !== shown && Math.floor(this.places[k]) === last) return;
-      last = Math.floor(this.places[k]);
+    for (const k of this.cell < 1 ? [...this.columns, shown].filter((k) => k >= 0) : this.columns) {
       const x = this.places[k],
+        kind = kinds[k],
         plain = kind & ~MIXED,
         w = Math.max(1, cell - (cell > 4 ? 1 : 0)),
         letters = kindLetters(this.data, kind);
@@ -440,21 +454,24 @@ export class Machine {
         g.lineWidth = 2;
         g.strokeRect(x + 1, 1, Math.max(3, w - 2), CELL);
       }
-    });
+    }
   }
   #numbers(block, look) {
     const { g, cell } = this;
     g.font = `10px ${MONO}`;
-    this.data.blocks.forEach((id, k) => {
-      const here = id === block;
-      if (!here && (cell <= 16 || k % Math.max(1, Math.ceil(24 / cell)))) return;
+    const { blocks } = this.data,
+      named = cell > 16 ? blocks.keys() : [blocks.indexOf(block)].filter((k) => k >= 0);
+    for (const k of named) {
+      const id = blocks[k],
+        here = id === block;
+      if (!here && k % Math.max(1, Math.ceil(24 / cell))) continue;
       g.fillStyle = here ? look.ink : look.soft;
       g.fillText(
         here && cell > 16 ? `▴${id}` : String(id),
         Math.min(this.width - 14, Math.max(this.left + 10, this.places[k] + cell / 2)),
         23,
       );
-    });
+    }
   }
   #zones(zones, look) {
     const { g } = this,

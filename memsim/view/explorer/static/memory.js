@@ -81,47 +81,60 @@ class Section {
   }
 }
 
-/** A list of free blocks. Its right end is the kernel's list head; `ranks` is null until somebody writes. */
+/**
+ * A list of free blocks. Its right end is the kernel's list head. What was stored is shared by all copies, as runs of
+ * pfns: of a large machine hundreds of thousands; a list has what came later (`ranks`) and what is `gone` of the runs.
+ */
 class FreeList {
   constructor(runs = [[], [], []]) {
-    Object.assign(this, { runs, age: now, ranks: null, low: 0, high: 0, size: runs[2].reduce((a, b) => a + b, 0) });
+    const size = runs[2].reduce((a, b) => a + b, 0);
+    Object.assign(this, { runs, age: now, ranks: new Map(), gone: new Set(), low: 0, high: 0, size });
   }
   *#stored() {
     for (let r = 0; r < this.runs[0].length; r++)
       for (let k = 0; k < this.runs[2][r]; k++) yield this.runs[0][r] + k * this.runs[1][r];
   }
-  #expand() {
-    if (this.ranks) return;
-    this.ranks = new Map();
-    for (const pfn of this.#stored()) this.ranks.set(pfn, ++this.high);
+  /** Whether a block is on the list since it was stored. */
+  #stays(pfn) {
+    if (this.gone.has(pfn)) return false;
+    const [starts, steps, counts] = this.runs;
+    for (let r = 0; r < starts.length; r++) {
+      const far = pfn - starts[r],
+        k = far ? far / steps[r] : 0;
+      if (k >= 0 && k < counts[r] && Number.isInteger(k)) return true;
+    }
+    return false;
   }
   copy() {
-    const twin = new FreeList(this.runs);
-    if (this.ranks)
-      Object.assign(twin, { ranks: new Map(this.ranks), low: this.low, high: this.high, size: this.size });
-    return twin;
+    const twin = new FreeList(this.runs),
+      { low, high, size } = this;
+    return Object.assign(twin, { ranks: new Map(this.ranks), gone: new Set(this.gone), low, high, size });
   }
   addHead(pfn) {
-    this.#expand();
-    if (!this.ranks.has(pfn)) {
-      this.ranks.set(pfn, ++this.high);
-      this.size++;
-    }
+    if (this.ranks.has(pfn) || this.#stays(pfn)) return;
+    this.ranks.set(pfn, ++this.high);
+    this.size++;
   }
   addTail(pfn) {
-    this.#expand();
-    if (!this.ranks.has(pfn)) this.size++;
+    if (this.#stays(pfn)) this.gone.add(pfn);
+    else if (!this.ranks.has(pfn)) this.size++;
     this.ranks.set(pfn, --this.low);
   }
   remove(pfn) {
-    this.#expand();
-    if (!this.ranks.delete(pfn))
+    if (this.#stays(pfn)) this.gone.add(pfn);
+    else if (!this.ranks.delete(pfn))
       throw new Error(`pfn 0x${pfn.toString(16)} is not on the free list that it is taken from`);
     this.size--;
   }
   /** The pfns from the tail to the head. */
   pfns() {
-    return this.ranks ? [...this.ranks].sort((a, b) => a[1] - b[1]).map(([pfn]) => pfn) : [...this.#stored()];
+    const later = [...this.ranks].sort((a, b) => a[1] - b[1]),
+      [tail, head] = [later.filter(([, rank]) => rank < 0), later.filter(([, rank]) => rank > 0)];
+    return [
+      ...tail.map(([pfn]) => pfn),
+      ...[...this.#stored()].filter((pfn) => !this.gone.has(pfn)),
+      ...head.map(([pfn]) => pfn),
+    ];
   }
 }
 
