@@ -405,22 +405,31 @@ which_kernel = Question(
 
 @cache
 def played(plugged, requests):
-    """Return (whether one chunk of order 10 was freed that is half dirty, managed at the end)."""
+    """Return what at most was plugged at once, and managed at the end.
+
+    2: a chunk of order 10 of which one half is dirty; 1: sub-blocks that differ, in chunks of their own; 0: neither.
+    """
     machine = half_online(plugged)
-    device, mixed = machine.devices["vm0"], False
+    device, most = machine.devices["vm0"], 0
     for request in requests:
         before = device.mode.plugged[32].copy()
         dirty = [bool(machine.page(START + SUB_BLOCK * sb).flags & PageFlag.DIRTY) for sb in range(64)]
         device.request(request * SUB_BLOCK)
         new = [sb for sb in range(64) if device.mode.plugged[32][sb] and not before[sb]]
+        most = max(most, len({dirty[sb] for sb in new}) - 1)
         # virtio_mem_fake_online() takes the largest order to which start and number are both aligned.
-        if new and new[0] % 2 == 0 and len(new) % 2 == 0:
-            mixed |= any(dirty[sb] != dirty[sb + 1] for sb in new[::2])
-    return mixed, machine.zone("Movable").managed_pages
+        if (
+            new
+            and new[0] % 2 == 0
+            and len(new) % 2 == 0
+            and any(dirty[sb] != dirty[sb + 1] for sb in new[::2])
+        ):
+            most = 2
+    return most, machine.zone("Movable").managed_pages
 
 
-def an_execution(rng, ask_odd):
-    """Ask for an execution; return (what is wrong with it, the answer, managed at the end)."""
+def an_execution(rng, ask_odd, wanted):
+    """Ask for an execution that plugs what is wanted; return (what is wrong with it, the answer, managed at the end)."""
     plugged = 2 * rng.randrange(10, 22) + ask_odd
     answer = yield [plugged]
     requests = answer.get("requests")
@@ -428,8 +437,8 @@ def an_execution(rng, ask_odd):
         return "requests is not a list of numbers.", answer, 0
     if len(requests) > 6 or not all(1 <= request <= 64 for request in requests):
         return "Use at most six requests, each of 1 to 64 sub-blocks.", answer, 0
-    mixed, managed = played(plugged, tuple(requests))
-    if not mixed:
+    most, managed = played(plugged, tuple(requests))
+    if most < wanted:
         rule = "virtio_mem_fake_online() takes an order of 10 only where the first pfn and the number of pages are both multiples of 1,024."
         told = f"With {plugged} sub-blocks plugged, these requests make no chunk of two sub-blocks that differ. {rule}"
         return told, answer, 0
@@ -439,16 +448,16 @@ def an_execution(rng, ask_odd):
 def there_is_such_a_chunk(rng, mine):
     """The requests make a chunk of which one half never was online and the other half was."""
     for odd in rng.sample([0, 1], 2):
-        wrong, _, _ = yield from an_execution(rng, odd)
+        wrong, _, _ = yield from an_execution(rng, odd, 2)
         if wrong:
             return wrong
     return None
 
 
 def managed_says(rng, mine):
-    """The counter afterwards is what the execution shows."""
+    """The counter afterwards is what the execution shows, with such a chunk or with two for it."""
     for odd in rng.sample([0, 1], 2):
-        wrong, answer, managed = yield from an_execution(rng, odd)
+        wrong, answer, managed = yield from an_execution(rng, odd, 1)
         if wrong:
             return wrong
         if answer.get("managed") != managed:
@@ -460,9 +469,9 @@ def managed_says(rng, mine):
 
 
 def the_verdict(rng, mine):
-    """The execution leads to the right verdict."""
+    """The verdict is right, after an execution in which sub-blocks that differ were plugged at once."""
     for odd in rng.sample([0, 1], 2):
-        wrong, answer, _ = yield from an_execution(rng, odd)
+        wrong, answer, _ = yield from an_execution(rng, odd, 1)
         if wrong:
             return wrong
         if answer.get("bug") is not False:
@@ -501,7 +510,16 @@ mixed_chunk = Question(
             "alignment_does_not_matter",
             "def mixed_chunk(plugged):\n"
             "    return {'requests': [plugged - 1, plugged + 1], 'managed': (plugged + 1) * 512, 'bug': False}\n",
-            score=0,
+            score=3,
+            message="both multiples of 1,024",
+        ),
+        Wrong(
+            "each_chunk_has_an_order_of_its_own",
+            "def mixed_chunk(plugged):\n"
+            "    first = [plugged - 1] if plugged % 2 else [plugged + 1, plugged]\n"
+            "    size = first[-1] + 3\n"
+            "    return {'requests': [*first, size], 'managed': size * 512, 'bug': False}\n",
+            score=3,
             message="both multiples of 1,024",
         ),
     ],
