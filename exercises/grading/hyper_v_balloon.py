@@ -389,7 +389,7 @@ def freed_twice(rng, mine):
             "but only if the request begins behind the first page of the region, for a region begins with a new block."
         )
     if answer.get("twice") != more:
-        return "The requests do free pages twice; twice is not how many. Compare managed with the number of different pages that are backed."
+        return "The requests do free pages twice; twice is not how often. Compare managed with the number of different pages that are backed."
     if managed_after(True, backed, requests) != distinct(backed, requests):
         return "After the patch, managed must be the number of different pages that are backed."
     return None
@@ -437,7 +437,7 @@ repeated_request = Question(
             "def repeated_request(backed):\n"
             "    return {'bad': [[backed - 10, 20]], 'twice': 20, 'good': [[backed, 20]]}\n",
             score=2,
-            message="twice is not how many",
+            message="twice is not how often",
         ),
         Wrong(
             "only_the_size_of_a_request_matters",
@@ -445,6 +445,20 @@ repeated_request = Question(
             "    return {'bad': [[backed - 10, 10]], 'twice': 10, 'good': [[backed - 20, 10]]}\n",
             score=3,
             message="never go back behind covered_end",
+        ),
+        Wrong(
+            "the_first_page_may_be_named_again",
+            "def repeated_request(backed):\n"
+            "    return {'bad': [[0, 5]], 'twice': 5, 'good': [[backed, 5]]}\n",
+            score=2,
+            message="begins behind the first page of the region",
+        ),
+        Wrong(
+            "a_page_counts_once_however_often_it_is_freed",
+            "def repeated_request(backed):\n"
+            "    return {'bad': [[backed - 5, 5], [backed - 5, 5]], 'twice': 5, 'good': [[backed, 5], [backed + 5, 5]]}\n",
+            score=2,
+            message="twice is not how often",
         ),
     ],
 )
