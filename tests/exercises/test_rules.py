@@ -1,5 +1,6 @@
 """Rules that grading files state without running a machine, held against the simulator."""
 
+import inspect
 from functools import cache
 from pathlib import Path
 from random import Random
@@ -9,6 +10,10 @@ import pytest
 from memsim import AFTER, Hunk, Machine, Patch
 from memsim.errors import KernelError
 from memsim.grading.assignment.assignment import Assignment
+from memsim.grading.assignment.course import code_of, load, solution_copy
+from memsim.lesson.problems import faulty_driver
+from memsim.lesson.problems.bad_pages import driver_report
+from memsim.lesson.review import PROPOSALS
 
 START, BLOCK = 0x100000, 32768
 VIRTIO_MEM = {
@@ -79,3 +84,55 @@ def test_a_kernel_works_if_what_its_hunks_lean_on_is_there(hunks):
     works = stories(Patch(hunks)) == stories(AFTER)
 
     assert works == (broken()({hunk.name for hunk in hunks}) is None)
+
+
+def solved(name):
+    """Return what the solved notebook of an assignment defines, without its checks."""
+    cells = code_of(solution_copy(load(Path(f"exercises/source/{name}/{name}.ipynb"))))
+    made = {}
+    exec("\n\n".join(cell for cell in cells if "\ncheck(" not in f"\n{cell}"), made)  # noqa: S102 (our own notebook)
+    return made
+
+
+def test_the_report_whose_mistake_is_asked_for_is_what_the_driver_leads_to():
+    notebook, pfn = solved("bad-page"), 0xDE87
+    machine = Machine(release="6.12", reserved=[(pfn, 1)])
+    report = driver_report(machine, lambda: faulty_driver.acme_free_table(machine.kernel, pfn))
+
+    assert notebook["TABLE"] == report.text(whole=False) + "\n"
+    # A reserved page of boot memory, in a trace without __free_pages_core(): it did not come online.
+    assert [notebook["mistake"](notebook[name]) for name in ("NEW", "TABLE", "OLD")] == ["A", "F", "F"]
+
+
+def test_every_exit_that_does_not_put_the_counter_back_is_a_right_line():
+    proposal = PROPOSALS["virtio-count-first-v2"]
+    accepted = Assignment.load(Path("exercises/grading/review.py")).questions[0].tests
+    lines = dict(enumerate(proposal.diff(), 1))
+    body = inspect.getsource(proposal.replacement()).splitlines()
+    back = next(at for at, line in enumerate(body) if line.endswith("count(kernel, pfn, nr_pages)"))
+    exits = [at for at, line in enumerate(body[:back]) if line.strip().startswith("raise")]
+
+    assert [body[at].strip() for at in exits] == [
+        'raise KernelError("EAGAIN", "virtio_mem_fake_offline", message)',
+        "raise",
+    ]
+    # One is printed, the other left out. The lines of its branch count, too, and the line that needs them.
+    shown = [number for number, line in lines.items() if line.strip() in {"raise", "..."}]
+    branch = [
+        number for number, line in lines.items() if "config_changed" in line or 'message = f"the conf' in line
+    ]
+    needs = [number for number, line in lines.items() if line.startswith("+") and line.endswith("-1)")]
+    (a_way_out,) = [test for test in accepted if test.__name__ == "a_way_out"]
+    right = {number for number in range(17) if asked(a_way_out, number) is None}
+    assert right == {*shown, *branch, *needs}
+
+
+def asked(test, answer):
+    """Return what a test says to one answer, whatever it asks."""
+    running = test(Random(0), {})  # noqa: S311 (a test's choice)
+    next(running)
+    try:
+        running.send(answer)
+    except StopIteration as done:
+        return done.value
+    return "it asks again"
