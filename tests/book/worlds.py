@@ -65,14 +65,14 @@ def other_errno(error: KernelError, _name: str, stage: str, message: str) -> Non
 
 
 _ADD, _KERNEL_ERROR = Zone.add, KernelError.__init__
-# First those that most claims notice: a claim is not checked in those that follow.
+# First those that most claims notice soon: a claim is not checked in those that follow.
 WORLDS: dict[str, Callable[[], Any]] = {
+    "no hunk acts": instead(Kernel, "has", lambda *_: False),
+    "all hunks act": instead(Kernel, "has", lambda *_: True),
     "flags are not set": instead(Memmap, "set_flags", nothing),
     "types are not set": instead(Memmap, "set_type", nothing),
     "counters move twice as far": instead(Zone, "add", double),
     "every errno is another": instead(KernelError, "__init__", other_errno),
-    "no hunk acts": instead(Kernel, "has", lambda *_: False),
-    "all hunks act": instead(Kernel, "has", lambda *_: True),
     "recordings are forged": wrapped(Observation, "probe", tampered),
     "recorded pages are forged": wrapped(Observation, "page_counts_at", lambda counts: {"?": len(counts)}),
     "the log is lost": instead(State, "printk", nothing),
