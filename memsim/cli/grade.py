@@ -205,6 +205,7 @@ def find_grading(name: str) -> Path:
 def grading_text(path: Path) -> str:
     """Return the text of a grading file; that of a notebook says how the assignment is called."""
     try:
+        import_module("memsim.scenario.json_check").refuse_device(path)
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         msg = f"{path}: it is not saved as UTF-8: byte {error.start} is {error.object[error.start]:#x}"
@@ -214,7 +215,7 @@ def grading_text(path: Path) -> str:
     try:
         document = json.loads(text)
         document.setdefault("metadata", {})["memsim"] = {"name": path.stem}
-    except (ValueError, AttributeError, TypeError):
+    except (ValueError, AttributeError, TypeError, RecursionError):
         msg = f"{path}: it is no notebook"
         raise MemsimError(msg) from None
     return json.dumps(document)

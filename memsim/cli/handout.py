@@ -47,8 +47,8 @@ def command_handout(arguments: argparse.Namespace) -> int:
             raise MemsimError(msg)
         notebook = course.load(source)
         try:
-            solved = arguments.solutions
-            made[target] = handout.solved(notebook) if solved else handout.for_students(notebook, source)
+            make = handout.solved if arguments.solutions else handout.for_students
+            made[target] = make(notebook, source)
         except (KeyError, TypeError, AttributeError):
             msg = f"{source}: is JSON, but no notebook"
             raise MemsimError(msg) from None

@@ -126,3 +126,77 @@ def test_own_251_solved_copies_are_nobody_elses_to_read_before_the_deadline(tmp_
         out = tmp_path / f"out{len(options)}"
         assert main(["handout", "one-block", "--out", str(out), *options]) == 0
         assert (not (out / "one-block.ipynb").stat().st_mode & 0o077) == closed
+
+
+AT_OTHER_MARKS = (
+    'c.ClearHiddenTests.begin_test_delimeter = "VERSTECKT AN"\n'
+    'c.ClearHiddenTests.end_test_delimeter = "VERSTECKT AUS"'
+)
+OF_THE_COURSE = "# VERSTECKT AN\nassert f(2) == 'SECRET'\n# VERSTECKT AUS\n"
+KEPT_HIDDEN = {
+    "a mark without an end": "### BEGIN HIDDEN TESTS\nassert f(2) == 'SECRET'\n",
+    "a mark that is typed wrong": "### BEGIN HIDEN TESTS\nassert f(2) == 'SECRET'\n### END HIDEN TESTS\n",
+    "marks of another tool": "# BEGIN TESTS\nassert f(2) == 'SECRET'\n# END TESTS\n",
+    "a heading": "assert f(1)\n### HIDDEN TESTS\nassert f(2) == 'SECRET'\n",
+}
+
+
+@pytest.mark.parametrize("kind", KEPT_HIDDEN)
+def test_own_272_a_solved_copy_gives_no_hidden_test_away(kind, tmp_path, monkeypatch, capsys):
+    """Where the tests are used again next year, the solved copies of this year had them."""
+    cells = [cell(REGION, "f-answer", **SOLUTION), cell(KEPT_HIDDEN[kind], "f", **TEST)]
+    with monkeypatch.context() as patched:
+        patched.setattr("memsim.grading.assignment.handout._mark_of_tests", lambda text, *, code: "")  # noqa: ARG005
+        assert "SECRET" in handed_out(tmp_path, *cells, options=["--solutions"])[1]
+    (tmp_path / "out" / "ps.ipynb").unlink()
+    capsys.readouterr()
+
+    assert handed_out(tmp_path, *cells, options=["--solutions"]) == (2, None)
+    assert "a solved copy would give a hidden test away: cell 2" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("options", [[], ["--solutions"]])
+@pytest.mark.parametrize("first", ["", "from memsim.grading import check\n"])
+def test_own_273_what_stands_between_the_marks_of_a_course_stays_here(first, options, tmp_path, monkeypatch):
+    """Solved copies, and those of notebooks with checks of memsim's, knew nbgrader's usual marks only."""
+    cells = [
+        cell(f"{first}x = 1"),
+        cell(REGION, "f-answer", **SOLUTION),
+        cell(OF_THE_COURSE, "f", **TEST),
+    ]
+    with monkeypatch.context() as patched:
+        patched.setattr("memsim.grading.assignment.handout._has_own_marks", lambda _: False)
+        naive = handed_out(tmp_path, *cells, options=options, config=AT_OTHER_MARKS)[1]
+        assert ("SECRET" in naive) == bool(options or first)
+
+    status, made = handed_out(tmp_path, *cells, options=options, config=AT_OTHER_MARKS)
+    assert status == 0
+    assert "SECRET" not in made
+
+
+DAMAGED = {
+    "points without end": (TEST | {"points": float("inf")}, "assert f(1)"),
+    "points that are none": (TEST | {"points": float("nan")}, "assert f(1)"),
+    "points below zero": (TEST | {"points": -5}, "assert f(1)"),
+    "points that are a list": (TEST | {"points": [1]}, "assert f(1)"),
+    "a text that is a number": (TEST, 5),
+    "a line that is none": (TEST, ["assert f(1)", None]),
+}
+
+
+@pytest.mark.parametrize("kind", DAMAGED)
+def test_own_274_a_damaged_source_notebook_is_told_in_one_line(kind, tmp_path, capsys):
+    metadata, text = DAMAGED[kind]
+    source = tmp_path / "ps.ipynb"
+    bad = cell("", "f", **metadata) | {"source": text}
+    source.write_text(json.dumps({"cells": [bad], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}))
+
+    assert main(["gradescope", str(source), "--out", str(tmp_path / "a.zip")]) == 2
+    assert "cell 1: its " in capsys.readouterr().err
+
+
+def test_own_274_a_grading_notebook_of_brackets_is_told_in_one_line(tmp_path, capsys):
+    source = tmp_path / "ps.ipynb"
+    source.write_text('{"a":' * 50_000)
+    assert main(["gradescope", str(source), "--out", str(tmp_path / "a.zip")]) == 2
+    assert "it is no notebook" in capsys.readouterr().err

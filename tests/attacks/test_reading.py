@@ -424,6 +424,28 @@ HIDING = {
         ],
         [],
     ),
+    "own-270-between-calls-that-do-nothing": (
+        [
+            between(
+                "print()",
+                "len('')",
+                "global zz",
+                "import os",
+                "x: int",
+                "pages = pages",
+                "(z := 0)",
+                "y = w = id(0)",
+                "for _ in (): print()",
+                "while 1 > 2: pass",
+                "if 1 == 2: len('')",
+            )
+        ],
+        [],
+    ),
+    "own-271-between-strings-of-which-python-writes-nothing": (
+        [between("print(f'''{\"\"\"\n\"\"\"}''')", "pass")],
+        [],
+    ),
     "own-132-between-much-else": ([COPIED, *map(else_, range(300))], []),
 }
 
@@ -471,6 +493,14 @@ def test_own_290_a_ring_of_a_third_of_the_class_is_named():
     for same in (dict.fromkeys(ring, b"one file"), {}):  # byte for byte it is told as that
         now = similar(own, content | same, pieces([]))
         assert now["same_structure"] == ([] if same else [sorted(ring)])
+
+
+def test_own_271_a_copy_with_an_expression_too_deep_to_compare_is_named():
+    """Python reads it and cannot write it again, so the function around it was not compared at all."""
+    deep = COPIED.replace("    total, pfn", f"    x = {'not ' * 900}1\n    total, pfn")
+    assert read([deep]).functions == {"answer"}
+    with Reader() as reader, pytest.raises(UnreadableError, match="too deeply to be compared"):
+        reader.pieces(notebook(deep), "a.ipynb")
 
 
 def test_looking_for_text_in_sums_costs_in_proportion():

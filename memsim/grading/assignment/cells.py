@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import contextlib
 import json
+import math
 import symtable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -84,9 +85,10 @@ def parse(text: str) -> Assignment:
         document = json.loads(text)
         cells = [cell for cell in document["cells"] if isinstance(cell, dict)]
         name = document["metadata"]["memsim"]["name"]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         msg = f"it is no source notebook of nbgrader's ({type(error).__name__})"
         raise AssignmentError(msg) from None
+    _refuse_damaged(name, cells)
     theirs = frozenset(name for cell in cells if _marked(cell, "solution") for name in _bound(_text(cell)))
     questions: list[CellQuestion] = []
     before: list[str] = []
@@ -106,6 +108,21 @@ def parse(text: str) -> Assignment:
     tested = frozenset(question.name for question in questions if question.code)
     classes = _classes(cells)
     return Assignment(name, 0, [replace(q, tested=tested, classes=classes) for q in questions])
+
+
+def _refuse_damaged(name: str, cells: list[dict[str, Any]]) -> None:
+    """Raise AssignmentError for a cell whose text is no text, or whose points are no number of points."""
+    for number, cell in enumerate(cells, 1):
+        source = cell.get("source", "")
+        is_text = type(source) in (str, list) and all(type(line) is str for line in source)
+        wrong = "" if is_text else "its source is no text"
+        if _marked(cell, "grade") or _marked(cell, "task"):
+            points = cell["metadata"]["nbgrader"].get("points", 0)
+            if type(points) not in (int, float) or not 0 <= points < math.inf:
+                wrong = f"its points are {points!r:.40}, not a number from 0 on"
+        if wrong:
+            msg = f"{name}: cell {number}: {wrong}"
+            raise AssignmentError(msg)
 
 
 def _question(cell: dict[str, Any], before: list[str], theirs: frozenset[str]) -> CellQuestion:

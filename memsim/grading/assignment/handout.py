@@ -21,6 +21,7 @@ from memsim.grading.assignment.assignment import AssignmentError
 from memsim.grading.assignment.course import STUB, solution_copy, student_copy, valid_stubs
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from memsim.grading.assignment.course import Notebook
@@ -54,6 +55,7 @@ _STEPS = (
     "ClearHiddenTests",
     "ClearMarkScheme",
 )
+_HIDING_STEPS = ("ClearHiddenTests", "ClearMarkScheme")
 _CONFIG = "nbgrader_config.py"
 _LEVELS = 3
 _OF_NOTEBOOK = frozenset({"kernelspec", "language_info", "title", "authors"})
@@ -82,7 +84,7 @@ def for_students(source: Notebook, path: Path) -> Notebook:
     """
     plain = _normal(source)
     _refuse_twins(plain, path)
-    if _is_ours(plain):
+    if _is_ours(plain) and not _has_own_marks(path):
         made = _with_shown_pictures(student_copy(plain))
         if not _leaks(plain, made):
             return made
@@ -104,13 +106,32 @@ def _refuse_twins(source: Notebook, path: Path) -> None:
         raise AssignmentError(msg)
 
 
-def solved(source: Notebook) -> Notebook:
-    """Return the notebook as it is solved: without any marks, and without hidden tests."""
+def solved(source: Notebook, path: Path) -> Notebook:
+    """Return the notebook as it is solved: without any marks, and without hidden tests.
+
+    Raises
+    ------
+    LeakError
+        Something in it may be a hidden test that would stay.
+    """
     made = solution_copy(_normal(source))
-    for cell in made["cells"]:
-        text = _ANY_MARK_LINE.sub("", _HIDDEN.sub("", _text(cell)))
-        cell["source"] = text.splitlines(keepends=True)
+    if _has_own_marks(path):
+        made = _by_nbgrader(made, path, _HIDING_STEPS)
+    for number, cell in enumerate(made["cells"], 1):
+        text = _HIDDEN.sub("", _text(cell))
+        mark = _mark_of_tests(text, code=cell["cell_type"] == "code")
+        if mark:
+            msg = f"{path}: a solved copy would give a hidden test away: cell {number} has the mark {mark!r}"
+            raise LeakError(msg)
+        cell["source"] = _ANY_MARK_LINE.sub("", text).splitlines(keepends=True)
     return made
+
+
+def _mark_of_tests(text: str, *, code: bool) -> str:
+    """Return what looks like a mark of hidden tests or of a mark scheme, or nothing."""
+    found = [mark[0] for mark in _MARK.finditer(text) if mark[2].lower() != "solution"]
+    found += [mark[0].strip() for mark in _OTHER_TESTS.finditer(text) if code]
+    return next(iter([*found, *_nearly(text, [word for word in _WORDS if word != "solution"])]), "")
 
 
 def _normal(source: Notebook) -> Notebook:
@@ -147,8 +168,8 @@ def _is_ours(notebook: Notebook) -> bool:
     return any(cell["cell_type"] == "code" and _OURS.search(_text(cell)) for cell in notebook["cells"])
 
 
-def _by_nbgrader(source: Notebook, path: Path) -> Notebook:
-    """Return the copy that ``nbgrader generate_assignment`` makes, without its gradebook."""
+def _by_nbgrader(source: Notebook, path: Path, steps_: Sequence[str] = _STEPS) -> Notebook:
+    """Return the copy that ``nbgrader generate_assignment`` makes by these steps, without its gradebook."""
     try:
         with warnings.catch_warnings(action="ignore"):
             steps = importlib.import_module("nbgrader.preprocessors")
@@ -167,7 +188,7 @@ def _by_nbgrader(source: Notebook, path: Path) -> Notebook:
         notebook = nbformat.reads(json.dumps(source), as_version=4)
         notebook = formats.MetadataValidator().upgrade_notebook_metadata(notebook)
         resources: dict[str, Any] = {}
-        for name in _STEPS:
+        for name in steps_:
             step = getattr(steps, name)(config=config, log=logger)
             step.enabled = True
             notebook, resources = step.preprocess(notebook, resources)
@@ -181,16 +202,25 @@ def _by_nbgrader(source: Notebook, path: Path) -> Notebook:
     return made
 
 
+def _folders_of_config(path: Path) -> list[Path]:
+    """Return the folders above a notebook that have settings of nbgrader's, the nearest first."""
+    return [folder for folder in list(path.resolve().parents)[:_LEVELS] if (folder / _CONFIG).is_file()]
+
+
+def _has_own_marks(path: Path) -> bool:
+    """Return whether the course in which a notebook lies may have other marks than nbgrader's."""
+    return any(b"_delim" in (folder / _CONFIG).read_bytes() for folder in _folders_of_config(path)[:1])
+
+
 def _config(path: Path) -> Any:
     """Return nbgrader's settings of the course in which a notebook lies, which may name other marks."""
     loaders = importlib.import_module("traitlets.config.loader")
-    for folder in list(path.resolve().parents)[:_LEVELS]:
-        if (folder / _CONFIG).is_file():
-            try:
-                return loaders.PyFileConfigLoader(_CONFIG, str(folder)).load_config()
-            except Exception as error:
-                msg = f"{folder / _CONFIG}: {type(error).__name__}: {error}"
-                raise AssignmentError(msg) from error
+    for folder in _folders_of_config(path):
+        try:
+            return loaders.PyFileConfigLoader(_CONFIG, str(folder)).load_config()
+        except Exception as error:
+            msg = f"{folder / _CONFIG}: {type(error).__name__}: {error}"
+            raise AssignmentError(msg) from error
     return loaders.Config()
 
 
@@ -215,12 +245,14 @@ def _mark_in(text: str, *, code: bool) -> str:
     found = next((mark for kind in marks if (mark := kind.search(text))), None)
     if found:
         return found[0]
-    nearly = (
-        mark[0]
-        for mark in _NEARLY.finditer(text)
-        if difflib.get_close_matches(re.sub(r"[ \t_-]+", " ", mark[1].lower()), _WORDS, 1, _AS_NEAR)
-    )
-    return next(nearly, "")
+    return next(_nearly(text, _WORDS), "")
+
+
+def _nearly(text: str, words: Sequence[str]) -> Iterator[str]:
+    """Return what may be meant for marks with one of these words."""
+    for mark in _NEARLY.finditer(text):
+        if difflib.get_close_matches(re.sub(r"[ \t_-]+", " ", mark[1].lower()), words, 1, _AS_NEAR):
+            yield mark[0].strip()
 
 
 def _is_answer(cell: dict[str, Any]) -> bool:

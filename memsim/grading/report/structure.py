@@ -9,6 +9,7 @@ A process that reads submissions imports this module and is forked for each: it 
 from __future__ import annotations
 
 import ast
+import contextlib
 import hashlib
 import io
 import keyword
@@ -17,6 +18,7 @@ import warnings
 from array import array
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from memsim.grading.run.notebook import UnreadableError
 from memsim.grading.sandbox.guest.cells import statements
 
 if TYPE_CHECKING:
@@ -29,6 +31,26 @@ _DEEPEST = 3
 _LEFT_OUT = frozenset(
     {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.ENCODING, tokenize.ENDMARKER}
 )
+_BLOCKS = ("body", "orelse", "finalbody")
+_HARMLESS = frozenset(
+    {
+        "abs",
+        "bool",
+        "callable",
+        "dict",
+        "float",
+        "hash",
+        "id",
+        "int",
+        "isinstance",
+        "len",
+        "list",
+        "max",
+        "min",
+    }
+    | {"print", "range", "repr", "set", "sorted", "str", "sum", "tuple", "type"}
+)
+"""Functions whose calls change no answer if nothing uses what they return."""
 _NO_PYTHON = (SyntaxError, ValueError, RecursionError, MemoryError)
 
 Pieces: TypeAlias = "array[int]"
@@ -47,7 +69,7 @@ def tokens(source: str) -> list[str]:
             if token.type in _LEFT_OUT:
                 continue
             name = token.type == tokenize.NAME and not keyword.iskeyword(token.string)
-            plain = name or token.type in (tokenize.NUMBER, tokenize.STRING)
+            plain = name or token.type in (tokenize.NUMBER, tokenize.STRING, tokenize.INDENT)
             found.append(tokenize.tok_name[token.type] if plain else token.string)
     except (tokenize.TokenError, SyntaxError, ValueError):
         pass  # as far as it can be read
@@ -158,38 +180,78 @@ class _Plain(ast.NodeTransformer):
         if isinstance(node, ast.AnnAssign) and node.value is not None:
             node = ast.copy_location(ast.Assign([node.target], node.value), node)
         self.generic_visit(node)
-        body = getattr(node, "body", None)
-        if isinstance(body, list):
-            node.body = [one for one in body if not self._idle(one)] or body[:1]  # type: ignore[attr-defined]
+        for part in _BLOCKS:
+            block = getattr(node, part, None)
+            if isinstance(block, list):
+                kept = [one for one in block if not self._idle(one)]
+                setattr(node, part, kept if kept or part == "orelse" else block[:1])
         return node
 
-    def _idle(self, node: ast.stmt) -> bool:
+    def _idle(self, node: ast.stmt) -> bool:  # noqa: PLR0911 (one for each kind of statement)
         match node:
-            case ast.Pass() | ast.Assert(test=ast.Constant()):
+            case ast.Pass() | ast.Global() | ast.Nonlocal() | ast.Import() | ast.ImportFrom():
                 return True
-            case ast.Expr(value=value):
-                return _does_nothing(value)
-            case (
-                ast.Assign(targets=[ast.Name(id=name)], value=value)
-                | ast.AugAssign(target=ast.Name(id=name), value=value)
-            ):
-                return name not in self.read and _does_nothing(value)
-            case ast.If(test=ast.Constant(value=value), orelse=[]):
-                return not value
+            case ast.AnnAssign(value=None):
+                return True
+            case ast.Expr(value=value) | ast.Assert(test=value):
+                return self._does_nothing(value)
+            case ast.Assign(targets=[ast.Name(id=name)], value=ast.Name(id=same)) if name == same:
+                return True
+            case ast.Assign(targets=targets, value=value):
+                return all(map(self._is_unread, targets)) and self._does_nothing(value)
+            case ast.AugAssign(target=target, value=value):
+                return self._is_unread(target) and self._does_nothing(value)
+            case ast.If(test=ast.Constant(value=value), orelse=[]) if not value:
+                return True
+            case ast.If(test=head) | ast.While(test=head) | ast.For(iter=head):
+                return self._does_nothing(head) and self._all_idle(node)
+            case ast.Try():
+                return self._all_idle(node)
         return False
 
+    def _all_idle(self, node: ast.stmt) -> bool:
+        """Return whether everything in a statement does nothing."""
+        parts = [one for part in _BLOCKS for one in getattr(node, part, ())]
+        parts += [one for handler in getattr(node, "handlers", ()) for one in handler.body]
+        return all(map(self._idle, parts))
 
-def _does_nothing(value: ast.expr) -> bool:
-    """Return whether an expression has no effect but its value."""
-    acts = (ast.Call, ast.Await, ast.Yield, ast.YieldFrom, ast.NamedExpr)
-    return not any(isinstance(part, acts) for part in ast.walk(value))
+    def _is_unread(self, target: ast.AST) -> bool:
+        return isinstance(target, ast.Name) and target.id not in self.read
+
+    def _does_nothing(self, value: ast.expr) -> bool:
+        """Return whether an expression has no effect on an answer but by its value."""
+        return not any(
+            isinstance(part, ast.Await | ast.Yield | ast.YieldFrom)
+            or (isinstance(part, ast.NamedExpr) and not self._is_unread(part.target))
+            or (isinstance(part, ast.Call) and getattr(part.func, "id", "") not in _HARMLESS)
+            for part in ast.walk(value)
+        )
 
 
 def _text(node: ast.stmt) -> str:
     """Return a statement as text, without what does nothing."""
     inside = ast.walk(node) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) else ()
     read = {part.id for part in inside if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Load)}
-    try:
-        return ast.unparse(_Plain(read).visit(node) if inside else node)
-    except _NO_PYTHON:
-        return ""
+    with contextlib.suppress(RecursionError):
+        node = _Plain(read).visit(node) if inside else node
+    return "\n".join(_written(node))
+
+
+def _written(node: ast.AST) -> Iterator[str]:
+    """Return a statement as text, in parts where an expression in it cannot be written.
+
+    Raises
+    ------
+    UnreadableError
+        An expression is nested so deeply that it cannot be compared; the teacher should hear of it.
+    """
+    waiting = [node]
+    while waiting:
+        part = waiting.pop()
+        try:
+            yield ast.unparse(part)
+        except _NO_PYTHON as problem:
+            if isinstance(problem, RecursionError) and isinstance(part, ast.expr):
+                msg = "an expression in it is nested too deeply to be compared"
+                raise UnreadableError(msg) from None
+            waiting += reversed(list(ast.iter_child_nodes(part)))
