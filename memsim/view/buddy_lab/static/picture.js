@@ -7,12 +7,12 @@ import { hear } from "../../static/hear.js";
 import { make } from "../../static/make.js";
 
 const SVG = "http://www.w3.org/2000/svg";
-const ROW = 24,
+const ROW = 20,
   LEFT = 74,
   WIDTH = 900,
   LEAST = 320,
-  STRIP = 14,
-  TOP = STRIP + 12;
+  STRIP = 12,
+  TOP = STRIP + 5;
 
 function draw(tag, attributes, ...children) {
   const element = document.createElementNS(SVG, tag);
@@ -42,15 +42,19 @@ class Picture {
   constructor(el, model) {
     this.model = model;
     this.at = null;
-    this.kind = make("select", {}, ...["movable", "unmovable", "reclaimable"].map((kind) => make("option", {}, kind)));
+    this.kind = make(
+      "select",
+      { "aria-label": "Kind of memory" },
+      ...["movable", "unmovable", "reclaimable"].map((kind) => make("option", {}, kind)),
+    );
     this.times = make(
       "select",
-      {},
+      { "aria-label": "Blocks at a time" },
       ...[1, 4, 16, 64, 256].map((times) => make("option", { value: times }, `${times}`)),
     );
     this.zoom = make(
       "select",
-      { onchange: () => this.show() },
+      { "aria-label": "Zoom", onchange: () => this.show() },
       ...ZOOMS.map((times) => make("option", { value: times }, times > 1 ? `${times} times larger` : "whole zone")),
     );
     const button = (text, line) => make("button", { type: "button", onclick: () => this.act(line) }, text);
@@ -119,7 +123,7 @@ class Picture {
     this.width = this.fits();
     this.frame(old);
     const top = this.model.get("orders");
-    this.svg.setAttribute("viewBox", `0 0 ${this.width} ${TOP + ROW * (top + 1) + 20}`);
+    this.svg.setAttribute("viewBox", `0 0 ${this.width} ${TOP + ROW * (top + 1) + 16}`);
     const parts = this.whole();
     for (let order = top; order >= 0; order -= 1) parts.push(this.row(order, TOP + ROW * (top - order)));
     for (const [at, block] of this.blocks.entries()) {
@@ -176,7 +180,7 @@ class Picture {
       .filter(({ use }) => use)
       .map(({ pfn, order }) => box(pfn, 1 << order, "memsim-strip-used"));
     return [
-      draw("text", { x: LEFT - 8, y: 13, class: "memsim-order memsim-tick" }, "whole zone"),
+      draw("text", { x: LEFT - 8, y: 11, class: "memsim-order memsim-tick" }, "whole zone"),
       box(this.first, this.pages, "memsim-strip-free"),
       ...used,
       draw("rect", {
@@ -195,7 +199,7 @@ class Picture {
   }
 
   row(order, y) {
-    const label = draw("text", { x: LEFT - 8, y: y + 15, class: "memsim-order" }, `order ${order}`);
+    const label = draw("text", { x: LEFT - 8, y: y + 13, class: "memsim-order" }, `order ${order}`);
     const size = 1 << order;
     const name = `Allocate a block of order ${order}: ${size} ${size === 1 ? "page" : "pages"}`;
     return draw(
@@ -234,7 +238,7 @@ class Picture {
       draw("rect", { x, y: y + 1, width: wide, height: ROW - 5, rx: wide > 6 ? 2 : 0 }),
     ];
     if (wide > 14)
-      parts.push(draw("text", { x: x + wide / 2, y: y + 14.5 }, block.use ? block.kind[0].toUpperCase() : "B"));
+      parts.push(draw("text", { x: x + wide / 2, y: y + 12.5 }, block.use ? block.kind[0].toUpperCase() : "B"));
     return draw("g", attributes, ...parts);
   }
 
