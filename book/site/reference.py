@@ -107,10 +107,11 @@ _FUNCTION, _AS_CODE = re.compile(r"(\w+\(\))"), r"`\1`"
 
 
 def patch_page() -> str:
-    """Return the page that shows every hunk: the model without it beside the model with it."""
+    """Return the page that shows every hunk: function and model without it beside the same with it."""
     intro = (
-        "What each hunk changes in our models, which follow the kernel's functions step by step. On the left "
-        "the hunk is missing, on the right it is applied; all other hunks are applied on both sides. "
+        "What each hunk changes: the kernel's function in short, as pseudo-C of our own, and behind a fold "
+        "our model of it, which follows the function step by step. On the left the hunk is missing, on the "
+        "right it is applied; all other hunks are applied on both sides. "
         "`memsim patch` prints the same. What breaks when a hunk is missing, or alone, can be opened in "
         "[chapter 13](../13-the-patch.ipynb)."
     )

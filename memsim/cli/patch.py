@@ -1,4 +1,4 @@
-"""``memsim patch``: the whole patch on one screen, each hunk as our model has it, before beside after."""
+"""``memsim patch``: the whole patch, each hunk as pseudo-C and as our model has it, before beside after."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def add_to(commands: Commands) -> None:
     """Add ``patch``."""
     patch = commands.add_parser(
         "patch",
-        description="Show the patch as it acts in the models: a table of all hunks, then for each the "
-        "kernel's file and function, and the model without the hunk (-) beside the model with it (+). All "
+        description="Show the patch: a table of all hunks, then for each the kernel's function, in short and "
+        "as pseudo-C of our own, and our model of it, without the hunk (-) beside the same with it (+). All "
         "other hunks are applied on both sides.",
     )
     patch.add_argument(
@@ -29,7 +29,7 @@ def add_to(commands: Commands) -> None:
         metavar="HUNK",
         help=f"hunks to show; without any, all: {', '.join(Hunk.__members__)}",
     )
-    patch.add_argument("--whole", action="store_true", help="show whole functions, not only the changes")
+    patch.add_argument("--whole", action="store_true", help="show whole models, not only the changes")
     patch.set_defaults(command=command_patch)
 
 

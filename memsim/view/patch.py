@@ -1,8 +1,9 @@
 """``show_patch()`` and ``show_source()``, and the lines of ``memsim patch``.
 
-Hunks stand in two columns, without the hunk and with it, or as a diff where a terminal is narrow. In HTML a
-changed line has a sign, and is an ``<ins>`` or ``<del>``, so that no reader depends on colours. Styles are
-inline, for JupyterLab drops style sheets from the outputs of a notebook that is not trusted.
+The kernel's function comes first, in short and as pseudo-C, then our model of it. Hunks stand in two
+columns, without the hunk and with it, or as a diff where a terminal is narrow. In HTML a changed line has a
+sign, and is an ``<ins>`` or ``<del>``, so that no reader depends on colours. Styles are inline, for
+JupyterLab drops style sheets from the outputs of a notebook that is not trusted.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from memsim.source.hunks import HunkInFunction, Row, hunk_changes
 from memsim.source.linux_tree import VARIABLE, function_in, tree_of, versions_of
 from memsim.source.listings import Listing, listing_of, listings
 from memsim.source.models import find_model
+from memsim.source.pseudo_c import PseudoC, pseudo_c
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,12 +43,35 @@ def patch_lines(
     for number, hunk in enumerate(hunks):
         yield from [""] * (number > 0)
         part, _, sentence = hunk.value.partition(": ")
-        yield f"{hunk.name} (patch {part}): {sentence}"
-        for change in hunk_changes(hunk):
-            yield _place(change, numbered=numbered)
-            rows = change.excerpt(len(change.rows) if whole else 1)
-            columns = _two_columns(rows, width) if width >= TWO_COLUMNS else _one_column(rows)
-            yield from (f"    {line}".rstrip() for line in columns)
+        yield from textwrap.wrap(f"{hunk.name} (patch {part}): {sentence}", width, subsequent_indent="    ")
+        for short, changes in _with_models(hunk):
+            yield f"  {short.kernel_file}: {short.function}()"
+            yield from _columns(list(short.rows), width)
+            for change in changes:
+                yield f"  {_model_of(change)}:{change.listing.first_line if numbered else ''}".rstrip(":")
+                yield from _columns(change.excerpt(len(change.rows) if whole else 1), width)
+
+
+def _with_models(hunk: Hunk) -> list[tuple[PseudoC, list[HunkInFunction]]]:
+    """Return every function of the kernel that a hunk changes, each with the changes in our models of it."""
+    changes = hunk_changes(hunk)
+    shorts = pseudo_c(hunk)
+    others = {(each.kernel_file, each.function) for each in changes} - {
+        (short.kernel_file, short.function) for short in shorts
+    }
+    shorts += [PseudoC(*place, ()) for place in sorted(others)]  # of a hunk that is still being written
+    return [(short, [each for each in changes if each.function == short.function]) for short in shorts]
+
+
+def _model_of(change: HunkInFunction) -> str:
+    listing = change.listing
+    helper = "" if listing.name == change.function else f" in the helper {listing.name}(),"
+    return f"our model,{helper} {listing.file}"
+
+
+def _columns(rows: list[Row | None], width: int) -> Iterator[str]:
+    columns = _two_columns(rows, width) if width >= TWO_COLUMNS else _one_column(rows, width)
+    yield from (f"    {line}".rstrip() for line in columns)
 
 
 def overview() -> list[tuple[str, str, str]]:
@@ -58,8 +83,8 @@ def overview() -> list[tuple[str, str, str]]:
 
 def _places(hunk: Hunk) -> str:
     files: dict[str, list[str]] = {}
-    for change in hunk_changes(hunk):
-        files.setdefault(change.kernel_file, []).append(f"{change.function}()")
+    for short in pseudo_c(hunk):
+        files.setdefault(short.kernel_file, []).append(f"{short.function}()")
     return "; ".join(f"{file}: {', '.join(functions)}" for file, functions in files.items())
 
 
@@ -73,21 +98,15 @@ def overview_lines(width: int) -> Iterator[str]:
         )
 
 
-def _place(change: HunkInFunction, *, numbered: bool) -> str:
-    listing = change.listing
-    helper = "" if listing.name == change.function else f", in its helper {listing.name}()"
-    line = f":{listing.first_line}" if numbered else ""
-    return f"  {change.kernel_file}: {change.function}(){helper}; model: {listing.file}{line}"
-
-
-def _one_column(rows: list[Row | None]) -> Iterator[str]:
+def _one_column(rows: list[Row | None], width: int) -> Iterator[str]:
     for row in rows:
         if row is None:
-            yield f"  {LEFT_OUT}"
+            line = f"  {LEFT_OUT}"
         elif not row.changed:
-            yield f"  {row.applied}"
+            line = f"  {row.applied}"
         else:
-            yield f"- {row.without}" if row.without is not None else f"+ {row.applied}"
+            line = f"- {row.without}" if row.without is not None else f"+ {row.applied}"
+        yield from _folded(line, width - 4 - len("- "))
 
 
 def _two_columns(rows: list[Row | None], width: int) -> Iterator[str]:
@@ -134,30 +153,38 @@ _CELL = "width: 50%; vertical-align: top; text-align: left; padding: 2px 8px"
 
 
 def hunk_html(hunk: Hunk) -> str:
-    """Return a hunk: what it is for, and every function that it changes."""
+    """Return a hunk: what it is for, and every function that it changes, with our model behind a fold."""
     part, _, sentence = hunk.value.partition(": ")
-    changes = "".join(change_html(change) for change in hunk_changes(hunk))
-    return f"<p><b>{hunk.name}</b> (patch {part}): {_with_code(sentence)}.</p>{changes}"
+    shown = "".join(
+        _figure(f"<code>{short.function}()</code> in {short.kernel_file}", list(short.rows))
+        + "".join(map(model_html, changes))
+        for short, changes in _with_models(hunk)
+    )
+    return f"<p><b>{hunk.name}</b> (patch {part}): {_with_code(sentence)}.</p>{shown}"
 
 
-def change_html(change: HunkInFunction) -> str:
-    """Return one function without the hunk beside the same with it."""
-    listing = change.listing
-    helper = "" if listing.name == change.function else f", in its helper <code>{listing.name}()</code>"
-    place = f"<code>{change.function}()</code> in {change.kernel_file}{helper}"
-    heads = "".join(f'<th scope="col" style="{_CELL}">{title}</th>' for title in _TITLES)
-    sides = "".join(f'<td style="{_CELL}">{_side(change, number)}</td>' for number in range(len(_TITLES)))
+def model_html(change: HunkInFunction) -> str:
+    """Return what a hunk changes in a model, to be unfolded."""
     return (
-        '<figure style="margin: 4px 0">'
-        f"<figcaption>{place}; our model is in {escape(listing.file)}</figcaption>"
+        f'<details style="margin: 0 0 8px"><summary>{_with_code(_model_of(change))}</summary>'
+        f"{_figure('', change.excerpt())}</details>"
+    )
+
+
+def _figure(caption: str, rows: list[Row | None]) -> str:
+    """Return a function without the hunk beside the same with it."""
+    heads = "".join(f'<th scope="col" style="{_CELL}">{title}</th>' for title in _TITLES)
+    sides = "".join(f'<td style="{_CELL}">{_side(rows, number)}</td>' for number in range(len(_TITLES)))
+    return (
+        f'<figure style="margin: 4px 0">{caption and f"<figcaption>{caption}</figcaption>"}'
         '<table style="width: 100%; table-layout: fixed; border-collapse: collapse">'
         f"<thead><tr>{heads}</tr></thead><tbody><tr>{sides}</tr></tbody></table></figure>"
     )
 
 
-def _side(change: HunkInFunction, number: int) -> str:
+def _side(rows: list[Row | None], number: int) -> str:
     lines = []
-    for row in change.excerpt():
+    for row in rows:
         pair = (LEFT_OUT, LEFT_OUT) if row is None else (row.without, row.applied)
         text = pair[number]
         if text is not None:
@@ -189,7 +216,7 @@ class ShownPatch:
     hunks: tuple[Hunk, ...]
 
     def __repr__(self) -> str:
-        """Return the text twin: the models as a diff."""
+        """Return the text twin: pseudo-C and models as diffs."""
         return "\n".join(patch_lines(list(self.hunks), _NARROW, numbered=False))
 
     def _repr_html_(self) -> str:
@@ -198,7 +225,7 @@ class ShownPatch:
 
 
 def show_patch(*hunks: str | Hunk) -> ShownPatch:
-    """Show what hunks change in the models; without any, the whole patch.
+    """Show what hunks change in the kernel, as pseudo-C, and in our models; without any, the whole patch.
 
     Raises
     ------
@@ -207,7 +234,15 @@ def show_patch(*hunks: str | Hunk) -> ShownPatch:
 
     >>> print(show_patch("MEMORY_HOTPLUG"))
     MEMORY_HOTPLUG (patch 2/3): mhp_init_memmap_on_memory() clears Offline from self-hosted vmemmap
-      mm/memory_hotplug.c: mhp_init_memmap_on_memory(); model: memsim/linux/mm/memory_hotplug/online.py
+      mm/memory_hotplug.c: mhp_init_memmap_on_memory()
+          mhp_init_memmap_on_memory(pfn, nr_pages, ...) {
+              move_pfn_range_to_zone(zone, pfn, nr_pages, ...);
+              for each page of the self-hosted vmemmap {
+        +         clear type Offline of page;
+                  set PG_vmemmap_self_hosted of page;
+              }
+          }
+      our model, memsim/linux/mm/memory_hotplug/online.py
               move_pfn_range_to_zone(kernel, zone, pfn, nr_pages, MigrateType.UNMOVABLE)
         +     kernel.memmap.clear_type(pfn, nr_pages, PageType.OFFLINE)
               kernel.memmap.set_flags(pfn, nr_pages, PageFlag.VMEMMAP_SELF_HOSTED)

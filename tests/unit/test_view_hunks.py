@@ -10,12 +10,14 @@ import numpy as np
 import pytest
 
 import memsim
-from memsim import AFTER, Hunk, Patch, Scenario, run
+from memsim import AFTER, Hunk, MemsimError, Patch, Scenario, run
 from memsim.cli import main
 from memsim.source.hunks import decided, hunk_changes
 from memsim.source.listings import listings
+from memsim.source.models import find_model
+from memsim.source.pseudo_c import pseudo_c
 from memsim.state.trace import FUNCTIONS
-from memsim.view.patch import patch_lines
+from memsim.view.patch import overview_lines, patch_lines
 
 ROOT = Path(memsim.__file__).parents[1]
 SCENARIOS = sorted((ROOT / "book" / "scenarios").glob("*.json"))
@@ -98,16 +100,53 @@ def test_decided__elif_and_conditional_expressions():
         assert {a: namespace["f"](None, a) for a in (0, 1)} == values
 
 
-def test_patch_lines__fit_the_terminal_and_name_file_and_function():
-    wide = list(patch_lines(list(Hunk), 140))
-    assert max(map(len, wide)) <= 140
-    assert (
-        "  mm/mm_init.c: memmap_init_range(), in its helper first_state(); model: memsim/linux/mm/mm_init.py"
-        in [line.rpartition(":")[0] for line in wide]
-    )
-    narrow = "\n".join(patch_lines([Hunk.MEMORY_HOTPLUG], 80))
-    assert "\n    +     kernel.memmap.clear_type(pfn, nr_pages, PageType.OFFLINE)\n" in narrow
-    assert " | " not in narrow
+@pytest.mark.parametrize("width", [60, 80, 140])
+def test_patch_lines__fit_the_terminal(width):
+    """Only names of files and functions may be too long: they are not broken."""
+    shown = [*patch_lines(list(Hunk), width), *overview_lines(width)]
+    long = [line for line in shown if len(line) > width]
+    assert [line for line in long if not re.search(r"\w\.c:|our model, |\w+\(\)", line)] == []
+    assert width < 140 or not long
+
+
+def test_patch_lines__show_pseudo_c_before_the_model():
+    lines = [line.strip() for line in patch_lines([Hunk.MEMORY_HOTPLUG], 80)]
+    places = [
+        lines.index(line)
+        for line in (
+            "mm/memory_hotplug.c: mhp_init_memmap_on_memory()",
+            "+         clear type Offline of page;",
+            "our model, memsim/linux/mm/memory_hotplug/online.py:163",
+            "+     kernel.memmap.clear_type(pfn, nr_pages, PageType.OFFLINE)",
+        )
+    ]
+    assert places == sorted(places)
+    assert not any(" | " in line for line in lines)
+
+
+def is_of_the_kernel(name):
+    """Return whether a function has a model, or a reason why it has none."""
+    try:
+        return bool(find_model(name))
+    except MemsimError as error:
+        return "has no model in memsim: " in str(error)
+
+
+@pytest.mark.parametrize("hunk", Hunk)
+def test_pseudo_c__has_the_functions_that_the_hunk_changes_and_names_of_the_kernel(hunk):
+    """Each function stands in its file; each that it calls has a model, or a reason why not."""
+    changed = {(change.kernel_file, change.function) for change in hunk_changes(hunk)}
+    counts = {("mm/page_alloc.c", "__offline_isolated_pages")}  # the model counts with and without the hunk
+    shorts = pseudo_c(hunk)
+    assert {(short.kernel_file, short.function) for short in shorts} - counts == changed
+    for short in shorts:
+        assert find_model(short.function)[1] == short.kernel_file
+        assert any(row.changed for row in short.rows)
+        for row in short.rows:
+            for text in (row.without, row.applied):
+                assert len(text or "") <= 54  # two columns in a cell of JupyterLab
+                for name in re.findall(r"(\w+)\(", text or ""):
+                    assert is_of_the_kernel(name), name
 
 
 def test_memsim_patch__shows_the_hunks_that_are_named(capsys):
