@@ -111,7 +111,8 @@ def patch_page() -> str:
     intro = (
         "What each hunk changes: the kernel's function in short, as pseudo-C of our own, and behind a fold "
         "our model of it, which follows the function step by step. On the left the hunk is missing, on the "
-        "right it is applied; all other hunks are applied on both sides. "
+        "right it is applied. On both sides the pseudo-C has the patches before it, and the model all other "
+        "hunks. "
         "`memsim patch` prints the same. What breaks when a hunk is missing, or alone, can be opened in "
         "[chapter 13](../13-the-patch.ipynb)."
     )

@@ -20,8 +20,8 @@ def add_to(commands: Commands) -> None:
     patch = commands.add_parser(
         "patch",
         description="Show the patch: a table of all hunks, then for each the kernel's function, in short and "
-        "as pseudo-C of our own, and our model of it, without the hunk (-) beside the same with it (+). All "
-        "other hunks are applied on both sides.",
+        "as pseudo-C of our own, and our model of it, without the hunk (-) beside the same with it (+). On "
+        "both sides the pseudo-C has the patches before it, and the model all other hunks.",
     )
     patch.add_argument(
         "hunks",
