@@ -479,7 +479,7 @@ def test_a_copy_is_seen_wherever_it_stands(name):
         assert "bit_length" not in naive_tokens(cells)  # what looks at code cells as they are is blind
 
 
-def test_own_290_a_ring_of_a_third_of_the_class_is_named():
+def test_own_275_a_ring_of_a_third_of_the_class_is_named():
     """What more than a quarter of all students wrote is common knowledge, so the pairs of a ring are none."""
     ring = {f"r{number}": COPIED.replace("pfn", f"p{number}") for number in range(5)}
     others = {f"s{number}": "def f(x):\n    return [" + "x, " * (20 + number) + "]" for number in range(10)}

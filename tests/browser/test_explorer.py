@@ -227,7 +227,7 @@ def test_a_hunk_is_switched_off_and_maps_counters_and_code_follow(keyboard):
     other = keyboard.walk.without(Patch("PAGE_ALLOC"))
     assert keyboard.of("e.c.i") == other.find(1, "return:__free_pages_core")
     keyboard.wait(".side1 .caption", "Without PAGE_ALLOC")
-    keyboard.wait(".says", "reserved → free before the patch, ")
+    keyboard.wait(".says", "reserved → in the buddy before the patch, ")
     lit = keyboard.page.locator(f"{BOX} .codeline.lit:has(.ran1) code").all_inner_texts()
     assert any("clear_flags(pfn, nr_pages, PageFlag.RESERVED)" in line for line in lit)
     assert keyboard.page.evaluate("document.activeElement.dataset.hunk") == "PAGE_ALLOC"
