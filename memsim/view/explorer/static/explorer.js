@@ -265,7 +265,7 @@ export class Explorer {
         if (migratetypes[kind] === "isolate") isolated.push(kind);
     const more =
       isolated.length && view.there
-        ? `<span title="Pageblocks that are isolated: of migratetype isolate. Their free pages are on free lists of the buddy, and the counter nr_free leaves them out.">▁ ${isolated.length} <small>isolated</small></span>`
+        ? `<span class="isolated" title="Pageblocks that are isolated: of migratetype isolate. Their free pages are on free lists of the buddy, and the counter nr_free leaves them out.">▁ ${isolated.length} <small>isolated</small></span>`
         : "";
     if (box.dataset.html !== html + more) {
       box.innerHTML = html + more;
