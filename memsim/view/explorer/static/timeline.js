@@ -193,6 +193,7 @@ export class Timeline {
   /** Write the names that the cursor crosses again, over it. */
   #clear(g, x) {
     for (const name of this.names) {
+      if (x < name.x - 2 || x > name.end + 2) continue;
       g.font = `10px ${MONO}`;
       const width = Math.min(g.measureText(name.text).width, name.end - name.x);
       if (x < name.x - 2 || x > name.x + width + 2) continue;
