@@ -96,6 +96,13 @@ def test_the_page_says_what_loads_and_that_python_cannot_be_had(site, page):
     assert loading.count() == 0
 
 
+def test_jupyterlab_shows_the_welcome_page_though_python_cannot_be_had(site, page):
+    """It reads settings out of the first page too, which is ours."""
+    page.route(PYODIDE, lambda route: route.abort())
+    page.goto(f"{site[1]}lab/index.html")
+    page.locator(".jp-Notebook .jp-MarkdownOutput img").first.wait_for()
+
+
 def test_the_first_page_moves_before_anything_else_is_there(site, page):
     page.goto(site[1])
     picture = page.locator("img")
