@@ -485,8 +485,8 @@ export class Comparison {
   }
 }
 
-/** How many of the events in a list, the first one first, come up to another. */
-function upTo(events, last) {
+/** How many numbers of an ascending list are not above the last one, such as events up to another. */
+export function upTo(events, last) {
   let low = 0,
     high = events.length;
   while (low < high) {

@@ -258,7 +258,7 @@ export class Explorer {
       .counts()
       .map((n, kind) =>
         n
-          ? `<span title="${panel.escape(this.data.classes[kind][3])}"><i style="background:${kind ? colour(this.data, kind, this.look) : "#8886"}; color: ${kind ? (this.calm || !"AF".includes(this.data.classes[kind][0]) ? "#10151a" : "#fff") : "inherit"}">${this.data.classes[kind][0]}</i>${fmt(n)} <small>${panel.escape(nameInView(this.data, view, kind).replace("in the ", ""))}</small></span>`
+          ? `<span title="${panel.escape(this.data.classes[kind][3])}"><i style="background:${kind ? colour(this.data, kind, this.look) : "#8886"}; color: ${kind ? (this.calm || !"AF".includes(this.data.classes[kind][0]) ? "#10151a" : "#fff") : "inherit"}">${this.data.classes[kind][0]}</i>${fmt(n)} <small>${panel.escape(nameInView(this.data, view, kind))}</small></span>`
           : "",
       )
       .join("");

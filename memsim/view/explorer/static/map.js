@@ -2,6 +2,7 @@
 // In a block of 128 MiB a tile is a pageblock (16 pages across, 32 down); two tiles make the largest free block, and where
 // the buddy has joined them the gap between them closes.
 
+import { upTo } from "./comparison.js";
 import { ABSENT, FREE, MIXED, NOT_ONLINE } from "./pages.js";
 import { kindLetters, kindSentence, zoneSentence } from "./words.js";
 
@@ -360,18 +361,6 @@ const HEIGHT = 47,
   SPAN = 33,
   BAR = 40,
   THICK = 6;
-/** The place of the last number of an ascending list that is not above a limit; -1 if there is none. */
-function lastUpTo(numbers, limit) {
-  let low = 0,
-    high = numbers.length;
-  while (low < high) {
-    const mid = (low + high) >> 1;
-    if (numbers[mid] <= limit) low = mid + 1;
-    else high = mid;
-  }
-  return low - 1;
-}
-
 /** The machine: every memory block a cell, holes between them left open, the block that is shown framed; below them the
  *  zones: a bracket over what a zone spans, a bar where its pages are present, filled as far as they are managed. */
 export class Machine {
@@ -410,7 +399,7 @@ export class Machine {
   #x(pfn) {
     const { blocks, blockPages } = this.data,
       at = pfn / blockPages,
-      k = lastUpTo(blocks, at);
+      k = upTo(blocks, at) - 1;
     if (k < 0) return this.left;
     return at < blocks[k] + 1
       ? this.places[k] + (at - blocks[k]) * this.cell

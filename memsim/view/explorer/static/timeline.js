@@ -176,9 +176,9 @@ export class Timeline {
             g.fillStyle = k.well;
             g.fillRect(x + 4, y, g.measureText(text).width + 6, CALL);
           }
-          const name = { text, x: x + (many ? 7 : 3), y, ground: many ? k.well : shade, end: x + w };
-          this.names.push(name);
+          const name = { text, x: x + (many ? 7 : 3), y, ground: many ? k.well : shade };
           this.#name(g, name);
+          this.names.push({ ...name, width: Math.min(g.measureText(text).width, x + w - name.x) });
         }
         g.restore();
       }),
@@ -193,16 +193,13 @@ export class Timeline {
   /** Write the names that the cursor crosses again, over it. */
   #clear(g, x) {
     for (const name of this.names) {
-      if (x < name.x - 2 || x > name.end + 2) continue;
-      g.font = `10px ${MONO}`;
-      const width = Math.min(g.measureText(name.text).width, name.end - name.x);
-      if (x < name.x - 2 || x > name.x + width + 2) continue;
+      if (x < name.x - 2 || x > name.x + name.width + 2) continue;
       g.save();
       g.beginPath();
-      g.rect(name.x - 2, name.y, width + 4, CALL - 1);
+      g.rect(name.x - 2, name.y, name.width + 4, CALL - 1);
       g.clip();
       g.fillStyle = name.ground;
-      g.fillRect(name.x - 2, name.y, width + 4, CALL);
+      g.fillRect(name.x - 2, name.y, name.width + 4, CALL);
       this.#name(g, name);
       g.restore();
     }
@@ -238,7 +235,8 @@ export class Timeline {
     const differ = c.moments.filter((m) => m.sides[0].counters[name] !== m.sides[1].counters[name]);
     g.fillStyle = k.accent;
     g.globalAlpha = 0.35; // seen also where the two lines are too close to be told apart
-    for (const m of differ) g.fillRect(this.x(m.i), y, Math.max(3, this.unit), LANE - 1);
+    for (const { i } of differ)
+      if (i >= this.from - 1 && i <= this.to) g.fillRect(this.x(i), y, Math.max(3, this.unit), LANE - 1);
     g.globalAlpha = 1;
     if (differ.length) this.#steps(g, value(0), y + 2, LANE - 5, k.before);
     this.#steps(g, value(1), y + 2, LANE - 5, differ.length ? k.after : k.soft);

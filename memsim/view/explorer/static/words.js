@@ -21,7 +21,7 @@ const SHORT = {
 };
 const LEFT = "on no free list",
   NO_REFERENCE = ", refcount 0";
-/** What the pages of a class in a view are called in the legend; without a reference "allocated" would be wrong. */
+/** What the pages of a class in a view are called in the legend, in short; without a reference "allocated" would be wrong. */
 export function nameInView(data, view, kind) {
   const leaving =
     kind === ALLOCATED &&
@@ -30,7 +30,7 @@ export function nameInView(data, view, kind) {
       const { refcount } = view.state.chunk(view.pfn + k * CHUNK);
       return classes.every((each, p) => each !== ALLOCATED || !refcount[p]);
     });
-  return leaving ? LEFT : labelOf(data, kind);
+  return leaving ? LEFT : labelOf(data, kind).replace("in the ", "");
 }
 /** What pages of a class are called: free ones also while they are isolated, and the counter nr_free leaves them out. */
 export const labelOf = (data, kind) => (data.classes[kind][0] === "B" ? "in the buddy" : data.classes[kind][1]);
