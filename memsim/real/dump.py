@@ -520,7 +520,6 @@ class _Parser:
         release = _RELEASE.search(line) if "ainted" in line or "Linux version" in line else None
         host = _HOST.search(line) if "H" in line or "Xen" in line else None
         arch = architecture_of(line)
-        bad = "ainted: " in line and _TAINT_B.search(line) is not None
         if release is None and host is None and arch is None:
             return False
         near = self._last if self._last is not None and self._number - self._last.line < _FAR else None
@@ -529,11 +528,11 @@ class _Parser:
             if release is not None:
                 context.release = release["boot"] or release["oops"]
                 context.version = parse_version(context.release)
+                context.bad_page_before |= _TAINT_B.search(line) is not None
             if host is not None:
                 new = host["hardware"] or host["hypervisor"] or "Xen"
                 context.host = f"{context.host}; {new}" if new not in context.host and context.host else new
             context.architecture = arch or context.architecture
-            context.bad_page_before |= bad
         return release is not None or host is not None
 
 

@@ -48,7 +48,7 @@ def patch_lines(
             yield f"  {short.kernel_file}: {short.function}()"
             yield from _columns(list(short.rows), width)
             for change in changes:
-                yield f"  {_model_of(change)}:{change.listing.first_line if numbered else ''}".rstrip(":")
+                yield f"  {_model_of(change)}" + (f":{change.listing.first_line}" if numbered else "")
                 yield from _columns(change.excerpt(len(change.rows) if whole else 1), width)
 
 

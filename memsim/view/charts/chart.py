@@ -85,9 +85,8 @@ class Chart:
     def twin_html(self) -> str:
         """Return the text twin, folded."""
         lines = escape("\n".join(self.lines()))
-        themed = _THEMED if self.plotly() else ""
         return (
-            f'{themed}<details class="memsim-twin"><summary>The same in text</summary>'
+            '<details class="memsim-twin"><summary>The same in text</summary>'
             '<pre style="font-size: 0.9em; white-space: pre-wrap; word-break: normal">'
             f"{lines}</pre></details>"
         )
@@ -100,7 +99,8 @@ class Chart:
         figure = self.plotly()
         shown = {"text/plain": self.text, "text/html": self.html()}
         show(shown | ({PLOTLY: figure} if figure else {}), raw=True)
-        show({"text/plain": f"{self.title}: the same in text", "text/html": self.twin_html()}, raw=True)
+        twin = (_THEMED if figure else "") + self.twin_html()
+        show({"text/plain": f"{self.title}: the same in text", "text/html": twin}, raw=True)
 
 
 # ---- drawing ---------------------------------------------------------------------------------------
