@@ -2,7 +2,8 @@
 
 Single pages that are allocated one after the other come from the head of the smallest list, in ascending
 order, until that block is used up: so the whole block can be taken. Pages that are freed one after the other,
-and together are an aligned block, merge into that block whatever lies around it: so the block can be freed.
+and together are an aligned block, merge into that block, whatever lies around it and in whatever order they
+come: so the block can be freed.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from memsim.linux.mm.page_alloc.api import __free_pages, alloc_pages
 from memsim.state.section import Pattern
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     import numpy.typing as npt
 
@@ -144,8 +145,14 @@ def free_pages_bulk(kernel: Kernel, pfns: Sequence[int] | Pfns) -> None:
 
     For a kernel that may take the shortcut ``free_contig_range``.
     """
-    for pfn, nr_pages in runs(np.asarray(pfns, np.int64)):
-        free_range(kernel, pfn, nr_pages)
+    pfns = np.asarray(pfns, np.int64)
+    rising, falling = list(runs(pfns)), list(runs(pfns[::-1]))
+    if len(rising) <= len(falling):
+        for pfn, nr_pages in rising:
+            free_range(kernel, pfn, nr_pages)
+        return
+    for pfn, nr_pages in reversed(falling):
+        free_falling(kernel, pfn, nr_pages)
 
 
 def runs(pfns: Pfns, unit: int = PAGES_PER_SECTION) -> Iterator[Range]:
@@ -161,10 +168,10 @@ def runs(pfns: Pfns, unit: int = PAGES_PER_SECTION) -> Iterator[Range]:
     yield from zip(pfns[starts].tolist(), lengths.tolist(), strict=True)
 
 
-def free_one_by_one(kernel: Kernel, pfn: int, nr_pages: int) -> None:
-    """Free a range page by page."""
-    for each in range(pfn, pfn + nr_pages):
-        __free_pages(kernel, each)
+def free_one_by_one(kernel: Kernel, pfns: Iterable[int]) -> None:
+    """Free pages one after the other."""
+    for pfn in pfns:
+        __free_pages(kernel, pfn)
 
 
 @shortcut(contig.free_contig_range, frees_plainly)
@@ -184,13 +191,23 @@ def free_contig_range(kernel: Kernel, pfn: int, nr_pages: int) -> Any:  # noqa: 
 def free_range(kernel: Kernel, pfn: int, nr_pages: int) -> None:
     """Free single pages in ascending order: as aligned blocks where all of them are ordinary."""
     if nr_pages >> SMALL_ORDER == 0:
-        free_one_by_one(kernel, pfn, nr_pages)
+        free_one_by_one(kernel, range(pfn, pfn + nr_pages))
         return
     for start, stop in parts(pfn, nr_pages):
         if are_ordinary(kernel, start, stop - start):
-            free_ordinary(kernel, start, stop)
+            for block, order in aligned_blocks(start, stop):
+                free_block(kernel, block, order)
         else:
-            free_one_by_one(kernel, start, stop - start)
+            free_one_by_one(kernel, range(start, stop))
+
+
+def free_falling(kernel: Kernel, pfn: int, nr_pages: int) -> None:
+    """Free single pages of one section, the last page first: as :func:`free_range` does."""
+    if nr_pages >> SMALL_ORDER == 0 or not are_ordinary(kernel, pfn, nr_pages):
+        free_one_by_one(kernel, reversed(range(pfn, pfn + nr_pages)))
+        return
+    for block, order in reversed(list(aligned_blocks(pfn, pfn + nr_pages))):
+        free_block(kernel, block, order)
 
 
 def parts(pfn: int, nr_pages: int) -> Iterator[Range]:
@@ -216,13 +233,22 @@ def are_ordinary(kernel: Kernel, pfn: int, nr_pages: int) -> bool:
     )
 
 
-def free_ordinary(kernel: Kernel, pfn: int, end: int) -> None:
-    """Free a range of ordinary pages as the aligned blocks that it consists of."""
+def aligned_blocks(pfn: int, end: int) -> Iterator[Range]:
+    """Yield (first pfn, order) of the aligned blocks that a range consists of, none larger than a pageblock.
+
+    >>> list(aligned_blocks(6, 17))
+    [(6, 1), (8, 3), (16, 0)]
+    """
     while pfn < end:
         order = min(pageblock_order, count_trailing_zeros(pfn)) if pfn else pageblock_order
         while pfn + (1 << order) > end:
             order -= 1
-        if order:
-            kernel.memmap.set_refcount(pfn + 1, (1 << order) - 1, 0)
-        __free_pages(kernel, pfn, order)
+        yield pfn, order
         pfn += 1 << order
+
+
+def free_block(kernel: Kernel, pfn: int, order: int) -> None:
+    """Free the ordinary pages of an aligned block at once."""
+    if order:
+        kernel.memmap.set_refcount(pfn + 1, (1 << order) - 1, 0)
+    __free_pages(kernel, pfn, order)

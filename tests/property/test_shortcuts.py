@@ -664,6 +664,13 @@ def test_bulk_allocation_works_on_blocks_and_not_on_pages(monkeypatch):
     free_pages_bulk(machine.kernel, pfns)
     assert freed == [(P + 512 * n, 9) for n in range(8)]
 
+    # In falling order, as the Xen balloon populates a block: the same blocks, the last one first.
+    freed.clear()
+    machine.kernel.memmap.set_refcount(P, PAGES, 1)
+    free_pages_bulk(machine.kernel, pfns[2050:500:-1])
+    whole = [(P + 512 * n, 9) for n in (3, 2, 1)]
+    assert freed == [(P + 2050, 0), (P + 2048, 1), *whole, (P + 504, 3), (P + 502, 1), (P + 501, 0)]
+
 
 def test_bulk_allocation_returns_what_there_is_when_memory_runs_out():
     kernel = Machine([(P, PAGES)]).kernel
