@@ -137,6 +137,10 @@ class Memmap(MemmapReads):
             wrong = (NO_TYPE, self.encoding.code(page_type))
             self._bug_on_type(pfn, nr_pages, wrong, f"__SetPage{page_type.name.title()}")
         code = self.encoding.code(page_type)
+        if nr_pages == 1:
+            stored, index = self.section(pfn).private_pages().type_at, pfn & _INDEX
+            stored[index] = stored[index] & code if self.encoding.inverted else code
+            return
         for section, at in self.spans(pfn, nr_pages):
             types = section.private_pages().type
             if self.encoding.inverted:
@@ -152,6 +156,10 @@ class Memmap(MemmapReads):
         code = self.encoding.code(page_type)
         if self.debug_vm:
             self._bug_on_clear(pfn, nr_pages, page_type)
+        if nr_pages == 1:
+            stored, index = self.section(pfn).private_pages().type_at, pfn & _INDEX
+            stored[index] = self.encoding.clear(stored[index], page_type)
+            return
         for section, at in self.spans(pfn, nr_pages):
             types = section.private_pages().type
             if self.encoding.inverted:
@@ -168,11 +176,15 @@ class Memmap(MemmapReads):
         if not self.encoding.inverted:
             self._bug_on_type(pfn, nr_pages, (NO_TYPE, self.encoding.code(page_type)), function)
             return
+        if nr_pages == 1 and self.encoding.has(self.stored_type(pfn), page_type):
+            return
         for section, at in self.spans(pfn, nr_pages):
             missing = ~self.encoding.where(section.pages.type[at], page_type)
             self._bug_at(section, at, missing, function)
 
     def _bug_on_type(self, pfn: int, nr_pages: int, allowed: tuple[int, int], function: str) -> None:
+        if nr_pages == 1 and self.stored_type(pfn) in allowed:
+            return
         for section, at in self.spans(pfn, nr_pages):
             types = section.pages.type[at]
             self._bug_at(section, at, (types != allowed[0]) & (types != allowed[1]), function)
@@ -187,6 +199,9 @@ class Memmap(MemmapReads):
 
     def set_refcount(self, pfn: int, nr_pages: int, refcount: int) -> None:
         """``set_page_count()`` on a range."""
+        if nr_pages == 1:
+            self.section(pfn).private_pages().refcount_at[pfn & _INDEX] = refcount
+            return
         for section, at in self.spans(pfn, nr_pages):
             pattern = section.pages.pattern
             if pattern is not None and at.stop - at.start == PAGES_PER_SECTION:

@@ -29,11 +29,18 @@ from memsim.state.page import Page
 if TYPE_CHECKING:
     from memsim.state.section import Section
 
+_page = Page._make
+"""Makes a page of its fields in half the time that ``Page()`` takes."""
 _INDEX = PAGES_PER_SECTION - 1
 _ZONES = [ZoneType(min(zone, ZoneType.DEVICE)) for zone in range(8)]
 """The zone of each number in the flags; poison has one that is no zone."""
-_flags_of = cache(PageFlag)
-"""The member of each combination of flags: an enum takes ten times as long to find it."""
+
+
+@cache
+def decoded(flags: int) -> tuple[ZoneType, PageFlag, bool, bool]:
+    """Return what the flags u32 of a page says: zone, flags, managed, present; each word is decoded once."""
+    zone = _ZONES[flags >> ZONE_SHIFT]
+    return zone, PageFlag(flags & ALL_FLAGS), bool(flags & MANAGED), bool(flags & PRESENT)
 
 
 class MemmapReads:
@@ -71,30 +78,26 @@ class MemmapReads:
         BadPage
             Without a memmap, or when the section is not online: its struct pages are stale or poison.
         """
-        if not self.section(pfn).online:
+        section = self.section(pfn)
+        if not section.online:
             msg = (
                 f"pfn {pfn:#x} is in a section that is not online: "
                 "its struct page is uninitialised or stale and means nothing"
             )
             raise BadPage(msg)
-        return self.raw(pfn)
+        return self._page_of(section, pfn)
 
     def raw(self, pfn: int) -> Page:
         """Return the struct page decoded, meaningful or not."""
-        section, index = self.section(pfn), pfn & _INDEX
-        pages = section.pages
-        flags = pages.flags_at[index]
-        return Page(
-            pfn,
-            _ZONES[flags >> ZONE_SHIFT],
-            _flags_of(flags & ALL_FLAGS),
-            self.encoding.types(pages.type_at[index]),
-            pages.refcount_at[index],
-            pages.order_at[index],
-            section.pageblocks[index >> pageblock_order],
-            bool(flags & MANAGED),
-            bool(flags & PRESENT),
-        )
+        return self._page_of(self.section(pfn), pfn)
+
+    def _page_of(self, section: Section, pfn: int) -> Page:
+        pages, index = section.pages, pfn & _INDEX
+        zone, flags, managed, present = decoded(pages.flags_at[index])
+        types = self.encoding.types(pages.type_at[index])
+        migratetype = section.pageblocks[index >> pageblock_order]
+        refcount, order = pages.refcount_at[index], pages.order_at[index]
+        return _page((pfn, zone, flags, types, refcount, order, migratetype, managed, present))
 
     def flags(self, pfn: int) -> int:
         """Return the flags u32 of a page, ghost bits and zone included."""
