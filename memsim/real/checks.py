@@ -262,7 +262,8 @@ def _compound(reading: Reading) -> list[Fact]:
     order = reading.dump.order
     if order is None:
         return []
-    return [Fact(f"Part of a compound page of order {order} ({1 << order} pages).", PRINTED)]
+    size = f"{1 << order} pages" if order < 64 else "which no page has"  # noqa: PLR2004 (bits of a number)
+    return [Fact(f"Part of a compound page of order {order} ({size}).", PRINTED)]
 
 
 def _boot_memory(reading: Reading) -> list[Fact]:

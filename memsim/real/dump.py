@@ -554,7 +554,7 @@ def split_names(text: str) -> tuple[list[str], dict[str, int]]:
     for part in filter(None, re.split(r"[|,\s]+", text)):
         name, equals, number = part.partition("=")
         value = _number(number, 0) if equals else None
-        if name in _NUMBERS and value is not None:
+        if name in _NUMBERS and value is not None and 0 <= value < 1 << 64:
             numbers[name] = value
         elif not equals and name != "none":
             names.append(name)

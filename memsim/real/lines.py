@@ -55,7 +55,9 @@ _PREFIX = re.compile(
 _MARKUP = re.compile(
     r"\x1b\[[\d;]*[A-Za-z]|</?(?:br|p|pre|code|span|div|td|tr|li|font)\b[^>]*>", re.IGNORECASE
 )
-_WORDS = re.compile(r"(?:(?:0x)?[0-9a-f]{8}(?:[0-9a-f]{8})?\s*)+$")
+_WORDS = re.compile(r"(?:(?:0x)?[0-9a-f]{8}(?:[0-9a-f]{8})?(?:\s+|$))+$")
+_NO_NUMBER = re.compile(r"(?<![0-9A-Za-z])(?:0x[0-9a-fA-F]{17,}|[0-9a-fA-F]{21,})")
+"""More digits than a number of 64 bits has."""
 _OPEN = re.compile(
     r"(?:flags|page_type|because|raw|head|RAW):\s*$|recovery action for\s*$"  # labels without their value
     r"|flags:?\s+(?:0x)?[0-9a-f]+\([^)]*$"  # names that were wrapped
@@ -100,8 +102,16 @@ def clean(line: str) -> str:
     if "&" in line:
         line = html.unescape(line)
     line = line.replace("=3D", "=").removesuffix("=20").replace("\xa0", " ")
+    if not line.isprintable():
+        line = "".join(map(_printable, line))
+    line = _NO_NUMBER.sub("?", line)
     found = _PREFIX.match(line)
     return (line[found.end() :] if found else line).strip().removesuffix(" |")
+
+
+def _printable(char: str) -> str:
+    """Return a character that no terminal acts on."""
+    return char if char.isprintable() else " " if char.isspace() else "\N{REPLACEMENT CHARACTER}"
 
 
 def may_matter(line: bytes) -> bool:

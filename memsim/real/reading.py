@@ -147,7 +147,7 @@ class Reading:
         """The printable text that the flags word is, if it is; else empty."""
         if self.flags is None or self.bits != 64 or self.filled:  # noqa: PLR2004 (a word of 32 bits may be one by chance)
             return ""
-        return _printable(self.flags.to_bytes(8, "little"))
+        return _printable((self.flags & (1 << 64) - 1).to_bytes(8, "little"))
 
     @property
     def slab(self) -> bool:
@@ -250,7 +250,8 @@ def _halves(word: int) -> tuple[int, int]:
 
 def _are_counts(dump: Dump, counts: tuple[int, ...]) -> bool:
     """Return whether (_mapcount, _refcount) are those that were printed."""
-    return (signed(counts[0]) + 1, signed(counts[1])) == (dump.mapcount, dump.refcount)
+    both = len(counts) > 1  # words that were cut off are not there
+    return both and (signed(counts[0]) + 1, signed(counts[1])) == (dump.mapcount, dump.refcount)
 
 
 def _is_big_endian(dump: Dump) -> bool:

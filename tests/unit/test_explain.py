@@ -6,11 +6,13 @@ Dumps are shortened to the lines that matter, and process names are replaced.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import inspect
 import io
 import json
 import random
+import re
 import time
 from itertools import pairwise
 
@@ -864,6 +866,59 @@ def test_arbitrary_text_neither_crashes_nor_takes_long():
             explain(noise(200_000, seed)).text()
         except MemsimError as problem:
             assert "\n" not in str(problem)  # noqa: PT017 (either is right)
+
+
+SPOILT = {
+    "flags of many digits": "flags: 0x" + "9" * 40 + "(reserved)\n",
+    "flags of 20 digits": "page: refcount:1 mapcount:0\nflags: 12345678901234567890(reserved)\n",
+    "words and flags of thousands of digits": "flags: 0x" + "9" * 5000 + "\nraw: " + "9" * 5000 + "\n",
+    "a pfn of thousands of digits": "page: refcount:1 mapcount:0 pfn:0x" + "f" * 5000 + "\n",
+    "a zone below zero": "page: refcount:1 mapcount:0\nflags: 0x1(locked|node=0|zone=-1)\n",
+    "a section without end": f"flags: 0x1(locked|section=0x{'f' * 80}|zone=1)\n",
+    "an order without end": "page: refcount:1 mapcount:0\nhead: order:" + "9" * 19 + " mapcount:0\n",
+    "an order of thousands of digits": "page: refcount:1 mapcount:0\nhead: order:" + "9" * 5000 + "\n",
+    "words cut off": "page: count:0 mapcount:0\nflags: 0x1()\nraw: 00000001 00000002 00000003 00000004"
+    " 00000005 00000006 00000007\n",
+    "words without end": "raw: 0000000000000000 0000000000000001\n" + "9" * 3000 + "x\n",
+}
+
+
+@pytest.mark.parametrize("kind", SPOILT)
+def test_damaged_numbers_end_nothing(kind):
+    for text in (SPOILT[kind], FREED_TWICE + SPOILT[kind], SPOILT[kind] + FREED_TWICE):
+        try:
+            found = explain(text)
+        except MemsimError:
+            continue
+        json.dumps(found.to_dict(), allow_nan=False)
+        assert len(found.text()) < 50_000
+
+
+def test_a_log_says_nothing_to_the_terminal():
+    """Mails and logs come from anybody: terminals obey escape sequences and marks of direction."""
+    text = (
+        FREED_TWICE.replace("nonzero", "\x1b]0;title\x07non\u202ezero") + "page dumped because: \x9b2J\x00\n"
+    )
+    told = explain(text).text()
+    assert all(char.isprintable() or char == "\n" for char in told)
+
+
+def damaged(text, seed):
+    """Return a log with numbers in it replaced, lines exchanged, and some of it cut off or doubled."""
+    chance = random.Random(seed)  # noqa: S311 (the same on every run)
+    numbers = ("0", "-1", "9" * 25, "f" * 30, "0x", "", "18446744073709551615", "\u0663\u0664", "9" * 5000)
+    parts = re.split(r"([0-9a-fx]+|\n)", text)
+    for _ in range(chance.randrange(1, 6)):
+        at = chance.randrange(len(parts))
+        parts[at] = chance.choice((*numbers, "\n", chance.choice(parts), "\x00\x1b[2J"))
+    return "".join(parts)[: chance.randrange(len(text) * 2)]
+
+
+@pytest.mark.long
+def test_damaged_logs_neither_crash_nor_take_long():
+    for seed in range(400):
+        with contextlib.suppress(MemsimError):
+            explain(damaged(FREED_TWICE * 2, seed)).text()
 
 
 def test_memory_is_bounded_by_the_number_of_pages_kept():
