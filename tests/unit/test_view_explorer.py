@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import re
 from dataclasses import replace
+from weakref import ref
 
 import pytest
 
@@ -12,6 +14,8 @@ from memsim.errors import MemsimError
 from memsim.recordings.observation import bundled
 from memsim.scenario.comparison import Moment
 from memsim.scenario.moments import moment_name
+from memsim.view.explorer import explorer as widget
+from memsim.view.explorer import inputs
 from memsim.view.explorer.explorer import Explorer, explore
 from memsim.view.explorer.export import export
 from memsim.view.explorer.timeline import Walk
@@ -295,12 +299,40 @@ def test_the_stored_output_needs_no_kernel_and_no_network(explorer):
 
 
 def test_a_stored_output_is_the_same_next_time(scenario, recordings):
-    bundles = [
-        explore(scenario, block=BLOCK, recordings=recordings, start=THIRD_CHUNK)._repr_mimebundle_()[0]
-        for _ in range(2)
+    explorers = [
+        explore(compare(scenario), block=BLOCK, recordings=recordings, start=THIRD_CHUNK) for _ in range(2)
     ]
+    bundles = [explorer._repr_mimebundle_()[0] for explorer in explorers]
     assert [b["text/plain"] for b in bundles] == [bundles[0]["text/plain"]] * 2
     assert [b["text/html"] for b in bundles] == [bundles[0]["text/html"]] * 2
+
+
+def test_what_an_explorer_shows_is_not_computed_again(scenario, monkeypatch):
+    first = explore(scenario, block=BLOCK)
+    monkeypatch.setattr(inputs, "compare", None)
+    monkeypatch.setattr(widget, "export", None)
+    again = explore(replace(scenario), block=BLOCK)
+    assert again is not first
+    assert again.packed is first.packed
+    assert again.text(3) == first.text(3)
+    with pytest.raises(TypeError):  # another scenario is run
+        explore(replace(scenario, title="another"))
+    with pytest.raises(TypeError):  # another start is sent
+        explore(scenario, block=BLOCK, start=3)
+    monkeypatch.undo()
+    other = explore(scenario, block=BLOCK + 1)
+    assert other.walk.comparison is first.walk.comparison
+    assert (other.walk.block, first.walk.block) == (BLOCK + 1, BLOCK)
+
+
+def test_nothing_is_kept_of_an_explorer_that_is_gone(scenario):
+    explorer = explore(replace(scenario, title="gone"), block=BLOCK)
+    walk, comparison = ref(explorer.walk), ref(explorer.walk.comparison)
+    explorer.close()
+    del explorer
+    gc.collect()
+    assert walk() is None
+    assert comparison() is None
 
 
 def test_an_index_to_start_with_is_the_comparison_s(both):

@@ -12,6 +12,7 @@ from __future__ import annotations
 from functools import cached_property
 from html import escape
 from typing import TYPE_CHECKING, Any
+from weakref import WeakValueDictionary
 
 import traitlets
 
@@ -32,10 +33,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from memsim.recordings.observation import Observation
+    from memsim.scenario.comparison import Comparison
     from memsim.view.explorer.inputs import Given
     from memsim.view.explorer.snapshot import Side, Sight
 
 _NOTE = "Run this notebook to move through the moments."
+_WALKS: WeakValueDictionary[tuple[int, ...], Walk] = WeakValueDictionary()
+"""The walks that explorers show, by the ids of what they hold: a cell that is run again finds its own."""
 
 
 class Explorer(KernelWidget):
@@ -62,7 +66,7 @@ class Explorer(KernelWidget):
         self.title = title or default_title(walk)
         self.note = shortened(walk.comparison)
         self.start = start
-        super().__init__(packed=packed(export(walk, title=self.title, note=self.note, start=start)))
+        super().__init__(packed=sent(walk, self.title, self.note, start))
         self.on_msg(self._asked)
 
     def go(self, index: int) -> None:
@@ -82,7 +86,7 @@ class Explorer(KernelWidget):
     def without(self, hunks: Patch) -> bytes:
         """Return what the browser is sent of the walk whose second kernel lacks these hunks."""
         walk = self.walk.without(hunks)
-        return packed(export(walk, title=self.title, note=shortened(walk.comparison)))
+        return sent(walk, self.title, shortened(walk.comparison), 0)
 
     def _asked(self, _widget: object, message: dict[str, Any], _buffers: object) -> None:
         """Send what only a kernel has: a walk without some hunks, or plotly, which weighs 5 MB."""
@@ -170,11 +174,28 @@ def explore(
         chosen = default_block(comparison) if block is None else block
     except BadScenario as problem:
         return Refusal(problem)
-    walk = Walk(comparison, chosen, recordings_of(comparison) if recordings is None else recordings)
+    walk = walk_of(comparison, chosen, recordings_of(comparison) if recordings is None else recordings)
     if isinstance(start, int):
         # The walk has more moments than the comparison, so that the same one has another index there.
         return Explorer(walk, title=title, start=walk.moments.index(comparison.moments[start]))
     return Explorer(walk, title=title, start=walk.find(*start))
+
+
+def walk_of(comparison: Comparison, block: int, recordings: Sequence[Observation]) -> Walk:
+    """Return the walk that an explorer shows of the same comparison, block and recordings, or a new one."""
+    same = (id(comparison), block, *map(id, recordings))
+    walk = _WALKS.get(same)
+    if walk is None:
+        walk = _WALKS[same] = Walk(comparison, block, recordings)
+    return walk
+
+
+def sent(walk: Walk, title: str, note: str, start: int) -> bytes:
+    """Return what a browser is sent of a walk, which keeps it for the next explorer of the same."""
+    what = (title, note, start)
+    if what not in walk.sent:
+        walk.sent = {what: packed(export(walk, title=title, note=note, start=start))}
+    return walk.sent[what]
 
 
 def stored_html(sight: Sight, title: str, note: str, twin: str) -> str:

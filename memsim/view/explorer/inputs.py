@@ -5,8 +5,10 @@ Left out: making a scenario; a reader writes it, in a file or as a dict.
 
 from __future__ import annotations
 
+import json
 from functools import lru_cache
 from typing import TYPE_CHECKING
+from weakref import WeakValueDictionary
 
 from memsim.errors import BadScenario, MemsimError
 from memsim.recordings.observation import bundled, bundled_names
@@ -26,6 +28,8 @@ Given = ScenarioSource | Comparison
 """A scenario, a file of one, the dict that such a file holds, or a comparison that was made already."""
 MOST_OF_STEP = 20_000
 """Events of a step that are kept at most: some thousand moments, a few times what a memory block needs."""
+_COMPARISONS: WeakValueDictionary[str, Comparison] = WeakValueDictionary()
+"""What was run here and is still looked at, by scenario: a cell that is run again finds what it shows."""
 
 
 def scenario_of(what: Given) -> Scenario:
@@ -42,6 +46,8 @@ def scenario_of(what: Given) -> Scenario:
 def comparison_of(what: Given) -> Comparison:
     """Return the comparison that a reader gave, or run a scenario on both kernels.
 
+    Nothing is run where an explorer shows the same scenario.
+
     Raises
     ------
     BadScenario
@@ -50,11 +56,16 @@ def comparison_of(what: Given) -> Comparison:
     if isinstance(what, Comparison):
         return what
     scenario = scenario_of(what)
-    try:
-        return compare(scenario, most_of_step=MOST_OF_STEP)
-    except MemsimError as problem:
-        msg = f"{scenario.title or 'scenario'}: {problem}"
-        raise BadScenario(msg) from problem
+    same = json.dumps([scenario.title, scenario.machine, scenario.steps, MOST_OF_STEP])
+    comparison = _COMPARISONS.get(same)
+    if comparison is None:
+        try:
+            comparison = compare(scenario, most_of_step=MOST_OF_STEP)
+        except MemsimError as problem:
+            msg = f"{scenario.title or 'scenario'}: {problem}"
+            raise BadScenario(msg) from problem
+        _COMPARISONS[same] = comparison
+    return comparison
 
 
 def blocks_of(comparison: Comparison) -> list[int]:

@@ -71,11 +71,14 @@ class Walk:
         self.block_pages = comparison.before.machine.kernel.block_pages
         self.blocks = tuple(blocks_of(comparison))
         self.check_block(block)
+        self.given = tuple(recordings)
         self.recordings = {self._side_of(recording): recording for recording in recordings}
         self.probes = {side: self._probes_of(recording) for side, recording in self.recordings.items()}
         self.tapes = dict(zip(self.runs, tapes(comparison), strict=True))
         self.calls = {side: Calls(tape) for side, tape in self.tapes.items()}
         self.look = lru_cache(maxsize=4)(self._look)
+        self.sent: dict[tuple[str, str, int], bytes] = {}
+        """What a browser was sent of this walk last, by title, note and start."""
 
     def without(self, hunks: Patch) -> Walk:
         """Return the walk whose second kernel lacks these hunks too, and is run again for that.
