@@ -15,6 +15,7 @@ from memsim.walkers import WALKERS
 NAMED_BY_HAND = {
     *("__rmqueue_claim", "__rmqueue_steal", "__rmqueue_fallback", "split_large_buddy"),
     *("kvm_refcounted", "NOPAGE", "EHWPOISON", "page checks", "inverted bits"),
+    *("MEMBLOCK_RSRV_NOINIT", "memmap_on_memory=force", "arch_xen_unpopulated_init"),
 }
 CALLED = re.compile(r"(\w+)\(\)")
 CONSTANT = re.compile(r"\b(?!ZONE_|MIGRATE_)[A-Z]+_\w*[A-Z]\b|\bvm\.\w+")
@@ -32,13 +33,19 @@ def actions() -> set[str]:
 
 
 def type_words() -> set[str]:
-    """Return what page_type holds for each type, where releases do not agree on it."""
+    """Return what page_type holds for each type where releases do not agree, also as a signed number."""
     encodings = [each.encoding for each in RELEASES.values()]
-    return {
-        f"{encoding.page_type(encoding.code(kind)):#010x}"
+    words = {
+        encoding.page_type(encoding.code(kind))
         for kind in PageType
         for encoding in encodings
         if len({each.page_type(each.code(kind)) for each in encodings}) > 1
+    }
+    return {
+        text
+        for word in words
+        for size in [(1 << 32) - word]
+        for text in (f"{word:#010x}", f"-{size}", f"-{size:,}", f"\N{MINUS SIGN}{size}")
     }
 
 

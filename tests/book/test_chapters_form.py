@@ -595,6 +595,7 @@ def test_each_rule_has_been_broken():
 def test_what_differs_between_releases_is_read_from_the_simulator():
     read = of_some_releases() - NAMED_BY_HAND
     assert read > {"MEM_PREPARE_ONLINE", "0xfffffeff", "0xf1000000", "NR_BALLOON_PAGES", "vmemmap_split_pmd"}
+    assert read > {"-257", "-251658240", "-251,658,240", "\N{MINUS SIGN}257"}
     assert not read & {"MEM_GOING_ONLINE", "0xffffffff", "MIGRATE_ISOLATE"}
 
 

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import ast
+import re
+import tomllib
 from collections import Counter
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.book.reading import CHAPTERS, book_of, cells, code, markdown, source, tags
+from tests.book.reading import BOOK, CHAPTERS, book_of, cells, code, joined, markdown, put, source, tags
 from tests.tools import glossary as tool
 from tests.tools.notebooks import dumps
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 TERMS = tool.collect(CHAPTERS)
 
@@ -50,6 +57,87 @@ def lost_words(notebook):
 
 def missing_links(notebook, name, terms):
     return [term.name for term, *_ in tool.owed(notebook, terms, name)]
+
+
+# ---- where no link can stand -------------------------------------------------------------------------------
+
+WRITTEN = {"solution": (1, "rubric"), "claim": (1, ""), "on_a_real_kernel": (0, "")}
+"""Which argument, and which keyword, of a call a reader reads."""
+
+
+@pytest.mark.parametrize("path", CHAPTERS[1:], ids=lambda path: path.stem)
+def test_a_text_without_links_uses_words_that_a_reader_has_met(path):
+    """Questions, solutions and claims know no links."""
+    so_far = [tool.read(each) for each in CHAPTERS if each <= path]
+    assert list(unmet_words(so_far, asked(path), path.name, TERMS)) == []
+
+
+def asked(path) -> list[str]:
+    """Return the questions of a chapter, with their answers."""
+    questions = BOOK / "questions" / f"{path.stem}.toml"
+    return [str(each) for each in tomllib.loads(questions.read_text(encoding="utf-8")).values()]
+
+
+def unmet_words(so_far, texts, name, terms):
+    """Yield words that no chapter so far defines or links, and of which the text names no chapter to come."""
+    linked = {
+        anchor
+        for each in so_far
+        for cell in cells(each, "markdown")
+        for anchor, _ in tool.linked(source(cell))
+    }
+    unmet = {
+        term.word: term
+        for term in terms
+        if term.chapter > name and term.anchor not in linked and term.word not in tool.EVERYDAY
+    }
+    for text in (*texts, *written(so_far[-1])):
+        for word, _ in tool.uses(text, unmet):
+            number = int(unmet[word].chapter[:2])
+            if not re.search(rf"[Cc]hapters? (\d+( to|,| and) )*{number}\b", text):
+                yield f"{word} is a word of chapter {number}: {' '.join(text.split())[:80]}"
+
+
+def written(notebook) -> Iterator[str]:
+    """Yield what solutions, claims and boxes say."""
+    for cell in cells(notebook, "code"):
+        for call in ast.walk(ast.parse(source(cell))):
+            if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id in WRITTEN:
+                place, word = WRITTEN[call.func.id]
+                read = [call.args[place], *(each.value for each in call.keywords if each.arg == word)]
+                yield from (
+                    node.value
+                    for each in read
+                    for node in ast.walk(each)
+                    if isinstance(node, ast.Constant) and isinstance(node.value, str)
+                )
+
+
+# ---- the keys of recordings --------------------------------------------------------------------------------
+
+KEY = re.compile(r"(?<![\w/'])'?(?P<letters>[A-Zn]+)/\d(?![\w/])|'(?P<sign>[*?])'")
+
+
+def test_a_letter_of_a_recorded_page_is_explained_before_it_is_printed():
+    """``RO/1`` says nothing to who has not read that R is reserved."""
+    assert list(printed_too_early(map(tool.read, CHAPTERS))) == []
+
+
+def printed_too_early(chapters):
+    """Yield letters of keys that are printed, or in code, before a text explains them."""
+    said = ""
+    for notebook in chapters:
+        for cell in notebook["cells"]:
+            if cell["cell_type"] == "markdown":
+                said += source(cell)
+            else:
+                printed = (joined(each.get("text", "")) for each in cell["outputs"])
+                keys = [key for text in (source(cell), *printed) for key in KEY.finditer(text)]
+                for letter in dict.fromkeys("".join(key["letters"] or key["sign"] for key in keys)):
+                    if not re.search(
+                        rf"`{re.escape(letter)}(/\d)?`|\b{re.escape(letter)} (reserved|Offline|none)\b", said
+                    ):
+                        yield f"{letter} is in the keys of {source(cell)[:60]} and has not been explained"
 
 
 # ---- on a made-up book -------------------------------------------------------------------------------------
@@ -137,3 +225,44 @@ def test_a_chapter_links_its_own_words_where_it_uses_them_above_their_definition
     assert tool.link(early, tool.owed(early, MADE, "03-a.ipynb")) == 1
     assert source(early["cells"][0]).startswith(f"A {LINK('free list', 'free-list')}, and")
     assert missing_links(early, "03-a.ipynb", MADE) == []
+
+
+@pytest.mark.parametrize(
+    ("cell", "found"),
+    [
+        ("solution(1, 'It waits on a free list.')", 1),
+        ("solution(1, 'So.', rubric=('a free list', 'b'))", 1),
+        ("claim('a.b', 'It waits on a free list.', '6.12', holds=h)", 1),
+        ("on_a_real_kernel('Count its free lists.', 'cat x')", 1),
+        ("solution(1, 'On a free list (Chapter 3).')", 0),
+        ("solution(1, 'On a free list (chapters 1 and 3).')", 0),
+        ("solution(1, 'On a free list (Chapter 13).')", 1),
+        ("claim('a.b', 'So.', 'free list, 6.12', holds=lambda: 'free list')", 0),
+        ("print('free list')", 0),
+    ],
+)
+def test_a_word_to_come_is_noticed_where_it_cannot_be_linked(cell, found):
+    chapter = book_of(markdown("# B"), code(cell, 1))
+    assert len(list(unmet_words([chapter], [], "02-b.ipynb", MADE))) == found
+    assert len(list(unmet_words([chapter], ["On a free list?"], "02-b.ipynb", MADE))) == found + 1
+    # A chapter that has met the word, by a link or by its definition, may use it.
+    linked = book_of(markdown(LINK("free lists", "free-list")))
+    assert list(unmet_words([linked, chapter], ["On a free list?"], "02-b.ipynb", MADE)) == []
+    assert list(unmet_words([chapter], ["On a free list?"], "03-a.ipynb", MADE)) == []
+
+
+@pytest.mark.parametrize(
+    ("said", "letters"),
+    [
+        ("`R` is reserved, `O` Offline.", ""),
+        ("R reserved, O Offline", ""),
+        ("`R/1` is.", "O"),
+        ("R and O", "RO"),
+    ],
+)
+def test_a_key_that_is_printed_unexplained_is_noticed(said, letters):
+    printed = code("print(counts)", 1)
+    put([{"output_type": "stream", "text": "{'RO/1': 12768} and/2 a/1 /R/1"}], "outputs")(printed)
+    made: list[dict[str, Any]] = [book_of(markdown(said)), book_of(printed)]
+    assert "".join(each[0] for each in printed_too_early(made)) == letters
+    assert len(list(printed_too_early(reversed(made)))) == len("RO")
