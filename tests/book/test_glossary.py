@@ -186,6 +186,7 @@ def test_a_word_that_would_be_lost_is_noticed(cell):
     [
         ("It waits on a free list.", ["free list"]),
         ("It waits on free lists.", ["free list"]),
+        ("Free lists come first.", ["free list"]),
         (f"{LINK('Free lists', 'free-list')} and free lists.", []),
         (f"A free list, or {LINK('free list', 'free-list')}.", ["free list"]),
         ("Before `PG_reserved` was set,", ["PG_reserved"]),

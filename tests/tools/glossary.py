@@ -104,17 +104,17 @@ def prose_only(text: str, words: Iterable[str]) -> str:
 def uses(text: str, words: Iterable[str]) -> Iterator[tuple[str, re.Match[str]]]:
     """Return each use of one of the words in a cell's text, the longest word where several fit.
 
-    >>> [(word, match[0]) for word, match in uses("free pages, free lists", ["free", "free list"])]
-    [('free', 'free'), ('free list', 'free lists')]
+    >>> [(word, match[0]) for word, match in uses("Free pages, free lists", ["free", "free list"])]
+    [('free', 'Free'), ('free list', 'free lists')]
     """
-    longest_first = sorted(words, key=len, reverse=True)
-    if not longest_first:
+    spelled = {spelling: word for word in words for spelling in (word, sentence(word))}
+    if not spelled:
         return
-    one_of = "|".join(map(re.escape, longest_first))
+    one_of = "|".join(map(re.escape, sorted(spelled, key=len, reverse=True)))
     # A hyphen, an underscore or a slash makes another word of it: pfn_to_page, kcore-like, xen/balloon.c.
     pattern = re.compile(rf"(?<![\w/-])`?(?P<word>{one_of})(?:e?s)?`?(?![\w/-])")
-    for match in pattern.finditer(prose_only(text, longest_first)):
-        yield match["word"], match
+    for match in pattern.finditer(prose_only(text, spelled)):
+        yield spelled[match["word"]], match
 
 
 def linked(text: str) -> Iterator[tuple[str, int]]:
