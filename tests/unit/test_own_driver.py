@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -213,6 +214,8 @@ BY_HAND = [
     [["enter", "load"], ["add_memory", 3, 5], ["leave", None, "0"]],
     [["enter", "load"], ["add_memory", 0x100000, 32768, 1], ["leave", None, "0"]],
     [["enter", "load"], ["set_online_page_callback", "x"], ["leave", None, "0"]],
+    [["enter", "load"], ["enter", 0], ["leave", None, "0"]],
+    [["enter", "load"], ["generic_online_page", 0x100000, 1 << 39], ["leave", None, "0"]],
 ]
 
 
@@ -224,6 +227,17 @@ def test_calls_that_somebody_has_made_up_do_not_fit(events):
     except MemsimError as error:
         broken = [str(error)]
     assert broken
+
+
+def test_own_290_no_order_in_a_call_asks_for_memory():
+    """1 << order is a number of pages: of an order that a student has written down it may have gigabytes."""
+    calls = [["enter", "load"], ["generic_online_page", 0x100000, 1 << 30], ["leave", None, "0"]]
+    tracemalloc.start()
+    with pytest.raises(MemsimError, match="no call is"):
+        drive(replayed(calls), [HALF])
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 100 << 20
 
 
 def test_calls_made_again_show_the_same(solved):

@@ -30,8 +30,8 @@ _TAKE_FUNCTIONS = (
     *("set_online_page_callback", "restore_online_page_callback"),
     *("register_memory_notifier", "unregister_memory_notifier"),
 )
-_LARGEST, _DIGITS = 1 << 40, 64
-"""Of a pfn or a count, and of the plugged sub-blocks, which a student may have written by hand."""
+_LARGEST, _LARGEST_ORDER, _DIGITS = 1 << 40, 63, 64
+"""Of a pfn or a count, of an order, and of the plugged sub-blocks; a student may write them by hand."""
 
 
 class CallLog:
@@ -153,6 +153,8 @@ class Replayed(Driver):
             raise CallsError(self._told(f"the kernel called {who}"))
         while True:
             kind, *rest = self._next()
+            if kind == "enter":
+                raise CallsError(self._told(f"the kernel did not call {rest[0]} here"))
             if kind not in ("leave", "raise"):
                 self._call(kind, rest)
                 continue
@@ -196,9 +198,14 @@ def _is_event(event: object) -> bool:
         case ["leave" | "raise", value, str(bits)] if type(value) in (int, bool, str, type(None)):
             return 0 < len(bits) <= _DIGITS and all(bit in "0123456789abcdef" for bit in bits)
         case [str(name), *args] if name in (*_ACTS, *_TAKE_FUNCTIONS):
-            wanted = len(inspect.signature(getattr(KernelApi, name)).parameters) - 1
-            return len(args) == wanted and all(type(arg) is int and abs(arg) < _LARGEST for arg in args)
+            _, *wanted = inspect.signature(getattr(KernelApi, name)).parameters
+            most = [_LARGEST_ORDER if each == "order" else _LARGEST for each in wanted]
+            return len(args) == len(wanted) and all(map(_is_number, args, most))
     return False
+
+
+def _is_number(value: object, most: int) -> bool:
+    return type(value) is int and abs(value) <= most
 
 
 def replayed(events: object) -> type[Driver]:
