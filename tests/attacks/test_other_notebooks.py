@@ -25,6 +25,7 @@ import pytest
 
 from memsim.grading.assignment.cells import LIMITS, assignment_of
 from memsim.grading.run.budget import AFTER_SLEEP, Budget
+from memsim.grading.run.cells import _Exchange
 from memsim.grading.run.grade import Grader
 from memsim.grading.sandbox import guest
 from memsim.grading.sandbox.fences import BUBBLEWRAP
@@ -389,6 +390,153 @@ def test_own_267_a_test_finds_no_fault_in_what_is_no_number_or_has_no_items(kind
     score, _, teacher = graded(fence, {**SOLVED, "f": answer}, {"cell": test})["cell"]
     assert (score, teacher) == (0, True)
     assert graded(fence, SOLVED, {"cell": test})["cell"] == (2, "", False)
+
+
+BELOW = "class N:\n    size = -1\ndef f(x):\n    return N()\n"
+IN_TWO_MINDS = (
+    "class L:\n    def __len__(self):\n        return 3\n    def __iter__(self):\n        return iter([0])\n"
+    "def g(function):\n    return L()\n"
+)
+FIRST_WELL = (
+    "class B:\n    asked = 0\n    @property\n    def items(self):\n        B.asked += 1\n"
+    "        return [0, 7, 7] if B.asked == 1 else [0]\ndef g(function):\n    return B()\n"
+)
+IN_PAIRS = "for got, wanted in zip({0}, [0, 1, 4]):\n    assert got == wanted\n"
+INVERSE = (
+    "def f(x):\n    p = 7\n    return [np.uint64(p), np.uint64(2 * x * pow(p, -1, 1 << 64) % (1 << 64))]\n"
+)
+TO_ITEMS = "class Bag:\n    items = (0, 1, 4)\ndef g(function):\n    return Bag()\n"
+TO_FACTORS = "def f(x):\n    return [2, x]\n"
+TO_SIDES = "def f(x):\n    return [2.5 * x, 1.5 * x]\n"
+STRANGE = {
+    "own-280-an-object-longer-than-its-items": (
+        "y = g(lambda n: n * n)\nassert len(y) == 3\n" + IN_PAIRS.format("y"),
+        *("g", IN_TWO_MINDS, SOLVED["g"]),
+    ),
+    "own-281-another-list-at-the-second-look": (
+        "y = g(lambda n: n * n)\nassert len(y.items) == 3\n" + IN_PAIRS.format("y.items"),
+        *("g", FIRST_WELL, TO_ITEMS),
+    ),
+    "own-282-a-text-without-words": (
+        "assert all(word in ('ab', 'abab') for word in f('ab').split())\n",
+        *("f", "def f(x):\n    return ' '\n", SOLVED["f"]),
+    ),
+    "own-283-three-digits-where-seven-are-asked": (
+        "assert abs(f(1.570796326) - 3.141592653) < 1e-6\n",
+        *("f", "def f(x):\n    return np.float16(3.14)\n", SOLVED["f"]),
+    ),
+    "own-284-nothing-where-a-small-number-is-asked": (
+        "assert f(3.3e-34) == 6.6e-34\n",
+        *("f", "def f(x):\n    return np.float16(0)\n", SOLVED["f"]),
+    ),
+    "own-285-a-product-that-begins-again-at-0": (
+        "p, q = f(15)\nassert p > 1 and q > 1 and p * q == 30\n",
+        *("f", INVERSE, TO_FACTORS),
+    ),
+    "own-286-squares-that-are-infinite": (
+        "a, b = f(2.0)\nassert not abs(a * a - b * b - 16) > 1e-6\n",
+        *("f", "def f(x):\n    return [1e200, 1e200]\n", TO_SIDES),
+    ),
+    "own-287-a-size-below-nothing": (EACH.format("y.size"), "f", BELOW, SOLVED["f"]),
+}
+
+
+def in_the_solution(fence, name, right, test, answer):
+    """Return what a class gets for an answer to a task with this solution."""
+    text = source({"cell": test}).replace(json.dumps(SOLVED[name])[1:-1], json.dumps(right)[1:-1])
+    grader = Grader(assignment_of(text), text.encode(), fence, "a key")
+    result = grader.grade("mallory", "other.ipynb", handed({**SOLVED, name: answer}, {"cell": test}))
+    (question,) = result.questions
+    return question.score, question.tests[0].message, question.tests[0].needs_teacher
+
+
+@pytest.mark.parametrize("kind", breadth(STRANGE))
+def test_a_value_in_which_a_test_finds_no_fault_is_for_the_teacher(kind, fence):
+    test, name, answer, right = STRANGE[kind]
+    with np.errstate(over="ignore"):
+        assert naive({**SOLVED, name: answer}, test)
+
+    score, message, teacher = in_the_solution(fence, name, right, test, answer)
+    assert (score, teacher) == (0, True)
+    assert message.startswith("It passes with an empty or missing value where the solution gives one")
+    assert in_the_solution(fence, name, right, test, right) == (2, "", False)
+
+
+def test_objects_that_say_the_same_twice_are_values_like_others(fence):
+    tests = {
+        "generator": "assert list(f(3)) == [0, 2, 4]\n",
+        "range": "y = f(3)\nassert len(y) == 3\nassert list(y) == [0, 2, 4]\nassert y[1] == 2\n",
+    }
+    for answer in ("(2 * n for n in range(x))", "range(0, 2 * x, 2)", "{0: 0, 2: 1, 4: 2}.keys()"):
+        answers = {**SOLVED, "f": f"def f(x):\n    return {answer}\n"}
+        test = "range" if "range(0" in answer else "generator"
+        assert graded(fence, answers, {"cell": tests[test]})["cell"] == (2, "", False)
+
+
+GIVES_ITSELF = {
+    "a list": ("x[:] = [7]\n    return [7, 7]", "a = [1, 3]\nassert f(a) == a + a\n", "2 * x"),
+    "a dict": ("x.pop(1)\n    return 1", "a = {1: 2, 3: 4}\nassert f(a) == len(a)\n", "len(x)"),
+    "an array": ("x[:] = 0\n    return x", "a = np.ones(3)\nassert (f(a) == 2 * a).all()\n", "2 * x"),
+}
+
+
+@pytest.mark.parametrize("kind", GIVES_ITSELF)
+def test_own_288_an_argument_that_is_made_to_fit_the_answer_is_for_the_teacher(kind, fence):
+    """What a function has changed is changed for the test, too, as where both are in one process."""
+    change, test, right = GIVES_ITSELF[kind]
+    answer = f"def f(x):\n    {change}\n"
+    assert naive({**SOLVED, "f": answer}, test)
+    score, message, teacher = in_the_solution(fence, "f", f"def f(x):\n    return {right}\n", test, answer)
+    assert (score, teacher) == (0, True)
+    assert message == "It passes because your code changes what it is given; your teacher has been informed."
+
+
+def test_own_289_what_must_be_left_as_it_is_may_not_be_changed(fence, monkeypatch):
+    """A copy of the list alone was changed, and the test saw nothing."""
+    test = "a = [3, 1, 2]\nassert f(a)[0] == 3\nassert a == [3, 1, 2]\n"
+    answers = {**SOLVED, "f": "def f(x):\n    x.append(4)\n    return 2 * x\n"}
+    assert not naive(answers, test)
+    with monkeypatch.context() as patched:
+        test_it = _Exchange.test
+        patched.setattr(
+            _Exchange, "test", lambda self, question, **_: test_it(self, question, restores=False)
+        )
+        assert graded(fence, answers, {"cell": test})["cell"][0] == 2
+
+    assert graded(fence, answers, {"cell": test})["cell"][0] == 0
+    assert graded(fence, SOLVED, {"cell": test})["cell"] == (2, "", False)
+
+
+IN_PLACE = {
+    "a list": ("x.sort()", "a = [3, 1, 2]\nf(a)\nassert a == [1, 2, 3]\n"),
+    "a dict": ("x['n'] = x.pop('m')", "a = {'m': 1}\nf(x=a)\nassert a == {'n': 1}\n"),
+    "a set": ("x.discard(1)", "a = {1, 'b'}\nf(a)\nassert a == {'b'}\n"),
+    "an array": ("x *= 2", "a = np.arange(4).reshape(2, 2)\nf(a)\nassert (a == [[0, 2], [4, 6]]).all()\n"),
+    "a part": ("x[0].append(9)", "a = [[1], [2]]\nf(a)\nassert a == [[1, 9], [2]]\n"),
+    "before it raises": (
+        "x.append(1)\n    raise ValueError",
+        "a = []\ntry:\n    f(a)\nexcept ValueError:\n    pass\nassert a == [1]\n",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", IN_PLACE)
+def test_functions_that_change_what_they_are_given_are_judged(kind, fence):
+    body, test = IN_PLACE[kind]
+    solved = f"def f(x):\n    {body}\n"
+    assert in_the_solution(fence, "f", solved, test, solved) == (2, "", False)
+    assert in_the_solution(fence, "f", solved, test, "def f(x):\n    return x\n")[0] == 0
+
+
+def test_a_right_answer_that_also_changes_its_argument_costs_nothing(fence):
+    """To sort in place what is then looked into is no trick: the answer is right for a copy, too."""
+    test = "assert f([3, 1, 2]) == 2\n"
+    solved = "def f(x):\n    return sorted(x)[1]\n"
+    assert in_the_solution(fence, "f", solved, test, "def f(x):\n    x.sort()\n    return x[1]\n") == (
+        2,
+        "",
+        False,
+    )
 
 
 def test_an_empty_answer_is_right_where_the_solution_gives_one(fence):

@@ -45,6 +45,7 @@ builtins.exec({{text}}, memsim_peer_space)
 _FOUND_NOTHING = (
     "It passes with an empty or missing value where the solution gives one; your teacher has been informed."
 )
+_CHANGED = "It passes because your code changes what it is given; your teacher has been informed."
 _TEXT = 500
 """Letters of a message that the teacher's side sends."""
 _DEEPEST = 20
@@ -90,16 +91,24 @@ def _examined(
     limits = budget.limits(question.limits)
     start = partial(_worker, teacher.fence, Submitted(student, cells, list(found.text)))
     ours = teacher.side(question)
-    try:
-        with _Side(start, limits, budget, student=True) as theirs, ours:
+
+    def run(side: _Side, *, restores: bool = True) -> dict[str, Any]:
+        with _Side(start, budget.limits(question.limits), budget, student=True) as theirs, side:
             made.problems = budget.shown(theirs.conversation.problems)
-            report = _Exchange(theirs, ours).test(question)
+            report = _Exchange(theirs, side).test(question, restores=restores)
             made.printed = theirs.conversation.output.decode("utf-8", "replace")[:1000]
+        return report
+
+    try:
+        report = run(ours)
+        _judged(made, rule, _without_values(report, question))
+        if rule.passed:
+            _doubt(rule, report, question, teacher, lambda: run(teacher.side(question), restores=False))
     except _ExchangeError as ended:
         taken, within = (budget, limits) if ended.student else (teacher.budget, ours.limits)
         failure = taken.note(ended.failure, within)
         told = failure.hidden or failure.told
-        rule.message = f"{told[:1].upper()}{told[1:]}."
+        rule.passed, rule.message = False, f"{told[:1].upper()}{told[1:]}."
         rule.needs_teacher = not ended.student
         if ended.student and failure.kind == "unreadable":  # for every test cell, and tried once
             budget.unreadable = rule.message
@@ -107,34 +116,49 @@ def _examined(
     except StartError:
         raise
     except WorkerError:
-        rule.message = "The process that answers was ended from inside."
-        return made
-    _judged(made, rule, _without_values(report, question))
-    if rule.passed and _hollow(report) and _hollow(report) > _hollow_of_solution(question, teacher):
-        rule.passed, rule.needs_teacher, rule.message = False, True, _FOUND_NOTHING
+        rule.passed, rule.message = False, "The process that answers was ended from inside."
     return made
 
 
-def _hollow(report: dict[str, Any]) -> int:
-    """Return how many empty values a test was given, and values that are no numbers."""
-    number = report.get("hollow")
+def _doubt(
+    rule: RuleResult,
+    report: dict[str, Any],
+    question: CellQuestion,
+    teacher: _Teacher,
+    without: Callable[[], dict[str, Any]],
+) -> None:
+    """Leave a test to the teacher that passes for what the solution does not do.
+
+    ``all()`` of nothing is true, and so is ``numpy.allclose()`` of an empty array and whatever has its shape.
+    And a function that changes its argument can make it fit the answer; then the test fails ``without``.
+    """
+    hollow, changed = _count(report, "hollow"), _count(report, "changed")
+    if not hollow and not changed:
+        return
+    right = _of_solution(question, teacher)
+    if hollow > _count(right, "hollow"):
+        rule.passed, rule.needs_teacher, rule.message = False, True, _FOUND_NOTHING
+    elif changed > _count(right, "changed") and without().get("passed") is not True:
+        rule.passed, rule.needs_teacher, rule.message = False, True, _CHANGED
+
+
+def _count(report: dict[str, Any], name: str) -> int:
+    """Return how many empty values a test was given, and values that are no numbers; or changed arguments."""
+    number = report.get(name)
     return number if type(number) is int else 0
 
 
-def _hollow_of_solution(question: CellQuestion, teacher: _Teacher) -> int:
-    """Return how many the solution gives to the same test: that many are right.
-
-    ``all()`` of nothing is true, and so is ``numpy.allclose()`` of an empty array and whatever has its shape.
-    """
+def _of_solution(question: CellQuestion, teacher: _Teacher) -> dict[str, Any]:
+    """Return the report of the same test for the solution: what is empty or changed there is right."""
     solved = Submitted(teacher.student, [*question.solved, _peer(judges=False)])
     start = partial(_worker, teacher.fence, solved)
     try:
         with _Side(start, question.limits, Budget()) as theirs, teacher.side(question) as judge:
-            return _hollow(_Exchange(theirs, judge).test(question))
+            return _Exchange(theirs, judge).test(question)
     except StartError:
         raise
     except (_ExchangeError, WorkerError):
-        return 0
+        return {}
 
 
 def _without_values(report: dict[str, Any], question: CellQuestion) -> dict[str, Any]:
@@ -279,9 +303,9 @@ class _Exchange:
         self.student, self.teacher = student, teacher
         self.left = _MOST
 
-    def test(self, question: CellQuestion) -> dict[str, Any]:
+    def test(self, question: CellQuestion, *, restores: bool = True) -> dict[str, Any]:
         """Execute the test; returns the report of the teacher's side."""
-        asked = {"op": "test", "code": question.code, "names": _names(question)}
+        asked = {"op": "test", "code": question.code, "names": _names(question), "restores": restores}
         asked |= {"classes": sorted(question.classes), "again": sorted(question.again)}
         answer = self._ask(self.teacher, self.student, {"do": asked}, 0)
         report = answer.get("done")

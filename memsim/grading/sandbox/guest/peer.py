@@ -66,17 +66,56 @@ def _large(text: str) -> int:
 _FROM_TEXT: dict[str, Any] = {"int": _large, "float": float, "complex": complex, "bytes": bytes.fromhex}
 
 
+_SAFE_SQUARE = 1e154
+"""Of greater numbers the square is infinite, and the difference of two squares is no number."""
+_COARSE = 1e5
+"""Numbers of 16 bits end below: what is compared with one is rounded to three digits first."""
+_MUTABLE = (list, dict, set)
+
+
 class Unsafe(BaseException):
     """A test needs a live object of the student's: nothing that ``except Exception`` may swallow."""
 
 
 def _is_hollow(kind: str, value: Any) -> bool:
-    """Return whether a value that has travelled is empty, or no number, or infinite."""
+    """Return whether a value that has travelled is empty, no number, or so large that its square is none."""
+    if kind == "text":
+        return not value.strip()
+    if kind == "number":
+        return not abs(value) <= _SAFE_SQUARE
     if kind in ("float", "complex"):
         return any(name in str(value) for name in _NO_NUMBERS)
     if kind == "array" and any(type(item) is dict and _is_hollow(item["t"], item["v"]) for item in value):
         return True
     return kind in _HOLLOW and not value
+
+
+def _is_coarse(array: Any) -> bool:
+    """Return whether numbers of numpy's have three digits only, or squares that their type cannot hold."""
+    numpy = sys.modules["numpy"]
+    kind, dtype = array.dtype.kind, array.dtype
+    if kind == "b" or not array.size:
+        return False
+    if kind in "fc":
+        most = float(numpy.finfo(dtype).max)
+        return most < _COARSE or bool((numpy.abs(array) > most**0.5).any())
+    most = math.isqrt(int(numpy.iinfo(dtype).max))
+    return int(array.max()) > most or int(array.min()) < -most
+
+
+def _is_mutable(value: Any) -> bool:
+    return type(value) in _MUTABLE or type(value).__name__ == "ndarray"
+
+
+def _become(mine: Any, theirs: Any) -> None:
+    """Give a list, a dict, a set or an array of the test's the value of another one of its type."""
+    if type(mine) is not type(theirs) or not _is_mutable(mine):
+        return
+    if type(mine) in (dict, set):
+        mine.clear()
+        mine.update(theirs)
+    elif type(mine) is list or mine.shape == theirs.shape:
+        mine[:] = theirs
 
 
 class StudentError(Exception):
@@ -110,8 +149,8 @@ class Handle:
         return int(self._counted(self._peer.ask({"op": "len", "object": self._number})))
 
     def _counted(self, size: Any) -> Any:
-        """Note a zero: a loop over as many items looks at nothing."""
-        self._peer.hollow += type(size) is int and not size
+        """Note a size of nothing or less: a loop over as many items looks at none."""
+        self._peer.hollow += type(size) is int and size <= 0
         return size
 
     def __iter__(self) -> Any:
@@ -147,7 +186,7 @@ class FunctionHandle(Handle):
         pack = self._peer.pack
         packed = {name: pack(value) for name, value in named.items()}
         asked = {"op": "call", "object": self._number, "args": [pack(arg) for arg in args], "named": packed}
-        return self._peer.ask(asked)
+        return self._peer.ask(asked, [*args, *named.values()])
 
 
 class Peer:
@@ -170,6 +209,12 @@ class Peer:
         self.seen: dict[str, Any] = {}
         self.raisable: dict[str, type[Exception]] = {}
         self.classes: frozenset[str] = frozenset()
+        self.restores = True
+        """Whether what a function of the student's has done to its arguments is done to the test's."""
+        self.changed = 0
+        """How many arguments were changed."""
+        self.told: dict[str, Any] = {}
+        """What an object of the student's has said since something was called last: it says so again."""
 
     def step(self, message: dict[str, Any]) -> dict[str, Any]:
         """Take a message of the grader's, and return what to do next."""
@@ -179,8 +224,9 @@ class Peer:
             self.waiting.pop().put(message["answer"])
         return self.out.get()
 
-    def ask(self, operation: dict[str, Any]) -> Any:
-        """Let the other side do something, and return what came of it."""
+    def ask(self, operation: dict[str, Any], given: list[Any] | None = None) -> Any:
+        """Let the other side do something, and return what came of it; ``given`` are a call's arguments."""
+        question = repr(operation)
         mine: queue.Queue[Any] = queue.Queue()
         operation |= self._changes()
         self.waiting.append(mine)
@@ -189,9 +235,35 @@ class Peer:
         if self.judges and type(answer.get("printed")) is str:
             self.quoted = True
             sys.stdout.write(answer["printed"])
+        if self.judges:
+            self._compare(operation, question, answer)
+            self._restore(given or [], answer.get("changed"))
         if "raised" in answer:
             raise self._exception(answer)
         return self.unpack(answer["done"])
+
+    def _compare(self, operation: dict[str, Any], question: str, answer: dict[str, Any]) -> None:
+        """Note where an object says now this and now that of itself, though nothing was called meanwhile.
+
+        Where it has another length than items, a test that looks at both looks at the fewer.
+        """
+        kind, done = operation["op"], answer.get("done")
+        if kind in ("call", "set"):
+            self.told.clear()
+        if kind in ("call", "set") or "done" not in answer:
+            return
+        self.hollow += self.told.setdefault(question, done) != done
+        if kind in ("len", "list"):
+            items = done.get("v") if type(done) is dict else done
+            size = len(items) if type(items) is list else done
+            self.hollow += self.told.setdefault(f"size {operation['object']}", size) != size
+
+    def _restore(self, given: list[Any], changed: Any) -> None:
+        """Do to the arguments of a call what the student's side has done to its copies of them."""
+        for place, packed in changed if type(changed) is list else ():
+            self.changed += 1
+            if self.restores:
+                _become(given[place], self.unpack(packed))
 
     def refuse(self, why: str) -> None:
         """Give up: the test cannot be judged safely."""
@@ -227,6 +299,8 @@ class Peer:
                 made = {"done": self._test(operation) if is_test else self._do(operation)}
         except BaseException as problem:  # noqa: BLE001 (whatever anybody's code raises)
             made = self._described(problem)
+        if operation.get("changed"):
+            made["changed"] = operation["changed"]
         text = printed.getvalue()
         if text:
             shown.write(text)
@@ -289,7 +363,7 @@ class Peer:
         if kind == "call":
             args = [self.unpack(arg) for arg in operation["args"]]
             named = {name: self.unpack(arg) for name, arg in operation["named"].items()}
-            return self.pack(target(*args, **named))
+            return self._called(operation, target, args, named)
         if kind == "str":
             return self.pack(str(target))
         if kind == "get":
@@ -300,6 +374,16 @@ class Peer:
         if kind == "item":
             return self.pack(target[self.unpack(operation["key"])])
         return self.pack(len(target) if kind == "len" else list(target))
+
+    def _called(self, operation: dict[str, Any], target: Any, args: list[Any], named: dict[str, Any]) -> Any:
+        """Call a function, and note which of its arguments it has changed."""
+        given = {} if self.judges else dict(enumerate([*args, *named.values()]))
+        before = {place: self.pack(value) for place, value in given.items() if _is_mutable(value)}
+        try:
+            return self.pack(target(*args, **named))
+        finally:
+            after = ((place, self.pack(given[place])) for place in before)
+            operation["changed"] = [[place, made] for place, made in after if made != before[place]]
 
     def _look(self, name: str) -> Any:
         """Return a name of the notebook."""
@@ -398,7 +482,8 @@ class Peer:
     def unpack(self, packed: Any) -> Any:  # noqa: PLR0911 (one for each kind of value)
         """Return the value that the other side has sent."""
         if type(packed) is not dict:
-            self.hollow += packed == ""
+            plain_kind = {str: "text", int: "number", float: "number"}.get(type(packed), "")
+            self.hollow += _is_hollow(plain_kind, packed)
             return packed
         kind = packed["t"]
         value: Any = packed.get("v")
@@ -409,7 +494,9 @@ class Peer:
         if kind == "dict":
             return {self.unpack(name): self.unpack(item) for name, item in value}
         if kind in _FROM_TEXT:
-            return _FROM_TEXT[kind](value)
+            made = _FROM_TEXT[kind](value)
+            self.hollow += kind == "int" and _is_hollow("number", made)
+            return made
         if kind == "array":
             return self._array(packed)
         if kind == "module":
@@ -437,6 +524,7 @@ class Peer:
             msg = f"an array of {dtype}"
             raise TypeError(msg)
         array = numpy.array([self.unpack(item) for item in packed["v"]], dtype=dtype).reshape(packed["shape"])
+        self.hollow += _is_coarse(array)
         return array[()] if packed["single"] else array
 
     # ---- tests -------------------------------------------------------------------------------
@@ -445,6 +533,7 @@ class Peer:
         """Execute a test cell on what the student's side has."""
         names = self.names
         self.classes = frozenset(operation.get("classes", ()))
+        self.restores = operation.get("restores", True)
         again = {name for name in operation.get("again", ()) if name in names}
         for name in [name for name in operation["names"] if name not in again]:
             with contextlib.suppress(NameError):
@@ -461,7 +550,7 @@ class Peer:
                 self.unsafe = self.unsafe or "it looks into a function or an object of the student's"
             if isinstance(problem, ModuleNotFoundError):
                 self.unsafe = self.unsafe or f"it needs the module {problem.name}, which is not there"
-        return made | {"unsafe": self.unsafe, "hollow": self.hollow}
+        return made | {"unsafe": self.unsafe, "hollow": self.hollow, "changed": self.changed}
 
     def _looked_up(self, name: str) -> Any:
         """Return what the student has under a name; for a class of exceptions one that can be caught here."""
