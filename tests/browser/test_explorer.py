@@ -401,29 +401,6 @@ def test_python_can_lead_the_way(run_cells, page):
     assert page.locator(BOX).evaluate("box => box.explorer.c.i") == 7
 
 
-LATE = """() => {
-  const limit = (window.limitOfBefore = AbortSignal.timeout);
-  const over = { addEventListener: (_, act) => act() };
-  AbortSignal.timeout = (ms) => (ms === 2000 ? over : limit.call(AbortSignal, ms));
-}"""
-"""The two seconds that anywidget gives a widget to load are over at once, as on a busy machine."""
-
-
-def test_a_widget_that_loads_too_late_for_anywidget_hears_its_kernel(run_cells, page, watch):
-    """Both ways of hearing: a value that Python changes, and the answer to a question of the widget's."""
-    page.evaluate(LATE)
-    run_cells(CELL, "explorer.go(7)")
-    page.wait_for_function(f"document.querySelector('{BOX}')?.explorer?.c.i === 7")
-    explorer = f"document.querySelector('{BOX}').explorer"
-    page.evaluate(f"{explorer}.go({the_walk().find(1, 'return:__free_pages_core')}), {explorer}.open('code')")
-    page.locator(f"{BOX} .tab-code [data-hunk=PAGE_ALLOC]").press("Space")
-    page.wait_for_function(f"{explorer}.off.join() === 'PAGE_ALLOC'")
-    page.evaluate("AbortSignal.timeout = window.limitOfBefore")
-    given_up = [each for each in watch.complaints if "[anywidget] Failed to initialize model" in each]
-    assert given_up  # or the widget was not late
-    watch.complaints[:] = [each for each in watch.complaints if each not in given_up]
-
-
 @pytest.mark.parametrize("theme", breadth(["JupyterLab Light", "JupyterLab Dark"]))
 def test_it_keeps_nobody_out_in_either_theme_at_a_difference(keyboard, theme):
     keyboard.page.evaluate(

@@ -93,7 +93,7 @@ class BuddyLab(ScriptLab):
         """Show ``script``; it is also what a notebook without a kernel shows."""
         self.script = script
         self._make_controls()
-        self.picture = BuddyPicture()
+        self.picture = BuddyPicture(**state_of(script))
         super().__init__("Buddy lab", [self.picture, self.more, self.rest])
         self._connect()
         self.show(before)
