@@ -29,7 +29,7 @@ from memsim.view.charts import (
     pages_that_differ,
     points_of,
 )
-from memsim.view.charts.chart import NARROW, PLOTLY, WIDTH, apart
+from memsim.view.charts.chart import NARROW, PLOTLY, WIDTH, apart, inked
 from tests.book.reading import BOOK
 
 LINES = Lines(
@@ -99,7 +99,7 @@ def test_an_axis_without_named_points_has_numbers():
     """And says what its ends are, in all forms."""
     plain = replace(LINES, marks=())
     axis = plain.plotly()["layout"]["xaxis"]
-    assert (list(axis["tickvals"]), axis["title"]["text"]) == ([0, 1, 2, 3], "0: boot … 3: three")
+    assert (list(axis["tickvals"]), axis["title"]["text"]) == ([0, 1, 2, 3], inked("0: boot … 3: three"))
     assert "showticklabels" not in axis
     for width in (WIDTH, NARROW):
         drawn = "".join(plain.drawing(width)[1])

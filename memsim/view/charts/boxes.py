@@ -12,6 +12,7 @@ from memsim.view.charts.chart import (
     apart,
     figure,
     filled,
+    inked,
     layout,
     margin_for,
     name_of,
@@ -97,26 +98,28 @@ class Bars(Chart):
             {
                 "type": "bar",
                 "orientation": "h",
-                "name": name,
+                "name": inked(name),
                 "y": list(self.rows),
                 "x": list(values),
                 "text": [number(value) for value in values],  # also where a bar has no length
+                "texttemplate": inked("%{text}"),
+                "hovertext": list(self.rows),  # %{y} is in the ink of the axis, and here is another paper
                 "textposition": "outside",
                 "constraintext": "none",
                 "textfont": {"size": 11},
                 "cliponaxis": False,
-                "hovertemplate": f"%{{y}}: %{{x:,}} {self.unit}<extra>{name}</extra>",
+                "hovertemplate": f"%{{hovertext}}: %{{x:,}} {self.unit}<extra>{name}</extra>",
                 "marker": {"color": COLOURS[order], "pattern": {"shape": shapes[order]}},
             }
             for order, (name, values) in enumerate(self.series.items())
         ]
         height = max(240, 150 + (8 * len(self.series) + 8) * len(self.rows))
-        settings = layout(height, title={"text": self.title, "font": {"size": 16}}, barmode="group")
+        settings = layout(height, self.title) | {"barmode": "group"}
         settings["margin"] = {"l": 70, "r": 60, "t": 80, "b": 50}
         settings["legend"] = {"orientation": "h", "y": 1, "yanchor": "bottom"}
         settings["showlegend"] = len(self.series) > 1
         settings["yaxis"] |= {"autorange": "reversed", "automargin": True}
-        settings["xaxis"] |= {"title": {"text": self.unit}, "tickformat": ","}
+        settings["xaxis"] |= {"title": {"text": inked(self.unit)}, "tickformat": ","}
         return figure(data, settings)
 
 

@@ -23,14 +23,12 @@ PLOTLY = "application/vnd.plotly.v1+json"
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 """Okabe and Ito's, which colour-blind readers can tell apart."""
 _CSS = Path(__file__).with_name("chart.css")
-_GREY = "#767676"
-"""Text of plotly's figures where the page gives it no colour of its own: legible on white and on black."""
-_THEMED = (
-    "<style>.jp-OutputArea-child:has(+ .jp-OutputArea-child .memsim-twin) "
-    ":is(.infolayer text, .xtick text, .ytick text) "
-    "{ fill: var(--jp-ui-font-color1, #767676) !important }</style>"
-)
-"""Gives the text of the figure above a text twin the theme's colour, which the kernel does not know."""
+_INK = '<span style="color: var(--jp-ui-font-color1, #767676)">', "</span>"
+"""Around a text of plotly's figures: the colour of the page's own text, which only the page knows.
+
+No colour is legible both on JupyterLab's light paper and on its dark one. Where a page names none, a grey
+that is legible on white.
+"""
 
 
 @dataclass(frozen=True, repr=False)
@@ -99,8 +97,7 @@ class Chart:
         figure = self.plotly()
         shown = {"text/plain": self.text, "text/html": self.html()}
         show(shown | ({PLOTLY: figure} if figure else {}), raw=True)
-        twin = (_THEMED if figure else "") + self.twin_html()
-        show({"text/plain": f"{self.title}: the same in text", "text/html": twin}, raw=True)
+        show({"text/plain": f"{self.title}: the same in text", "text/html": self.twin_html()}, raw=True)
 
 
 # ---- drawing ---------------------------------------------------------------------------------------
@@ -224,19 +221,26 @@ def number(value: float) -> str:
     return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.1f}"
 
 
-def layout(height: int, **more: Any) -> dict[str, Any]:  # noqa: ANN401 (plotly's settings)
+def inked(text: str) -> str:
+    """Return a text of a figure for plotly, in the colour of the page's own text."""
+    return text.join(_INK)
+
+
+def layout(height: int, title: str) -> dict[str, Any]:
     """Return settings of a figure for plotly that suit light and dark pages."""
     axis = {"gridcolor": "rgba(128,128,128,0.3)", "zerolinecolor": "rgba(128,128,128,0.6)"}
+    axis |= {"tickprefix": _INK[0], "ticksuffix": _INK[1]}
     return {
         "height": height,
         "margin": {"l": 70, "r": 20, "t": 50, "b": 90},
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
-        "font": {"color": _GREY, "size": 13},
+        "font": {"size": 13},
         "legend": {"orientation": "h", "y": -0.3},
+        "title": {"text": inked(title), "font": {"size": 16}},
         "xaxis": dict(axis),
         "yaxis": dict(axis),
-    } | more
+    }
 
 
 def figure(data: list[dict[str, Any]], settings: dict[str, Any]) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from memsim.view.charts.chart import (
     Chart,
     breadth,
     figure,
+    inked,
     layout,
     number,
     rule,
@@ -190,7 +191,7 @@ class Lines(Chart):
                 {
                     "type": "scatter",
                     "mode": "lines",
-                    "name": line.name,
+                    "name": inked(line.name),
                     "x": at,
                     "y": [line.values[point] for point in at],
                     "text": [self.points[point] for point in at],
@@ -203,16 +204,17 @@ class Lines(Chart):
                     },
                 }
             )
-        settings = layout(380, title={"text": self.title, "font": {"size": 16}})
-        settings["yaxis"] |= {"title": {"text": self.unit}, "tickformat": ","}
-        settings["xaxis"] |= {"tickvals": list(self.marks or _round_numbers(last, 16))}
+        settings = layout(380, self.title)
+        settings["yaxis"] |= {"title": {"text": inked(self.unit)}, "tickformat": ","}
+        ticks = list(self.marks or _round_numbers(last, 16))
+        settings["xaxis"] |= {"tickvals": ticks, "ticktext": [inked(str(at)) for at in ticks]}
         if self.marks:
             settings["xaxis"]["showticklabels"] = False
         else:
-            settings["xaxis"]["title"] = {"text": " … ".join(self._ends())}
+            settings["xaxis"]["title"] = {"text": inked(" … ".join(self._ends()))}
         settings["annotations"] = [
             {
-                "text": self.points[at],
+                "text": inked(self.points[at]),
                 "x": at,
                 "xanchor": "right" if at > 0.7 * last else "left",
                 "yref": "paper",
