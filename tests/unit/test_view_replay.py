@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 
 import numpy as np
@@ -87,6 +88,37 @@ def test_pages_that_leave_with_their_block_are_not_called_allocated(tmp_path):
     assert found["twins"] == []
     assert "32,768 pages are now on no free list (were in the buddy)" in off
     assert "32,768 pages are now not there (were on no free list)" in away
+
+
+@pytest.mark.long
+def test_blocks_that_come_go_and_change_back_are_told(tmp_path):
+    """What sysfs shows in ``memoryN/state``: also of a block that is again as it was at the beginning."""
+    dimm = {"start_pfn": 0x100000, "nr_pages": PAGES_PER_SECTION}
+    steps = [
+        {"do": "offline", "block": 3},
+        {"do": "online", "block": 3, "type": "online"},
+        {"do": "add_memory", **dimm},
+        {"do": "remove_memory", **dimm},
+        {"do": "add_memory", **dimm},
+    ]
+    machine = {"ram": [[0, 131072]], "block_pages": PAGES_PER_SECTION}
+    scenario = Scenario.parse({"format": FORMAT, "title": "back", "machine": machine, "steps": steps})
+    walk = Walk(compare(scenario), 3, [])
+    found = replay(walk, tmp_path, twins={}, says=list(range(len(walk.moments))), jumps=20)
+    assert found["wrong"] == found["jumps"] == []
+    told = [
+        (walk.moments[index].step, *match.groups())
+        for index, said in enumerate(found["says"])
+        for match in re.finditer(r"block (\d+) is ([\w-]+)", said)
+    ]
+    assert told == [
+        (0, "3", "going-offline"),
+        (0, "3", "offline"),
+        (1, "3", "online"),
+        (2, "32", "offline"),
+        (3, "32", "gone"),
+        (4, "32", "offline"),
+    ]
 
 
 def test_a_wrong_primitive_is_noticed(found):

@@ -32,6 +32,7 @@ export class Comparison {
     });
     this.length = this.moments.length;
     this.block = data.block;
+    this.compared = new Map();
     this.#scan();
     this.#spans();
     this.#news();
@@ -134,6 +135,7 @@ export class Comparison {
     const seen = [new Map(), new Map()],
       blocks = [new Map(), new Map()];
     const start = this.tapes.map((tape, s) => tape.seek(this.moments[0].at[s]).share()); // where nothing was written since, it is as it was here
+    this.start = start;
     this.tapes.forEach((tape) => {
       tape.state.dirty = new Set(unlike(...start));
     });
@@ -169,7 +171,7 @@ export class Comparison {
         state.dirty.clear();
         const before = this.moments[m.i - 1]?.sides[s];
         const counters = !state.moved && before ? before.counters : countersOf(state, before?.counters),
-          shown = !state.registered && before ? before.shown : shownOf(state, before?.shown);
+          shown = !state.registered && before ? before.shown : shownOf(state, start[s], before?.shown);
         if ((before && state.log.length !== before.log) || !m.i) logged = true;
         state.moved = state.registered = false;
         return { moved, retyped, changed, counters, log: state.log.length, shown };
@@ -300,17 +302,28 @@ export class Comparison {
           moved = new Map(),
           retyped = new Map();
         const changed = [...this.touched].filter((id) => {
-          if (start.chunk(id * CHUNK) === end.chunk(id * CHUNK) && migratetypes(start, id) === migratetypes(end, id))
-            return false;
-          const [was, is] = [start, end].map((state) => look(state.chunk(id * CHUNK), types)),
+          const [was, is] = [start, end].map((state) => state.chunk(id * CHUNK)),
             [kind, other] = [start, end].map((state) => migratetypes(state, id));
+          if (was === is && kind === other) return false;
           retype(kind, other, retyped);
-          return difference(was, is, moved) || kind !== other;
+          const found = this.#between(s, id, look(was, types), look(is, types));
+          for (const [pair, n] of found.moved) moved.set(pair, (moved.get(pair) ?? 0) + n);
+          return found.changed || kind !== other;
         });
         return { ...this.moments[to].sides[s], moved, retyped, changed };
       });
     const begun = this.spans.filter((span) => span.from > from && span.from <= to);
     return { ...this.moments[to], sides, calls: begun.length };
+  }
+  /** What changed between two looks of a chunk; kept, since most chunks look the same one moment later. */
+  #between(side, id, was, is) {
+    const key = id * 2 + side,
+      last = this.compared.get(key);
+    if (last?.was === was && last.is === is) return last;
+    const moved = new Map(),
+      found = { was, is, moved, changed: difference(was, is, moved) };
+    this.compared.set(key, found);
+    return found;
   }
   /** The states at a moment that is not shown; the last ones are kept for the next time. */
   #keep(i) {
@@ -585,8 +598,17 @@ function countersOf(state, last) {
   now[TOTAL] = state.totalram;
   return last && Object.keys(now).every((name) => now[name] === last[name]) ? last : now;
 }
-/** What sysfs shows of the blocks and which sections are online, as one word. */
-function shownOf(state, last) {
-  const text = `${[...state.blocks].join(";")}|${[...state.sections].map(([nr, s]) => `${nr}${s.online ? "+" : ""}`).join()}`;
+/** What sysfs shows of the blocks and which sections are online, as one word: those that are not as in the first state. */
+function shownOf(state, start, last) {
+  const blocks = others(state.blocks, start.blocks, (shown) => shown),
+    sections = others(state.sections, start.sections, (section) => `${section?.online}`),
+    text = `${blocks.join(";")}|${sections.join()}`;
   return text === last ? last : text;
+}
+/** The entries of a map that another has otherwise or not at all, in its order, and those that only the other has. */
+function others(map, other, told) {
+  return [
+    ...[...map].filter(([key, value]) => told(value) !== told(other.get(key))),
+    ...[...other].filter(([key]) => !map.has(key)).map(([key]) => [key, undefined]),
+  ].map(([key, value]) => [key, value === undefined ? "" : told(value)]);
 }

@@ -503,7 +503,10 @@ export class Machine {
   }
   /** Bars, those that touch in one piece. */
   #stretches(zone, used, scale, look) {
-    const { g } = this;
+    const { g } = this,
+      { blocks, blockPages } = this.data,
+      first = upTo(blocks, Math.floor(zone.start / blockPages) - 1),
+      end = upTo(blocks, Math.floor((zone.end - 1) / blockPages));
     let from = 0,
       to = -1,
       full = -1;
@@ -514,7 +517,7 @@ export class Machine {
       g.fillStyle = look.soft;
       g.fillRect(from, BAR, full - from, THICK);
     };
-    for (let k = 0; k < used.length; k++) {
+    for (let k = first; k < end; k++) {
       const x = this.places[k] + used[k],
         present = zone.placedIn(k) * scale,
         managed = zone.managedIn(k) * scale;

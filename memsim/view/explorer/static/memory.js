@@ -138,6 +138,37 @@ class FreeList {
   }
 }
 
+/** A map whose copy costs no more than what was changed since it was filled: of a large machine most parts never change. */
+class Layered {
+  constructor(filled = new Map(), own = new Map(), gone = new Set()) {
+    Object.assign(this, { filled, own, gone });
+  }
+  copy() {
+    return new Layered(this.filled, new Map(this.own), new Set(this.gone));
+  }
+  get(key) {
+    return this.own.get(key) ?? (this.gone.has(key) ? undefined : this.filled.get(key));
+  }
+  has(key) {
+    return this.get(key) !== undefined;
+  }
+  set(key, value) {
+    this.own.set(key, value);
+  }
+  delete(key) {
+    this.own.delete(key);
+    if (this.filled.has(key)) this.gone.add(key);
+  }
+  /** In the order of a map: what was taken away and came back is last. */
+  *[Symbol.iterator]() {
+    for (const [key, value] of this.filled) if (!this.gone.has(key)) yield [key, this.own.get(key) ?? value];
+    for (const [key, value] of this.own) if (!this.filled.has(key) || this.gone.has(key)) yield [key, value];
+  }
+  *keys() {
+    for (const [key] of this) yield key;
+  }
+}
+
 class Zone {
   constructor(name, counters) {
     Object.assign(this, { name, counters, free: new Map(), pcp: new Map(), age: now });
@@ -161,10 +192,10 @@ export const PRIMITIVES = {};
 export class State {
   constructor() {
     Object.assign(this, {
-      sections: new Map(),
+      sections: new Layered(),
       zones: new Map(),
       totalram: 0,
-      blocks: new Map(),
+      blocks: new Layered(),
       log: [],
       encoding: null,
       names: null,
@@ -180,7 +211,7 @@ export class State {
       s = stored.sections,
       [nr, content, online, pageblocks] = [s.nr, s.content, s.online, s.pageblocks].map(column);
     nr.forEach((number, i) =>
-      state.sections.set(
+      state.sections.filled.set(
         number,
         new Section(
           contents(content[i]).slice(),
@@ -197,7 +228,7 @@ export class State {
     }
     state.totalram = stored.totalram;
     const shown = column(stored.blocks.state);
-    column(stored.blocks.id).forEach((block, i) => state.blocks.set(block, data.names[shown[i]]));
+    column(stored.blocks.id).forEach((block, i) => state.blocks.filled.set(block, data.names[shown[i]]));
     state.log = [...column(stored.log)].map((name) => data.names[name]);
     state.encoding = data.types;
     state.names = data.names;
@@ -215,9 +246,9 @@ export class State {
       blockPages: this.blockPages,
       totalram: this.totalram,
     });
-    twin.sections = new Map(this.sections);
+    twin.sections = this.sections.copy();
     twin.zones = new Map(this.zones);
-    twin.blocks = new Map(this.blocks);
+    twin.blocks = this.blocks.copy();
     twin.log = this.log.slice();
     return twin;
   }

@@ -4,7 +4,8 @@ import { ALLOCATED, MIXED, NOT_ONLINE, hasType, kindsOf, look } from "./pages.js
 import { CHUNK, LIVE, PAGEBLOCK, SECTION, migratetypeOf, orderOf } from "./memory.js";
 import { TOTAL } from "./comparison.js";
 
-export const fmt = (n) => n.toLocaleString("en");
+const ENGLISH = new Intl.NumberFormat("en");
+export const fmt = (n) => ENGLISH.format(n);
 export const hex = (n) => `${n < 0 ? "-" : ""}0x${Math.abs(n).toString(16)}`;
 const plural = (n, what) => `${what}${n === 1 ? "" : "s"}`;
 export const count = (n, what) => `${fmt(n)} ${plural(n, what)}`;
@@ -64,7 +65,7 @@ export function happened(c, i) {
     ];
   const found = [...pages(c, m), ...retyped(c, m), ...counters(c, m, before)],
     actor = c.actor(i);
-  const blocks = blockStates(before, m);
+  const blocks = blockStates(c, before, m);
   if (m.kind === "notifier")
     return join([[`The ${chainOf(m.name)} notifier chain is called: `, ["fn", m.name]], ...found]);
   if (m.kind === "done")
@@ -91,7 +92,7 @@ export function happened(c, i) {
 /** What changed between the moment `from` and `m`, a moment that `since()` gave, as parts. */
 export function changedSince(c, from, m) {
   const before = c.moments[from],
-    found = [...pages(c, m), ...retyped(c, m), ...counters(c, m, before), ...blockStates(before, m)];
+    found = [...pages(c, m), ...retyped(c, m), ...counters(c, m, before), ...blockStates(c, before, m)];
   return [
     ["since", `From moment ${from} to ${m.i}, ${count(m.calls, "call")}`],
     " (",
@@ -189,21 +190,17 @@ function counters(c, m, before) {
     return [[`${short} `, ["before", sign(a)], ` ${one.name}, `, ["after", sign(b)], ` ${other.name}`]];
   });
 }
-const told = new Map();
-/** The state of each memory block in a text that stands for all of them: there are few, and one may tell of 8,192 blocks. */
-function statesOf(shown) {
-  if (!told.has(shown)) {
-    const pairs = shown.split("|")[0].split(";").filter(Boolean);
-    told.set(shown, new Map(pairs.map((text) => text.split(","))));
-  }
-  return told.get(shown);
+/** The states of those memory blocks that are not as they were at the beginning; "": gone. */
+function statesOf({ sides }) {
+  const pairs = sides[1].shown.split("|")[0].split(";").filter(Boolean);
+  return new Map(pairs.map((text) => text.split(",")));
 }
-function blockStates(before, m) {
+function blockStates(c, before, m) {
   if (before.sides[1].shown === m.sides[1].shown) return [];
-  const [was, now] = [before, m].map(({ sides }) => statesOf(sides[1].shown));
-  const found = [];
-  for (const [block, state] of now) if (was.get(block) !== state) found.push([`block ${block} is ${state}`]);
-  for (const block of was.keys()) if (!now.has(block)) found.push([`block ${block} is gone`]);
+  const [was, now] = [before, m].map(statesOf),
+    of = (states, block) => states.get(block) ?? c.start[1].blocks.get(Number(block)) ?? "";
+  const blocks = [...new Set([...now.keys(), ...was.keys()])].filter((block) => of(was, block) !== of(now, block)),
+    found = blocks.map((block) => [of(now, block) ? `block ${block} is ${of(now, block)}` : `block ${block} is gone`]);
   return found.length > 3 ? [[`${found.length} memory blocks change`]] : found;
 }
 
