@@ -17,6 +17,12 @@ NAMED_BY_HAND = {
     *("kvm_refcounted", "NOPAGE", "EHWPOISON", "page checks", "inverted bits"),
     *("MEMBLOCK_RSRV_NOINIT", "memmap_on_memory=force", "arch_xen_unpopulated_init"),
 }
+# What a text says of one release in words of every day: the rule of Release that makes it false of another.
+SAYINGS = {
+    "hv_falls_back": r"outside (?:of )?(?:all|any|every|its|the) (?:\w+ )?regions?",
+    "isolation_is_a_bit": r"(?:are|back as|ends? up|is|pageblocks?) MOVABLE",
+    "freeing_forgives_type_of_head": r"freed while (?:it is|they are) Offline",
+}
 CALLED = re.compile(r"(\w+)\(\)")
 CONSTANT = re.compile(r"\b(?!ZONE_|MIGRATE_)[A-Z]+_\w*[A-Z]\b|\bvm\.\w+")
 
