@@ -106,12 +106,17 @@ def verdict(patch, script):
     return not_minimal(patch, whole)
 
 
+def shows(patch, script):
+    """Return whether something is wrong after a script with the patch, and nothing without it."""
+    return found(patch, script, apply=True) and not found(patch, script, apply=False)
+
+
 def not_minimal(patch, whole):
     """Return what is wrong with a script after which something is wrong, or None."""
     if found(patch, whole, apply=False):
         return "Something is wrong after this script without the patch, too."
     shorter = [whole[:at] + whole[at + 1 :] for at in range(len(whole))]
-    if any(found(patch, script, apply=True) for script in shorter):
+    if any(shows(patch, script) for script in shorter):
         return f"The script for {patch} is not shrunk: one of its steps can be left out."
     return None
 

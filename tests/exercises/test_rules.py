@@ -13,7 +13,7 @@ from memsim.grading.assignment.assignment import Assignment
 from memsim.grading.assignment.course import code_of, load, solution_copy
 from memsim.lesson.problems import faulty_driver
 from memsim.lesson.problems.bad_pages import driver_report
-from memsim.lesson.review import PROPOSALS
+from memsim.lesson.review import PROPOSALS, play
 
 START, BLOCK = 0x100000, 32768
 VIRTIO_MEM = {
@@ -125,6 +125,18 @@ def test_every_exit_that_does_not_put_the_counter_back_is_a_right_line():
     (a_way_out,) = [test for test in accepted if test.__name__ == "a_way_out"]
     right = {number for number in range(17) if asked(a_way_out, number) is None}
     assert right == {*shown, *branch, *needs}
+
+
+def test_a_script_is_shrunk_if_no_shorter_one_tells_the_patch_from_the_model():
+    """Without step 0 the WARNING of add_pages() comes with the patch and without it: it shows nothing."""
+    name, script = "virtio-count-first-v2", (0, 2, 7, 4)
+    tests = Assignment.load(Path("exercises/grading/review.py")).questions[1].tests
+    (no_memory,) = [test for test in tests if test.__name__ == "no_memory"]
+    with_it, without = (play(name, script[1:], apply=apply).faults for apply in (True, False))
+
+    assert with_it == without != ()
+    assert asked(no_memory, list(script)) is None
+    assert "not shrunk" in asked(no_memory, [0, 2, 7, 4, 4])  # the last step adds nothing
 
 
 def asked(test, answer):
