@@ -28,6 +28,8 @@ TRACE_EVENT, DEBUGGERS = "trace event", "crash or drgn"
 """Sources that are no kernel log."""
 MOST_PAGES = 500
 """Different pages that are kept; of more only the number is given."""
+MOST_CALLERS = 64
+"""Tasks and processors whose reports are kept apart at one time."""
 _FAR = 200
 """Lines after which a line of context no longer belongs to a page."""
 
@@ -81,6 +83,8 @@ class Dump:
     """``freed`` or ``allocated``, as the stack below bad_page() shows; empty if it does not."""
     mixed: bool = False
     """Whether lines of another report stand between those of this one: two processors printed at once."""
+    torn: bool = False
+    """Whether the lines that follow may as well belong to another page: none is taken for this one."""
     said: list[str] = field(default_factory=list)
     """Other lines about this page, as the kernel printed them."""
     context: Context = field(default_factory=Context)
@@ -103,10 +107,14 @@ class Dump:
         )
 
     @property
+    def bare(self) -> bool:
+        """Whether neither flags nor a type nor words were printed."""
+        return self.flags is None and self.names is None and not self.raw and self.page_type is None
+
+    @property
     def empty(self) -> bool:
         """Whether nothing is known that could be explained."""
-        nothing = self.flags is None and self.names is None and not self.raw and self.page_type is None
-        return nothing and self.pfn is None and self.refcount is None and not self.uninitialised
+        return self.bare and self.pfn is None and self.refcount is None and not self.uninitialised
 
 
 @dataclass
@@ -193,6 +201,7 @@ def read_text(text: str | bytes | BinaryIO) -> Text:
     parser = _Parser()
     reader = Reader(text)
     for number, lines, line in reader:
+        parser.turn_to(reader.caller)
         if parser.take(number, line):
             parser.found.understood += lines
     parser.close()
@@ -210,6 +219,9 @@ class _Parser:
         """A page whose lines another report cut in two."""
         self._last: Dump | None = None
         """The last page that was closed: the lines behind it may say more about its kernel."""
+        self._caller = ""
+        self._others: dict[str, tuple[Dump | None, Dump | None, Dump | None, int]] = {}
+        """The open, the cut and the last page of each other caller, and where its stack has bad_page()."""
         self._context = Context()
         self._counted = ""
         """The member of a struct page whose counter comes next."""
@@ -253,10 +265,29 @@ class _Parser:
                 return True
         return context
 
+    def turn_to(self, caller: str) -> None:
+        """Go on with what a task or a processor printed before: reports of several may interleave."""
+        if caller == self._caller:
+            return
+        self._others[self._caller] = self._open, self._cut, self._last, self._bad_page_at
+        if len(self._others) > MOST_CALLERS:
+            self._end_all(self._others.pop(next(iter(self._others))))
+        self._caller = caller
+        mine = self._others.pop(caller, (None, None, None, -_FAR))
+        self._open, self._cut, self._last, self._bad_page_at = mine
+
+    def _end_all(self, of: tuple[Dump | None, Dump | None, Dump | None, int]) -> None:
+        """End the pages that a caller has open."""
+        self._open, self._cut, *_ = of
+        self._end()
+        self._end()
+
     def close(self) -> None:
-        """End the page that is open, and give those before the first version line that version."""
-        self._end()
-        self._end()
+        """End the pages that are open, and give those before the first version line that version."""
+        self.turn_to("nobody")
+        for other in self._others.values():
+            self._end_all(other)
+        self.found.pages.sort(key=lambda dump: dump.line)
         for dump in self._without:
             known = self._context
             dump.context.version = dump.context.version or known.version
@@ -298,10 +329,11 @@ class _Parser:
     def _bug(self, found: re.Match[str], line: str) -> bool:
         if self._is_same_line(found["pfn"]):
             return True
-        first, self._open = (self._open, None) if self._is_half() else (None, self._open)
+        half = self._is_half() and not self._whose()
+        first, self._open = (self._open, None) if half or self._is_named() else (None, self._open)
         dump = self._start("bad_page()" if found["pfn"] else "print_bad_pte()")
         if first is not None:
-            first.mixed = dump.mixed = True
+            first.mixed = dump.mixed = half
             self._cut = first
         dump.pfn = int(found["pfn"], 16) if found["pfn"] else None
         dump.said.append(line[found.start() :])
@@ -319,19 +351,41 @@ class _Parser:
         dump = self._open
         return dump is not None and dump.refcount is not None and dump.flags is None and not dump.raw
 
-    def _page(self, found: re.Match[str], _line: str) -> bool:
-        if self._cut is not None and self._open is not None and self._open.refcount is not None:
+    def _is_named(self) -> bool:
+        """Return whether of an open page only the line was printed that names its pfn."""
+        dump = self._open
+        return dump is not None and dump.source == "bad_page()" and dump.refcount is None and dump.bare
+
+    def _turn_if_cut(self, pfn: int | None) -> None:
+        """Go on with the page whose report was cut in two, if the pfn or what is missing says so."""
+        if self._cut is None or self._open is None:
+            return
+        missing = self._open.refcount is not None and self._cut.refcount is None
+        if missing or (pfn is not None and pfn == self._cut.pfn != self._open.pfn):
             self._open, self._cut = self._cut, self._open
+            self._open.mixed = self._cut.mixed = True
+
+    def _whose(self) -> bool:
+        """Return whether a line may belong to either of two reports, of which one cut the other in two."""
+        here, cut = self._open, self._cut
+        if here is None:
+            return self._last is not None and self._last.torn
+        if cut is not None and all(dump.refcount is not None and dump.bare for dump in (here, cut)):
+            here.mixed = cut.mixed = here.torn = cut.torn = True
+        return here.torn
+
+    def _page(self, found: re.Match[str], _line: str) -> bool:
+        rest = dict(_REST.findall(found["rest"]))
+        pfn = _number(rest.get("pfn"), 16)
+        self._turn_if_cut(pfn)
         dump = self._open
         if dump is None or dump.refcount is not None or dump.flags is not None:
             dump = self._start()
-        rest = dict(_REST.findall(found["rest"]))
         dump.old_count = found["old"] is None
         dump.pointer = found["pointer"]
         dump.refcount = int(found["count"])
         dump.mapcount = _number(rest.get("mapcount"), 10)
         dump.mapping, dump.index = rest.get("mapping", ""), rest.get("index", "")
-        pfn = _number(rest.get("pfn"), 16)
         dump.pfn = dump.pfn if pfn is None else pfn
         order = _number(rest.get("order"), 10)
         if order is not None:
@@ -355,7 +409,9 @@ class _Parser:
             return False
         if self._open is None and found["names"] is None and len(found["word"]) < 8:  # noqa: PLR2004 (a word)
             return False
-        if self._cut is not None and self._open is not None and self._open.refcount is None:
+        if self._open is not None and self._whose():
+            return True
+        if self._cut is not None and self._cut.refcount is not None and self._here().refcount is None:
             self._open, self._cut = self._cut, self._open
         dump = self._here()
         if dump.flags is not None:
@@ -374,6 +430,8 @@ class _Parser:
             dump.names_cut = found["end"] is None or "..." in found["names"] or (bool(last) and unfinished)
 
     def _type(self, found: re.Match[str], _line: str) -> bool:
+        if self._open is not None and self._whose():
+            return True
         dump = self._here()
         if dump.page_type is not None:
             dump = self._start()
@@ -384,11 +442,15 @@ class _Parser:
         return True
 
     def _head(self, found: re.Match[str], _line: str) -> bool:
+        if self._open is not None and self._whose():
+            return True
         dump = self._here()
         dump.head, dump.order = found["pointer"], int(found["order"])
         return True
 
     def _raw(self, found: re.Match[str], _line: str) -> bool:
+        if self._open is not None and self._whose():
+            return True
         dump = self._here()
         words = found["words"].split()
         into = dump.head_raw if found["which"] == "head" else dump.raw
@@ -404,6 +466,9 @@ class _Parser:
         return True
 
     def _reason(self, found: re.Match[str], _line: str) -> bool:
+        if self._whose():
+            self._end()  # one of the two is over, and what is left of the other is not known
+            return True
         dump = self._open or self._last
         if dump is None:
             return False
@@ -413,14 +478,14 @@ class _Parser:
 
     def _bad(self, found: re.Match[str], _line: str) -> bool:
         dump = self._open or self._last
-        if dump is None:
+        if dump is None or self._whose():
             return False
         dump.bad_flags = found["flags"]
         return True
 
     def _about(self, found: re.Match[str], _line: str) -> bool:
         dump = self._open or self._last
-        if dump is None:
+        if dump is None or self._whose():
             return False
         if found[0] not in dump.said and len(dump.said) < 16:  # noqa: PLR2004 (enough)
             dump.said.append(found[0])

@@ -28,10 +28,17 @@ _HYPERV = re.compile(r"hv_balloon: (?:Memory hot add|hot_add memory) failed")
 _VIRTIO_MEM = re.compile(r"virtio_mem \S+: adding memory failed: (-?\d+)")
 _EJECT = re.compile(r"memory memory(\d+): Offline failed\.")
 _REASONS = {
-    "unmovable page": "a page in it cannot be migrated; 'page dumped because: unmovable page' says which",
+    "unmovable page": (
+        "a page of type Offline still has a reference (scan_movable_pages()), because its driver did not let "
+        "go of it on MEM_GOING_OFFLINE; the balloons of Hyper-V and Xen never do. No page is dumped for "
+        "this: bit OFFLINE (23) in /proc/kpageflags finds it"
+    ),
     "signal backoff": "a signal (Ctrl-C, or a timeout) ended it: the kernel would have tried forever",
     "failure to dissolve huge pages": "a free huge page could not be split into pages",
-    "failure to isolate range": "a pageblock could not be isolated, usually because of an unmovable page",
+    "failure to isolate range": (
+        "a pageblock could not be isolated, usually because of an unmovable page; 'page dumped because: "
+        "unmovable page' says which"
+    ),
     "multizone range": "it reaches over two zones",
     "not populated": "it has a hole",
     "memory holes": "it has a hole",

@@ -49,9 +49,12 @@ _PREFIX = re.compile(
     r"\d\d:\d\d:\d\d(?:\.\d+)? \S+ "
     r"|\s*\d{4}-\d\d-\d\d[T ]\S+ (?:\S+ "
     r")?(?=kernel|\[)|\s*kernel(?:\[\d+\])?:\s?|\s*\[\s*[TC+\d][\d.\s]*\]:?"
+    r"|\s*\d{1,4},\d{1,20},\d{1,20},[-+c][^;]{0,80};"
     r"|\s*\[\d{4}-\d\d-\d\d[ T][\d:.,]+\]"
     r"|\s*\[[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]?\d \d\d:\d\d:\d\d \d{4}\])+"
 )
+_CALLER = re.compile(r"\[\s*([TC]\d{1,10})\]|,caller=([TC]\d{1,10})\b")
+"""The task or the processor that prints, with CONFIG_PRINTK_CALLER."""
 _MARKUP = re.compile(
     r"\x1b\[[\d;]*[A-Za-z]|</?(?:br|p|pre|code|span|div|td|tr|li|font)\b[^>]*>", re.IGNORECASE
 )
@@ -97,6 +100,15 @@ MOST_WRAPS = 3
 
 def clean(line: str) -> str:
     """Return a line without what was put around it."""
+    return caller_and_line(line)[1]
+
+
+def caller_and_line(line: str) -> tuple[str, str]:
+    """Return who printed a line, if it says so, and the line without what was put around it.
+
+    >>> caller_and_line("[  301.100002][ T4512] BUG: Bad page state in process fioB  pfn:150020")
+    ('T4512', 'BUG: Bad page state in process fioB  pfn:150020')
+    """
     if "\x1b" in line or "<" in line:
         line = _MARKUP.sub("", line)
     if "&" in line:
@@ -106,7 +118,10 @@ def clean(line: str) -> str:
         line = "".join(map(_printable, line))
     line = _NO_NUMBER.sub("?", line)
     found = _PREFIX.match(line)
-    return (line[found.end() :] if found else line).strip().removesuffix(" |")
+    if found is None:
+        return "", line.strip().removesuffix(" |")
+    caller = _CALLER.search(found[0])
+    return (caller[1] or caller[2]) if caller else "", line[found.end() :].strip().removesuffix(" |")
 
 
 def _printable(char: str) -> str:
@@ -165,6 +180,8 @@ class Reader:
     ----------
     read
         How many lines there were.
+    caller
+        Who printed the line, as ``T4512``; that of the line before where it does not say.
     """
 
     def __init__(self, text: str | bytes | BinaryIO) -> None:
@@ -173,10 +190,14 @@ class Reader:
             text = text.encode("utf-8", "surrogateescape")
         self._file: BinaryIO = io.BytesIO(text) if isinstance(text, bytes) else text
         self.read = 0
+        self.caller = ""
         self._waiting: tuple[int, int, str] | None = None
 
     def __iter__(self) -> Iterator[tuple[int, int, str]]:
-        """Yield (number of the first line, how many lines, the line), wrapped lines in one piece."""
+        """Yield (number of the first line, how many lines, the line), wrapped lines in one piece.
+
+        :attr:`caller` is that of the line that was yielded.
+        """
         rest = b""
         while chunk := self._file.read(CHUNK):
             block, newline, rest = (rest + chunk).rpartition(b"\n")
@@ -197,11 +218,15 @@ class Reader:
             line = raw[:LONGEST]
             if self._waiting is not None or may_matter(line):
                 for part in line.decode("utf-8", "replace").split("#012"):
-                    for piece in taken_apart(clean(part)):
-                        yield from self._next(piece.strip())
+                    caller, text = caller_and_line(part)
+                    for piece in taken_apart(text):
+                        yield from self._next(piece.strip(), caller or self.caller)
 
-    def _next(self, line: str) -> Iterator[tuple[int, int, str]]:
+    def _next(self, line: str, caller: str) -> Iterator[tuple[int, int, str]]:
         """Take a line: join it to the one that waits, or let it wait, or yield it."""
+        if caller != self.caller:
+            yield from self._waited()
+            self.caller = caller
         if self._waiting is not None:
             first, count, text = self._waiting
             if count <= MOST_WRAPS and wraps_into(text, line):
