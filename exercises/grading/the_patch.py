@@ -270,6 +270,7 @@ LEANS_ON = [
         "The core still subtracts withheld pages, and the driver does not add them any more.",
     ),
 ]
+OLD_HABIT = " 3/3 reads the mark of withheld pages. virtio-mem sets it with 2/3 and without."
 
 
 def broken(hunks):
@@ -295,7 +296,8 @@ def ask_works(rng, sets):
         if told is (why is not None):
             if why:
                 return f"A kernel with {', '.join(names)} does not work. {why}"
-            return f"A kernel with {', '.join(names) or 'no hunk'} works: whatever one of these hunks needs is there."
+            more = OLD_HABIT if "OFFLINE_CORE" in hunks and "MM_INIT" not in hunks else ""
+            return f"A kernel with {', '.join(names) or 'no hunk'} works: whatever one of these hunks needs is there.{more}"
     return None
 
 
@@ -371,6 +373,17 @@ kernel_works = Question(
             "    return len(hunks & new) in (0, 5) and len(hunks & halves) in (0, 2)\n",
             score=1,
             message="needs is there",
+        ),
+        Wrong(
+            "what_comes_last_needs_what_comes_before",
+            WORKS + "    if hunks & {'OFFLINE_CORE', 'OFFLINE_DRIVER'} and 'MM_INIT' not in hunks:\n"
+            "        return False\n"
+            "    needs = [('MM_INIT', 'PAGE_ALLOC'), ('PAGE_ALLOC', 'MM_INIT'), ('MM_INIT', 'MEMORY_HOTPLUG'),\n"
+            "             ('VIRTIO_MEM', 'MM_INIT'), ('HV_BALLOON', 'MM_INIT'),\n"
+            "             ('OFFLINE_CORE', 'OFFLINE_DRIVER'), ('OFFLINE_DRIVER', 'OFFLINE_CORE')]\n"
+            "    return all(other in hunks for one, other in needs if one in hunks)\n",
+            score=6,
+            message="virtio-mem sets it with 2/3 and without",
         ),
     ],
 )
