@@ -28,6 +28,7 @@ from memsim.grading.run.budget import AFTER_SLEEP, Budget
 from memsim.grading.run.cells import _Exchange
 from memsim.grading.run.grade import Grader
 from memsim.grading.sandbox import guest
+from memsim.grading.sandbox.conversation import Conversation
 from memsim.grading.sandbox.fences import BUBBLEWRAP
 from memsim.grading.sandbox.worker import Worker
 from tests.exercises.test_handout import SOLUTION, TEST, cell
@@ -996,13 +997,32 @@ def test_a_text_of_the_students_is_in_no_message(hidden, fence):
     assert "41" not in message
 
 
-def test_what_is_printed_without_end_ends_no_one_elses_test(fence):
-    endless = {"greet": "def greet(name):\n    while True:\n        print('x' * 10**6)\n"}
-    tests = {"prints": PRINTS, "raises": RAISES}
-    assert {name: score for name, (score, _, _) in live(fence, endless, tests).items()} == {
-        "prints": 0,
-        "raises": 2,
-    }
+class Patient(Conversation):
+    """A conversation that waits for an hour."""
+
+    def _left(self):
+        return 3600.0
+
+
+ENDLESS = "def greet(name):\n    while True:\n        print('x' * 10**6)\n"
+
+
+def test_what_is_printed_without_end_ends_no_one_elses_test(fence, monkeypatch):
+    """It is read on and costs its processor time. Kept, it used up the memory, and nobody answered."""
+    monkeypatch.setattr("memsim.grading.run.cells.Conversation", Patient)
+    results = live(fence, {"greet": ENDLESS}, {"prints": PRINTS, "raises": RAISES})
+
+    assert {name: score for name, (score, _, _) in results.items()} == {"prints": 0, "raises": 2}
+    assert "of processor time" in results["prints"][1]
+
+
+def test_what_an_honest_answer_prints_is_cut_and_costs_nothing(fence):
+    """A megabyte at each call, and the cell looks at what comes first."""
+    wordy = "def greet(name):\n    print(f'Hello, {name}!')\n    print('x' * 10**6)\n"
+    test = (
+        PRINTS.replace("said.getvalue() ==", "said.getvalue()[:12] ==").rstrip() + "\n" + "greet('you')\n" * 9
+    )
+    assert live(fence, {"greet": wordy}, {"prints": test})["prints"] == (2, "", False)
 
 
 def test_the_teachers_worker_serves_all_cells_and_numpy_is_imported_where_it_is_named(monkeypatch):

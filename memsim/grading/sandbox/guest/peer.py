@@ -32,7 +32,8 @@ _DTYPES = "biufc"
 _TEXT = 500
 _LARGEST, _MOST_BITS = 1 << 63, 1 << 16
 """Of ints that travel as they are, and of others: more decimal digits than JSON may have take too long."""
-_MOST_PRINTED = 1 << 16
+_MOST_PRINTED, _MOST_SHOWN = 1 << 16, 4000
+"""Letters that are printed in one call and travel with its value; and that the grader is shown of all."""
 _MISSING = object()
 _BUILTINS = """
 abs all any ascii bin bool bytes callable chr complex dict divmod filter float frozenset hash hex int len list
@@ -71,6 +72,15 @@ _SAFE_SQUARE = 1e154
 _COARSE = 1e5
 """Numbers of 16 bits end below: what is compared with one is rounded to three digits first."""
 _MUTABLE = (list, dict, set)
+
+
+class _Printed(io.StringIO):
+    """What a call prints, cut: the rest is read and forgotten, so that it takes no memory."""
+
+    def write(self, text: str) -> int:
+        """Take what is printed."""
+        super().write(text[: max(0, _MOST_PRINTED - self.tell())])
+        return len(text)
 
 
 class Unsafe(BaseException):
@@ -200,6 +210,8 @@ class Peer:
         self.foreign: list[Exception] = []
         self.out: queue.Queue[dict[str, Any]] = queue.Queue()
         self.unsafe = ""
+        self.shown = _MOST_SHOWN
+        """How many letters the grader is still shown of what is printed."""
         self.hollow = 0
         """How many values of the student's side were empty, or no numbers: there a test finds no fault."""
         self.quoted = False
@@ -291,7 +303,14 @@ class Peer:
                 self.names[name] = self.unpack(packed)
 
     def _run(self, operation: dict[str, Any]) -> None:
-        printed = io.StringIO()
+        try:
+            made = self._done(operation)
+        except BaseException as problem:  # noqa: BLE001 (there may be no memory left)
+            made = self._described(problem)
+        self.out.put(made)  # step() waits for it
+
+    def _done(self, operation: dict[str, Any]) -> dict[str, Any]:
+        printed = _Printed()
         shown = sys.stdout
         is_test = operation["op"] == "test"
         try:
@@ -303,9 +322,10 @@ class Peer:
             made["changed"] = operation["changed"]
         text = printed.getvalue()
         if text:
-            shown.write(text)
-            made["printed"] = text[:_MOST_PRINTED]
-        self.out.put(made)
+            shown.write(text[: self.shown])
+            self.shown -= len(text[: self.shown])
+            made["printed"] = text
+        return made
 
     def _described(self, problem: BaseException) -> dict[str, Any]:
         kinds = [kind.__name__ for kind in type(problem).__mro__ if kind.__module__ == "builtins"]
