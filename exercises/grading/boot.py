@@ -50,6 +50,8 @@ def every_chunk_aligned(rng, mine):
         chunks = yield [start, end]
         if not chunks:
             return "There is no chunk, and the gap has pages."
+        if chunks[0][:1] != [start]:
+            return f"The first chunk should start at pfn {start:#x}, where the gap does."
         for chunk in chunks:
             if len(chunk) != 2 or not 0 <= chunk[1] <= 10:
                 return "A chunk is a list of its first pfn and its order, which is 0 to MAX_PAGE_ORDER, 10."

@@ -286,7 +286,7 @@ ASSIGNMENT =""",
 
 def test_own_189_a_value_that_sends_a_test_astray_costs_its_time_once(fence, monkeypatch):
     """The test runs in the grader: each of its calls had the whole time again, for each test."""
-    monkeypatch.setattr("memsim.grading.run.judge._JUDGING_SECONDS", 1)
+    monkeypatch.setattr("memsim.grading.run.judging._JUDGING_SECONDS", 1)
     given = []
     before = signal.setitimer
     monkeypatch.setattr(

@@ -20,7 +20,7 @@ from memsim.grading.assignment.assignment import Limits
 from memsim.grading.assignment.cells import assignment_of
 from memsim.grading.report.outputs import write_all
 from memsim.grading.report.results import stored, write, write_derived
-from memsim.grading.run import judge
+from memsim.grading.run import judge, judging
 from memsim.grading.run.batch import Batch, FolderError
 from memsim.grading.run.engines import Cluster, _Crew
 from memsim.grading.run.grade import Grader
@@ -92,7 +92,7 @@ def test_a_judge_on_a_machine_that_was_stopped_goes_on(monkeypatch):
         yield []
         time.sleep(1)
 
-    monkeypatch.setattr(judge, "_JUDGING_SECONDS", 0.5)
+    monkeypatch.setattr(judging, "_JUDGING_SECONDS", 0.5)
     assert judge._run(waits, "f", lambda _arguments: 7, None, {}, judge.Judging()) == ("", False, False)  # noqa: SLF001 (without a worker)
 
 

@@ -5,6 +5,8 @@ folder run them as the grader does.
 """
 
 import json
+from functools import partial
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -119,6 +121,32 @@ def test_no_test_is_passed_by_a_plain_value_that_answers_none_of_its_calls(gradi
                     assert message or any(right), (question.name, test.__name__, value)
 
 
+def constants(assignment, question, solved):
+    """Return what is right for some call, and plain values, each once.
+
+    Nothing where a constant can be right everywhere: the student's own numbers, or any example that does
+    what is asked for.
+    """
+    function, right, asked = function_of(question, solved, "ada"), [*PLAIN], []
+
+    def call(arguments):
+        asked.append(arguments)
+        right.append(function(*json.loads(json.dumps(arguments))))
+        return right[-1]
+
+    put(question, call, assignment.name, "ada", "a key")
+    each = {json.dumps(value): value for value in right}.values()
+    fitting = [value for value in each if not problem(value, question.returns)]
+    if not any(asked) or any(right_everywhere(question, value, assignment) for value in fitting):
+        return []
+    return fitting
+
+
+def right_everywhere(question, value, assignment):
+    """Return whether a value passes all tests."""
+    return all(test.passed for test in put(question, lambda _: value, assignment.name, "ada", "a key"))
+
+
 @pytest.mark.parametrize("grading", LIGHT_AND_HEAVY)
 def test_a_constant_answer_earns_nothing(grading, monkeypatch):
     """Neither what is right for one call nor a plain value, where the question has an argument."""
@@ -126,19 +154,79 @@ def test_a_constant_answer_earns_nothing(grading, monkeypatch):
     assignment = Assignment.load(grading)
     solved = code_of(solution_copy(load(source_of(grading))))
     for question in assignment.questions:
-        function, right, asked = function_of(question, solved, "ada"), [*PLAIN], []
-
-        def call(arguments, function=function, right=right, asked=asked):
-            asked.append(arguments)
-            right.append(function(*json.loads(json.dumps(arguments))))
-            return right[-1]
-
-        put(question, call, assignment.name, "ada", "a key")
-        if not any(asked) or question.pattern == "design":
-            continue  # the student's own numbers; or any example that does what is asked for
-        for constant in {json.dumps(value): value for value in right}.values():
-            if problem(constant, question.returns):
-                continue
+        for constant in constants(assignment, question, solved):
             results = put(question, lambda _, value=constant: value, assignment.name, "ada", "a key")
             paid = [result.title for result in results if result.passed]
             assert (question.name, constant, paid) == (question.name, constant, [])
+
+
+def noises(constant):
+    """Return functions that make a value out of a constant and a number, another one for each number.
+
+    What nobody looks at changes: one entry more or another one, an equal value of another type, the order, or
+    an item that comes twice.
+    """
+    if isinstance(constant, dict):
+        return noises_of_dict(constant)
+    if isinstance(constant, list):
+        turn = len(constant) or 1
+        return {
+            "turned": lambda number: constant[number % turn :] + constant[: number % turn],
+            "twice": lambda number: constant + constant[:1] * (number % 50),
+            "another number at the end": lambda number: [*constant[:-1], number],
+        }
+    if isinstance(constant, str):
+        return {
+            "blanks": lambda number: constant + " " * number,
+            "or another text": lambda number: constant if number % 2 else f"noise {number}",
+        }
+    if type(constant) is int:
+        return {
+            "a little more": lambda number: constant + number,
+            "equal, and of another type": lambda number: (float, int, bool)[number % 3](constant),
+        }
+    return {"no number": lambda number: (constant, float("nan"))[number % 2]}
+
+
+def noises_of_dict(constant):
+    """Return the same for a dict."""
+    others = {"number": int, "text": "noise {}".format, "truth": lambda number: number % 2 == 0}
+    inside = {
+        f"{name}: {how}": lambda number, name=name, noise=noise: {**constant, name: noise(number)}
+        for name, value in constant.items()
+        for how, noise in (others if isinstance(value, dict) else noises(value) | others).items()
+    }
+    some = next(iter(constant.values()), 0)
+    return inside | {
+        "an entry more": lambda number: {**constant, f"noise {number}": some},
+        "the order": lambda number: dict(sorted(constant.items(), key=lambda item: hash((number, item[0])))),
+        "all numbers but one": lambda number: {
+            name: value if at == number % len(constant) or type(value) is not int else value + number
+            for at, (name, value) in enumerate(constant.items())
+        },
+    }
+
+
+def the_next(values, returns, _):
+    """Answer any call with the next of these values."""
+    value = next(values)
+    wrong = problem(value, returns)
+    return Failure("type", f"it returns another type: {wrong}") if wrong else value
+
+
+@pytest.mark.parametrize("grading", LIGHT_AND_HEAVY)
+def test_own_276_a_constant_with_noise_earns_nothing(grading, monkeypatch):
+    """As text, no two of its answers are equal. Noise that is another right answer would be a guess."""
+    monkeypatch.setattr(memsim.grading, "check", lambda *_, **__: None)
+    assignment = Assignment.load(grading)
+    solved = code_of(solution_copy(load(source_of(grading))))
+    for question in assignment.questions:
+        right = constants(assignment, question, solved)
+        for constant in right:
+            for how, noise in noises(constant).items():
+                values = map(noise, count(1))
+                values = (value for value in values if value == constant or value not in right)
+                call = partial(the_next, values, question.returns)
+                results = put(question, call, assignment.name, "ada", "a key")
+                paid = [result.title for result in results if result.passed]
+                assert (question.name, constant, how, paid) == (question.name, constant, how, [])

@@ -145,7 +145,7 @@ def test_a_fault_of_a_test_is_the_teachers_to_see(test, told, monkeypatch):
 
 
 def test_a_judgement_without_end_is_interrupted(monkeypatch):
-    from memsim.grading.run import judge  # noqa: PLC0415 (its own names)
+    from memsim.grading.run import judge, judging  # noqa: PLC0415 (its own names)
 
     def loops(_rng, _mine):
         """It judges without end."""
@@ -153,7 +153,7 @@ def test_a_judgement_without_end_is_interrupted(monkeypatch):
         while True:
             pass
 
-    monkeypatch.setattr(judge, "_JUDGING_SECONDS", 0.2)
+    monkeypatch.setattr(judging, "_JUDGING_SECONDS", 0.2)
     message, faulty, _ = judge._run(loops, "f", lambda _arguments: 7, None, {}, judge.Judging())  # noqa: SLF001 (without a worker)
 
     assert faulty

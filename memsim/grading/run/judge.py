@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import json
-import signal
-import threading
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
@@ -13,13 +12,15 @@ from typing import TYPE_CHECKING, Any, Self
 from memsim.grading.assignment.assignment import fresh, title
 from memsim.grading.assignment.values import Raised
 from memsim.grading.run.budget import Budget
+from memsim.grading.run.constant import passes_all
+from memsim.grading.run.judging import Judging, JudgingError
 from memsim.grading.sandbox.conversation import KILLED, Conversation, Failure
 from memsim.grading.sandbox.guest.retry import patiently
 from memsim.grading.sandbox.worker import ReadingError, StartError, Submitted, Worker, WorkerError
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Sequence
 
     from memsim.grading.assignment.assignment import Assignment, Dialogue, Question, Test
     from memsim.grading.sandbox.fences import Fence
@@ -29,21 +30,18 @@ _PROCESSES = 3
 """When this many processes of one question have died, its other tests are not run."""
 _TRIES = 2
 """How often a test runs whose answer is killed: the machine may have had no memory left."""
-_JUDGING_SECONDS = 20
-_ASTRAY = 0.1
-"""The share of that time which is left for a submission when one of its values has used it up."""
 _AT_LEAST, _AT_MOST = 3, 10
 """How often the tests of a function are asked again that has given few different answers."""
 _CONSTANT = "It gives the same answer to every call, which is right for some of them only."
+_AS_GOOD = "One of its answers, given to every call, passes the same tests: the others are not needed."
 _FEW = "It gives only {} different answers to all calls, which are right for some of them only."
+_TOO_LONG = "Its answers could not be compared in the time that there is."
 _OTHERWISE = "It answers differently when the tests are asked in another order."
 _EXCERPT = 1000
+_MOST_LETTERS = 4 << 20
+"""Of answers that are kept for each test. An honest one has some thousands."""
 _LONGEST_MESSAGE = 2000
 """Letters: it may quote an answer, and stands in four files."""
-
-
-class JudgingError(Exception):
-    """A test failed in the grader: a fault of the test, or of a value that it was not made for."""
 
 
 @dataclass
@@ -151,53 +149,61 @@ def put(
                     break
         results.append(RuleResult(title(test), points, not message, message, faulty))
     passed = {test: result for test, result in zip(question.tests, results, strict=True) if result.passed}
-    if 0 < len(passed) < len(results) and _few(passed, heard, question.different):
+    if 0 < len(passed) < len(results):
+
+        def dialogue(test: Test, key: str) -> Dialogue:
+            return test(fresh(key, assignment, question.name, test, student), mine)
 
         def dialogues(number: int) -> dict[Test, Dialogue]:
             again = [test for test in question.tests if not heard[test].ended]
-            other = f"{key}\0{number}"
-            return {
-                test: test(fresh(other, assignment, question.name, test, student), mine) for test in again
-            }
+            return {test: dialogue(test, f"{key}\0{number}") for test in again}
 
+        answers = _Answers(question.different, [partial(dialogue, test, key) for test in passed])
+        for test in passed:
+            answers.add(heard[test])
         rounds = _AT_MOST if judging.astray == before else 0
         order = fresh(f"{key}\0order", assignment, question.name, next(iter(passed)), student)
         why = _asked_again(
-            map(dialogues, range(rounds)), _Heard(call, question.different), passed, order, judging
+            map(dialogues, range(rounds)), _Heard(call, question.different), (passed, answers), order, judging
         )
         for result in passed.values() if why else ():
             result.passed, result.message = False, why
     return results
 
 
-def _few(passed: Iterable[Test], heard: Mapping[Test, _Heard], different: int) -> bool:
-    """Return whether the tests that were passed have heard fewer different answers than count.
-
-    What is answered elsewhere proves nothing: it may be chosen at random where a test is failed anyway.
-    """
-    answers = set[str]().union(*(heard[test].answers for test in passed))
-    return 0 < len(answers) < different
-
-
 def _asked_again(
     rounds: Iterable[dict[Test, Dialogue]],
     heard: _Heard,
-    passed: Iterable[Test],
+    so_far: tuple[Iterable[Test], _Answers],
     order: random.Random,
     judging: Judging,
 ) -> str:
     """Ask all tests again with other numbers, one call of this and one of that; return what is wrong.
 
-    A test ends at the first wrong answer, so a function that tells cases apart may have had no occasion to
-    show it. One that counts its calls does not know here whose turn it is.
+    Only if few different answers were needed. A test ends at the first wrong answer, so a function that tells
+    cases apart may have had no occasion to show it. One that counts its calls does not know here whose turn
+    it is.
     """
-    for number, dialogues in enumerate(rounds, 1):
-        if set(passed) - _mixed(dialogues, heard, order, judging):
-            return _OTHERWISE
-        if number >= _AT_LEAST and not heard.few:
-            break
-    given = len(heard.answers)
-    return "" if not heard.too_few else _CONSTANT if given == 1 else _FEW.format(given)
+    passed, answers = so_far
+    try:
+        with judging.bounded():
+            if not answers.few():
+                return ""
+        answers.forget()
+        for number, dialogues in enumerate(rounds, 1):
+            if set(passed) - _mixed(dialogues, heard, order, judging):
+                return _OTHERWISE
+            answers.add(heard)
+            with judging.bounded():
+                if number >= _AT_LEAST and not answers.few():
+                    break
+        with judging.bounded():
+            if not heard.asked_enough or not answers.values or not answers.few():
+                return ""
+    except JudgingError:
+        return _TOO_LONG
+    given = len(answers.values)
+    return _AS_GOOD if given >= answers.different else _CONSTANT if given == 1 else _FEW.format(given)
 
 
 def _mixed(
@@ -230,11 +236,14 @@ def _mixed(
 
 
 class _Heard:
-    """Calls of a function, and whether it gives too few different answers to earn anything."""
+    """Calls of a function: what it was asked, and what it has answered."""
 
     def __init__(self, call: Callable[[list[Any]], Any], different: int) -> None:
         self.call, self.different = call, different
-        self.asked, self.answers = set[str](), set[str]()
+        self.asked = set[str]()
+        self.values: dict[str, Any] = {}
+        """The different answers, each under its text."""
+        self.letters = 0
         self.ended = False
         """Whether an answer has ended its process."""
 
@@ -242,21 +251,58 @@ class _Heard:
         answer = self.call(arguments)
         self.ended |= isinstance(answer, Failure) and answer.ends_it
         raised = isinstance(answer, Raised) or (isinstance(answer, Failure) and answer.kind == "raised")
-        if len(self.answers) < self.different and (raised or not isinstance(answer, Failure)):
-            self.answers.add("raised" if raised else json.dumps(answer, sort_keys=True, default=repr))
-        if len(self.asked) < self.different:
+        if (raised or not isinstance(answer, Failure)) and self.letters < _MOST_LETTERS:
+            text = "raised" if raised else json.dumps(answer, sort_keys=True, default=repr)
+            if text not in self.values:
+                self.values[text] = copy.deepcopy(answer)  # the test may change it
+                self.letters += len(text)
+        if not self.asked_enough:
             self.asked.add(json.dumps(arguments, sort_keys=True, default=repr))
         return answer
 
     @property
-    def few(self) -> bool:
-        """Whether fewer different answers than count were given so far."""
-        return 0 < len(self.answers) < self.different
+    def asked_enough(self) -> bool:
+        """Whether different things enough were asked."""
+        return len(self.asked) == self.different
 
-    @property
-    def too_few(self) -> bool:
-        """Whether different things enough were asked, and fewer were answered."""
-        return self.few and len(self.asked) == self.different
+
+class _Answers:
+    """The answers in which a function may tell cases apart.
+
+    As text, the answers of a constant can differ, in what no test looks at. So one of them at least, given to
+    every call, must not pass the tests that were passed.
+    """
+
+    def __init__(self, different: int, passed: Sequence[Callable[[], Dialogue]]) -> None:
+        """Take what begins each test that was passed once more, with the same numbers."""
+        self.different, self.passed = different, passed
+        self.values: dict[str, Any] = {}
+        self.does = dict[str, bool]()
+        """Whether an answer, given to each call, passes these tests."""
+        self.any = True
+
+    def add(self, heard: _Heard) -> None:
+        """Add answers.
+
+        What is answered in a test that is lost anyway proves nothing, unless all were asked in any order.
+        """
+        self.values |= heard.values
+
+    def few(self) -> bool:
+        """Return whether fewer different answers than count were given, or any of them would do."""
+        if len(self.values) < self.different:
+            return bool(self.values)
+        would_do = map(self._would_do, self.values)
+        return any(would_do) if self.any else all(would_do)
+
+    def forget(self) -> None:
+        """Begin anew with answers that must not all do; until then none must."""
+        self.values, self.any = {}, False
+
+    def _would_do(self, text: str) -> bool:
+        if text not in self.does:
+            self.does[text] = passes_all(self.passed, self.values[text])
+        return self.does[text]
 
 
 class _Desk:
@@ -408,33 +454,3 @@ def _run(
             False,
         )
     return "The test asks without end; your teacher has been informed.", True, False
-
-
-class Judging:
-    """What the tests of one submission may take of the grader's own time."""
-
-    def __init__(self) -> None:
-        """Nothing has gone astray yet."""
-        self.astray = 0
-        """How often a value has used up the time of a test."""
-
-    @contextmanager
-    def bounded(self) -> Iterator[None]:
-        """Interrupt a test that a strange value sends astray; processor time is the same on any machine."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        seconds = _JUDGING_SECONDS * (_ASTRAY if self.astray else 1)
-
-        def interrupt(*_: object) -> None:
-            self.astray += 1
-            msg = f"no judgement after {seconds:g} seconds of processor time"
-            raise JudgingError(msg)
-
-        before = signal.signal(signal.SIGPROF, interrupt)
-        signal.setitimer(signal.ITIMER_PROF, seconds)
-        try:
-            yield
-        finally:
-            signal.setitimer(signal.ITIMER_PROF, 0)
-            signal.signal(signal.SIGPROF, before)
