@@ -386,6 +386,16 @@ def between(*idle):
     )
 
 
+def within(*around):
+    """Return the function with each of its own statements within one that does nothing."""
+    lines = []
+    for line, one in zip(COPIED.split("\n"), around * 9, strict=False):
+        room = line[: len(line) - len(line.lstrip())]
+        is_own = line.startswith("    ") and not line.endswith(":")
+        lines.append(room + one.format(line.strip(), room) if is_own else line)
+    return "\n".join(lines)
+
+
 IDLE = between("pass", "'note'", "...", "unused = 0", "0").replace(
     "def answer(start, pages):",
     "def answer(start: int, pages: 'pages') -> 'all of them':\n    'What it does.'",
@@ -444,6 +454,40 @@ HIDING = {
     ),
     "own-271-between-strings-of-which-python-writes-nothing": (
         [between("print(f'''{\"\"\"\n\"\"\"}''')", "pass")],
+        [],
+    ),
+    "own-291-between-names-on-which-nothing-depends": (
+        [
+            between(
+                "w, v = 1, [2]",
+                "w += 1",
+                "w = w + len(v)",
+                "del v",
+                "def u(): return w",
+                "class T: a = 0",
+                "[w, [v]] = 1, [2]",
+            )
+        ],
+        [],
+    ),
+    "own-292-between-calls-of-functions-that-do-nothing": (
+        ["def z(*_): pass\nq = print", between("z()", "q()", "(lambda: 0)()", "''.strip()", "z(1)")],
+        [],
+    ),
+    "own-293-within-statements-that-do-nothing": (
+        [
+            "import contextlib\nnone = contextlib.nullcontext\n"
+            + within("if 1: {}", "with none(): {}", "try: {}\n{}finally: pass", "with none(), none(): {}")
+        ],
+        [],
+    ),
+    "own-294-packed-and-unpacked-for-nothing": (
+        [
+            re.sub(r"(?m)^( +)(\w+) = (.+)$", r"\1[\2] = [(\3,)[0]]", COPIED)
+            .replace("while pfn <", "while not not pfn * 1 <")
+            .replace("total += 1", "total += (1 + 0)")
+            .replace("return [total, pfn, start]", "return [total + 0, (pfn,)[0], [start][0]]")
+        ],
         [],
     ),
     "own-132-between-much-else": ([COPIED, *map(else_, range(300))], []),

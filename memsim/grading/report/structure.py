@@ -51,6 +51,8 @@ _HARMLESS = frozenset(
     | {"print", "range", "repr", "set", "sorted", "str", "sum", "tuple", "type"}
 )
 """Functions whose calls change no answer if nothing uses what they return."""
+_AROUND = frozenset({"nullcontext", "suppress"})
+"""What ``with`` takes and does nothing."""
 _NO_PYTHON = (SyntaxError, ValueError, RecursionError, MemoryError)
 
 Pieces: TypeAlias = "array[int]"
@@ -85,7 +87,9 @@ def pieces(cells: Iterable[str], notes: Iterable[str] = ()) -> Pieces:
     True
     """
     with warnings.catch_warnings(action="ignore"):  # of what Python thinks of a student's code
-        rows = [tokens(_text(node)) for node in _graded(list(cells), list(notes))]
+        nodes = list(_graded(list(cells), list(notes)))
+        idle = _idle_functions(nodes)
+        rows = [tokens(_text(node, idle)) for node in nodes]
     hashes = {
         int.from_bytes(hashlib.blake2b("\0".join(row[at : at + _WINDOW]).encode(), digest_size=8).digest())
         for row in rows
@@ -167,27 +171,56 @@ def _all_text(between: str, nodes: Sequence[ast.AST]) -> str | None:
 class _Plain(ast.NodeTransformer):
     """Takes away what a copy can add without a change of what it does."""
 
-    def __init__(self, read: set[str]) -> None:
-        """``read`` are the names that something reads."""
-        self.read = read
+    def __init__(self, live: set[str], idle: frozenset[str]) -> None:
+        """``live`` are the names on which something depends, ``idle`` the functions that change nothing."""
+        self.live, self.idle = live, idle
 
     def visit(self, node: ast.AST) -> Any:
-        """Take away annotations, and statements that do nothing."""
+        """Take away annotations, statements that do nothing, and what only stands around others."""
         if isinstance(node, ast.arg):
             node.annotation = None
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             node.returns = None
-        if isinstance(node, ast.AnnAssign) and node.value is not None:
-            node = ast.copy_location(ast.Assign([node.target], node.value), node)
+        if isinstance(node, ast.stmt):
+            node = _plainly_set(node)
         self.generic_visit(node)
         for part in _BLOCKS:
             block = getattr(node, part, None)
             if isinstance(block, list):
-                kept = [one for one in block if not self._idle(one)]
+                kept = [one for one in self._opened(block) if not self._idle(one)]
                 setattr(node, part, kept if kept or part == "orelse" else block[:1])
-        return node
+        return _without_detour(node)
 
-    def _idle(self, node: ast.stmt) -> bool:  # noqa: PLR0911 (one for each kind of statement)
+    def _opened(self, block: Sequence[ast.stmt]) -> Iterator[ast.stmt]:
+        """Return the statements of a block, and those of a statement around some that changes nothing."""
+        for node in block:
+            match node:
+                case ast.If(test=ast.Constant(value=value)):
+                    yield from node.body if value else node.orelse
+                case ast.With(items=items) if not any(one.optional_vars for one in items) and all(
+                    self._does_nothing(one.context_expr) for one in items
+                ):
+                    yield from node.body
+                case ast.Try(handlers=[]) if all(map(self._idle, node.finalbody)):
+                    yield from [*node.body, *node.orelse]
+                case _:
+                    yield node
+
+    def _idle(self, node: ast.stmt) -> bool:
+        match node:
+            case ast.If(test=ast.Constant(value=value), orelse=[]) if not value:
+                return True
+            case ast.If(test=head) | ast.While(test=head) | ast.For(iter=head) | ast.Match(subject=head):
+                return self._does_nothing(head) and self._all_idle(node)
+            case ast.Try():
+                return self._all_idle(node)
+            case ast.FunctionDef(name=name, decorator_list=[]):
+                return name not in self.live
+            case ast.ClassDef(name=name, bases=[], keywords=[], decorator_list=[]):
+                return name not in self.live and all(map(self._idle, node.body))
+        return self._is_idle_line(node)
+
+    def _is_idle_line(self, node: ast.stmt) -> bool:  # noqa: PLR0911 (one for each kind of statement)
         match node:
             case ast.Pass() | ast.Global() | ast.Nonlocal() | ast.Import() | ast.ImportFrom():
                 return True
@@ -201,39 +234,151 @@ class _Plain(ast.NodeTransformer):
                 return all(map(self._is_unread, targets)) and self._does_nothing(value)
             case ast.AugAssign(target=target, value=value):
                 return self._is_unread(target) and self._does_nothing(value)
-            case ast.If(test=ast.Constant(value=value), orelse=[]) if not value:
-                return True
-            case ast.If(test=head) | ast.While(test=head) | ast.For(iter=head):
-                return self._does_nothing(head) and self._all_idle(node)
-            case ast.Try():
-                return self._all_idle(node)
+            case ast.Delete(targets=targets):
+                return all(map(self._is_unread, targets))
         return False
 
     def _all_idle(self, node: ast.stmt) -> bool:
         """Return whether everything in a statement does nothing."""
-        parts = [one for part in _BLOCKS for one in getattr(node, part, ())]
-        parts += [one for handler in getattr(node, "handlers", ()) for one in handler.body]
-        return all(map(self._idle, parts))
+        inside = [node, *getattr(node, "handlers", ()), *getattr(node, "cases", ())]
+        return all(self._idle(one) for each in inside for part in _BLOCKS for one in getattr(each, part, ()))
 
     def _is_unread(self, target: ast.AST) -> bool:
-        return isinstance(target, ast.Name) and target.id not in self.read
+        if isinstance(target, ast.Tuple | ast.List):
+            return all(map(self._is_unread, target.elts))
+        return isinstance(target, ast.Name) and target.id not in self.live
 
     def _does_nothing(self, value: ast.expr) -> bool:
         """Return whether an expression has no effect on an answer but by its value."""
         return not any(
             isinstance(part, ast.Await | ast.Yield | ast.YieldFrom)
             or (isinstance(part, ast.NamedExpr) and not self._is_unread(part.target))
-            or (isinstance(part, ast.Call) and getattr(part.func, "id", "") not in _HARMLESS)
+            or (isinstance(part, ast.Call) and not self._is_harmless(part.func))
             for part in ast.walk(value)
         )
 
+    def _is_harmless(self, function: ast.expr) -> bool:
+        """Return whether a call of this changes nothing: a lambda's body is looked at like the rest."""
+        match function:
+            case ast.Name(id=name):
+                return name in self.idle
+            case ast.Attribute(value=ast.Constant() | ast.JoinedStr()) | ast.Lambda():
+                return True
+            case ast.Attribute(attr=name):
+                return name in _AROUND
+        return False
 
-def _text(node: ast.stmt) -> str:
+
+def _plainly_set(node: ast.stmt) -> ast.stmt:
+    """Return an assignment that is written as such, whatever is written around it."""
+    match node:
+        case ast.AnnAssign(target=target, value=ast.expr() as value):
+            pass
+        case ast.Expr(value=ast.NamedExpr(target=target, value=value)):
+            pass
+        case ast.Assign(
+            targets=[ast.Tuple(elts=[target]) | ast.List(elts=[target])],
+            value=ast.Tuple(elts=[value]) | ast.List(elts=[value]),
+        ):
+            pass
+        case _:
+            return node
+    return ast.copy_location(ast.Assign([target], value), node)
+
+
+def _without_detour(node: ast.AST) -> ast.AST:
+    """Return what is computed by an expression that adds nothing, denies twice, or packs and unpacks.
+
+    >>> ast.unparse(_without_detour(ast.parse("(a,)[0]", mode="eval").body))
+    'a'
+    """
+    match node:
+        case ast.UnaryOp(op=ast.Not(), operand=ast.UnaryOp(op=ast.Not(), operand=inside)):
+            return inside
+        case ast.BinOp(left=inside, op=ast.Add() | ast.Sub(), right=ast.Constant(value=0)):
+            return inside
+        case ast.BinOp(left=inside, op=ast.Mult(), right=ast.Constant(value=1)):
+            return inside
+        case ast.Subscript(
+            value=ast.Tuple(elts=[inside]) | ast.List(elts=[inside]), slice=ast.Constant(value=0)
+        ):
+            return inside
+    return node
+
+
+def _live_names(function: ast.stmt) -> set[str]:
+    r"""Return the names on which something depends that a function does but setting names.
+
+    A name that is read only to set itself, or another one that nothing reads, is none of them.
+
+    >>> code = "def f(a):\n    b = c = 1\n    b = b + c\n    def g():\n        return c\n    return a"
+    >>> sorted(_live_names(ast.parse(code).body[0]))
+    ['a']
+    """
+    live, sets = set[str](), list[tuple[set[str], set[str]]]()
+    waiting: list[ast.AST] = list(ast.iter_child_nodes(function))
+    while waiting:
+        node = waiting.pop()
+        match node:
+            case ast.Assign() | ast.AugAssign() | ast.AnnAssign() if not _attributes_of_target(node):
+                names = [part for part in ast.walk(node) if isinstance(part, ast.Name)]
+                sets.append((_names(names, ast.Store), _names(names, ast.Load)))
+            case ast.FunctionDef(name=name, decorator_list=[]) | ast.ClassDef(name=name, decorator_list=[]):
+                names = [part for part in ast.walk(node) if isinstance(part, ast.Name)]
+                sets.append(({name}, _names(names, ast.Load)))
+            case ast.Name(ctx=ast.Load()):
+                live.add(node.id)
+            case _:
+                waiting += ast.iter_child_nodes(node)
+    count = -1
+    while len(live) > count:
+        count = len(live)
+        for targets, reads in sets:
+            live |= reads if targets & live else set()
+    return live
+
+
+def _attributes_of_target(node: ast.Assign | ast.AugAssign | ast.AnnAssign) -> bool:
+    """Return whether a part of an object is set, which others may see, or whether a call may do more."""
+    targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+    parts = (part for target in targets for part in ast.walk(target))
+    return any(isinstance(part, ast.Attribute | ast.Subscript) for part in parts)
+
+
+def _names(names: Iterable[ast.Name], context: type[ast.expr_context]) -> set[str]:
+    return {name.id for name in names if isinstance(name.ctx, context)}
+
+
+def _idle_functions(nodes: Iterable[ast.stmt]) -> frozenset[str]:
+    r"""Return the functions that change nothing: some of Python's, empty ones, and other names for these.
+
+    >>> sorted(_idle_functions(ast.parse("def z(*a):\n    pass\nq = print").body) - _HARMLESS)
+    ['q', 'z']
+    """
+    found = set(_HARMLESS)
+    for node in nodes:
+        match node:
+            case ast.FunctionDef(name=name, decorator_list=[]) if all(map(_is_empty, node.body)):
+                found.add(name)
+            case ast.Assign(targets=[ast.Name(id=name)], value=ast.Name(id=same)) if same in found:
+                found.add(name)
+            case ast.Assign(targets=[ast.Name(id=name)], value=ast.Attribute(attr=same)) if same in _AROUND:
+                found.add(name)
+    return frozenset(found)
+
+
+def _is_empty(node: ast.stmt) -> bool:
+    match node:
+        case ast.Pass() | ast.Expr(value=ast.Constant()) | ast.Return(value=None | ast.Constant()):
+            return True
+    return False
+
+
+def _text(node: ast.stmt, idle: frozenset[str]) -> str:
     """Return a statement as text, without what does nothing."""
-    inside = ast.walk(node) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) else ()
-    read = {part.id for part in inside if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Load)}
-    with contextlib.suppress(RecursionError):
-        node = _Plain(read).visit(node) if inside else node
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+        with contextlib.suppress(RecursionError):
+            node = _Plain(_live_names(node), idle).visit(node)
     return "\n".join(_written(node))
 
 
