@@ -9,6 +9,7 @@ import re
 from typing import TYPE_CHECKING
 
 from memsim.linux.include.layout import PAGES_PER_SECTION, count_trailing_zeros, pageblock_nr_pages
+from memsim.real.freed import NOT_WHEN_FREED, PAGE_POOL
 from memsim.real.reading import CONCLUDED, PRINTED, WORD, Fact, list_poison, signed, word_of_counts
 from memsim.real.tables import NONE, macro_name
 from memsim.real.versions import NEWEST
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from memsim.real.reading import Reading
     from memsim.real.versions import Version
 
-PAGE_POOL = 0xDEAD000000000040
 MAPCOUNT_RESERVE = -128
 """Numbers below are page types (PAGE_MAPCOUNT_RESERVE); those from here to -2 are an underflow."""
 _TAILS_COUNTED_UNTIL = (4, 5)
@@ -57,7 +57,10 @@ def where(reading: Reading) -> list[Fact]:
     if pfn is not None:
         facts.append(Fact(f"pfn {pfn:#x}.", PRINTED))
     facts += _zone(reading)
-    if pfn is not None and reading.architecture in WITH_4K and reading.bits == 64:  # noqa: PLR2004 (bits)
+    if reading.zone_name == "Device":
+        text = "Device memory has no memory block, and pfn_to_online_page() returns NULL for it."
+        facts.append(Fact(text, CONCLUDED))
+    elif pfn is not None and reading.architecture in WITH_4K and reading.bits == 64:  # noqa: PLR2004 (bits)
         facts.append(Fact(place(pfn, reading.architecture, reading.versions[1]), CONCLUDED))
     return facts
 
@@ -156,15 +159,23 @@ def _few(choices: dict[str, list[str]]) -> list[tuple[str, list[str]]]:
 def state(reading: Reading) -> list[Fact]:
     """Return what kind of page it is: its type, its counts, whether it is free, a tail page, boot memory."""
     if reading.dump.uninitialised:
-        text = (
-            "The struct page was never initialised: its section was not onlined, or the page is in "
-            "a hole. All its words are ones."
-        )
-        return [Fact(text, PRINTED)]
+        return _never_initialised(reading)
     facts = [fact for rule in _STATES for fact in rule(reading)]
     if reading.refcount is not None and "buddy" not in reading.types:
         facts.append(Fact(f"Refcount {reading.refcount}{_mapped(reading)}.", reading.refcount_how))
     return facts
+
+
+def _never_initialised(reading: Reading) -> list[Fact]:
+    """Say what PagePoisoned() saw: it tests the flags word only, and offlining poisons pages again."""
+    facts = [Fact("The struct page is uninitialized and poisoned: all bits of its flags are ones.", PRINTED)]
+    if reading.dump.raw and reading.filled:
+        facts.append(Fact("All its words are ones.", WORD))
+    text = (
+        "It was never initialised (its section was not onlined, or the page is in a hole), or its block went "
+        "offline again: with CONFIG_DEBUG_VM, remove_pfn_range_from_zone() poisons the struct pages then."
+    )
+    return [*facts, Fact(text, CONCLUDED)]
 
 
 def _mapped(reading: Reading) -> str:
@@ -269,7 +280,7 @@ def _compound(reading: Reading) -> list[Fact]:
 def _boot_memory(reading: Reading) -> list[Fact]:
     """PG_reserved, refcount 1, no mapping, on no list: never given to the buddy."""
     raw, names = reading.raw, reading.names or []
-    if "reserved" not in names or reading.refcount not in {1, None} or reading.damaged:
+    if "reserved" not in names or reading.refcount != 1 or reading.damaged:
         return []
     if raw and (raw[3] or raw[1] != raw[2]):
         return []
@@ -351,7 +362,7 @@ def why(reading: Reading) -> list[Fact]:
 
 def _not_when_freed(reading: Reading) -> list[Fact]:
     """Return which of the flags in the word make a freed page bad, if they are what it was dumped for."""
-    names = [name for name in reading.names or [] if name in _NOT_WHEN_FREED]
+    names = [name for name in reading.names or [] if name in NOT_WHEN_FREED]
     if not names or not reading.dump.reason.startswith("PAGE_FLAGS_CHECK_AT_FREE"):
         return []
     return [
@@ -386,11 +397,6 @@ _REASONS = (
     ),
     ("corrupted mapping in tail page", "A tail page that is freed must have TAIL_MAPPING in mapping."),
 )
-_NOT_WHEN_FREED = (
-    *("locked", "lru", "active", "slab", "reserved", "private", "private_2", "writeback", "unevictable"),
-    "mlocked",
-)
-"""Flags of PAGE_FLAGS_CHECK_AT_FREE in every version that prints this reason."""
 _REFERENCED = "while a reference was held, or one too many was dropped"
 _UNDERFLOW = "with a reference count below 0: one too many was dropped"
 _STATES_OF_A_BAD_PAGE = (
@@ -438,7 +444,11 @@ def _overwritten(reading: Reading) -> list[Fact]:
     if reading.filled:
         byte = (reading.dump.raw or [reading.flags or 0])[0] & 0xFF
         ones = byte == 0xFF  # noqa: PLR2004 (page_init_poison())
-        cause = "a memmap that was never initialised" if ones else "the struct page was overwritten"
+        cause = (
+            "a memmap that was never initialised, or whose block went offline"
+            if ones
+            else "the struct page was overwritten"
+        )
         text = f"Every byte is {byte:#04x}: {cause}. Its flags, zone and node mean nothing."
         return [Fact(text, WORD)]
     if reading.flags_text and not reading.text:

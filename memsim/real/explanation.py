@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from memsim.errors import MemsimError
 from memsim.real import checks
-from memsim.real.checks import PAGE_POOL
 from memsim.real.dump import MOST_PAGES, read_text
 from memsim.real.events import event_facts
+from memsim.real.freed import PAGE_POOL
 from memsim.real.readers import Reader, readers, stand_in
 from memsim.real.reading import (
     CONCLUDED,
@@ -37,6 +37,7 @@ _OF_A_SLAB = ("slab_cache", "slab_list.next", "slab_list.prev", "freelist", "cou
 _OF_AN_OLDER_SLAB = ("slab_list.next", "slab_list.prev", "slab_cache", "freelist", "counters")
 _SLAB_CACHE_FIRST: Version = (6, 2)
 _OF_A_PAGE_POOL = ("pp_magic", "pp", "_pp_mapping_pad", "dma_addr", "pp_ref_count")
+_OF_DEVICE_MEMORY = ("pgmap", "zone_device_data", "mapping", "index", "private")
 _OF_OTHERS = ("second word", "third word", "fourth word", "fifth word", "sixth word")
 
 
@@ -281,6 +282,8 @@ def _word_names(reading: Reading) -> tuple[str, ...]:
         if low >= _SLAB_CACHE_FIRST:
             return _OF_A_SLAB
         return _OF_AN_OLDER_SLAB if high < _SLAB_CACHE_FIRST else _OF_OTHERS
+    if reading.zone_name == "Device":
+        return _OF_DEVICE_MEMORY
     return _OF_A_PAGE_POOL if PAGE_POOL in reading.raw[1:2] else _WORDS
 
 

@@ -16,16 +16,29 @@ from memsim.linux.include.mmzone import ZoneType
 from memsim.linux.include.page_flags import MANAGED, NO_TYPE, PRESENT, PageFlag, PageType
 from memsim.machine.machine import Machine
 from memsim.patch import AFTER, BEFORE
+from memsim.real.freed import bad_reasons
 from memsim.real.versions import parse_version
 from memsim.release import RELEASES
 from memsim.walkers import WALKERS, verdicts
+from memsim.walkers.subject import FLAGS_UNCHECKED
 
 if TYPE_CHECKING:
     from memsim.real.reading import Reading
 
 _HOT = 0x100000
-_PFNS = {ZoneType.DMA: 0x800, ZoneType.DMA32: 0x4000, ZoneType.NORMAL: _HOT, ZoneType.MOVABLE: _HOT}
-_TYPES = {kind.value: kind for kind in PageType}
+_DEVICE = 0x200000
+_PFNS = {
+    ZoneType.DMA: 0x800,
+    ZoneType.DMA32: 0x4000,
+    ZoneType.NORMAL: _HOT,
+    ZoneType.MOVABLE: _HOT,
+    ZoneType.DEVICE: _DEVICE,
+}
+_TYPES = {kind.value: kind for kind in PageType} | {"hugetlb": PageType.NONE}
+_OTHER_TYPE = PageType.GUARD
+"""Stands for every type that the simulator does not have: no reader asks for it. Only of those of hugetlb
+pages can be mapped."""
+_NOT_KNOWN = "not known"
 
 
 class Reader(NamedTuple):
@@ -59,19 +72,73 @@ def readers(reading: Reading) -> tuple[list[Reader], str]:
     known = PageFlag(0)
     for name in reading.names or ():
         known |= PageFlag.__members__.get(name.upper(), PageFlag(0))
-    kind = next((_TYPES[name] for name in reading.types if name in _TYPES), PageType.NONE)
+    kind = next((_TYPES.get(name, _OTHER_TYPE) for name in reading.types), PageType.NONE)
     order = reading.raw[5] if kind is PageType.BUDDY and reading.raw else 0
-    refcount = 0 if reading.refcount is None and kind is PageType.BUDDY else reading.refcount
-    zone = min(reading.zone if reading.zone is not None else ZoneType.NORMAL, ZoneType.MOVABLE)
-    count = 1 if refcount is None else max(-1, min(refcount, 1000))
-    return list(_ask(stand_in(reading), int(known), kind, count, order, int(zone))), ""
+    release = stand_in(reading)
+    answers = [
+        _ask(release, int(known), kind, count, order, zone)
+        for count in _refcounts(reading)
+        for zone in _zones(reading)
+    ]
+    found = [_agreed(reading, same) for same in zip(*answers, strict=True)]
+    return [_freed(reading, each) if each.name == "bad_page" else each for each in found], ""
+
+
+def _refcounts(reading: Reading) -> tuple[int, ...]:
+    """Return the counts that the page may have; readers tell 0, 1 and more apart."""
+    if reading.refcount is not None:
+        return (max(-1, min(reading.refcount, 1000)),)
+    return (0,) if "buddy" in reading.types else (0, 1, 2)
+
+
+def _zones(reading: Reading) -> tuple[ZoneType, ...]:
+    """Return the zones that the page may be in; readers tell ZONE_MOVABLE and ZONE_DEVICE from others."""
+    if reading.zone_name is not None:
+        return (ZoneType[reading.zone_name.upper()],)
+    return (ZoneType.NORMAL, ZoneType.MOVABLE)
+
+
+def _agreed(reading: Reading, same: tuple[Reader, ...]) -> Reader:
+    """Return the answer of a reader that it gives for every page that this one may be; else: not known."""
+    first, meets = same[0], any(each.meets for each in same)
+    unknown = {"refcount": reading.refcount is None, "zone": reading.zone_name is None}
+    missing = " and ".join(word for word, applies in unknown.items() if applies)
+    if any((each.before, each.after) != (first.before, first.after) for each in same):
+        why = f"it depends on its {missing}, not known here"
+        return first._replace(before=_NOT_KNOWN, after=_NOT_KNOWN, why=why, meets=meets)
+    if any(each.why != first.why for each in same):
+        return first._replace(why=f"whatever its {missing}", meets=meets)
+    return first
+
+
+def _freed(reading: Reading, reader: Reader) -> Reader:
+    """Return what page_expected_state() says of the printed words, of which the simulator has only some."""
+    if not reader.meets or "free" not in {reader.before, reader.after}:
+        return reader
+    single = not reading.dump.order
+    if "hwpoison" in (reading.names or ()) and single:
+        why = "a single page that is hwpoisoned is never handed to the buddy"
+        return reader._replace(before="keep", after="keep", why=why)
+    flags_too = reader.why != FLAGS_UNCHECKED.words
+    tests = [
+        test
+        for test in bad_reasons(reading, reported=False)
+        if flags_too or not test.reason.startswith("PAGE_FLAGS")
+    ]
+    failed = [test.has for test in tests if test.has]
+    if failed:
+        return reader._replace(before="bad page", after="bad page", why="; ".join(failed))
+    if tests:
+        why = f"no words for: {', '.join(test.reason for test in tests)}"
+        return reader._replace(before=_NOT_KNOWN, after=_NOT_KNOWN, why=why)
+    return reader if not flags_too else reader._replace(why="it passes every test of page_expected_state()")
 
 
 def _cannot(reading: Reading) -> str:
     """Return why the page cannot be built, or nothing."""
     no_order = "buddy" in reading.types and reading.raw and reading.raw[5] > MAX_PAGE_ORDER
     problems = (
-        (reading.dump.uninitialised, "the struct page was never initialised"),
+        (reading.dump.uninitialised, "the struct page is uninitialized and poisoned"),
         (reading.damaged, "its words are no struct page"),
         (reading.name_choices, "its flags depend on the version"),
         (reading.type_choices, "its type depends on the version"),
@@ -109,6 +176,7 @@ def _ask(
 def _machine(release: str, after: bool, zone: int) -> Machine:  # noqa: FBT001 (a key of the cache)
     """Return a machine with a hot-added block that is online in the wanted zone."""
     machine = Machine([(0, 4 * PAGES_PER_SECTION)], AFTER if after else BEFORE, release)
+    machine.memremap_pages(_DEVICE, PAGES_PER_SECTION)
     machine.add_memory(_HOT, PAGES_PER_SECTION)
     machine.online(
         _HOT // PAGES_PER_SECTION, "online_movable" if zone == ZoneType.MOVABLE else "online_kernel"
@@ -128,7 +196,8 @@ def _build(
     """Return the machine with the page in it, in place of free blocks; its neighbours are in use."""
     machine = _machine(release, after, zone)
     memmap, pfn = machine.kernel.memmap, _PFNS[ZoneType(zone)]
-    memmap.init_pages(pfn, 1 << MAX_PAGE_ORDER, zone, MANAGED | PRESENT, NO_TYPE)
+    ghosts = 0 if zone == ZoneType.DEVICE else MANAGED | PRESENT
+    memmap.init_pages(pfn, 1 << MAX_PAGE_ORDER, zone, ghosts, NO_TYPE)
     memmap.set_refcount(pfn, 1 << order, refcount)
     memmap.set_flags(pfn, 1, flags)
     if kind is PageType.BUDDY:
