@@ -137,6 +137,11 @@ class Subject:
         return managed and self.free_head is None and self.refcount > 0
 
     @property
+    def mappable(self) -> bool:
+        """The page was handed out and is one that page tables can map: of no type, and no slab."""
+        return self.allocated and self.page is not None and not (self.page.types or self.has(PageFlag.SLAB))
+
+    @property
     def bootmem(self) -> bool:
         """The page is RAM that memblock gave away at boot."""
         return self.online and self.early and self.ram and self.has(PageFlag.RESERVED)
@@ -258,7 +263,7 @@ OFFLINE_SPARED = Question(
 # ---- which pages a walker meets at all -------------------------------------------------------------------
 
 ANY = Question("any pfn", lambda _: True)
-MAPPED = Question("pages mapped into user space", lambda s: s.device or s.allocated or s.bootmem)
+MAPPED = Question("pages mapped into user space", lambda s: s.device or s.mappable or s.bootmem)
 LRU_PAGES = Question("pages on the LRU", lambda s: s.online and LRU.holds(s))
 HIGHMEM = Question("highmem pages, and x86-64 has none", lambda _: False)
 MEMMAP_PAGES = Question(
