@@ -47,7 +47,7 @@ class KernelError(MemsimError):
 
 
 class KernelBug(MemsimError):
-    """A check that stops the machine (``VM_BUG_ON_PAGE``) hit; nothing runs after it."""
+    """A check that stops the machine (``VM_BUG_ON_PAGE``) hit, or a lock is waited for in vain."""
 
 
 class BadPage(MemsimError):

@@ -50,6 +50,32 @@ def check_pfn(pfn: int) -> int:
     raise MemsimError(msg)
 
 
+def check_pfns(pfns: object) -> list[int]:
+    """Return the list that ``allocate()`` returned; MemsimError for anything that is no list.
+
+    >>> check_pfns(0x100000)
+    Traceback (most recent call last):
+    memsim.errors.MemsimError: pfns is 1048576, must be the list that allocate() returned, such as [0x100000]
+    """
+    if isinstance(pfns, list):
+        return pfns
+    msg = f"pfns is {pfns!r}, must be the list that allocate() returned, such as [0x100000]"
+    raise MemsimError(msg)
+
+
+def check_range(start_pfn: object, nr_pages: object) -> None:
+    """Refuse a range that is not two whole numbers; what the kernel says of their values is its business.
+
+    >>> check_range(0x100000, "128M")
+    Traceback (most recent call last):
+    memsim.errors.MemsimError: nr_pages is '128M', must be a whole number of pages; only scenarios know units
+    """
+    for name, value in {"start_pfn": start_pfn, "nr_pages": nr_pages}.items():
+        if isinstance(value, bool) or not isinstance(value, Integral):
+            msg = f"{name} is {value!r}, must be a whole number of pages; only scenarios know units"
+            raise MemsimError(msg)
+
+
 def check_pages_of(name: str, nr_pages: int) -> int:
     """Return a number of pages as an int; MemsimError for anything but a whole number."""
     if is_whole(nr_pages):

@@ -19,7 +19,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, cast
 
 from memsim.devices import DEVICE_KINDS
-from memsim.errors import KernelError
+from memsim.errors import KernelBug, KernelError
 from memsim.fast import register_shortcuts
 from memsim.linux.arch.x86.mm.init_64 import probe_memory_block_size
 from memsim.linux.drivers.base.memory.blocks import MemoryBlock, find_memory_block, memory_dev_init
@@ -46,6 +46,8 @@ from memsim.machine.arguments import (
     check_order,
     check_pages_of,
     check_pfn,
+    check_pfns,
+    check_range,
     parse_migratetype,
     ranges_of,
     zone_type_of,
@@ -87,6 +89,19 @@ def _then_devices_run(
     return cast("Callable[Concatenate[Machine, P], R]", call)
 
 
+def _with_device_hotplug_lock(
+    operation: Callable[Concatenate[Machine, P], R],
+) -> Callable[Concatenate[Machine, P], R]:
+    """Hold ``device_hotplug_lock`` during an operation."""
+
+    @functools.wraps(operation)
+    def call(machine: Machine, *args: P.args, **kwargs: P.kwargs) -> R:
+        with machine.device_hotplug_lock(f"{operation.__name__}()"):
+            return operation(machine, *args, **kwargs)
+
+    return cast("Callable[Concatenate[Machine, P], R]", call)
+
+
 free_pages = __free_pages
 DEFAULT_PATIENCE = 50
 
@@ -106,6 +121,9 @@ class Users:
 
 class Machine:
     """A machine with RAM on which a kernel (release, patch) has booted.
+
+    Its devices are those of the kernel. A driver of your own calls a
+    :class:`~memsim.lesson.own_driver.api.KernelApi` of the machine, as in chapter 18.
 
     Parameters
     ----------
@@ -203,6 +221,7 @@ class Machine:
         """Whether the threads of drivers run after each operation."""
         self.boot_totalram_pages = self.kernel.state.totalram_pages
         self.users = Users()
+        self._holds_device_hotplug_lock = ""
 
     # ---- looking -----------------------------------------------------------------------------
 
@@ -230,15 +249,16 @@ class Machine:
         """Copy for :mod:`copy`: see :meth:`copy`."""
         twin = Machine.__new__(Machine)
         memo[id(self)] = twin
-        vars(twin).update({name: deepcopy(value, memo) for name, value in self._without_tape().items()})
+        vars(twin).update({name: deepcopy(value, memo) for name, value in self._at_rest().items()})
         return twin
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle a copy, which nothing watches."""
         return object.__new__, (Machine,), vars(self.copy())
 
-    def _without_tape(self) -> dict[str, Any]:
-        return vars(self) | {"tape": None}
+    def _at_rest(self) -> dict[str, Any]:
+        """Return what a copy has: nothing watches it, and what runs on this machine does not run on it."""
+        return vars(self) | {"tape": None, "_holds_device_hotplug_lock": ""}
 
     @property
     def blocks(self) -> dict[int, MemoryBlock]:
@@ -308,12 +328,35 @@ class Machine:
 
     # ---- memory hotplug ----------------------------------------------------------------------
 
+    @contextmanager
+    def device_hotplug_lock(self, what: str) -> Iterator[None]:
+        """Hold the lock that all operations of memory hotplug take (``lock_device_hotplug()``).
+
+        Raises
+        ------
+        KernelBug
+            It is held already: ``what`` was called by a listener or callback, for which its holder waits.
+        """
+        if holder := self._holds_device_hotplug_lock:
+            msg = (
+                f"{what} waits for device_hotplug_lock, which {holder} holds until this listener or callback "
+                "returns: the kernel hangs (lock_device_hotplug(), drivers/base/core.c)"
+            )
+            raise KernelBug(msg)
+        self._holds_device_hotplug_lock = what
+        try:
+            yield
+        finally:
+            self._holds_device_hotplug_lock = ""
+
     @_then_devices_run
+    @_with_device_hotplug_lock
     def add_memory(self, start_pfn: int, nr_pages: int, *, name: str = "System RAM", nid: int = 0) -> None:
         """Plug a DIMM: see :func:`memsim.linux.drivers.base.memory.blocks.add_memory`.
 
         As the ACPI driver does, ask for self-hosted vmemmap only where the kernel supports it.
         """
+        check_range(start_pfn, nr_pages)
         self_hosted = self.memmap_on_memory and mhp_supports_memmap_on_memory(self.kernel, nr_pages)
         add_memory(
             self.kernel,
@@ -325,11 +368,14 @@ class Machine:
         )
 
     @_then_devices_run
+    @_with_device_hotplug_lock
     def remove_memory(self, start_pfn: int, nr_pages: int) -> None:
         """Unplug a DIMM whose blocks are offline; KernelError if one is not."""
+        check_range(start_pfn, nr_pages)
         remove_memory(self.kernel, start_pfn, nr_pages)
 
     @_then_devices_run
+    @_with_device_hotplug_lock
     def online(self, block_id: int | str, online_type: str = "online") -> bool:
         """Write ``online_type`` to a block's state; return True.
 
@@ -344,6 +390,7 @@ class Machine:
         return True
 
     @_then_devices_run
+    @_with_device_hotplug_lock
     def offline(self, block_id: int | str, *, patience: int = DEFAULT_PATIENCE) -> bool:
         """Write ``offline`` to a block's state; return True.
 
@@ -361,10 +408,12 @@ class Machine:
         return True
 
     @_then_devices_run
+    @_with_device_hotplug_lock
     def offline_and_remove_memory(
         self, start_pfn: int, nr_pages: int, *, patience: int = DEFAULT_PATIENCE
     ) -> None:
         """Set a DIMM offline and unplug it, or leave it as it was."""
+        check_range(start_pfn, nr_pages)
         with self._losing_patience_after(patience):
             offline_and_remove_memory(self.kernel, start_pfn, nr_pages)
 
@@ -477,7 +526,7 @@ class Machine:
         BadPage
             A pfn has no struct page. Nothing is freed then.
         """
-        for pfn in pfns:
+        for pfn in check_pfns(pfns):
             self.kernel.memmap.flags(check_pfn(pfn))
         on_lru = int(PageFlag.LRU)
         while pfns:

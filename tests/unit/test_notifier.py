@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from memsim.errors import KernelError, MemsimError
+from memsim.errors import KernelBug, KernelError, MemsimError
 from memsim.linux.drivers.base.memory.notifier import (
     memory_notify,
     register_memory_notifier,
@@ -366,3 +366,51 @@ def test_a_memory_listener_that_refuses_cancels_the_node_s_action_too(action):
         f"MEM_CANCEL_{action.upper()}",
         "NODE_CANCEL_ADDING_FIRST_MEMORY 0" if action == "online" else "NODE_CANCEL_REMOVING_LAST_MEMORY 0",
     ]
+
+
+HOTPLUG = {
+    "add_memory": lambda machine: machine.add_memory(P + N, N),
+    "remove_memory": lambda machine: machine.remove_memory(P, N),
+    "online": lambda machine: machine.online(32),
+    "offline": lambda machine: machine.offline(32),
+    "offline_and_remove_memory": lambda machine: machine.offline_and_remove_memory(P, N),
+}
+
+
+@pytest.mark.parametrize("inner", HOTPLUG)
+@pytest.mark.parametrize("outer", ["online", "offline", "offline_and_remove_memory"])
+def test_hotplug_in_a_listener_waits_for_a_lock_that_its_caller_holds(outer, inner):
+    # In the kernel, too, all of these take device_hotplug_lock (mm/memory_hotplug.c, drivers/base/memory.c:
+    # state_store()), a mutex, which a task cannot take twice.
+    machine = added()
+    if outer != "online":
+        machine.online(32)
+    machine.register_memory_notifier(lambda *_: HOTPLUG[inner](machine))
+
+    with pytest.raises(
+        KernelBug, match=rf"^{inner}\(\) waits for device_hotplug_lock, which {outer}\(\) holds"
+    ):
+        HOTPLUG[outer](machine)
+
+
+def test_a_copy_made_in_a_listener_is_a_machine_on_which_nothing_runs():
+    machine, states = added(), []
+
+    def try_it(*_):
+        twin = machine.copy()
+        twin.add_memory(P + N, N)
+        states.append(twin.block(33).state)
+
+    machine.register_memory_notifier(try_it)
+    machine.online(32)
+
+    assert states == ["offline", "offline"]
+    machine.add_memory(P + N, N)  # the lock is free again
+
+
+def test_the_bare_name_of_an_errno_is_no_answer():
+    machine = added()
+    listen(machine, MEM_GOING_ONLINE="EBUSY")
+
+    with pytest.raises(MemsimError, match="a listener answered MEM_GOING_ONLINE with 'EBUSY'"):
+        machine.online(32)

@@ -59,7 +59,8 @@ class KernelApi:
 
     def add_memory(self, start_pfn: int, nr_pages: int) -> None:
         """Add memory blocks; they are offline until an administrator brings them online."""
-        add.add_memory(self._kernel, start_pfn, nr_pages, name="System RAM (own driver)")
+        with self._machine.device_hotplug_lock("add_memory()"):
+            add.add_memory(self._kernel, start_pfn, nr_pages, name="System RAM (own driver)")
 
     def offline_and_remove_memory(self, start_pfn: int, nr_pages: int) -> None:
         """Take blocks offline where they are online, and remove them; KernelError if that fails."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from memsim.errors import errno_number
+from memsim.errors import MemsimError, errno_number
 
 NOTIFY_DONE = 0
 NOTIFY_OK = 1
@@ -27,3 +27,11 @@ def notifier_to_errno(value: int) -> int:
     """
     value &= ~NOTIFY_STOP_MASK
     return value - 1 if value > NOTIFY_OK else 0
+
+
+def answer_of(value: object, action: str) -> int:
+    """Return a listener's answer; MemsimError if it is no number, such as the bare name of an errno."""
+    if isinstance(value, int):
+        return value
+    msg = f"a listener answered {action} with {value!r}: NOTIFY_OK, or notifier_from_errno('EBUSY')"
+    raise MemsimError(msg)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from memsim.errors import KernelError
 from memsim.linux.include.errno import NAMES
-from memsim.linux.include.notifier import NOTIFY_DONE, NOTIFY_STOP_MASK, notifier_to_errno
+from memsim.linux.include.notifier import NOTIFY_DONE, NOTIFY_STOP_MASK, answer_of, notifier_to_errno
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,7 +35,7 @@ def blocking_notifier_call_chain(chain: Chain, action: str, *arg: Any) -> int:  
     """Call listener after listener until one says stop; return the answer of the last that was called."""
     answer = NOTIFY_DONE
     for _, listener in list(chain):
-        answer = listener(action, *arg) or NOTIFY_DONE
+        answer = answer_of(listener(action, *arg) or NOTIFY_DONE, action)
         if answer & NOTIFY_STOP_MASK:
             break
     return answer
