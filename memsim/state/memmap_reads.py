@@ -113,7 +113,7 @@ class MemmapReads:
 
     def has_type(self, pfn: int, page_type: PageType) -> bool:
         """Return whether the page has this type (``PageBuddy()``, ``PageOffline()`` ...)."""
-        return bool(self.encoding.has(self.stored_type(pfn), page_type))
+        return self.encoding.has(self.section(pfn).pages.type_at[pfn & _INDEX], page_type)
 
     def zone_of(self, pfn: int) -> int:
         """Return the zone number in the page's flags (``page_zonenum()``)."""

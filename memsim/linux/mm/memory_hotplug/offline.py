@@ -190,7 +190,7 @@ def do_migrate_range(kernel: Kernel, pfn: int, nr_pages: int) -> None:
     A page that is in use and on no LRU list, one that a driver withholds for example, is printed as well.
     """
     isolate_poisoned(kernel, pfn, nr_pages)
-    for each in stuck_pages(kernel, pfn, nr_pages):
+    for each in stuck_pages(kernel, pfn, nr_pages)[:MIGRATE_BURST]:  # no more are printed
         warn_of_page(kernel, each, f"failed to isolate pfn {each:x}", "isolation failed")
     # isolate_folio_to_list(), 6.12, puts each page before those that it found earlier; 6.1 puts it behind.
     step = -1 if kernel.release.migrates_last_first else 1
@@ -199,7 +199,7 @@ def do_migrate_range(kernel: Kernel, pfn: int, nr_pages: int) -> None:
         ret = len(failed)
     except KernelError as error:
         failed, ret = lru_pages(kernel, pfn, nr_pages)[::step], -error.errno
-    for each in failed:
+    for each in failed[:MIGRATE_BURST]:
         warn_of_page(kernel, each, f"migrating pfn {each:x} failed ret:{ret}", "migration failure")
 
 
