@@ -14,6 +14,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from memsim.real.events import LONGEST_SHOWN, event_in
 from memsim.real.lines import Reader
 from memsim.real.tables import flag_names
 from memsim.real.versions import architecture_of, parse_version
@@ -28,6 +29,8 @@ TRACE_EVENT, DEBUGGERS = "trace event", "crash or drgn"
 """Sources that are no kernel log."""
 MOST_PAGES = 500
 """Different pages that are kept; of more only the number is given."""
+MOST_UNKNOWN = 5
+"""Lines that were not understood and are shown all the same."""
 MOST_CALLERS = 64
 """Tasks and processors whose reports are kept apart at one time."""
 _FAR = 200
@@ -128,6 +131,10 @@ class Text:
     understood: int = 0
     left_off: int = 0
     """Pages beyond :data:`MOST_PAGES`."""
+    unknown: list[tuple[int, str]] = field(default_factory=list)
+    """The first lines that may be about memory and were not understood: number, line."""
+    nr_unknown: int = 0
+    """How many such lines there were."""
 
 
 _HEX = r"(?:0x)?[0-9a-fA-F]+"
@@ -170,13 +177,12 @@ _OWNED = re.compile(
     r"|page does not match folio|page has been migrated, last migrate reason: .*|page allocated via order.*)"
 )
 _CHARGE = re.compile(r"\b(?:memcg:[0-9a-f]+|aops:.*)")
-_EVENTS = re.compile(
-    r"(?:memory offlining \[mem .*|Block size \[0x[0-9a-f]+\] unaligned hotplug range.*|Offlined Pages \d+"
-    r"|memory memory\d+: Offline failed\.|memory hotplug: .*|(?:\S{1,64} ){0,2}add_memory failed.*"
-    r"|BUG: Bad rss-counter state .*|BUG: non-zero \w+ on freeing mm: .*"
-    r"|hv_balloon: (?:Memory hot add failed|hot_add memory failed .*)"
-    r"|virtio_mem \S+: adding memory failed: .*)"
+_MAY_BE_MEMORY = re.compile(
+    r"\b(?:memory|mem(?:map|block)|pages?|pfn|balloon|virtio_mem|hotplug|poison|(?:off|on)lin(?:e|ed|ing))\b",
+    re.IGNORECASE,
 )
+_FRAME = re.compile(r"\w\+0x[0-9a-f]+/0x")
+"""A function of a stack, with the offset in it."""
 _FREES = re.compile(r"\w*free_\w+")
 _ALLOCATES = re.compile(r"check_new_page|get_page_from_freelist|prep_new_page|rmqueue")
 _NEXT_FRAMES = 8
@@ -204,6 +210,10 @@ def read_text(text: str | bytes | BinaryIO) -> Text:
         parser.turn_to(reader.caller)
         if parser.take(number, line):
             parser.found.understood += lines
+        elif _MAY_BE_MEMORY.search(line) and not _FRAME.search(line):
+            parser.found.nr_unknown += lines
+            if len(parser.found.unknown) < MOST_UNKNOWN:
+                parser.found.unknown.append((number, line[:LONGEST_SHOWN]))
     parser.close()
     parser.found.read = reader.read
     return parser.found
@@ -249,7 +259,6 @@ class _Parser:
             ("migrating pfn", _MIGRATING, self._migrating),
             (":", _CHARGE, self._about),
             ("page", _OWNED, self._about),
-            ("", _EVENTS, self._event),
             ("NUMBER(", _VMCORE, self._vmcoreinfo),
         )
         """A literal that a line must have, the form of the line, and what is done with it."""
@@ -263,7 +272,7 @@ class _Parser:
             found = pattern.search(line) if literal in line else None
             if found is not None and rule(found, line):
                 return True
-        return context
+        return self._event(line) or context
 
     def turn_to(self, caller: str) -> None:
         """Go on with what a task or a processor printed before: reports of several may interleave."""
@@ -555,9 +564,11 @@ class _Parser:
 
     # ---- what is around ------------------------------------------------------------------------
 
-    def _event(self, found: re.Match[str], _line: str) -> bool:
-        self._note_event(found[0])
-        return True
+    def _event(self, line: str) -> bool:
+        event = event_in(line)
+        if event is not None:
+            self._note_event(event)
+        return event is not None
 
     def _note_event(self, line: str) -> None:
         if len(self.found.events) < MOST_PAGES and line not in self.found.events:

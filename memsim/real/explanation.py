@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from memsim.errors import MemsimError
 from memsim.real import checks
 from memsim.real.dump import MOST_PAGES, read_text
-from memsim.real.events import event_facts
+from memsim.real.events import meanings
 from memsim.real.freed import PAGE_POOL
 from memsim.real.readers import Reader, readers, stand_in
 from memsim.real.reading import (
@@ -134,6 +134,10 @@ class Explanation:
     understood: int = 0
     left_off: int = 0
     vmcoreinfo: dict[str, int] = field(default_factory=dict)
+    unknown: tuple[tuple[int, str], ...] = ()
+    """The first lines that may be about memory and were not understood: number, line."""
+    nr_unknown: int = 0
+    """How many such lines there are."""
 
     @property
     def found(self) -> bool:
@@ -159,6 +163,10 @@ class Explanation:
             "lines_read": self.read,
             "lines_understood": self.understood,
             "pages_left_off": self.left_off,
+            "lines_unknown": {
+                "count": self.nr_unknown,
+                "first": [{"line": number, "text": line} for number, line in self.unknown],
+            },
             "pages": [page.to_dict() for page in self.pages],
             "events": [
                 {"line": line, "sentences": [fact._asdict() for fact in facts]} for line, facts in self.events
@@ -169,6 +177,10 @@ class Explanation:
         """Return everything as text, the line of counts last."""
         parts = [page.text() for page in self.pages]
         parts += ["\n".join(f"  {f.text} [{f.how}]" for f in facts) for _, facts in self.events]
+        if self.unknown:
+            some = "" if self.nr_unknown == len(self.unknown) else f"; the first {len(self.unknown)}"
+            title = f"Lines that may be about memory and are not explained here: {self.nr_unknown}{some}:"
+            parts.append("\n".join([title, *(f"  line {number}: {line}" for number, line in self.unknown)]))
         return "\n\n".join([*parts, self.summary])
 
     def __str__(self) -> str:
@@ -199,12 +211,26 @@ def explain(text: str | bytes | BinaryIO) -> Explanation:
     """
     found = read_text(text)
     pages = tuple(_page(read_dump(dump, found.vmcoreinfo)) for dump in found.pages)
-    events = tuple((line, event_facts(line)) for line in found.events)
-    explanation = Explanation(pages, events, found.read, found.understood, found.left_off, found.vmcoreinfo)
+    events = tuple((line, _event_facts(line)) for line in found.events)
+    explanation = Explanation(
+        pages,
+        events,
+        found.read,
+        found.understood,
+        found.left_off,
+        found.vmcoreinfo,
+        tuple(found.unknown),
+        found.nr_unknown,
+    )
     if not explanation.found:
         msg = f"no page of a kernel log in {found.read} lines"
         raise MemsimError(msg)
     return explanation
+
+
+def _event_facts(line: str) -> tuple[Fact, ...]:
+    """Return a line that is about no page, and what it means."""
+    return (Fact(line, PRINTED), *(Fact(text, CONCLUDED) for text in meanings(line)))
 
 
 def _page(reading: Reading) -> ExplainedPage:

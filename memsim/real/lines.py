@@ -29,7 +29,19 @@ LONGEST = 4096
 _MARKERS = (
     *(b"page", b"flags", b"Flags", b"raw:", b"RAW:", b"pfn", b"PFN", b"head:", b"memcg:", b"aops:"),
     *(b"Linux version", b"CPU:", b"Hardware name", b"Hypervisor", b"NUMBER(", b"emory", b"Offlined"),
-    *(b"RIP:", b"RAX:", b"pstate", b"PSW", b"NIP", b"zone=", b"node=", b"hotplug", b"on Xen"),
+    *(
+        b"RIP:",
+        b"RAX:",
+        b"pstate",
+        b"PSW",
+        b"NIP",
+        b"zone=",
+        b"node=",
+        b"hotplug",
+        b"on Xen",
+        b"virtio_mem",
+        b"balloon",
+    ),
     *(
         b"BUG:",
         b"ainted",
@@ -76,7 +88,7 @@ _SHORTEST_OF_SEVERAL = 80
 _TOGETHER = re.compile(
     r"(?<=\S )(?:page:\S* ?(?:ref)?count:|(?:(?:anon|ksm|page) )?(?<!of )flags: 0x|raw: [0-9a-f]{8}"
     r"|head: [0-9a-f]{8}|head:\S* order:|memcg:[0-9a-f]|page_type: |page dumped because:|Memory failure: 0x"
-    r"|BUG: Bad|CPU: \d|Hardware name: |-{12}\[ cut here)"
+    r"|BUG: Bad|(?<!WARNING: )CPU: \d|Hardware name: |-{12}\[ cut here)"
 )
 """Where a line begins that a web page has put behind another one."""
 _ITEM = re.compile(

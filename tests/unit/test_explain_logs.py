@@ -5,6 +5,8 @@ The forms of the lines are those that the kernel's source has (6.12, and others 
 
 from __future__ import annotations
 
+import pytest
+
 from memsim import explain
 
 
@@ -28,6 +30,56 @@ def test_a_range_that_was_not_isolated_points_to_the_dump():
     """mm/page_isolation.c: set_migratetype_isolate() dumps the page."""
     line = "memory offlining [mem 0x100000000-0x107ffffff] failed due to failure to isolate range\n"
     assert "'page dumped because: unmovable page'" in explain(line).text()
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("WARNING: CPU: 3 PID: 8 at mm/page_alloc.c:1251 __free_pages_core+0x1a3/0x1b0", "PG_reserved"),
+        (
+            (
+                "WARNING: CPU: 0 PID: 12 at drivers/virtio/virtio_mem.c:1158 "
+                "virtio_mem_set_fake_offline+0x9c/0xb0 [virtio_mem]"
+            ),
+            "not of type Offline",
+        ),
+        ("RIP: 0010:__offline_isolated_pages+0x1ea/0x200", "neither free in the buddy"),
+        ("virtio_mem virtio3: memory block onlining denied", "MEM_GOING_ONLINE"),
+        ("virtio_mem virtio3: unknown error, marking device broken: -22", "-EINVAL"),
+        ("virtio_mem virtio3: adding memory failed: -17", "-EEXIST"),
+        ("hv_balloon: hot_add memory failed error is -17", "no memory any more"),
+        ("hv_balloon: hot_add memory failed error is -12", "-ENOMEM"),
+        ("xen:balloon: Cannot add additional memory (-17)", "-EEXIST"),
+        ("try_reonline_memory_block: Failed to re-online memory: -22", "-EINVAL"),
+        (
+            "removing memory fails, because memory [0x0000000140000000-0x0000000147ffffff] is onlined",
+            "-EBUSY",
+        ),
+        ("failed to isolate pfn 140010", "it tries again"),
+        (
+            (
+                "Hotplug memory [0x40000000000000-0x40000007ffffff] exceeds maximum addressable range "
+                "[0x0-0xfffffffffff]"
+            ),
+            "-E2BIG",
+        ),
+    ],
+)
+def test_lines_of_the_modelled_files_are_explained(line, says):
+    found = explain(f"[   75.1] {line}\n")
+    assert (found.understood, [shown for shown, _ in found.events]) == (1, [line])
+    assert any(says in fact.text for fact in found.events[0][1])
+
+
+def test_lines_that_are_not_understood_are_counted_and_the_first_are_shown():
+    odd = "Offlined Pages 32768\n" + "".join(f"virtio_mem virtio{n}: memory of no kind\n" for n in range(9))
+    found = explain(odd + " [<0>] ? free_unref_page+0x4a4/0x540\nusb 1-1: new device\n")
+    assert found.nr_unknown == 9
+    assert (
+        "not explained here: 9; the first 5:\n  line 2: virtio_mem virtio0: memory of no kind\n"
+        in found.text()
+    )
+    assert found.to_dict()["lines_unknown"]["first"][4]["line"] == 6
 
 
 # ---- reports of several processors -----------------------------------------------------------------------

@@ -528,7 +528,10 @@ def test_a_struct_page_of_crash_has_its_type_and_its_refcount(word, types):
             "[  50.067095] hv_balloon: Memory hot add failed",
             "Hyper-V offered memory, and the guest could not add it",
         ),
-        ("[ 9.1] virtio_mem virtio0: adding memory failed: -17", "add_memory_driver_managed() returned -17"),
+        (
+            "[ 9.1] virtio_mem virtio0: adding memory failed: -17",
+            "add_memory_driver_managed() returned -17 (-EEXIST)",
+        ),
     ],
 )
 def test_other_lines_about_memory(line, says):
