@@ -71,7 +71,7 @@ _MARKUP = re.compile(
     r"\x1b\[[\d;]*[A-Za-z]|</?(?:br|p|pre|code|span|div|td|tr|li|font)\b[^>]*>", re.IGNORECASE
 )
 _WORDS = re.compile(r"(?:(?:0x)?[0-9a-f]{8}(?:[0-9a-f]{8})?(?:\s+|$))+$")
-_NO_NUMBER = re.compile(r"(?<![0-9A-Za-z])(?:0x[0-9a-fA-F]{17,}|[0-9a-fA-F]{21,})")
+NO_NUMBER = re.compile(r"(?<![0-9A-Za-z])(?:0x[0-9a-fA-F]{17,}|[0-9a-fA-F]{21,})")
 """More digits than a number of 64 bits has."""
 _OPEN = re.compile(
     r"(?:flags|page_type|because|raw|head|RAW):\s*$|recovery action for\s*$"  # labels without their value
@@ -128,7 +128,7 @@ def caller_and_line(line: str) -> tuple[str, str]:
     line = line.replace("=3D", "=").removesuffix("=20").replace("\xa0", " ")
     if not line.isprintable():
         line = "".join(map(_printable, line))
-    line = _NO_NUMBER.sub("?", line)
+    line = NO_NUMBER.sub("?", line)
     found = _PREFIX.match(line)
     if found is None:
         return "", line.strip().removesuffix(" |")

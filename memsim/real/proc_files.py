@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from memsim.errors import MemsimError
 from memsim.linux.include.layout import PAGE_SHIFT
+from memsim.real.lines import NO_NUMBER
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -116,7 +117,7 @@ def _read_first(files: Files, root: Path, name: str, places: tuple[str, ...]) ->
             continue
         try:
             with path.open("rb") as file:
-                text = file.read(LARGEST).decode("utf-8", "replace")
+                text = NO_NUMBER.sub("?", file.read(LARGEST).decode("utf-8", "replace"))
         except OSError as problem:
             files.problems.append(f"{place} cannot be read: {problem.strerror}")
             continue

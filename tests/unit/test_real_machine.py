@@ -275,6 +275,19 @@ def test_files_that_say_nothing_are_an_error(folder, text):
         real_machine(folder(iomem=text))
 
 
+@pytest.mark.parametrize("digits", [25, 5000])
+def test_numbers_of_no_machine_end_nothing(digits, folder):
+    """Files come with bug reports, and Python refuses to read an int of more than 4,300 digits."""
+    files = folder(
+        iomem=GUEST_IOMEM,
+        zoneinfo=GUEST_ZONEINFO.replace("50020", "9" * digits),
+        buddyinfo=f"Node 0, zone      DMA      {'9' * digits}      1\n",
+        cmdline=f"movablecore={'9' * digits} mem={'9' * digits}%",
+        version="Linux version 6.12.0",
+    )
+    real_machine(files)
+
+
 def test_a_folder_without_any_file_is_an_error(tmp_path, capsys):
     assert main(["machine", "--from", str(tmp_path)]) == 2
     assert "has none of the files" in capsys.readouterr().err
