@@ -43,6 +43,7 @@ WRONG = (
     "explore({'format': 'memsim-scenario/1', 'machine': {'ram': [[0, 65536]]}, 'steps': [{'do': 'fly'}]})"
 )
 BOX = ".memsim-explore"
+SIDES = ("section.side0", "section.side1")
 MOST_HIGH = 620
 CELL_WIDTH = 934
 """Of a cell in JupyterLab in a window of 1366 x 768 with its side bar open."""
@@ -161,6 +162,45 @@ def test_the_next_difference_shows_the_code_that_made_it(keyboard):
     assert any("clear_type(pfn, nr_pages, PageType.OFFLINE)" in line for line in lit)
     assert any("clear_flags(pfn, nr_pages, PageFlag.RESERVED)" in line for line in lit)
     assert keyboard.press("Shift+D") == walk.find(1, "return:memmap_init_range")
+
+
+def test_the_button_says_where_the_next_difference_is_and_leads_there(keyboard):
+    """Until there is none: then it says so, and leads nowhere."""
+    button = keyboard.page.locator(f"{BOX} button.news")
+    keyboard.press("Home")
+    for moment in keyboard.of("e.c.news"):
+        keyboard.wait("button.news", f"Next difference: {moment}")  # drawn with the next picture
+        assert button.get_attribute("title").startswith(f"Moment {moment}, ")
+        assert button.get_attribute("aria-disabled") == "false"
+        button.press("Space")
+        assert keyboard.of("e.c.i") == moment
+    keyboard.wait("button.news", "Next difference: none")
+    assert button.get_attribute("aria-disabled") == "true"
+    button.press("Space")
+    assert keyboard.of("e.c.i") == moment
+
+
+def test_the_code_is_given_the_room_of_one_map(keyboard):
+    """By the button and by W; then F shows the other map in the same place, and nothing grows."""
+    keyboard.press("Home", "d")
+    panel, before, after = (f"box.querySelector('{name}').offsetWidth" for name in (".panel", *SIDES))
+    narrow, map_width, freed, high = keyboard.of(f"[{panel}, {before}, {after}, box.offsetHeight]")
+    button = keyboard.page.get_by_role("button", name="Wider")
+    button.press("Space")
+    assert keyboard.page.locator(":focus").inner_text() == "Wider"
+    assert button.get_attribute("aria-pressed") == "true"
+    assert keyboard.of(panel) >= narrow + freed
+    assert keyboard.of(f"[{before} > 0, {after}, box.offsetHeight]") == [True, 0, high]
+    keyboard.press("f")
+    assert keyboard.of(f"[{before}, {after} > 0, box.offsetHeight]") == [0, True, high]
+    keyboard.press("w")
+    assert button.get_attribute("aria-pressed") == "false"
+    assert keyboard.of(f"[{panel}, {before}, {after} > 0, box.offsetHeight]") == [
+        narrow,
+        map_width,
+        True,
+        high,
+    ]
 
 
 def test_it_begins_with_where_the_kernels_differ_and_each_place_leads_to_its_code(keyboard):

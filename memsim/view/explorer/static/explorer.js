@@ -215,15 +215,16 @@ export class Explorer {
   #tellNews() {
     const { c } = this,
       next = c.nextNews(c.i, 1),
+      told = next > c.i ? `${next}` : "none",
       button = this.$(".news");
-    if (button.dataset.next === `${next}`) return; // to write the same again costs a layout
-    button.dataset.next = next;
-    button.lastChild.textContent = next > c.i ? `difference: ${next}` : "difference: none";
-    button.setAttribute("aria-disabled", next <= c.i);
+    if (button.dataset.next === told) return; // to write the same again costs a layout
+    button.dataset.next = told;
+    button.lastChild.textContent = `difference: ${told}`;
+    button.setAttribute("aria-disabled", told === "none");
     button.title =
-      next > c.i
-        ? `Moment ${next}, where the kernels next begin to differ or become alike again (D)`
-        : "After this moment no difference begins or ends (back: Shift+D)";
+      told === "none"
+        ? "After this moment no difference begins or ends (back: Shift+D)"
+        : `Moment ${next}, where the kernels next begin to differ or become alike again (D)`;
   }
   /** What just happened, or what changed since the mark. */
   #said() {
