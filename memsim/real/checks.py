@@ -9,7 +9,7 @@ import re
 from typing import TYPE_CHECKING
 
 from memsim.linux.include.layout import PAGES_PER_SECTION, count_trailing_zeros, pageblock_nr_pages
-from memsim.real.freed import NOT_WHEN_FREED, PAGE_POOL
+from memsim.real.freed import NOT_WHEN_FREED, PAGE_POOL, bad_reasons, movable_ops
 from memsim.real.reading import CONCLUDED, PRINTED, WORD, Fact, list_poison, signed, word_of_counts
 from memsim.real.tables import NONE, macro_name
 from memsim.real.versions import NEWEST
@@ -60,6 +60,8 @@ def where(reading: Reading) -> list[Fact]:
     if reading.zone_name == "Device":
         text = "Device memory has no memory block, and pfn_to_online_page() returns NULL for it."
         facts.append(Fact(text, CONCLUDED))
+    elif pfn is not None and "64k" in reading.dump.context.release and reading.architecture == "arm64":
+        facts.append(Fact(_place_of_64k(pfn, reading.versions[1]), CONCLUDED))
     elif pfn is not None and reading.architecture in WITH_4K and reading.bits == 64:  # noqa: PLR2004 (bits)
         facts.append(Fact(place(pfn, reading.architecture, reading.versions[1]), CONCLUDED))
     return facts
@@ -90,6 +92,17 @@ def place(pfn: int, architecture: str | None = None, version: Version = NEWEST) 
     return f"{block}; section {section}, pageblock {pageblock:#x}{sizes}; {aligned}."
 
 
+def _place_of_64k(pfn: int, version: Version) -> str:
+    """Return in which block a pfn is on arm64 with pages of 64 KiB, whose blocks are sections.
+
+    >>> _place_of_64k(0xA140, (5, 14))
+    'With pages of 64 KiB: memory block 5 of 512 MiB; aligned to order 6.'
+    """
+    bits, size = (13, "512 MiB") if version >= _SMALL_ON_ARM64 else (14, "1 GiB")
+    order = f"order {count_trailing_zeros(pfn)}" if pfn else "any order"
+    return f"With pages of 64 KiB: memory block {pfn >> bits} of {size}; aligned to {order}."
+
+
 def _zone(reading: Reading) -> list[Fact]:
     zone, node = reading.zone, reading.numbers.get("node")
     if zone is None:
@@ -104,9 +117,10 @@ def _zone(reading: Reading) -> list[Fact]:
     if name is not None and not reading.damaged:
         arch = reading.architecture or "x86-64"
         if reading.zone_name is None:
+            other = "" if reading.architecture else "the architecture is another one, "
             text = (
                 f"Zone {zone} would be {name} in the usual {arch} configuration, but "
-                f"pfn {reading.dump.pfn:#x} is not in it: this kernel has other zones (without "
+                f"pfn {reading.dump.pfn:#x} is not in it: {other}this kernel has other zones (without "
                 "ZONE_DMA or ZONE_DMA32), or the word is damaged."
             )
         else:
@@ -162,8 +176,23 @@ def state(reading: Reading) -> list[Fact]:
         return _never_initialised(reading)
     facts = [fact for rule in _STATES for fact in rule(reading)]
     if reading.refcount is not None and "buddy" not in reading.types:
-        facts.append(Fact(f"Refcount {reading.refcount}{_mapped(reading)}.", reading.refcount_how))
-    return facts
+        whose = " (the head's)" if reading.tail and reading.refcount_how == PRINTED else ""
+        facts.append(Fact(f"Refcount {reading.refcount}{whose}{_mapped(reading)}.", reading.refcount_how))
+    return facts + _lost_references(reading)
+
+
+def _lost_references(reading: Reading) -> list[Fact]:
+    """Say whether fewer references are left than page tables map the page: each mapping holds one."""
+    refcount, mapcount = reading.refcount, reading.dump.mapcount
+    compound = reading.tail or reading.dump.order or "head" in (reading.names or ())
+    if refcount is None or mapcount is None or reading.types or compound or refcount >= mapcount:
+        return []
+    times = "once" if mapcount == 1 else f"{mapcount} times"
+    text = (
+        f"Page tables map it {times}, each with a reference, but the count is {refcount}: a reference was "
+        "dropped too often, or the page was freed while it was mapped."
+    )
+    return [Fact(text, CONCLUDED)]
 
 
 def _never_initialised(reading: Reading) -> list[Fact]:
@@ -206,7 +235,11 @@ def _typed(reading: Reading) -> list[Fact]:
             return [Fact(f"Type {type_names(reading.types)} (page_type {reading.dump.type_text}).", PRINTED)]
         label = reading.encoding.label if reading.encoding else "?"
         text = f"Type {type_names(reading.types)}: {reading.type_word:#010x} in the encoding of {label}."
-        return [Fact(text, reading.types_how)]
+        facts = [Fact(text, reading.types_how)]
+        if any(word in reading.dump.type_text for word in ("unknown", "(null)")):
+            text = "The kernel printed no name: page_type_names[] in its mm/debug.c has none for this type."
+            facts.append(Fact(text, CONCLUDED))
+        return facts
     if reading.type_word == NONE:
         return [Fact("No page type.", WORD)]
     return _wrong_count(reading, signed(reading.type_word))
@@ -303,6 +336,11 @@ def _patterns(reading: Reading) -> list[Fact]:
         facts.append(
             Fact("The second word is the signature of page_pool: a network driver recycles the page.", WORD)
         )
+    if movable_ops(reading):
+        text = (
+            "The page has movable_ops (__PageMovable()): its driver can move it, though it is on no LRU list."
+        )
+        facts.append(Fact(text, CONCLUDED))
     if len(raw) > 3 and raw[3] == TAIL_MAPPING:  # noqa: PLR2004 (mapping)
         facts.append(Fact("mapping is TAIL_MAPPING: the page is or was a tail page.", WORD))
     return facts
@@ -355,9 +393,30 @@ def why(reading: Reading) -> list[Fact]:
         for start, state in _STATES_OF_A_BAD_PAGE
         if dump.reason.startswith(start)
     ]
+    facts += _all_reasons(reading)
     if dump.source == "bad_page()" and dump.context.bad_page_before:
         facts.append(Fact("Taint flag B: this kernel has reported a bad page before.", PRINTED))
     return facts + _not_when_freed(reading)
+
+
+def _all_reasons(reading: Reading) -> list[Fact]:
+    """Return every test that a bad page fails, if more than one: page_bad_reason() keeps the last."""
+    reported = any("Bad page state" in line for line in reading.dump.said)
+    if not reported or reading.damaged or reading.tail:
+        return []
+    failed = [test for test in bad_reasons(reading, reported=True) if test.has]
+    if len(failed) < 2:  # noqa: PLR2004 (the one that was printed)
+        return []
+    names = "; ".join(f"{test.reason} ({test.has})" for test in failed)
+    text = f"page_bad_reason() names the last test that fails; this page fails {len(failed)}: {names}."
+    facts = [Fact(text, CONCLUDED)]
+    if reading.dump.reason in [test.reason for test in failed[:-1]]:
+        text = (
+            f"The reason that was printed is not '{failed[-1].reason}', the last of them: a word changed "
+            "since, or is not of this page."
+        )
+        facts.append(Fact(text, CONCLUDED))
+    return facts
 
 
 def _not_when_freed(reading: Reading) -> list[Fact]:

@@ -143,7 +143,7 @@ _REST = re.compile(r"(\w+):\s?([^\s:\",]+)")
 _FLAGS = re.compile(
     rf"(?:(?:\b(?P<kind>anon|ksm|page|file)\s+)?\bflags:\s*|^)(?P<word>{_HEX})(?:\((?P<names>[^)]*)(?P<end>\))?)?"
 )
-_TYPE = re.compile(rf"\bpage_type:\s*(?P<word>{_HEX})(?:\((?P<names>[^)]*)\)?)?")
+_TYPE = re.compile(rf"\bpage_type:\s*(?P<word>{_HEX})(?:\((?P<names>\(null\)|[^)]*)\)?)?")
 _HEAD = re.compile(r"\bhead:(?P<pointer>\S*)\s+order:(?P<order>\d+)(?P<rest>.*)")
 _RAW = re.compile(
     r"\b(?P<which>raw|head|RAW):\s*(?P<words>(?:(?:0x)?[0-9a-f]{8}(?:[0-9a-f]{8})?(?:\s+|$)){1,9})"
@@ -447,7 +447,10 @@ class _Parser:
         word = int(found["word"], 16)
         dump.type_text = f"{found['word']}({found['names'] or ''})"
         dump.page_type = word << 24 if not found["word"].startswith("0x") and word <= 0xFF else word  # noqa: PLR2004 (a byte)
-        dump.type_names = [name for name in (found["names"] or "").split("|") if name]
+        printed = (found["names"] or "").replace(
+            "(null)", "unknown"
+        )  # what page_type_names[] has no name for
+        dump.type_names = [name for name in printed.split("|") if name]
         return True
 
     def _head(self, found: re.Match[str], _line: str) -> bool:

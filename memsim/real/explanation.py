@@ -22,6 +22,8 @@ from memsim.real.reading import (
     completed_names,
     kernel_fact,
     read_dump,
+    signed,
+    word_of_counts,
 )
 from memsim.real.tables import NONE
 
@@ -38,6 +40,7 @@ _OF_AN_OLDER_SLAB = ("slab_list.next", "slab_list.prev", "slab_cache", "freelist
 _SLAB_CACHE_FIRST: Version = (6, 2)
 _OF_A_PAGE_POOL = ("pp_magic", "pp", "_pp_mapping_pad", "dma_addr", "pp_ref_count")
 _OF_DEVICE_MEMORY = ("pgmap", "zone_device_data", "mapping", "index", "private")
+_OF_A_TAIL = ("compound_head", "third word", "fourth word", "fifth word", "sixth word")
 _OF_OTHERS = ("second word", "third word", "fourth word", "fifth word", "sixth word")
 
 
@@ -308,6 +311,8 @@ def _word_names(reading: Reading) -> tuple[str, ...]:
         if low >= _SLAB_CACHE_FIRST:
             return _OF_A_SLAB
         return _OF_AN_OLDER_SLAB if high < _SLAB_CACHE_FIRST else _OF_OTHERS
+    if reading.tail:
+        return _OF_A_TAIL
     if reading.zone_name == "Device":
         return _OF_DEVICE_MEMORY
     return _OF_A_PAGE_POOL if PAGE_POOL in reading.raw[1:2] else _WORDS
@@ -324,10 +329,12 @@ def _raw_rows(reading: Reading) -> list[Row]:
     if reading.refcount is None:
         return rows
     at = 7 if reading.bits == 32 else 6  # noqa: PLR2004 (where the two counts have a word each)
-    refcount = Row(f"{reading.raw[at]:0{digits}x}", "_refcount", str(reading.refcount), reading.refcount_how)
-    memcg = [
-        Row(f"{word:0{digits}x}", "memcg_data", f"{word:#x}", WORD) for word in reading.raw[at + 1 : at + 2]
-    ]
+    counts, last = word_of_counts(reading), "eighth word" if reading.tail else "memcg_data"
+    value, how = str(reading.refcount), reading.refcount_how
+    if reading.tail and counts is not None:
+        value, how = str(signed(counts[1])), WORD  # what was printed is the count of the head
+    refcount = Row(f"{reading.raw[at]:0{digits}x}", "_refcount", value, how)
+    memcg = [Row(f"{word:0{digits}x}", last, f"{word:#x}", WORD) for word in reading.raw[at + 1 : at + 2]]
     return [*rows, refcount, *memcg]
 
 

@@ -23,11 +23,14 @@ NOT_WHEN_FREED = (
 """Flags of PAGE_FLAGS_CHECK_AT_FREE in every version that prints this reason."""
 _MAPPING_FLAGS = 3
 """Low bits of ``mapping`` that say "no file"; free_pages_prepare() sets such a mapping to NULL first."""
+_MAPPING_MOVABLE = 2
+"""The bit of ``mapping`` that alone says "movable_ops", __PageMovable()."""
 _MEMCG_DATA_KMEM = 2
 """Kernel memory of a cgroup: free_pages_prepare() takes back the charge first."""
 _POOL_TESTED_SINCE: Version = (6, 8)
 _MLOCKED_CLEARED_SINCE: Version = (6, 12)
 _MEMCG_DATA_SINCE: Version = (5, 11)
+_MOVABLE_BY_FLAG_SINCE: Version = (6, 17)
 
 
 class Test(NamedTuple):
@@ -57,6 +60,14 @@ def bad_reasons(reading: Reading, *, reported: bool) -> list[Test]:
         Test("page_pool leak", _page_pool(reading)),
     )
     return [test for test in tests if test.has != ""]
+
+
+def movable_ops(reading: Reading) -> bool:
+    """Return whether a driver can move the page: __PageMovable(), or page_has_movable_ops() since 6.17."""
+    if reading.versions[0] >= _MOVABLE_BY_FLAG_SINCE:
+        return "uptodate" in (reading.names or ()) and bool({"offline", "zsmalloc"} & set(reading.types))
+    marked = bool(reading.raw) and reading.raw[3] & _MAPPING_FLAGS == _MAPPING_MOVABLE
+    return marked and not reading.slab and not reading.damaged
 
 
 def _mapcount(reading: Reading) -> str | None:

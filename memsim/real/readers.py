@@ -16,7 +16,7 @@ from memsim.linux.include.mmzone import ZoneType
 from memsim.linux.include.page_flags import MANAGED, NO_TYPE, PRESENT, PageFlag, PageType
 from memsim.machine.machine import Machine
 from memsim.patch import AFTER, BEFORE
-from memsim.real.freed import bad_reasons
+from memsim.real.freed import bad_reasons, movable_ops
 from memsim.real.versions import parse_version
 from memsim.release import RELEASES
 from memsim.walkers import WALKERS, verdicts
@@ -39,6 +39,13 @@ _OTHER_TYPE = PageType.GUARD
 """Stands for every type that the simulator does not have: no reader asks for it. Only of those of hugetlb
 pages can be mapped."""
 _NOT_KNOWN = "not known"
+_WITH_MOVABLE_OPS = {
+    "isolate_offline": "movable",
+    "isolate_contig": "movable",
+    "scan_movable": "migrate",
+    "compaction_migrate": "isolate",
+}
+"""Readers that ask "on the LRU, or with movable_ops?"; the simulator has no pages with movable_ops."""
 
 
 class Reader(NamedTuple):
@@ -56,10 +63,10 @@ class Reader(NamedTuple):
 def stand_in(reading: Reading) -> str:
     """Return the modelled release that stands in: the newest that is not newer, or the oldest."""
     low, high = reading.versions
+    if reading.encoding is not None and reading.encoding.last >= low:
+        high = min(high, reading.encoding.last)
     wanted = high if high < (900, 0) else max(low, (6, 12))
     releases = sorted(RELEASES, key=lambda name: parse_version(name) or (0, 0))
-    if reading.encoding is not None and reading.encoding.base:
-        return releases[0]
     older = [name for name in releases if (parse_version(name) or (0, 0)) <= wanted]
     return older[-1] if older else releases[0]
 
@@ -75,8 +82,12 @@ def readers(reading: Reading) -> tuple[list[Reader], str]:
     kind = next((_TYPES.get(name, _OTHER_TYPE) for name in reading.types), PageType.NONE)
     order = reading.raw[5] if kind is PageType.BUDDY and reading.raw else 0
     release = stand_in(reading)
+    movable = movable_ops(reading)
     answers = [
-        _ask(release, int(known), kind, count, order, zone)
+        [
+            _of_movable_ops(each) if movable else each
+            for each in _ask(release, int(known), kind, count, order, zone)
+        ]
         for count in _refcounts(reading)
         for zone in _zones(reading)
     ]
@@ -109,6 +120,16 @@ def _agreed(reading: Reading, same: tuple[Reader, ...]) -> Reader:
     if any(each.why != first.why for each in same):
         return first._replace(why=f"whatever its {missing}", meets=meets)
     return first
+
+
+def _of_movable_ops(reader: Reader) -> Reader:
+    """Return what a reader that asks for the LRU or movable_ops does with a page that has movable_ops."""
+    action = _WITH_MOVABLE_OPS.get(reader.name)
+    if action is None or reader.why.partition(";")[0] != WALKERS[reader.name].otherwise[1]:
+        return reader
+    return reader._replace(
+        before=action, after=action, why="its driver has movable_ops, so it can move the page"
+    )
 
 
 def _freed(reading: Reading, reader: Reader) -> Reader:

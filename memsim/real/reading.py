@@ -390,7 +390,7 @@ def _find_table(reading: Reading) -> None:
     reading.table = next((t for t in chain(fitting, others) if _agrees(t, reading)), None)
     if reading.table is None:
         text = "The tables here do not fit this kernel: the names are those that the kernel printed."
-        reading.problems.append(Fact(text, CONCLUDED))
+        reading.problems.append(Fact(text + _disagreeing_bits(reading), CONCLUDED))
     elif not fitting:
         text = f"The printed names are those of {reading.table.label}, not of {_span(reading.versions)}."
         reading.problems.append(Fact(text, CONCLUDED))
@@ -402,6 +402,25 @@ def _find_table(reading: Reading) -> None:
             why = "its flags have these numbers"
             reading.versions_why += f" and {why}" if reading.versions_why else why
         reading.versions = low, high
+
+
+def _disagreeing_bits(reading: Reading) -> str:
+    """Say which bits of the nearest table disagree with the printed names."""
+    names, word = set(reading.names or ()), (reading.flags or 0) & FLAG_BITS & (1 << reading.lowest_field) - 1
+    tables = _tables(reading)
+    if not tables or reading.damaged or reading.dump.names_cut:
+        return ""
+    table = min(tables, key=lambda each: len(set(each.set_names(word)) ^ names))
+    bits = {name: bit for bit, name in enumerate(table.names)}
+    unprinted = [
+        f"bit {bits[n]} is {n}, which was not printed" for n in table.set_names(word) if n not in names
+    ]
+    unset = [
+        f"{n}, which was printed, is bit {bits[n]}, which is not set" if n in bits else f"there is no {n}"
+        for n in reading.names or ()
+        if n not in bits or not word >> bits[n] & 1
+    ]
+    return f" In the table of {table.label}, {'; '.join(unprinted + unset)}." if unprinted or unset else ""
 
 
 def usual_tables(reading: Reading) -> dict[str, FlagTable]:

@@ -15,7 +15,7 @@ NEWEST: Version = (999, 0)
 _VERSION = re.compile(r"(\d{1,3})\.(\d{1,3})(?![\d])")
 _ARCHITECTURES = (
     ("x86-64", ("x86_64", "amd64", "RIP: ", "RAX: ", "entry_SYSCALL_64", "i440FX", "Q35 ")),
-    ("arm64", ("aarch64", "arm64", "pstate: ", "ESR = 0x", "Call trace:", "el0_svc")),
+    ("arm64", ("aarch64", "arm64", "pstate: ", "ESR = 0x", "Call trace:", "el0_svc", "Internal error: ")),
     ("s390", ("s390x", "Krnl PSW")),
     ("ppc64", ("ppc64", "powerpc", "pseries", "NIP: ", "NIP [")),
     ("arm", ("ARMv7", "-v7+", "armv7")),
@@ -24,7 +24,8 @@ _ARCHITECTURES = (
 )
 """What only logs of one architecture hold: registers, machine names, suffixes of releases, heads of stacks.
 
-32-bit ARM writes ``Call trace:`` too; :mod:`memsim.real.reading` tells the two apart by the size of a word.
+32-bit ARM writes ``Call trace:`` and ``Internal error:`` too; :mod:`memsim.real.reading` tells the two apart
+by the size of a word.
 """
 _ARCHITECTURE_OF = {word: name for name, words in _ARCHITECTURES for word in words}
 _ARCHITECTURE = re.compile("|".join(map(re.escape, _ARCHITECTURE_OF)))

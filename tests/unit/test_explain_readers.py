@@ -9,7 +9,7 @@ from __future__ import annotations
 import pytest
 
 from memsim import explain
-from memsim.real.reading import CONCLUDED, PRINTED
+from memsim.real.reading import CONCLUDED, PRINTED, WORD
 
 FREEABLE = """\
 page: refcount:1 mapcount:0 mapping:0000000000000000 index:0x0 pfn:0x140010
@@ -159,3 +159,131 @@ def test_only_what_page_poisoned_tests_is_said_to_be_printed():
     assert "All its words are ones." in sentences(
         POISONED.replace("poisoned\n", f"poisoned\n{words}\n{words}\n")
     )
+
+
+# ---- the release that stands in ----------------------------------------------------------------------
+
+
+def test_the_version_chooses_the_release_that_stands_in():
+    of_6_11 = FREEABLE.replace("6.12.44", "6.11.5")
+    assert page(of_6_11).release == "6.11"
+    assert page(of_6_11.replace("1ffffffff", "1dfffffff")).release == "6.11"
+    assert page(of_6_11.replace("6.11.5", "6.1.90").replace("1ffffffff", "1fffffeff")).release == "6.1"
+    words = (
+        "0017ffffc0000000 dead000000000100 dead000000000122",
+        "0000000000000000 " * 2 + "00000001fffffeff",
+    )
+    unknown = "".join(f"raw: {three} 0000000000000000\n" for three in words)
+    assert page(unknown).release == "6.1"
+
+
+# ---- types without a name, movable_ops ---------------------------------------------------------------
+
+ZSPAGE = """\
+page: refcount:1 mapcount:0 mapping:0000000000000000 index:0x1 pfn:0x140010
+flags: 0x17ffffc0000800(owner_2|node=0|zone=2|lastcpupid=0x1fffff)
+page_type: f6((null))
+raw: 0017ffffc0000800 ffffea0005000408 ffffea0005000408 ffffffffc0a41002
+raw: ffffea0005000440 ffff888101020304 00000001f6000010 0000000000000000
+page dumped because: isolation failed
+CPU: 3 UID: 0 PID: 99 Comm: bash Not tainted 6.12.44 #7
+"""
+
+
+def test_a_type_that_the_kernel_has_no_name_for():
+    told = sentences(ZSPAGE)
+    assert "Type Zsmalloc" in told
+    assert "page_type_names[]" in told
+    assert "is not what" not in told
+    assert "(null" not in "".join(row.value for row in page(ZSPAGE).rows)
+
+
+def test_a_page_with_movable_ops_is_movable():
+    assert "movable_ops" in sentences(ZSPAGE)
+    assert [reader(ZSPAGE, name).after for name in ("isolate_offline", "isolate_contig", "scan_movable")] == [
+        "movable",
+        "movable",
+        "migrate",
+    ]
+    assert reader(ZSPAGE.replace("c0a41002", "c0a41000"), "isolate_offline").after == "unmovable"
+    later = ZSPAGE.replace("6.12.44", "6.18.1").replace("f6((null))", "f6(zsmalloc)")
+    assert reader(later, "isolate_offline").after == "unmovable"  # since 6.17 a flag says it
+    flagged = later.replace("0800(", "0808(uptodate|").replace("00800 ff", "00808 ff")
+    assert reader(flagged, "isolate_offline").after == "movable"
+
+
+# ---- every reason ------------------------------------------------------------------------------------
+
+MANY = """\
+BUG: Bad page state in process firefox  pfn:140100
+page: refcount:0 mapcount:3 mapping:ffff8881398a2c31 index:0x7f2b3c600 pfn:0x140100
+anon flags: 0x17ffffc002002d(locked|referenced|uptodate|lru|swapbacked|node=0|zone=2|lastcpupid=0x1fffff)
+raw: 0017ffffc002002d ffffea0005010008 ffff88813fffb6b8 ffff8881398a2c31
+raw: 00000007f2b3c600 0000000000000000 0000000000000002 ffff888109876000
+page dumped because: page still charged to cgroup
+CPU: 3 UID: 0 PID: 99 Comm: firefox Tainted: G    B 6.12.0 #7
+"""
+
+
+def test_every_test_that_a_bad_page_fails_is_named():
+    told = sentences(MANY)
+    assert "this page fails 4" in told
+    for words in (
+        "mapped 3 times",
+        "mapping is 0xffff8881398a2c31",
+        "PG_locked, PG_lru set",
+        "memcg_data is",
+    ):
+        assert words in told
+    assert "map it 3 times" in told
+    assert "The reason that was printed is not" not in told
+    other = MANY.replace("page still charged to cgroup", "nonzero mapcount")
+    assert "The reason that was printed is not 'page still charged to cgroup'" in sentences(other)
+    assert "this page fails" not in sentences(MANY.replace("Bad page state", "Bad page map"))
+
+
+# ---- tail pages --------------------------------------------------------------------------------------
+
+TAIL = """\
+page: refcount:515 mapcount:1 mapping:ffff888112345670 index:0x205 pfn:0x140005
+head: order:9 mapcount:512 entire_mapcount:1 nr_pages_mapped:512 pincount:3
+flags: 0x1fffffc002007c(referenced|uptodate|dirty|lru|head|swapbacked|node=0|zone=3|lastcpupid=0x1fffff)
+raw: 001fffffc0000000 ffffea0005000001 dead000000000122 dead000000000400
+raw: 0000000000000000 0000000000000000 00000000ffffffff 0000000000000000
+page dumped because: migration failure
+"""
+
+
+def test_the_words_of_a_tail_page_are_its_own():
+    rows = {row.field: row for row in page(TAIL).rows}
+    assert rows["_refcount"].value == "0"
+    assert rows["_refcount"].how == WORD
+    assert rows["compound_head"].word == "ffffea0005000001"
+    assert "Refcount 515 (the head's)" in sentences(TAIL)
+
+
+# ---- architectures -----------------------------------------------------------------------------------
+
+
+def test_an_oops_of_arm64_shows_the_architecture():
+    lines = FREEABLE.replace("zone=2", "zone=0").replace("17ffffc0000000", "7ffffc0000000")
+    arm = lines + "Internal error: Oops - BUG: 0 [#1] PREEMPT SMP\n"
+    assert page(arm).reading.architecture == "arm64"
+    assert "is not in it" not in sentences(arm)
+    assert "the architecture is another one" in sentences(lines)
+
+
+def test_a_kernel_with_pages_of_64_kib_is_not_judged_with_4_kib():
+    large = FREEABLE.replace("6.12.44", "5.14.0-70.el9.aarch64+64k")
+    assert " 4 KiB" not in sentences(large)
+    assert "With pages of 64 KiB: memory block 160 of 512 MiB" in sentences(large)
+
+
+# ---- tables ------------------------------------------------------------------------------------------
+
+
+def test_bits_that_disagree_with_the_table_are_named():
+    wrong = FREEABLE.replace("17ffffc0000000", "17ffffc002000c").replace("6.12.44", "6.11.5")
+    told = sentences(wrong.replace("(node", "(uptodate|dirty|swapbacked|node"))
+    assert "bit 17 is reclaim, which was not printed" in told
+    assert "swapbacked, which was printed, is bit 18, which is not set" in told
