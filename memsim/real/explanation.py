@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -28,11 +29,14 @@ from memsim.real.reading import (
 from memsim.real.tables import NONE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from typing import BinaryIO
 
     from memsim.real.versions import Version
 
+MOST_RUNS = 8
+"""Runs of pfns that a headline names."""
+_NUMBER = re.compile(r"\b(?:0x)?[0-9a-f]*[0-9][0-9a-f]*\b")
 FORMAT = "memsim-explanation/1"
 _WORDS = ("second word (lru.next)", "third word (lru.prev)", "mapping", "index", "private")
 _OF_A_SLAB = ("slab_cache", "slab_list.next", "slab_list.prev", "freelist", "counters")
@@ -88,10 +92,25 @@ class ExplainedPage:
             "no_readers": self.no_readers or None,
         }
 
-    def text(self) -> str:
-        """Return the page explained."""
+    @property
+    def kind(self) -> tuple[object, ...]:
+        """What pages have in common that differ in their pfn and their neighbours on a list only."""
+        dump = self.reading.dump
+        if dump.pfn is None or dump.mixed:
+            return (dump.line,)
+        words = (dump.raw[:1], dump.raw[3:], dump.head_raw, dump.names, dump.mapping, dump.index)
+        said = [
+            _NUMBER.sub("#", fact.text) for fact in self.facts if not fact.text.startswith("Taint flag B")
+        ]
+        counts = (dump.flags, dump.page_type, dump.type_word, dump.refcount, dump.mapcount)
+        return (dump.source, dump.reason, dump.context.release, counts, repr(words), repr(said), self.readers)
+
+    def text(self, equal: Sequence[ExplainedPage] = ()) -> str:
+        """Return the page explained; ``equal`` are others of the same :attr:`kind`, which are named only."""
         times = f", {self.reading.dump.count} times" if self.reading.dump.count > 1 else ""
         parts = [f"Line {self.reading.dump.line}: a page from {self.reading.dump.source}{times}"]
+        if equal:
+            parts = [_head_of_several([self, *equal])]
         parts += [f"  {fact.text} [{fact.how}]" for fact in self.facts]
         if self.rows:
             parts += ["", *_table(("word", "field", "value", "how known"), self.rows)]
@@ -114,6 +133,24 @@ class ExplainedPage:
                 f"  What readers of struct pages would do is not known: {self.no_readers}. [{CONCLUDED}]"
             )
         return "\n".join(parts)
+
+
+def _head_of_several(pages: list[ExplainedPage]) -> str:
+    """Return the headline of pages of one kind: how many, and which."""
+    first, last = pages[0].reading.dump, pages[-1].reading.dump
+    pfns = sorted({page.reading.dump.pfn for page in pages if page.reading.dump.pfn is not None})
+    starts = [pfn for at, pfn in enumerate(pfns) if not at or pfns[at - 1] != pfn - 1]
+    ends = [pfn for at, pfn in enumerate(pfns) if at == len(pfns) - 1 or pfns[at + 1] != pfn + 1]
+    runs = [f"{s:#x}" if s == e else f"{s:#x} to {e:#x}" for s, e in zip(starts, ends, strict=True)]
+    more = f" and {len(runs) - MOST_RUNS} more runs" if len(runs) > MOST_RUNS else ""
+    which = f"pfn {', '.join(runs[:MOST_RUNS])}{more}"
+    times = sum(page.reading.dump.count for page in pages)
+    reports = f" in {times} reports" if times != len(pages) else ""
+    return (
+        f"Lines {first.line} to {last.line}: {len(pages)} pages{reports} from {first.source}, {which}. They "
+        f"differ "
+        "in their pfn and their neighbours on a list only; of the first:"
+    )
 
 
 def _table(heads: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> list[str]:
@@ -178,7 +215,10 @@ class Explanation:
 
     def text(self) -> str:
         """Return everything as text, the line of counts last."""
-        parts = [page.text() for page in self.pages]
+        kinds: dict[tuple[object, ...], list[ExplainedPage]] = {}
+        for page in self.pages:
+            kinds.setdefault(page.kind, []).append(page)
+        parts = [first.text(equal) for first, *equal in kinds.values()]
         parts += ["\n".join(f"  {f.text} [{f.how}]" for f in facts) for _, facts in self.events]
         if self.unknown:
             some = "" if self.nr_unknown == len(self.unknown) else f"; the first {len(self.unknown)}"

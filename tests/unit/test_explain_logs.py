@@ -130,3 +130,39 @@ def test_callers_without_end_are_not_all_kept():
     lines = [f"[ 1.0][ T{n}] BUG: Bad page state in process a  pfn:{n:x}\n" for n in range(1, 3000)]
     found = explain("".join(lines))
     assert len(found.pages) + found.left_off == len(lines)
+
+
+# ---- many pages of one kind ------------------------------------------------------------------------------
+
+OFFLINE_AND_FREED = """BUG: Bad page state in process kworker/u16:3  pfn:{pfn:x}
+page: refcount:0 mapcount:0 mapping:0000000000000000 index:0x0 pfn:{pfn:#x}
+flags: 0x17ffffc0000000(node=0|zone=2|lastcpupid=0x1fffff)
+page_type: f1(offline)
+raw: 0017ffffc0000000 {list:016x} {list:016x} 0000000000000000
+raw: 0000000000000000 0000000000000000 00000000f1000000 0000000000000000
+page dumped because: nonzero mapcount
+CPU: 3 UID: 0 PID: 88 Comm: kworker/u16:3 Tainted: G    {taint}      O       6.12.8-amd64 #1
+"""
+
+
+def freed(pfn, taint="B"):
+    """Return what bad_page() prints about an Offline page that was freed."""
+    return OFFLINE_AND_FREED.format(pfn=pfn, list=0xFFFFEA0000000008 + 64 * pfn, taint=taint)
+
+
+def test_a_burst_of_equal_reports_is_one_table():
+    """mm/page_alloc.c: bad_page() prints 60 reports before it stays silent."""
+    pfns = [*range(0x140000, 0x14003A), 0x148000, 0x148001]
+    found = explain("".join(freed(pfn, "B" if pfn > 0x140000 else " ") for pfn in pfns))
+    told = found.text()
+    assert len(found.pages) == len(found.to_dict()["pages"]) == 60
+    assert "Lines 1 to 473: 60 pages from bad_page(), pfn 0x140000 to 0x140039, 0x148000 to 0x148001." in told
+    assert "It was freed while it was Offline" in told
+    assert len(told.splitlines()) < 60
+
+
+def test_pages_that_differ_stay_apart():
+    other = freed(0x140001).replace("refcount:0", "refcount:1").replace("00000000f1", "00000001f1")
+    told = explain(freed(0x140000) + other + freed(0x140002)).text()
+    assert told.count("word  ") == 2
+    assert "2 pages from bad_page(), pfn 0x140000, 0x140002." in told
