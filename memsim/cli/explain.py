@@ -30,7 +30,9 @@ def add_to(commands: Commands) -> None:
         "Linux 3.10 to 7.3 can be read. Exit status 2 if there is no page in it; other lines about memory "
         "are explained all the same.",
     )
-    command.add_argument("file", metavar="FILE", help="any text, or - for standard input")
+    command.add_argument(
+        "file", metavar="FILE", help="any text, also packed with gzip, or - for standard input"
+    )
     command.add_argument("--json", action="store_true", help="print the same as JSON")
     command.set_defaults(command=command_explain)
 

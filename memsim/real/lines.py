@@ -1,7 +1,8 @@
 """The lines of a kernel log as the kernel printed them, whatever a log daemon or a mail program did to them.
 
 Taken off: mail quoting, syslog date and host, ``<6>``, time stamps, thread ids, colours, tags of web pages.
-Undone: ``#012`` for a line break, quoted-printable, HTML entities, lines that were wrapped or put into one.
+Undone: ``#012`` for a line break, quoted-printable, HTML entities, the JSON of journals and containers, lines
+that were wrapped or put into one.
 
 >>> clean("> > Mar 19 10:20:30 host kernel: [ 123.456789][ T99] flags: 0x1(locked|node=3D0)")
 'flags: 0x1(locked|node=0)'
@@ -13,11 +14,12 @@ from __future__ import annotations
 
 import html
 import io
+import json
 import re
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from memsim.ftrace.events import CHUNK
+from memsim.real.packed import pieces
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,7 +59,8 @@ _MARKERS = (
 )
 """One of these is in every line that matters; looking for fixed bytes is much quicker than any expression."""
 _PREFIX = re.compile(
-    r"(?:\s*[>|]\s?|\s*<\d{1,3}>|\s*\w+\s*:\s?\w+\s*:\s(?=\[)|\s*[A-Z][a-z]{2} [ \d]\d "
+    r"(?:\s*[>|+]\s?|\s*[\w.-]{1,64}\s*\|\s+(?=[\[<])|\s*<\d{1,3}>"
+    r"|\s*\w+\s*:\s?\w+\s*:\s(?=\[)|\s*[A-Z][a-z]{2} [ \d]\d "
     r"\d\d:\d\d:\d\d(?:\.\d+)? \S+ "
     r"|\s*\d{4}-\d\d-\d\d[T ]\S+ (?:\S+ "
     r")?(?=kernel|\[)|\s*kernel(?:\[\d+\])?:\s?|\s*\[\s*[TC+\d][\d.\s]*\]:?"
@@ -67,6 +70,7 @@ _PREFIX = re.compile(
 )
 _CALLER = re.compile(r"\[\s*([TC]\d{1,10})\]|,caller=([TC]\d{1,10})\b")
 """The task or the processor that prints, with CONFIG_PRINTK_CALLER."""
+_JSON = re.compile(r'"(?:MESSAGE|message|msg|log)"\s*:\s*"((?:[^"\\]|\\.)*)')
 _MARKUP = re.compile(
     r"\x1b\[[\d;]*[A-Za-z]|</?(?:br|p|pre|code|span|div|td|tr|li|font)\b[^>]*>", re.IGNORECASE
 )
@@ -88,7 +92,7 @@ _SHORTEST_OF_SEVERAL = 80
 _TOGETHER = re.compile(
     r"(?<=\S )(?:page:\S* ?(?:ref)?count:|(?:(?:anon|ksm|page) )?(?<!of )flags: 0x|raw: [0-9a-f]{8}"
     r"|head: [0-9a-f]{8}|head:\S* order:|memcg:[0-9a-f]|page_type: |page dumped because:|Memory failure: 0x"
-    r"|BUG: Bad|(?<!WARNING: )CPU: \d|Hardware name: |-{12}\[ cut here)"
+    r"|\[ {0,6}\d{1,8}\.\d{6}\]|BUG: Bad|(?<!WARNING: )CPU: \d|Hardware name: |-{12}\[ cut here)"
 )
 """Where a line begins that a web page has put behind another one."""
 _ITEM = re.compile(
@@ -98,7 +102,7 @@ _FIELD = re.compile(r"(?:mapcount|mapping|index|pfn|(?:ref)?count|order|compound
 _RESTS = (
     (re.compile(r"(?:raw|head|RAW):\s*(?:[0-9a-f]{16}\s*)*$"), _WORDS),
     (re.compile(r"\bpage:\S*\s*(?:(?:ref)?count:(?!.*flags:).*)?$"), _FIELD),
-    (re.compile(r"ainted(?:: [A-Z ]+)?\s*$"), re.compile(r"\d+\.\d")),
+    (re.compile(r"ainted(?:: [A-Z ]+)?\s*$"), re.compile(r"(?:[A-Z]\s+)*\d+\.\d")),
     (
         re.compile(r"\bpage (?:last )?allocated via order"),
         re.compile(r"\d|\(|gfp_mask|migratetype|pid|tgid|free_ts"),
@@ -146,16 +150,33 @@ def may_matter(line: bytes) -> bool:
     return any(marker in line for marker in _MARKERS) or line.lstrip().startswith(b"0x")
 
 
-def taken_apart(line: str) -> list[str]:
-    """Return the lines that were put into one, as web pages do with a commit message.
+def message(line: str) -> str:
+    """Return what a journal or a container engine has logged, out of the JSON that it is in.
 
-    >>> taken_apart("raw: 00000400 00000100 00000200 page dumped because: bad because of flags: 0x1(locked)")
-    ['raw: 00000400 00000100 00000200 ', 'page dumped because: bad because of flags: 0x1(locked)']
+    >>> message('{"PRIORITY": "1", "MESSAGE": "page_type: f1(offline)"}')
+    'page_type: f1(offline)'
     """
-    if len(line) < _SHORTEST_OF_SEVERAL:
+    found = _JSON.search(line) if '":' in line or '" :' in line else None
+    if found is None:
+        return line
+    try:
+        return str(json.loads(f'"{found[1]}"', strict=False))
+    except ValueError:
+        return line
+
+
+def taken_apart(line: tuple[str, str]) -> list[tuple[str, str]]:
+    """Return the lines that were put into one, as web pages do with a commit message, each with its caller.
+
+    >>> taken_apart(("", "raw: 00000400 00000100 00000200 page dumped because: bad because of flags: 0x1(a)"))
+    [('', 'raw: 00000400 00000100 00000200 '), ('', 'page dumped because: bad because of flags: 0x1(a)')]
+    """
+    caller, text = line
+    if len(text) < _SHORTEST_OF_SEVERAL:
         return [line]
-    at = [0, *(found.start() for found in _TOGETHER.finditer(line)), len(line)]
-    return [line[start:end] for start, end in pairwise(at)]
+    at = [0, *(found.start() for found in _TOGETHER.finditer(text)), len(text)]
+    parts = [text[start:end] for start, end in pairwise(at)]
+    return [(caller, part) if part[:1] != "[" else caller_and_line(part) for part in parts]
 
 
 def is_open(line: str) -> bool:
@@ -211,7 +232,7 @@ class Reader:
         :attr:`caller` is that of the line that was yielded.
         """
         rest = b""
-        while chunk := self._file.read(CHUNK):
+        for chunk in pieces(self._file):
             block, newline, rest = (rest + chunk).rpartition(b"\n")
             if newline:
                 yield from self._block(block)
@@ -229,10 +250,9 @@ class Reader:
             self.read += 1
             line = raw[:LONGEST]
             if self._waiting is not None or may_matter(line):
-                for part in line.decode("utf-8", "replace").split("#012"):
-                    caller, text = caller_and_line(part)
-                    for piece in taken_apart(text):
-                        yield from self._next(piece.strip(), caller or self.caller)
+                for part in re.split("#012|\n", message(line.decode("utf-8", "replace"))):
+                    for piece in taken_apart(caller_and_line(part)):
+                        yield from self._next(piece[1].strip(), piece[0] or self.caller)
 
     def _next(self, line: str, caller: str) -> Iterator[tuple[int, int, str]]:
         """Take a line: join it to the one that waits, or let it wait, or yield it."""

@@ -5,9 +5,15 @@ The forms of the lines are those that the kernel's source has (6.12, and others 
 
 from __future__ import annotations
 
+import gzip
+import json
+
 import pytest
 
 from memsim import explain
+from memsim.cli import main
+from memsim.errors import MemsimError
+from memsim.real.packed import MOST_UNPACKED
 
 
 def by_pfn(text):
@@ -166,3 +172,63 @@ def test_pages_that_differ_stay_apart():
     told = explain(freed(0x140000) + other + freed(0x140002)).text()
     assert told.count("word  ") == 2
     assert "2 pages from bad_page(), pfn 0x140000, 0x140002." in told
+
+
+# ---- forms in which logs are handed on -------------------------------------------------------------------
+
+LINES = [f"[   71.20441{at}] {line}" for at, line in enumerate(freed(0x140000, " ").splitlines())]
+BARE = freed(0x140000, " ").splitlines()
+FORMS = {
+    "UTF-16, as PowerShell writes it": ("\ufeff" + "\r\n".join(LINES)).encode("utf-16-le"),
+    "UTF-16, big-endian": ("\ufeff" + "\n".join(LINES)).encode("utf-16-be"),
+    "UTF-8 with a mark": ("\ufeff" + "\n".join(BARE)).encode(),
+    "gzip": gzip.compress("\n".join(LINES).encode()),
+    "gzip in two members": gzip.compress("\n".join(LINES[:3]).encode() + b"\n")
+    + gzip.compress("\n".join(LINES[3:]).encode()),
+    "gzip of UTF-16": gzip.compress(("\ufeff" + "\n".join(LINES)).encode("utf-16-le")),
+    "gzip that was cut off": gzip.compress("\n".join([*LINES, *["x" * 60] * 9]).encode(), 0)[:-20],
+    "docker, a file of JSON": "\n".join(
+        json.dumps({"log": f"{x}\n", "stream": "stdout"}) for x in LINES
+    ).encode(),
+    "docker compose": "\n".join(f"qemu-1  | {x}" for x in LINES).encode(),
+    "one value of JSON": json.dumps({"log": "\n".join(LINES)}).encode(),
+    "journalctl -o json": "\n".join(json.dumps({"PRIORITY": "1", "MESSAGE": x}) for x in BARE).encode(),
+    "journalctl -o json-pretty": "\n".join(f'\t"MESSAGE" : {json.dumps(x)},' for x in BARE).encode(),
+    "all on one line": " ".join(LINES).encode(),
+    "/dev/kmsg": "\n".join(f"1,120{at},71204411,-;{x}" for at, x in enumerate(BARE)).encode(),
+    "/dev/kmsg with callers": "\n".join(f"1,12,71204411,-,caller=T88;{x}" for x in BARE).encode(),
+    "a patch that adds the log": "\n".join(f"+{x}" for x in LINES).encode(),
+    "a mail that wraps": "\n".join(
+        part for x in LINES for part in (f"> > {x}".replace("     O", "\n> > O")).split("\n")
+    ).encode(),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_log_is_read_in_every_form_it_is_handed_on_in(form):
+    (page,) = explain(FORMS[form]).pages
+    reading, dump = page.reading, page.reading.dump
+    assert (dump.pfn, reading.flags, reading.names, reading.types) == (
+        0x140000,
+        0x17FFFFC0000000,
+        [],
+        ["offline"],
+    )
+    assert reading.numbers == {"node": 0, "zone": 2, "lastcpupid": 0x1FFFFF}
+    assert (reading.refcount, len(dump.raw), dump.reason) == (0, 8, "nonzero mapcount")
+    assert dump.context.release == "6.12.8-amd64"
+    assert reading.problems == []
+
+
+def test_what_is_packed_is_unpacked_up_to_a_limit(tmp_path, capsys):
+    bomb = gzip.compress(bytes(1 << 20)) * (MOST_UNPACKED // (1 << 20) + 1)
+    with pytest.raises(MemsimError, match="unpacks to more than 64 MiB"):
+        explain(bomb)
+    with pytest.raises(MemsimError, match="or 1000 files"):
+        explain(FORMS["gzip"] * 1001)
+    with pytest.raises(MemsimError, match="packed with gzip and damaged"):
+        explain(FORMS["gzip"][:12] + b"\xff" * 40)
+    log = tmp_path / "log.gz"
+    log.write_bytes(FORMS["gzip"])
+    assert main(["explain", str(log)]) == 0
+    assert "type Offline" in capsys.readouterr().out
