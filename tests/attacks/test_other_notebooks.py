@@ -25,7 +25,7 @@ import pytest
 
 from memsim.grading.assignment.cells import LIMITS, assignment_of
 from memsim.grading.run.budget import AFTER_SLEEP, Budget
-from memsim.grading.run.cells import _Exchange
+from memsim.grading.run.cells import _Exchange, _peer
 from memsim.grading.run.grade import Grader
 from memsim.grading.sandbox import guest
 from memsim.grading.sandbox.conversation import Conversation
@@ -233,6 +233,55 @@ def test_own_220_the_students_side_gives_the_teachers_side_no_test_to_execute(fe
     score, message, teacher = graded(fence, answers, tests)["doubles"]
     assert (score, teacher) == (0, False)
     assert message == "It asks for what is no call of what it was given."
+
+
+FORGES = OF_ITS_OWN[OF_ITS_OWN.index("CODE = ") :]
+EXECUTED = {
+    "eval": ("assert eval(f(2)) == 4\n", FORGES + "def f(x):\n    return f'exec({CODE!r})'\n"),
+    "exec": ("made = {}\nexec(f(2), made)\nassert made['n'] == 4\n", FORGES + "def f(x):\n    return CODE\n"),
+    "compile": (
+        "exec(compile(f(2), 'answer', 'exec'))\nassert n == 4\n",
+        FORGES + "def f(x):\n    return CODE.encode()\n",
+    ),
+    "put together": (
+        "assert eval(''.join(f(2))) == 4\n",
+        FORGES + "def f(x):\n    text = f'exec({CODE!r})'\n    return [text[:4], text[4:]]\n",
+    ),
+    "pickle": (
+        "import pickle\nassert pickle.loads(f(2)) == 4\n",
+        FORGES + "import pickle\nclass E:\n    def __reduce__(self):\n        return exec, (CODE,)\n"
+        "def f(x):\n    return pickle.dumps(E())\n",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", breadth(EXECUTED))
+def test_own_295_no_test_executes_what_the_student_has_sent(kind, fence, monkeypatch):
+    """It would be executed where the test is, and could put a pass in the place of the report."""
+    test, answer = EXECUTED[kind]
+    answers, peer = {**SOLVED, "f": answer}, _peer
+    with monkeypatch.context() as patched:
+        patched.setattr(
+            "memsim.grading.run.cells._peer",
+            lambda *, judges: peer(judges=judges).replace("sys.addaudithook(self.watch)", "pass"),
+        )
+        assert graded(fence, answers, {"cell": test})["cell"][0] == 2
+
+    score, message, teacher = graded(fence, answers, {"cell": test})["cell"]
+    assert (score, teacher) == (0, True)
+    assert "it executes a text or an object that may be the student's" in message
+
+
+def test_what_pythons_library_executes_for_a_test_is_no_texts_of_the_students(fence):
+    test = (
+        "assert f('a') == 'aa'\nimport collections, dataclasses, fractions\n"
+        "Pair = collections.namedtuple('Pair', 'a b')\n"
+        "@dataclasses.dataclass\nclass Own:\n    n: int\n"
+        "assert f(Pair(1, 2).b) == f(Own(2).n) == 4\n"
+    )
+    assert graded(fence, SOLVED, {"cell": test})["cell"] == (2, "", False)
+    first = "assert eval('2 + 2') == 4\n"  # nothing of the student's has come yet
+    assert graded(fence, SOLVED, {"cell": first + TESTS["doubles"]})["cell"] == (2, "", False)
 
 
 @pytest.mark.parametrize("asked", breadth(["{}", "7", "[]", "{'object': 0, 'args': [], 'named': {}}"]))

@@ -23,6 +23,7 @@ import math
 import numbers
 import queue
 import sys
+import sysconfig
 import threading
 import types
 from typing import Any
@@ -67,6 +68,8 @@ def _large(text: str) -> int:
 _FROM_TEXT: dict[str, Any] = {"int": _large, "float": float, "complex": complex, "bytes": bytes.fromhex}
 
 
+_LIBRARIES = tuple({sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")})
+"""Where Python's library lies, and other packages."""
 _SAFE_SQUARE = 1e154
 """Of greater numbers the square is infinite, and the difference of two squares is no number."""
 _COARSE = 1e5
@@ -225,6 +228,8 @@ class Peer:
         """Whether what a function of the student's has done to its arguments is done to the test's."""
         self.changed = 0
         """How many arguments were changed."""
+        self.worded = False
+        """Whether a text of the student's came, which a test may execute."""
         self.told: dict[str, Any] = {}
         """What an object of the student's has said since something was called last: it says so again."""
 
@@ -281,6 +286,17 @@ class Peer:
         """Give up: the test cannot be judged safely."""
         self.unsafe = self.unsafe or why
         raise Unsafe(why)
+
+    def watch(self, event: str, args: tuple[Any, ...]) -> None:
+        """Refuse that a test executes a text when it has heard one of the student's: it may be that one.
+
+        Python's library does so for itself, for a dataclass for one.
+        """
+        executes = event == "pickle.find_class" or (event == "compile" and type(args[0]) in (str, bytes))
+        if executes and self.worded:
+            path = sys._getframe(1).f_code.co_filename  # noqa: SLF001 (who executes it)
+            if not path.startswith(("<frozen ", *_LIBRARIES)):
+                self.refuse("it executes a text or an object that may be the student's")
 
     def _changes(self) -> dict[str, Any]:
         """Return what the test has done to the student's names since it asked last."""
@@ -502,6 +518,7 @@ class Peer:
     def unpack(self, packed: Any) -> Any:  # noqa: PLR0911 (one for each kind of value)
         """Return the value that the other side has sent."""
         if type(packed) is not dict:
+            self.worded |= type(packed) is str
             plain_kind = {str: "text", int: "number", float: "number"}.get(type(packed), "")
             self.hollow += _is_hollow(plain_kind, packed)
             return packed
@@ -514,6 +531,7 @@ class Peer:
         if kind == "dict":
             return {self.unpack(name): self.unpack(item) for name, item in value}
         if kind in _FROM_TEXT:
+            self.worded |= kind == "bytes"
             made = _FROM_TEXT[kind](value)
             self.hollow += kind == "int" and _is_hollow("number", made)
             return made
@@ -554,6 +572,7 @@ class Peer:
         names = self.names
         self.classes = frozenset(operation.get("classes", ()))
         self.restores = operation.get("restores", True)
+        sys.addaudithook(self.watch)
         again = {name for name in operation.get("again", ()) if name in names}
         for name in [name for name in operation["names"] if name not in again]:
             with contextlib.suppress(NameError):
