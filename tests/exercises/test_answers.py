@@ -187,6 +187,24 @@ def test_when_three_processes_have_died_the_other_tests_start_none(monkeypatch):
     assert (result.score, len(started)) == (0, 3)
 
 
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "from memsim import Machine",
+        "import memsim.lesson.review",
+        "from memsim.linux.mm.page_alloc import __free_pages_core",
+        "from importlib import import_module\nimport_module('memsim.lesson').review",
+    ],
+)
+def test_whoever_imports_any_part_of_memsim_reads_that_it_is_not_there(cell):
+    assignment = Assignment("a", 1, [Question("squares", 1, "implement", list[int], {invalid: 1})])
+    (result,) = Examiner(assignment, NONE, "key").examine(Submitted("ada", [cell]))
+    (problem,) = result.problems
+    assert problem.endswith(
+        "memsim is not there when this question is answered: work it out without the simulator"
+    )
+
+
 def test_a_cell_that_python_cannot_read_is_named():
     assignment = Assignment("a", 1, [Question("squares", 1, "implement", list[int], {invalid: 1})])
     cells = ["x = 1", "y = 2\nz = = 3"]

@@ -117,6 +117,7 @@ def test_the_untouched_student_copy_gets_nothing(grading):
         assert {test.message for test in result.tests} == {
             f"{result.name}() is not answered yet: it still returns the dots of the starter."
         }
+        assert result.problems == []  # the course's own cells run wherever a question is answered
 
 
 def compile_cells(notebook):

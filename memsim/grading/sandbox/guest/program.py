@@ -219,10 +219,21 @@ def lend_modules(*, memsim: bool) -> None:
         package = types.ModuleType("memsim")
         package.__dict__.update(__path__=[], __getattr__=_not_there, grading=grading)
         sys.modules["memsim"] = package
+        sys.meta_path.insert(0, _NotThere)
+
+
+class _NotThere:
+    """What Python asks first where a module is: nothing is below a memsim that is not there."""
+
+    @staticmethod
+    def find_spec(name: str, *_: object) -> None:
+        """Refuse every module of memsim, and find no other."""
+        if name.startswith("memsim."):
+            _not_there(name)
 
 
 def _not_there(name: str) -> object:
     if name.startswith("__"):
         raise AttributeError(name)
     msg = "memsim is not there when this question is answered: work it out without the simulator"
-    raise ImportError(msg)
+    raise ModuleNotFoundError(msg)
