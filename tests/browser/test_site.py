@@ -387,6 +387,31 @@ def test_on_a_phone_words_wrap_and_columns_keep_their_places(page, visit):
     assert columns.evaluate("box => box.scrollWidth > box.clientWidth && box.tabIndex === 0")
 
 
+def test_on_a_phone_a_function_without_a_hunk_stands_above_the_same_with_it(page, visit):
+    """Beside each other there was hardly a word whole: no name is broken now, and each side is named."""
+    page.set_viewport_size({"width": 390, "height": 844})
+    visit("13-the-patch.html")
+    without, with_it = page.locator("figure:not(details figure) td:has(> pre)").all()[:2]
+    above, below = without.bounding_box(), with_it.bounding_box()
+    assert above["y"] + above["height"] <= below["y"]
+    assert above["x"] == below["x"]
+    titles = [
+        each.evaluate("cell => getComputedStyle(cell, '::before').content") for each in (without, with_it)
+    ]
+    assert titles == ['"without the hunk"', '"with the hunk"']
+    broken = page.evaluate("""() => [...document.querySelectorAll("figure:not(details figure) td > pre > *")]
+      .filter((line) => line.offsetWidth).flatMap((line) => {
+        const [text] = line.childNodes;
+        return [...text.data.matchAll(/\\w+/g)].filter((name) => {
+          const range = document.createRange();
+          range.setStart(text, name.index);
+          range.setEnd(text, name.index + name[0].length);
+          return new Set([...range.getClientRects()].map(({ top }) => top)).size > 1;
+        }).map(([name]) => name);
+      })""")
+    assert broken == []
+
+
 def test_on_a_phone_no_name_of_a_bit_is_broken(page, visit):
     page.set_viewport_size({"width": 390, "height": 844})
     visit("02-the-memmap.html")
