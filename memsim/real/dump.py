@@ -14,6 +14,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from memsim.linux.include.layout import PAGE_SHIFT
 from memsim.real.events import LONGEST_SHOWN, event_in
 from memsim.real.lines import Reader
 from memsim.real.tables import flag_names
@@ -27,10 +28,14 @@ if TYPE_CHECKING:
 
 TRACE_EVENT, DEBUGGERS = "trace event", "crash or drgn"
 """Sources that are no kernel log."""
+OF_FAILURES = ("memory_failure()", "soft_offline_page()", "unpoison_memory()", "the hardware")
+"""Sources of lines about memory failures, which have a form of their own."""
 MOST_PAGES = 500
 """Different pages that are kept; of more only the number is given."""
 MOST_UNKNOWN = 5
 """Lines that were not understood and are shown all the same."""
+MOST_SAID = 16
+"""Other lines about a page that are kept."""
 MOST_CALLERS = 64
 """Tasks and processors whose reports are kept apart at one time."""
 _FAR = 200
@@ -76,6 +81,7 @@ class Dump:
     type_names: list[str] = field(default_factory=list)
     head: str = ""
     order: int | None = None
+    pincount: int | None = None
     raw: list[int] = field(default_factory=list)
     raw_digits: int = 16
     head_raw: list[int] = field(default_factory=list)
@@ -145,13 +151,15 @@ _FLAGS = re.compile(
 )
 _TYPE = re.compile(rf"\bpage_type:\s*(?P<word>{_HEX})(?:\((?P<names>\(null\)|[^)]*)\)?)?")
 _HEAD = re.compile(r"\bhead:(?P<pointer>\S*)\s+order:(?P<order>\d+)(?P<rest>.*)")
+_PINS = re.compile(r"pincount:(-?\d{1,10})\b")
 _RAW = re.compile(
     r"\b(?P<which>raw|head|RAW):\s*(?P<words>(?:(?:0x)?[0-9a-f]{8}(?:[0-9a-f]{8})?(?:\s+|$)){1,9})"
 )
 _REASON = re.compile(r"page dumped because: ?(?P<reason>.*)")
 _BAD_FLAGS = re.compile(rf"bad because of flags:\s*(?P<flags>{_HEX}(?:\([^)]*\)?)?)")
 _BUG = re.compile(
-    r"BUG: Bad (?:page state|page map|page cache|pagetable).*?(?:pfn:(?P<pfn>[0-9a-f]+)|pte:|$)"
+    r"BUG: Bad (?P<what>page state|page map|page cache|pagetable)(?!: (?:\d+ mess|further))"
+    r".*?(?:pfn:(?P<pfn>[0-9a-f]+)|pte:|$)"
 )
 _UNINITIALISED = re.compile(r"\bpage:?\s?(?P<pointer>[0-9a-f]*) is uninitialized and poisoned")
 _OWNER = re.compile(
@@ -166,11 +174,22 @@ _MEMBER = re.compile(r"\bflags = (?:\{\s*\.?f = )?(?:\(\w[\w ]*\))?(?P<word>0x[0
 _TYPE_MEMBER = re.compile(r"\bpage_type = (?:\([\w ]+\))?(?P<word>0x[0-9a-f]+|\d+)")
 _COUNTERS = re.compile(r"\b(?P<name>_refcount|_mapcount) = |\bcounter = (?:\(\w+\))?(?P<value>-?\d+)")
 _FAILURE = re.compile(
-    r"\b(?:Memory failure|MCE|Soft offline|Unpoison):? ?(?P<pfn>0x[0-9a-f]+): (?P<what>.*)", re.IGNORECASE
+    r"\b(?:Memory failure|MCE|Soft[ _]offline|Unpoison|get_any_page):? ?(?P<pfn>0x[0-9a-f]+): (?P<what>.*)",
+    re.IGNORECASE,
 )
 _INJECTED = re.compile(
-    r"\b(?:Injecting memory failure (?:for pfn|at pfn|for page)|Soft offlining pfn) (?P<pfn>0x[0-9a-f]+)"
+    r"\b(?:Injecting memory failure (?:for pfn|at pfn|for page)|Soft offlining pfn"
+    r"|Unpoison: Software-unpoisoned page) (?P<pfn>0x[0-9a-f]+)"
 )
+_ADDRESS = re.compile(
+    r"\bmce: .{1,100} at (?P<mce>(?:0x)?[0-9a-f]{4,16})$|\bphysical_address: ?(?P<apei>0x[0-9a-f]{1,16})\b"
+    r"|\bEDAC MC\d+: .{1,500}\bpage:(?P<edac>0x[0-9a-f]{1,16}) "
+)
+"""Where hardware found the error: an address, or a pfn in EDAC's line."""
+_TYPE_OF_FAILURE = re.compile(
+    r"\btype (?P<word>0x[0-9a-f]{1,16}|[0-9a-f]{6,16})(?: ?\((?P<names>[^)]*)(?P<end>\))?)?"
+)
+_COUNT_OF_FAILURE = re.compile(r"\bpage count (-?\d{1,10})\b")
 _MIGRATING = re.compile(rf"\bmigrating pfn (?P<pfn>{_HEX}) failed(?: ret:-?\d+)?")
 _OWNED = re.compile(
     r"\b(?:page_owner tracks the page as \w+|page last allocated via order.*|page_owner info is not \w+.*"
@@ -206,10 +225,12 @@ def read_text(text: str | bytes | BinaryIO) -> Text:
     """Return what kernels printed about pages in a text of any kind and length."""
     parser = _Parser()
     reader = Reader(text)
+    counted = 0
     for number, lines, line in reader:
         parser.turn_to(reader.caller)
         if parser.take(number, line):
-            parser.found.understood += lines
+            parser.found.understood += lines if number != counted else 0  # a line may hold several
+            counted = number
         elif _MAY_BE_MEMORY.search(line) and not _FRAME.search(line):
             parser.found.nr_unknown += lines
             if len(parser.found.unknown) < MOST_UNKNOWN:
@@ -255,7 +276,8 @@ class _Parser:
             ("count", _COUNTERS, self._counter),
             ("dumped because", _REASON, self._reason),
             (" 0x", _FAILURE, self._failure),
-            ("ing ", _INJECTED, self._failure),
+            (" 0x", _INJECTED, self._failure),
+            ("", _ADDRESS, self._at_address),
             ("migrating pfn", _MIGRATING, self._migrating),
             (":", _CHARGE, self._about),
             ("page", _OWNED, self._about),
@@ -340,13 +362,16 @@ class _Parser:
             return True
         half = self._is_half() and not self._whose()
         first, self._open = (self._open, None) if half or self._is_named() else (None, self._open)
-        dump = self._start("bad_page()" if found["pfn"] else "print_bad_pte()")
+        of_cache = found["what"] == "page cache"
+        of_page = "filemap_unaccount_folio()" if of_cache else "bad_page()"
+        dump = self._start(of_page if found["pfn"] else "print_bad_pte()")
         if first is not None:
             first.mixed = dump.mixed = half
             self._cut = first
         dump.pfn = int(found["pfn"], 16) if found["pfn"] else None
-        dump.said.append(line[found.start() :])
-        return True
+        reason = _REASON.search(line)  # memsim's own log has both in one line
+        dump.said.append(line[found.start() : reason.start() if reason else None].strip())
+        return self._reason(reason, line) if reason else True
 
     def _is_same_line(self, pfn: str | None) -> bool:
         """Return whether the line before said the same, as where a journal has the console's lines too."""
@@ -458,6 +483,8 @@ class _Parser:
             return True
         dump = self._here()
         dump.head, dump.order = found["pointer"], int(found["order"])
+        pins = _PINS.search(found["rest"])
+        dump.pincount = int(pins[1]) if pins else None
         return True
 
     def _raw(self, found: re.Match[str], _line: str) -> bool:
@@ -499,8 +526,7 @@ class _Parser:
         dump = self._open or self._last
         if dump is None or self._whose():
             return False
-        if found[0] not in dump.said and len(dump.said) < 16:  # noqa: PLR2004 (enough)
-            dump.said.append(found[0])
+        self._tell(dump, found[0])
         return True
 
     # ---- pages in other forms ----------------------------------------------------------------
@@ -549,15 +575,42 @@ class _Parser:
         return True
 
     def _failure(self, found: re.Match[str], line: str) -> bool:
-        pfn = int(found["pfn"], 16)
-        if self._last is not None and self._last.pfn == pfn and self._open is None:
-            self._last.said.append(line[found.start() :])
-            return True
-        dump = self._start("memory_failure()")
-        dump.pfn = pfn
-        dump.said.append(line[found.start() :])
-        self._end()
+        said = line[found.start() :]
+        failure, soft, unpoison, _ = OF_FAILURES
+        start = said.lower()
+        source = soft if start.startswith(("soft", "get_any_page")) else failure
+        self._about_pfn(int(found["pfn"], 16), said, unpoison if start.startswith("unpoison") else source)
         return True
+
+    def _at_address(self, found: re.Match[str], line: str) -> bool:
+        address = found["mce"] or found["apei"]
+        pfn = int(address, 16) >> PAGE_SHIFT if address else int(found["edac"], 16)
+        self._about_pfn(pfn, line[found.start() :], OF_FAILURES[-1])
+        return True
+
+    def _about_pfn(self, pfn: int, said: str, source: str) -> None:
+        """Take a line that is about one pfn; several about the same one are of one page."""
+        kind = _TYPE_OF_FAILURE.search(said)
+        last = self._last if self._open is None else None
+        if last is not None and last.pfn == pfn and (kind is None or last.flags is None):
+            dump = last
+            self._tell(dump, said)
+        else:
+            dump = self._start(source)
+            dump.pfn = pfn
+            dump.said.append(said)
+        if kind is not None:
+            self._put_flags(dump, kind)
+        count = _COUNT_OF_FAILURE.search(said)
+        if count is not None and dump.refcount is None:
+            dump.refcount = int(count[1])
+        if dump is not last:
+            self._end()
+
+    @staticmethod
+    def _tell(dump: Dump, said: str) -> None:
+        if said not in dump.said and len(dump.said) < MOST_SAID:
+            dump.said.append(said)
 
     def _migrating(self, found: re.Match[str], line: str) -> bool:
         dump = self._start("do_migrate_range()")

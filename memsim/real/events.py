@@ -79,6 +79,15 @@ def meanings(line: str) -> list[str]:
     return [meaning] if isinstance(meaning, str) else meaning(match)
 
 
+def page_meanings(line: str) -> list[str]:
+    """Return what a line that is about one page means, in sentences."""
+    for literal, pattern, meaning in _ABOUT_PAGES:
+        match = pattern.search(line) if literal in line else None
+        if match is not None:
+            return [meaning] if isinstance(meaning, str) else meaning(match)
+    return []
+
+
 def _found(line: str) -> tuple[re.Match[str], str | Callable[[re.Match[str]], list[str]]] | None:
     for literal, pattern, meaning in _EVENTS:
         match = pattern.search(line) if literal in line else None
@@ -158,6 +167,25 @@ def _returned(what: str, *more: tuple[str, str]) -> Callable[[re.Match[str]], li
         return [f"{what} {error}.", *(text for of, text in more if of == name)]
 
     return meaning
+
+
+def _not_migrated(found: re.Match[str]) -> list[str]:
+    value = int(found[1])
+    if value > 0:
+        many = "one of them" if value == 1 else f"{value} of them"
+        return [f"ret:{value}: migrate_pages() went over the pages that were to move, and {many} stayed."]
+    name = errno_name(value)
+    why = _WHY_NOT_MIGRATED.get(name, "")
+    return [f"migrate_pages() returned {value} ({name}){': ' if why else ''}{why}."]
+
+
+_WHY_NOT_MIGRATED = {
+    "-EAGAIN": "something used the page each time it tried, a reference that no mapping explains, or a lock",
+    "-ENOMEM": "there was no free page to move it to",
+    "-EBUSY": "the page was in use, so it could not be taken out of its mapping",
+    "-EINVAL": "this kind of page cannot be moved",
+    "-ENOSYS": "the kernel cannot move a huge page of this size",
+}
 
 
 def _removing(found: re.Match[str]) -> list[str]:
@@ -295,6 +323,29 @@ _EVENTS: tuple[tuple[str, re.Pattern[str], str | Callable[[re.Match[str]], list[
         ),
         ("WARNING:", rf" at \S{{1,200}} ({_FUNCTIONS})\+0x", _warned),
         ("__offline_isolated_pages", r"RIP: [0-9a-f]{4}:(__offline_isolated_pages)\+0x", _warned),
+        (
+            "messages suppressed",
+            r"BUG: Bad page (?:state|map): \d{1,20} messages suppressed",
+            (
+                "bad_page() prints 60 reports a minute at most; this is the number of bad pages that it did "
+                "not "
+                "report."
+            ),
+        ),
+        (
+            "reports are suppressed",
+            r"BUG: Bad page state: further reports are suppressed",
+            (
+                "memsim printed this line: it prints 60 reports. A kernel says nothing here, and with the "
+                "next "
+                "report after the minute how many it left out."
+            ),
+        ),
+        (
+            "enable_soft_offline",
+            r"Soft offline: disabled by",
+            "Soft offlining answers -EOPNOTSUPP while this sysctl is 0; the line is printed once only.",
+        ),
         # drivers/acpi
         ("Offline failed.", r"memory memory(\d{1,20}): Offline failed\.", _acpi_refused),
         (
@@ -394,3 +445,33 @@ _EVENTS: tuple[tuple[str, re.Pattern[str], str | Callable[[re.Match[str]], list[
     )
 )
 """A literal that a line must have, its form, and what it means."""
+_ABOUT_PAGES: tuple[tuple[str, re.Pattern[str], str | Callable[[re.Match[str]], list[str]]], ...] = tuple(
+    (literal, re.compile(pattern), meaning)
+    for literal, pattern, meaning in (
+        ("migrat", r"migrating pfn [0-9a-fx]{1,18} failed ret:(-?\d{1,9})", _not_migrated),
+        ("migration failed", r"migration failed:? (-?\d{1,9})", _not_migrated),
+        (
+            "dumped because: isolation failed",
+            r"isolation failed",
+            (
+                "Offlining could not take the page off its list: it is neither on the LRU nor movable by a "
+                "driver, or "
+                "something else has isolated it (isolate_folio_to_list()). Offlining tries again, until a "
+                "signal."
+            ),
+        ),
+        (
+            "fake-offline page referenced",
+            r"dumped because: fake-offline page referenced",
+            (
+                "virtio-mem dropped its own reference to a page that it has unplugged (MEM_GOING_OFFLINE), "
+                "and "
+                "another reference is left: something got hold of a page of type Offline, such as a reader "
+                "of "
+                "all "
+                "pfns that does not skip them. scan_movable_pages() will say 'unmovable page'."
+            ),
+        ),
+    )
+)
+"""The same for lines that are about one page, and for the reason of its dump."""

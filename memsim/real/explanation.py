@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from memsim.errors import MemsimError
 from memsim.real import checks
 from memsim.real.dump import MOST_PAGES, read_text
-from memsim.real.events import meanings
+from memsim.real.events import meanings, page_meanings
 from memsim.real.freed import PAGE_POOL
 from memsim.real.readers import Reader, readers, stand_in
 from memsim.real.reading import (
@@ -45,6 +45,10 @@ _SLAB_CACHE_FIRST: Version = (6, 2)
 _OF_A_PAGE_POOL = ("pp_magic", "pp", "_pp_mapping_pad", "dma_addr", "pp_ref_count")
 _OF_DEVICE_MEMORY = ("pgmap", "zone_device_data", "mapping", "index", "private")
 _OF_A_TAIL = ("compound_head", "third word", "fourth word", "fifth word", "sixth word")
+_OF_A_HEAD = (
+    *("head: flags", "head: second word (lru.next)", "head: third word (lru.prev)", "head: mapping"),
+    *("head: index", "head: private", "head: _refcount and _mapcount", "head: memcg_data"),
+)
 _OF_OTHERS = ("second word", "third word", "fourth word", "fifth word", "sixth word")
 
 
@@ -283,6 +287,7 @@ def _page(reading: Reading) -> ExplainedPage:
         *checks.state(reading),
         *checks.flags(reading),
         *checks.why(reading),
+        *_lines_of(reading),
         *checks.implausible(reading),
         kernel_fact(reading),
     ]
@@ -292,12 +297,33 @@ def _page(reading: Reading) -> ExplainedPage:
     )
 
 
+def _lines_of(reading: Reading) -> list[Fact]:
+    """Return what the lines about a page mean that are not of dump_page(), and its pins."""
+    dump = reading.dump
+    lines = [*dump.said, *([f"page dumped because: {dump.reason}"] if dump.reason else [])]
+    facts = [Fact(text, CONCLUDED) for line in lines for text in page_meanings(line)]
+    if dump.reason == "nonzero mapcount" and reading.type_word is None:
+        text = (
+            "'nonzero mapcount' is what bad_page() prints for a page that is still mapped and for one of any "
+            "page "
+            "type, such as Offline where its driver did not clear it; the type was not printed."
+        )
+        facts.append(Fact(text, CONCLUDED))
+    if dump.pincount:
+        text = (
+            f"pincount:{dump.pincount} (FOLL_PIN): a device has the page for DMA, such as with VFIO or RDMA. "
+            "Migrating it fails until it is unpinned."
+        )
+        facts.append(Fact(text, CONCLUDED))
+    return facts
+
+
 # ---- the table of words ------------------------------------------------------------------------------
 
 
 def _rows(reading: Reading) -> list[Row]:
     """Return the fields of the flags word, then of the other words that were printed."""
-    return [*_flag_rows(reading), *_type_rows(reading), *_raw_rows(reading)]
+    return [*_flag_rows(reading), *_type_rows(reading), *_raw_rows(reading), *_head_rows(reading)]
 
 
 def _flag_rows(reading: Reading) -> list[Row]:
@@ -316,6 +342,21 @@ def _flag_rows(reading: Reading) -> list[Row]:
         at = (bits[name], 1) if name in bits else None
         rows.append(Row(word, f"PG_{name}{_bits(at)}", "1", reading.names_how))
     return rows or [Row(word, "flags", "none" if reading.names == [] else "not known", WORD)]
+
+
+def _head_rows(reading: Reading) -> list[Row]:
+    """Return the words of the head page, if the page is a tail, and of the tail behind it."""
+    if reading.bits != 64:  # noqa: PLR2004 (bits)
+        return []
+    digits, words = reading.dump.raw_digits, reading.dump.head_raw
+    rows = []
+    for at, word in enumerate(words):
+        name = _OF_A_HEAD[at] if at < len(_OF_A_HEAD) else f"first tail: word {at - len(_OF_A_HEAD) + 1}"
+        value = f"{word:#x}"
+        if name == "head: _refcount and _mapcount" and not reading.big_endian:
+            value = f"{signed(word >> 32)} and {signed(word & NONE)}"
+        rows.append(Row(f"{word:0{digits}x}", name, value, WORD))
+    return rows
 
 
 def _bits(at: tuple[int, int] | None) -> str:

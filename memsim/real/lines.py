@@ -43,6 +43,8 @@ _MARKERS = (
         b"on Xen",
         b"virtio_mem",
         b"balloon",
+        b"ffline",
+        b"physical_address",
     ),
     *(
         b"BUG:",

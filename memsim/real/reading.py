@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
-from memsim.real.dump import DEBUGGERS, TRACE_EVENT
+from memsim.real.dump import DEBUGGERS, OF_FAILURES, TRACE_EVENT
 from memsim.real.layout import Layout, agreed, plausible, solve, zone_agrees, zone_name
 from memsim.real.tables import (
     ARCH_2_SINCE,
@@ -297,7 +297,7 @@ def _forms(dump: Dump) -> list[tuple[bool, Version, Version, str]]:
     text, word = dump.type_text, dump.page_type
     byte = bool(text) and not text.startswith("0x")
     bits_6_11 = word is not None and not byte and word & 0xFFFFFF == 0xFFFFFF and word != NONE  # noqa: PLR2004 (low 24 bits)
-    logged = dump.source not in {TRACE_EVENT, DEBUGGERS}
+    logged = dump.source not in {TRACE_EVENT, DEBUGGERS, *OF_FAILURES}
     upper = dump.flags is not None and bool(dump.flags >> 32)
     return [
         (dump.old_count, OLDEST, (5, 1), "'count:' is the form up to 5.1"),

@@ -88,6 +88,130 @@ def test_lines_that_are_not_understood_are_counted_and_the_first_are_shown():
     assert found.to_dict()["lines_unknown"]["first"][4]["line"] == 6
 
 
+# ---- memory failures and migrations ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("line", "pfn", "source", "names"),
+    [
+        (  # mm/memory-failure.c, 6.12
+            (
+                "Soft offline: 0x1f0ad2: page isolation failed, page count 2, type "
+                "0x17ffffc000082c(referenced|uptodate|lru|owner_2|node=0|zone=2|lastcpupid=0x1fffff)"
+            ),
+            0x1F0AD2,
+            "soft_offline_page()",
+            ["referenced", "uptodate", "lru", "owner_2"],
+        ),
+        (  # 3.10
+            "soft offline: 0x1f0ad3: migration failed -16, type 17ffffc008001d (locked|uptodate|dirty|lru)",
+            0x1F0AD3,
+            "soft_offline_page()",
+            ["locked", "uptodate", "dirty", "lru"],
+        ),
+        (
+            "get_any_page: 0x1f0ad5: unknown zero refcount page type 17ffffc0000000",
+            0x1F0AD5,
+            "soft_offline_page()",
+            [],
+        ),
+        ("Unpoison: Software-unpoisoned page 0x1f0e00", 0x1F0E00, "unpoison_memory()", None),
+        (
+            "mce: Uncorrected hardware memory error in user-access at 1f0ad2040",
+            0x1F0AD2,
+            "the hardware",
+            None,
+        ),
+        ("{1}[Hardware Error]:   physical_address: 0x00000001f0ad2040", 0x1F0AD2, "the hardware", None),
+        (
+            (
+                "EDAC MC0: 1 CE memory read error on DIMM#0 (channel:1 slot:0 page:0x1f0ad2 offset:0x40 "
+                "grain:32)"
+            ),
+            0x1F0AD2,
+            "the hardware",
+            None,
+        ),
+    ],
+)
+def test_lines_about_memory_failures_name_the_page_and_its_flags(line, pfn, source, names):
+    (page,) = explain(f"[  512.112211] {line}\n").pages
+    assert (page.reading.dump.pfn, page.reading.dump.source, page.reading.names) == (pfn, source, names)
+    assert page.reading.refcount == (2 if "page count" in line else None)
+    assert "'refcount:' is the form" not in page.text()
+
+
+def test_the_lines_about_one_page_that_never_end_are_not_all_kept():
+    text = "".join(f"Memory failure: 0x140010: line {n}\n" for n in range(1000))
+    (page,) = explain(text).pages
+    assert len(page.reading.dump.said) <= 16
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("migrating pfn 1400fc failed ret:-11", "-EAGAIN"),
+        ("migrating pfn 1400fc failed ret:1", "one of them stayed"),
+        ("migrating pfn c080000 failed ret:-12", "no free page"),
+        ("Soft offline: 0x1f0c00: hugepage migration failed -12", "-ENOMEM"),
+    ],
+)
+def test_why_a_page_was_not_migrated(line, says):
+    assert says in explain(line + "\n").text()
+
+
+FOLIO = """migrating pfn 140005 failed ret:1
+page: refcount:515 mapcount:1 mapping:ffff888112345670 index:0x205 pfn:0x140005
+head: order:9 mapcount:512 entire_mapcount:1 nr_pages_mapped:512 pincount:3
+flags: 0x1fffffc002007c(referenced|uptodate|dirty|lru|head|swapbacked|node=0|zone=3|lastcpupid=0x1fffff)
+raw: 001fffffc0000000 ffffea0005000001 dead000000000122 dead000000000400
+raw: 0000000000000000 0000000000000000 00000000ffffffff 0000000000000000
+head: 001fffffc002007c ffffea0004f00008 ffffea0005100008 ffff888112345670
+head: 0000000000000200 0000000000000000 00000203ffffffff ffff888109876000
+page dumped because: migration failure
+"""
+
+
+def test_the_head_of_a_folio_and_its_pins_are_told():
+    """include/linux/mm_types.h: the counts of the head are in its own words."""
+    told = explain(FOLIO).text()
+    assert "pincount:3 (FOLL_PIN)" in told
+    assert "head: _refcount and _mapcount  515 and -1" in " ".join(told.split("00000203ffffffff"))
+    assert "head: mapping" in told
+
+
+@pytest.mark.parametrize(
+    ("reason", "says"),
+    [("isolation failed", "off its list"), ("fake-offline page referenced", "another reference is left")],
+)
+def test_reasons_of_offlining_have_a_sentence(reason, says):
+    dump = f"page: refcount:1 mapcount:0 mapping:0 index:0x0 pfn:0x140010\npage dumped because: {reason}\n"
+    assert says in explain(dump).text()
+
+
+def test_who_prints_a_bad_page_cache():
+    """mm/filemap.c."""
+    line = "BUG: Bad page cache in process kworker  pfn:140010\n"
+    assert explain(line).pages[0].reading.dump.source == "filemap_unaccount_folio()"
+
+
+def test_the_log_of_memsim_says_why_a_page_was_bad():
+    log = "".join(
+        f"BUG: Bad page state  pfn:{pfn:05x}  page dumped because: nonzero mapcount\n"
+        for pfn in range(320, 380)
+    )
+    found = explain(log + "BUG: Bad page state: further reports are suppressed for a minute\n")
+    assert (len(found.pages), found.pages[0].reading.dump.reason) == (60, "nonzero mapcount")
+    assert "60 pages from bad_page(), pfn 0x140 to 0x17b." in found.text()
+    assert "such as Offline where its driver did not clear it" in found.text()
+    assert "memsim printed this line" in found.text()
+
+
+def test_messages_that_the_kernel_left_out_are_told():
+    found = explain("BUG: Bad page state: 12 messages suppressed\n")
+    assert "60 reports a minute" in found.text()
+
+
 # ---- reports of several processors -----------------------------------------------------------------------
 
 TWO = """{a} BUG: Bad page state in process fioA  pfn:140010
@@ -218,6 +342,8 @@ def test_a_log_is_read_in_every_form_it_is_handed_on_in(form):
     assert (reading.refcount, len(dump.raw), dump.reason) == (0, 8, "nonzero mapcount")
     assert dump.context.release == "6.12.8-amd64"
     assert reading.problems == []
+    found = explain(FORMS[form])
+    assert found.understood <= found.read
 
 
 def test_what_is_packed_is_unpacked_up_to_a_limit(tmp_path, capsys):
