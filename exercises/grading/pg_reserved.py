@@ -256,6 +256,7 @@ which_kernel = Question(
     difficulty=3,
     pattern="which kernel",
     section="Explain",
+    chapter=5,
     returns=str,
     tests={memtotal_and_the_chunk: 2, managed_is_too_high: 2, some_traces_tell_nothing: 2},
     wrong=[
@@ -384,7 +385,8 @@ reads_reserved = Question(
     "reads_reserved",
     difficulty=2,
     pattern="implement",
-    section="When is the flag set, and when not?",
+    section="Walker by walker",
+    chapter=12,
     returns=bool,
     tests={the_plain_test: 1, other_ways_to_ask: 2, who_writes_does_not_read: 1, comments_do_nothing: 1},
     wrong=[

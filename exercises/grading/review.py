@@ -170,7 +170,7 @@ story = Question(
     "story",
     difficulty=5,
     pattern="design",
-    section="Write the mail",
+    section="Run",
     returns=list[int],
     memsim=True,
     limits=Limits(60, 600),

@@ -9,7 +9,7 @@ import pytest
 from memsim.grading.report import class_page, feedback
 from memsim.grading.report.late import Policy
 from memsim.grading.report.outputs import write_all
-from memsim.grading.report.reading import Chapter
+from memsim.grading.report.reading import Chapter, Section
 from memsim.grading.report.results import Result
 from memsim.grading.roster.people import Person
 from memsim.grading.run.judge import QuestionResult, RuleResult
@@ -131,7 +131,7 @@ def pages():
     result, student = hostile_result(), hostile("student")
     due = datetime(2026, 12, 1, tzinfo=UTC)
     late = Policy(due, times={student: due + timedelta(hours=30)}, own_due={student: due})
-    chapter = Chapter(1, hostile("chapter"), "", {"double": hostile("section")})
+    chapter = Chapter(1, hostile("chapter"), "", {"double": Section(1, hostile("section"))})
     why = {student: hostile("why")}
     report = {
         **dict.fromkeys(("nothing_handed_in", "unreadable", "left_out", "not_in_roster"), why),

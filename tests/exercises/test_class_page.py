@@ -11,7 +11,7 @@ import pytest
 from memsim.grading.assignment.assignment import Assignment
 from memsim.grading.report import class_page, feedback, place
 from memsim.grading.report.class_page import Class, hardest_first, misconceptions
-from memsim.grading.report.reading import Chapter, anchor, chapter_of, headings
+from memsim.grading.report.reading import Chapter, Section, anchor, chapter_of, headings
 from memsim.grading.report.results import Result
 from memsim.grading.roster.people import Person, Roster
 from memsim.grading.run.batch import report
@@ -210,7 +210,8 @@ def test_the_students_page_says_which_chapter_explains_the_rules():
 
 
 def test_the_students_page_leads_to_the_section_that_explains_a_question():
-    chapter = Chapter(1, "One", "https://book.example/01.html", {"second": "2/3: off again, on the way"})
+    section = Section(1, "2/3: off again, on the way", "https://book.example/01.html")
+    chapter = Chapter(1, "One", "https://book.example/01.html", {"second": section})
     page = Page(feedback.page(CLASS[1], chapter=chapter))
     links = [given["href"] for tag, given in page.tags if tag == "a"]
     assert links == [
@@ -226,6 +227,15 @@ def test_every_question_has_a_section_that_its_chapter_has(path):
     assignment = Assignment.load(path)
     chapter = chapter_of(assignment)
     assert set(chapter.sections) == {question.name for question in assignment.questions}
+
+
+def test_a_question_leads_to_another_chapter_if_its_rules_are_explained_there():
+    assignment = Assignment.load(Path("exercises/grading/pg_reserved.py"))
+    there = chapter_of(assignment, "https://book.example/").sections
+    assert there["can_be"].chapter == 6
+    assert there["which_kernel"] == Section(5, "Explain", "https://book.example/05-the-buddy-allocator.html")
+    assert there["which_kernel"].link == "https://book.example/05-the-buddy-allocator.html#explain"
+    assert chapter_of(assignment).sections["which_kernel"].link == ""
 
 
 def test_the_site_gives_a_heading_the_anchor_of_the_link():

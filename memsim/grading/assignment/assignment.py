@@ -117,6 +117,8 @@ class Question:
     """
     section: str = ""
     """The heading in the chapter under which the rules are explained."""
+    chapter: int = 0
+    """The number of that chapter, if it is not the assignment's."""
 
     def __post_init__(self) -> None:
         """Refuse a question that could not be graded."""

@@ -154,9 +154,9 @@ def _section(chapter: Chapter, question: str) -> str:
     section = chapter.sections.get(question)
     if section is None:
         return ""
-    linked = _linked(section, chapter.address_of(question))
-    end = "" if section.endswith(("?", "!")) else "."
-    return f"<p>To read again: chapter {chapter.number}, section {linked}{end}</p>"
+    linked = _linked(section.heading, section.link)
+    end = "" if section.heading.endswith(("?", "!")) else "."
+    return f"<p>To read again: chapter {section.chapter}, section {linked}{end}</p>"
 
 
 def _linked(title: str, address: str) -> str:

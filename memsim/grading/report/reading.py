@@ -15,9 +15,23 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-    from memsim.grading.assignment.assignment import Assignment
+    from memsim.grading.assignment.assignment import Assignment, Question
 
 _HEADING = re.compile(r"^#{2,3} +(.*?) *$", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Section:
+    """A section: the number of its chapter, its heading, and the chapter's address if it is known."""
+
+    chapter: int
+    heading: str
+    address: str = ""
+
+    @property
+    def link(self) -> str:
+        """The address of the section, or nothing."""
+        return f"{self.address}#{anchor(self.heading)}" if self.address else ""
 
 
 @dataclass(frozen=True)
@@ -27,13 +41,8 @@ class Chapter:
     number: int
     title: str
     address: str = ""
-    sections: Mapping[str, str] = field(default_factory=dict)
-    """The heading under which each question's rules are explained, by the question's name."""
-
-    def address_of(self, question: str) -> str:
-        """Return the address of a question's section, of the chapter if it has none, or nothing."""
-        section = self.sections.get(question)
-        return f"{self.address}#{anchor(section)}" if self.address and section else self.address
+    sections: Mapping[str, Section] = field(default_factory=dict)
+    """The section in which each question's rules are explained, by the question's name."""
 
 
 def chapter_of(assignment: Assignment, site: str = "") -> Chapter | None:
@@ -50,15 +59,28 @@ def chapter_of(assignment: Assignment, site: str = "") -> Chapter | None:
         book = find_book()
     except MemsimError:
         return None
-    for path in chapters(book) if assignment.chapter else []:
-        if path.name.startswith(f"{assignment.chapter:02d}-"):
-            address = f"{site.rstrip('/')}/{path.stem}.html" if site else ""
-            texts = list(_texts(path))
-            there = sorted(headings(texts))
-            found = {q.name: _heading(q.section, there) for q in assignment.questions if q.section}
-            sections = {name: heading for name, heading in found.items() if heading}
-            return Chapter(assignment.chapter, _title(texts, path.stem), address, sections)
-    return None
+    paths = {path.name[:2]: path for path in chapters(book)}
+    own = paths.get(f"{assignment.chapter:02d}") if assignment.chapter else None
+    if own is None:
+        return None
+    found = {q.name: _section(paths, q, assignment.chapter, site) for q in assignment.questions}
+    sections = {name: section for name, section in found.items() if section}
+    return Chapter(assignment.chapter, _title(_texts(own), own.stem), _address(own, site), sections)
+
+
+def _section(paths: Mapping[str, Path], question: Question, chapter: int, site: str) -> Section | None:
+    """Return the section that a question names, if the chapter has it."""
+    number = question.chapter or chapter
+    path = paths.get(f"{number:02d}")
+    if path is None or not question.section:
+        return None
+    heading = _heading(question.section, sorted(headings(_texts(path))))
+    return Section(number, heading, _address(path, site)) if heading else None
+
+
+def _address(path: Path, site: str) -> str:
+    """Return the address of a chapter on the book's web site, or nothing."""
+    return f"{site.rstrip('/')}/{path.stem}.html" if site else ""
 
 
 def headings(texts: Iterable[str]) -> set[str]:
