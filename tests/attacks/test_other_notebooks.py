@@ -243,6 +243,10 @@ EXECUTED = {
         "exec(compile(f(2), 'answer', 'exec'))\nassert n == 4\n",
         FORGES + "def f(x):\n    return CODE.encode()\n",
     ),
+    "timeit": (
+        "import timeit\nassert timeit.timeit(f(2), number=1) == 4\n",
+        FORGES + "def f(x):\n    return CODE\n",
+    ),
     "put together": (
         "assert eval(''.join(f(2))) == 4\n",
         FORGES + "def f(x):\n    text = f'exec({CODE!r})'\n    return [text[:4], text[4:]]\n",
@@ -272,12 +276,23 @@ def test_own_295_no_test_executes_what_the_student_has_sent(kind, fence, monkeyp
     assert "it executes a text or an object that may be the student's" in message
 
 
+def test_a_name_that_stands_in_a_text_is_for_the_teacher(fence):
+    """Only names that the test's own code has are asked for; it is no fault of the student's."""
+    result = graded(fence, SOLVED, {"cell": "assert eval('f(2)') == 4\n"})
+    assert result["cell"][::2] == (0, True)
+    assert "it uses f, of which its text does not tell" in result["cell"][1]
+    missing = {**SOLVED, "f": "def h(x):\n    return other\n"}
+    assert graded(fence, missing, {"cell": "assert f(2) == 4\n"})["cell"][::2] == (0, False)
+    raising = {**SOLVED, "f": "def f(x):\n    return other\n"}
+    assert graded(fence, raising, {"cell": "assert f(2) == 4\n"})["cell"][::2] == (0, False)
+
+
 def test_what_pythons_library_executes_for_a_test_is_no_texts_of_the_students(fence):
     test = (
-        "assert f('a') == 'aa'\nimport collections, dataclasses, fractions\n"
+        "assert f('a') == 'aa'\nimport ast, collections, dataclasses, xml.dom.minidom\n"
         "Pair = collections.namedtuple('Pair', 'a b')\n"
         "@dataclasses.dataclass\nclass Own:\n    n: int\n"
-        "assert f(Pair(1, 2).b) == f(Own(2).n) == 4\n"
+        "assert f(Pair(1, 2).b) == f(Own(2).n) == ast.literal_eval('[4]')[0]\n"
     )
     assert graded(fence, SOLVED, {"cell": test})["cell"] == (2, "", False)
     first = "assert eval('2 + 2') == 4\n"  # nothing of the student's has come yet

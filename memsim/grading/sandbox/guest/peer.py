@@ -68,8 +68,10 @@ def _large(text: str) -> int:
 _FROM_TEXT: dict[str, Any] = {"int": _large, "float": float, "complex": complex, "bytes": bytes.fromhex}
 
 
-_LIBRARIES = tuple({sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")})
-"""Where Python's library lies, and other packages."""
+_OWN_TEXTS = frozenset(
+    f"{sysconfig.get_path('stdlib')}/{name}.py" for name in ("ast", "collections/__init__", "dataclasses")
+)
+"""Parts of Python's library that execute texts which they have put together, or only parse one."""
 _SAFE_SQUARE = 1e154
 """Of greater numbers the square is infinite, and the difference of two squares is no number."""
 _COARSE = 1e5
@@ -288,15 +290,17 @@ class Peer:
         raise Unsafe(why)
 
     def watch(self, event: str, args: tuple[Any, ...]) -> None:
-        """Refuse that a test executes a text when it has heard one of the student's: it may be that one.
-
-        Python's library does so for itself, for a dataclass for one.
-        """
+        """Refuse that a test executes a text when it has heard one of the student's: it may be that one."""
         executes = event == "pickle.find_class" or (event == "compile" and type(args[0]) in (str, bytes))
         if executes and self.worded:
-            path = sys._getframe(1).f_code.co_filename  # noqa: SLF001 (who executes it)
-            if not path.startswith(("<frozen ", *_LIBRARIES)):
-                self.refuse("it executes a text or an object that may be the student's")
+            at: types.FrameType | None = sys._getframe(1)  # noqa: SLF001 (who executes it)
+            if at is None or at.f_code.co_filename in _OWN_TEXTS:
+                return
+            while at is not None:
+                if at.f_code.co_filename.startswith("<frozen importlib"):  # a module is imported
+                    return
+                at = at.f_back
+            self.refuse("it executes a text or an object that may be the student's")
 
     def _changes(self) -> dict[str, Any]:
         """Return what the test has done to the student's names since it asked last."""
@@ -587,9 +591,15 @@ class Peer:
             made = {"passed": False, "message": self._told(problem)[:_TEXT]}
             if "FunctionHandle" in str(problem) or "Handle'" in str(problem):
                 self.unsafe = self.unsafe or "it looks into a function or an object of the student's"
+            if isinstance(problem, NameError) and not self._is_asked_for(problem, operation):
+                self.unsafe = self.unsafe or f"it uses {problem.name}, of which its text does not tell"
             if isinstance(problem, ModuleNotFoundError):
                 self.unsafe = self.unsafe or f"it needs the module {problem.name}, which is not there"
         return made | {"unsafe": self.unsafe, "hollow": self.hollow, "changed": self.changed}
+
+    def _is_asked_for(self, problem: NameError, operation: dict[str, Any]) -> bool:
+        """Return whether a name that is missing is one that the student should have defined."""
+        return problem.name in operation["names"] or any(problem is one for one in self.foreign)
 
     def _looked_up(self, name: str) -> Any:
         """Return what the student has under a name; for a class of exceptions one that can be caught here."""
