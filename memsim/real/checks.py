@@ -162,7 +162,9 @@ def flags(reading: Reading) -> list[Fact]:
         return [Fact("No flag is set.", reading.names_how)]
     label = f", as {reading.names_of} number them" if reading.names_of else ""
     cut = " (the list was cut off)" if reading.dump.names_cut else ""
-    return [Fact(f"Flags: {', '.join(reading.names)}{cut}{label}.", reading.names_how)]
+    of_head = reading.tail and reading.dump.flags not in {None, reading.dump.raw[0]}
+    title = "Flags (the head's)" if of_head else "Flags"
+    return [Fact(f"{title}: {', '.join(reading.names)}{cut}{label}.", reading.names_how)]
 
 
 def _few(choices: dict[str, list[str]]) -> list[tuple[str, list[str]]]:
@@ -185,7 +187,8 @@ def _lost_references(reading: Reading) -> list[Fact]:
     """Say whether fewer references are left than page tables map the page: each mapping holds one."""
     refcount, mapcount = reading.refcount, reading.dump.mapcount
     compound = reading.tail or reading.dump.order or "head" in (reading.names or ())
-    if refcount is None or mapcount is None or reading.types or compound or refcount >= mapcount:
+    uncounted = compound or reading.zone_name == "Device"  # before 6.15 a mapping of DAX held no reference
+    if refcount is None or mapcount is None or reading.types or uncounted or refcount >= mapcount:
         return []
     times = "once" if mapcount == 1 else f"{mapcount} times"
     text = (
@@ -273,10 +276,8 @@ def _free(reading: Reading) -> list[Fact]:
         facts.append(Fact(text, CONCLUDED))
     order = reading.raw[5] if reading.raw else None
     if order is None:
-        facts.append(
-            Fact(f"Free: first page of a free block (type Buddy, refcount {reading.refcount}).", how)
-        )
-        return facts
+        count = "" if reading.refcount is None else f", refcount {reading.refcount}"
+        return [*facts, Fact(f"Free: first page of a free block (type Buddy{count}).", how)]
     text = (
         f"Free: first page of a free block of order {order} (type Buddy, refcount "
         f"{reading.refcount}, private {order})."

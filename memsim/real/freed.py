@@ -30,6 +30,7 @@ _MEMCG_DATA_KMEM = 2
 _POOL_TESTED_SINCE: Version = (6, 8)
 _MLOCKED_CLEARED_SINCE: Version = (6, 12)
 _MEMCG_DATA_SINCE: Version = (5, 11)
+_TYPES_RESET_SINCE: Version = (6, 17)
 _MOVABLE_BY_FLAG_SINCE: Version = (6, 17)
 
 
@@ -52,7 +53,7 @@ def bad_reasons(reading: Reading, *, reported: bool) -> list[Test]:
         judged as if its last reference were dropped now: what free_pages_prepare() tidies up first is fine.
     """
     tests = (
-        Test("nonzero mapcount", _mapcount(reading)),
+        Test("nonzero mapcount", "" if not reported and _forgiven(reading) else _mapcount(reading)),
         Test("non-NULL mapping", _mapping(reading, reported=reported)),
         Test("nonzero _refcount", _refcount(reading) if reported else ""),
         Test(_flags_reason(reading), _flags(reading, reported=reported)),
@@ -68,6 +69,11 @@ def movable_ops(reading: Reading) -> bool:
         return "uptodate" in (reading.names or ()) and bool({"offline", "zsmalloc"} & set(reading.types))
     marked = bool(reading.raw) and reading.raw[3] & _MAPPING_FLAGS == _MAPPING_MOVABLE
     return marked and not reading.slab and not reading.damaged
+
+
+def _forgiven(reading: Reading) -> bool:
+    """Return whether free_pages_prepare() resets the type of the page before it checks."""
+    return bool(reading.types) and reading.versions[0] >= _TYPES_RESET_SINCE
 
 
 def _mapcount(reading: Reading) -> str | None:

@@ -20,7 +20,7 @@ from memsim.real.freed import bad_reasons, movable_ops
 from memsim.real.versions import parse_version
 from memsim.release import RELEASES
 from memsim.walkers import WALKERS, verdicts
-from memsim.walkers.subject import FLAGS_UNCHECKED
+from memsim.walkers.subject import FLAGS_UNCHECKED, HWPOISON
 
 if TYPE_CHECKING:
     from memsim.real.reading import Reading
@@ -134,12 +134,8 @@ def _of_movable_ops(reader: Reader) -> Reader:
 
 def _freed(reading: Reading, reader: Reader) -> Reader:
     """Return what page_expected_state() says of the printed words, of which the simulator has only some."""
-    if not reader.meets or "free" not in {reader.before, reader.after}:
+    if not reader.meets or (reader.why == HWPOISON.words and not reading.dump.order):
         return reader
-    single = not reading.dump.order
-    if "hwpoison" in (reading.names or ()) and single:
-        why = "a single page that is hwpoisoned is never handed to the buddy"
-        return reader._replace(before="keep", after="keep", why=why)
     flags_too = reader.why != FLAGS_UNCHECKED.words
     tests = [
         test
@@ -152,7 +148,8 @@ def _freed(reading: Reading, reader: Reader) -> Reader:
     if tests:
         why = f"no words for: {', '.join(test.reason for test in tests)}"
         return reader._replace(before=_NOT_KNOWN, after=_NOT_KNOWN, why=why)
-    return reader if not flags_too else reader._replace(why="it passes every test of page_expected_state()")
+    why = "it passes every test of page_expected_state()" if flags_too else reader.why
+    return reader._replace(before="free", after="free", why=why)
 
 
 def _cannot(reading: Reading) -> str:

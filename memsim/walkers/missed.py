@@ -8,7 +8,7 @@ vmemmap in general must hold for them too.
 from __future__ import annotations
 
 from memsim.walkers import subject as q
-from memsim.walkers.walker import SINCE_6_12, Finding, Step, Walker
+from memsim.walkers.walker import SINCE_6_12, UNTIL_6_12, Finding, Step, Walker
 
 CONSISTENT = (
     "Not listed. In general: vmemmap taken from the buddy never was PG_reserved, so all readers know it."
@@ -155,12 +155,14 @@ BAD_PAGE = Walker(
     meets=q.REFERENCED,
     steps=(
         Step(q.NO_PAGE, "nothing"),
+        Step(q.HWPOISON, "keep"),
         Step(q.CHECKS_OFF, "free"),
-        Step(q.HAS_TYPE, "bad page"),
+        Step(q.HAS_TYPE, "bad page", UNTIL_6_12),
         Step(q.FLAGS_UNCHECKED, "free"),
         Step(q.RESERVED, "bad page"),
+        Step(q.OTHER_WRONG_FLAG, "bad page"),
     ),
-    otherwise=("free", "it has neither PG_reserved nor a page type"),
+    otherwise=("free", "it has none of the marks that a freed page must not have"),
     claim=CONSISTENT,
     finding=Finding(
         "refined",

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from memsim.linux.include.layout import PFN_SECTION_SHIFT, VMEMMAP_PAGES_PER_SECTION
 from memsim.linux.include.mmzone import ZoneType
-from memsim.linux.include.page_flags import FLAG_BITS, PageFlag, PageType
+from memsim.linux.include.page_flags import FLAG_BITS, PAGE_FLAGS_CHECK_AT_FREE, PageFlag, PageType
 from memsim.linux.mm.memory_hotplug.online_page import pfn_to_online_page
 from memsim.linux.mm.page_alloc.buddy import is_check_pages_enabled
 from memsim.linux.mm.page_alloc.isolation import find_large_buddy
@@ -221,6 +221,10 @@ SELF_HOSTED = Question(
 NO_REFERENCE = Question("its refcount is 0", lambda s: s.refcount == 0)
 MORE_REFERENCES = Question("its refcount is more than 1", lambda s: s.refcount > 1)
 HAS_TYPE = Question("it has a page type, so _mapcount is not -1", lambda s: bool(s.page and s.page.types))
+OTHER_WRONG_FLAG = Question(
+    "it has a flag of PAGE_FLAGS_CHECK_AT_FREE",
+    lambda s: s.page is not None and bool(s.page.flags & PAGE_FLAGS_CHECK_AT_FREE),
+)
 NO_OWNER = Question("page_owner has no record that the buddy handed it out", lambda s: not s.allocated)
 RESERVED_NO_RAM = Question(
     "PG_reserved is set and it is neither RAM nor device memory, so its mapping is not cached",
@@ -272,7 +276,7 @@ MEMMAP_PAGES = Question(
 FREED_MEMMAP = Question("struct pages outside an altmap", lambda s: s.backs_memmap)
 KERNEL_PAGES = Question(
     "pages that the kernel allocated for itself",
-    lambda s: s.bootmem or (s.allocated and not s.has(PageFlag.LRU)),
+    lambda s: s.bootmem or (s.allocated and not s.has(PageFlag.LRU) and not s.offline),
 )
 HOTPLUG_FRESH = Question(
     "hotplugged pages that the buddy does not have yet",

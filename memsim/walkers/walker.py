@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 ALL = ("6.1", "6.11", "6.12", "7.3")
 SINCE_6_12 = ("6.11", "6.12", "7.3")
 """Releases after 6.1; 6.11 is modelled like 6.12 but for its page types."""
+UNTIL_6_12 = ("6.1", "6.11", "6.12")
+"""Releases before 6.17, in which free_pages_prepare() began to reset a type first."""
 Group = Literal["review", "missed", "other"]
 Result = Literal["confirmed", "refined", "contradicted"]
 

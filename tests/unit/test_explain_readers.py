@@ -61,6 +61,7 @@ def test_nothing_that_needs_the_refcount_is_said_without_one():
     assert (unpoison.before, unpoison.after) == ("not known", "not known")
     assert "refcount" in unpoison.why
     assert reader(FLAGS_ONLY, "kpageflags").after == "RESERVED"
+    assert "None" not in sentences(FLAGS_ONLY.replace("page dumped", "page_type: f0(buddy)\npage dumped"))
 
 
 # ---- freeing -----------------------------------------------------------------------------------------
@@ -101,6 +102,13 @@ def test_a_page_that_fails_a_test_would_be_bad(text, says):
 )
 def test_what_freeing_tidies_up_first_is_not_bad(text):
     assert reader(text, "bad_page").after == "free"
+
+
+def test_types_are_reset_before_the_checks_since_6_17():
+    assert (
+        reader(FREEABLE.replace("1ffffffff", "1f8000000").replace("6.12.44", "7.0.0-rc3"), "bad_page").after
+        == "free"
+    )
 
 
 def test_a_hwpoisoned_page_never_comes_to_the_buddy():
@@ -260,6 +268,7 @@ def test_the_words_of_a_tail_page_are_its_own():
     assert rows["_refcount"].how == WORD
     assert rows["compound_head"].word == "ffffea0005000001"
     assert "Refcount 515 (the head's)" in sentences(TAIL)
+    assert "Flags (the head's): referenced" in sentences(TAIL)
 
 
 # ---- architectures -----------------------------------------------------------------------------------
