@@ -266,7 +266,8 @@ damage = Question(
     "damage",
     difficulty=3,
     pattern="who breaks",
-    section="Why the kernel complains",
+    section="Half of the patch",
+    chapter=1,
     returns=dict[str, int],
     tests={with_checks: 2, newest: 1, without_checks: 2},
     wrong=[

@@ -316,7 +316,7 @@ boot_story = Question(
     "boot_story",
     difficulty=2,
     pattern="predict",
-    section="Which pages are reserved, and why that is right",
+    section="Explain",
     returns=str,
     different=3,
     tests={free_ram: 1, reserved_ram: 1, holes: 1, no_section: 1},

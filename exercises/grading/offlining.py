@@ -217,7 +217,7 @@ one_page = Question(
     "one_page",
     difficulty=3,
     pattern="implement",
-    section="Which pages may be forgotten",
+    section="Ways to fail",
     returns=str,
     different=3,
     tests={

@@ -224,7 +224,7 @@ kpageflags_word = Question(
     "kpageflags_word",
     difficulty=2,
     pattern="predict",
-    section="Who looks",
+    section="Explain",
     returns=int,
     tests={the_patch_does_not_touch_them: 1, withheld_pages: 2, its_own_struct_pages: 1},
     wrong=[

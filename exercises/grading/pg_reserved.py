@@ -105,7 +105,7 @@ can_be = Question(
     "can_be",
     difficulty=2,
     pattern="predict",
-    section="Why one bit is not enough",
+    section="Explain",
     returns=list[str],
     different=3,
     tests={
@@ -531,7 +531,8 @@ audit = Question(
     "audit",
     difficulty=4,
     pattern="design",
-    section="Run: ask the readers",
+    section="The worry",
+    chapter=12,
     returns=str,
     different=3,
     tests={never_reached: 1, caught_by_another_test: 1, as_ordinary_vmemmap: 2, the_gap: 2},

@@ -195,7 +195,7 @@ halves = Question(
     "halves",
     difficulty=2,
     pattern="compute",
-    section="Each hunk alone, each hunk missing",
+    section="3/3: use what the mark says",
     returns=list[int],
     tests={both_or_none: 2, a_half_alone: 2, a_half_alone_and_a_veto: 1},
     wrong=[
@@ -350,7 +350,7 @@ kernel_works = Question(
     "kernel_works",
     difficulty=4,
     pattern="design",
-    section="The three patches as one argument",
+    section="Each hunk alone, each hunk missing",
     returns=bool,
     tests={birth_and_freeing: 2, drivers_and_maps: 2, two_halves: 1, what_nobody_needs: 2},
     wrong=[
@@ -462,7 +462,7 @@ lost_hunk = Question(
     "lost_hunk",
     difficulty=4,
     pattern="bug hunt",
-    section="Who would have noticed?",
+    section="Each hunk alone, each hunk missing",
     returns=list[str],
     different=3,
     tests={a_counter_is_wrong: 2, marks_are_wrong: 2, nothing_is_wrong: 2},

@@ -369,7 +369,7 @@ which_kernel = Question(
     "which_kernel",
     difficulty=2,
     pattern="which kernel",
-    section="Explain",
+    section="Offline and online again",
     returns=str,
     tests={real_recordings: 2, offlining_that_fails: 2, nothing_to_see: 2},
     wrong=[

@@ -82,7 +82,7 @@ marks_of_a_page = Question(
     "marks_of_a_page",
     difficulty=2,
     pattern="trace",
-    section="The list",
+    section="Explain",
     returns=list[str],
     tests={where_it_came_from: 2, lent_and_taken_back: 2, once_populated: 2},
     wrong=[
