@@ -4,8 +4,10 @@ Reading costs processor time in proportion to the file, whatever is in it; what 
 """
 
 import ast
+import base64
 import contextlib
 import io
+import lzma
 import math
 import os
 import random
@@ -17,6 +19,7 @@ import subprocess
 import sys
 import threading
 import tokenize
+import zlib
 from functools import partial
 from time import process_time
 
@@ -25,6 +28,7 @@ import pytest
 
 from memsim.grading.assignment.assignment import Limits
 from memsim.grading.report.outputs import write_similar
+from memsim.grading.report.packed import _forms, unpacked
 from memsim.grading.report.similarity import similar
 from memsim.grading.report.structure import pieces, tokens
 from memsim.grading.roster.names import key
@@ -401,6 +405,7 @@ IDLE = between("pass", "'note'", "...", "unused = 0", "0").replace(
     "def answer(start: int, pages: 'pages') -> 'all of them':\n    'What it does.'",
 )
 """The same function with lines that do nothing, a docstring and annotations."""
+TURNED = base64.b64encode(lzma.compress(COPIED.encode())).decode()[::-1]
 HIDING = {
     "own-127-in-a-text-cell": ([], ["```python" + COPIED + "```"]),
     "own-128-in-a-string-that-is-executed": ([f"exec({COPIED!r})"], []),
@@ -420,6 +425,13 @@ HIDING = {
         ],
         [],
     ),
+    "own-277-in-base64": ([f"exec(b64decode({base64.b64encode(COPIED.encode())!r}))"], []),
+    "own-277-compressed": ([f"exec(zlib.decompress({zlib.compress(COPIED.encode())!r}))"], []),
+    "own-277-compressed-in-base64-in-two-parts-turned-round": (
+        [f"exec(lzma.decompress(b64decode(({TURNED[:99]!r} + {TURNED[99:]!r})[::-1])))"],
+        [],
+    ),
+    "own-277-in-hexadecimal-digits": ([f"exec(bytes.fromhex({COPIED.encode().hex()!r}))"], []),
     "own-194-between-statements-that-do-nothing": ([IDLE], []),
     "own-260-between-expressions-that-do-nothing": (
         [
@@ -521,6 +533,14 @@ def test_a_copy_is_seen_wherever_it_stands(name):
         assert len(rows[0] & rows[1]) < 0.6 * len(rows[0])  # with the text as it is, too little is the same
     else:
         assert "bit_length" not in naive_tokens(cells)  # what looks at code cells as they are is blind
+
+
+def test_own_277_what_is_packed_takes_no_more_than_its_size_allows():
+    """16 MiB of zeros have 16 KiB."""
+    bomb = zlib.compress(bytes(1 << 24))
+    most = 32 * len(bomb)
+    assert max(len(made) for made in _forms(bomb, most)) <= most
+    assert not [*unpacked(base64.b64encode(bomb))]
 
 
 def test_own_275_a_ring_of_a_third_of_the_class_is_named():

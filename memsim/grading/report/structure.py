@@ -18,6 +18,7 @@ import warnings
 from array import array
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from memsim.grading.report.packed import unpacked
 from memsim.grading.run.notebook import UnreadableError
 from memsim.grading.sandbox.guest.cells import statements
 
@@ -116,16 +117,25 @@ def _in_strings(node: ast.AST, depth: int) -> Iterator[ast.stmt]:
         part = waiting.pop()
         terms = _terms(part)
         text = _all_text("", terms)
+        packed = part.value if isinstance(part, ast.Constant) else text
+        if isinstance(packed, str | bytes):
+            for code in unpacked(packed):
+                yield from _in_text(code, depth)
         if text is None:
             waiting += terms if len(terms) > 1 else ast.iter_child_nodes(part)
         elif "def" in text or "lambda" in text:
-            try:
-                inside = ast.parse(text).body
-            except _NO_PYTHON:
-                continue
-            for statement in inside:
-                yield statement
-                yield from _in_strings(statement, depth - 1)
+            yield from _in_text(text, depth)
+
+
+def _in_text(text: str, depth: int) -> Iterator[ast.stmt]:
+    """Return the statements of a text, if it is Python."""
+    try:
+        inside = ast.parse(text).body
+    except _NO_PYTHON:
+        return
+    for statement in inside:
+        yield statement
+        yield from _in_strings(statement, depth - 1)
 
 
 def _constant_text(node: ast.AST) -> str | None:
