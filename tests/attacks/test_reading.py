@@ -30,7 +30,7 @@ from memsim.grading.assignment.assignment import Limits
 from memsim.grading.report.outputs import write_similar
 from memsim.grading.report.packed import _forms, unpacked
 from memsim.grading.report.similarity import similar
-from memsim.grading.report.structure import pieces, tokens
+from memsim.grading.report.structure import _live_names, pieces, tokens
 from memsim.grading.roster.names import key
 from memsim.grading.run import reading
 from memsim.grading.run.grade import Grader
@@ -128,6 +128,21 @@ def test_reading_a_file_costs_in_proportion_to_it(name):
 def test_reading_cells_costs_in_proportion_to_them(name):
     size, make = CELLS[name]
     assert in_proportion(*sizes(read, make, size))
+
+
+CHAINS = {
+    "own-296-names-that-hang-on-each-other": lambda n: "".join(f"    a{k} = a{k + 1}\n" for k in range(n)),
+    "own-296-from-the-last-to-the-first": lambda n: "".join(f"    a{k + 1} = a{k}\n" for k in range(n)),
+    "own-296-all-on-all": lambda n: "    {0} = {0}\n".format(", ".join(f"a{k}" for k in range(n))),
+}
+
+
+@pytest.mark.parametrize("name", CHAINS)
+def test_own_296_who_depends_on_whom_costs_in_proportion(name):
+    def function(size):
+        return ast.parse(f"def f(a0):\n{CHAINS[name](size)}    return a0, a{size}\n").body[0]
+
+    assert in_proportion(*sizes(_live_names, function, 100))
 
 
 def test_looking_for_a_newer_python_costs_in_proportion():

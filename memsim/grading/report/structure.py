@@ -325,26 +325,31 @@ def _live_names(function: ast.stmt) -> set[str]:
     >>> sorted(_live_names(ast.parse(code).body[0]))
     ['a']
     """
-    live, sets = set[str](), list[tuple[set[str], set[str]]]()
+    live, sets = set[str](), dict[str, list[set[str]]]()
     waiting: list[ast.AST] = list(ast.iter_child_nodes(function))
     while waiting:
         node = waiting.pop()
         match node:
             case ast.Assign() | ast.AugAssign() | ast.AnnAssign() if not _attributes_of_target(node):
                 names = [part for part in ast.walk(node) if isinstance(part, ast.Name)]
-                sets.append((_names(names, ast.Store), _names(names, ast.Load)))
+                targets, reads = _names(names, ast.Store), _names(names, ast.Load)
             case ast.FunctionDef(name=name, decorator_list=[]) | ast.ClassDef(name=name, decorator_list=[]):
                 names = [part for part in ast.walk(node) if isinstance(part, ast.Name)]
-                sets.append(({name}, _names(names, ast.Load)))
-            case ast.Name(ctx=ast.Load()):
-                live.add(node.id)
+                targets, reads = {name}, _names(names, ast.Load)
+            case ast.Name(id=name, ctx=ast.Load()):
+                live.add(name)
+                continue
             case _:
                 waiting += ast.iter_child_nodes(node)
-    count = -1
-    while len(live) > count:
-        count = len(live)
-        for targets, reads in sets:
-            live |= reads if targets & live else set()
+                continue
+        for target in targets:
+            sets.setdefault(target, []).append(reads)
+    follow = list(live)
+    while follow:  # each name once, and what it is set from once
+        for reads in sets.pop(follow.pop(), ()):
+            follow += reads - live
+            live |= reads
+            reads.clear()
     return live
 
 
