@@ -54,7 +54,9 @@ def hexed(value: int) -> str:
 def where(reading: Reading) -> list[Fact]:
     """Return the pfn, the zone and the node, and the memory block the page is in."""
     facts, pfn = [], reading.dump.pfn
-    if pfn is not None:
+    if pfn is not None and reading.dump.pfn_how:
+        facts.append(Fact(f"pfn {pfn:#x}: {reading.dump.pfn_how}.", CONCLUDED))
+    elif pfn is not None:
         facts.append(Fact(f"pfn {pfn:#x}.", PRINTED))
     facts += _zone(reading)
     if reading.zone_name == "Device":

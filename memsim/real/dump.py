@@ -60,6 +60,8 @@ class Dump:
     line: int
     source: str = "dump_page()"
     pfn: int | None = None
+    pfn_how: str = ""
+    """How the pfn is known, where it was not printed."""
     old_count: bool = False
     """``count:`` instead of ``refcount:``, as kernels up to 5.1 print it."""
     pointer: str = ""

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 LONGEST_SHOWN = 300
 """Characters of a line that are shown."""
+_FAILED_RANGE = re.compile(r"memory offlining \[mem (0x[0-9a-f]{1,16})-(0x[0-9a-f]{1,16})\] failed")
 _RSS_TYPES = {
     "file pages": ("MM_FILEPAGES", "0"),
     "anonymous pages": ("MM_ANONPAGES", "1"),
@@ -77,6 +78,14 @@ def meanings(line: str) -> list[str]:
         return []
     match, meaning = found
     return [meaning] if isinstance(meaning, str) else meaning(match)
+
+
+def failed_range(line: str) -> range:
+    """Return the pfns that a line says did not go offline; none for other lines."""
+    found = _FAILED_RANGE.search(line)
+    if found is None:
+        return range(0)
+    return range(int(found[1], 16) >> PAGE_SHIFT, (int(found[2], 16) + 1) >> PAGE_SHIFT)
 
 
 def page_meanings(line: str) -> list[str]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from memsim.errors import MemsimError
 from memsim.real import checks
 from memsim.real.dump import MOST_PAGES, read_text
-from memsim.real.events import meanings, page_meanings
+from memsim.real.events import failed_range, meanings, page_meanings
 from memsim.real.freed import PAGE_POOL
 from memsim.real.readers import Reader, readers, stand_in
 from memsim.real.reading import (
@@ -45,6 +45,11 @@ _SLAB_CACHE_FIRST: Version = (6, 2)
 _OF_A_PAGE_POOL = ("pp_magic", "pp", "_pp_mapping_pad", "dma_addr", "pp_ref_count")
 _OF_DEVICE_MEMORY = ("pgmap", "zone_device_data", "mapping", "index", "private")
 _OF_A_TAIL = ("compound_head", "third word", "fourth word", "fifth word", "sixth word")
+_RENAMED: tuple[tuple[str, Version, str], ...] = (
+    ("print_bad_pte()", (6, 18), "print_bad_page_map()"),
+    ("unaccount_page_cache_page()", (5, 17), "filemap_unaccount_folio()"),
+)
+"""What a function was called, since when it has another name, and that name."""
 _OF_A_HEAD = (
     *("head: flags", "head: second word (lru.next)", "head: third word (lru.prev)", "head: mapping"),
     *("head: index", "head: private", "head: _refcount and _mapcount", "head: memcg_data"),
@@ -65,12 +70,24 @@ class ExplainedPage:
     no_readers: str
     """Why no reader was asked, if none was."""
 
+    @property
+    def source(self) -> str:
+        """The function that printed the page, as it is called in this kernel."""
+        name, (low, high) = self.reading.dump.source, self.reading.versions
+        for before, since, renamed in _RENAMED:
+            if name == before and low >= since:
+                return renamed
+            if name == renamed and high < since:
+                return before
+        return name
+
     def to_dict(self) -> dict[str, Any]:
         """Return what :meth:`text` says as JSON values."""
         reading = self.reading
         return {
             "line": reading.dump.line,
-            "source": reading.dump.source,
+            "source": self.source,
+            "pfn_how": reading.dump.pfn_how or None,
             "times": reading.dump.count,
             "kernel": reading.dump.context.release or None,
             "architecture": reading.architecture,
@@ -112,7 +129,7 @@ class ExplainedPage:
     def text(self, equal: Sequence[ExplainedPage] = ()) -> str:
         """Return the page explained; ``equal`` are others of the same :attr:`kind`, which are named only."""
         times = f", {self.reading.dump.count} times" if self.reading.dump.count > 1 else ""
-        parts = [f"Line {self.reading.dump.line}: a page from {self.reading.dump.source}{times}"]
+        parts = [f"Line {self.reading.dump.line}: a page from {self.source}{times}"]
         if equal:
             parts = [_head_of_several([self, *equal])]
         parts += [f"  {fact.text} [{fact.how}]" for fact in self.facts]
@@ -151,7 +168,8 @@ def _head_of_several(pages: list[ExplainedPage]) -> str:
     times = sum(page.reading.dump.count for page in pages)
     reports = f" in {times} reports" if times != len(pages) else ""
     return (
-        f"Lines {first.line} to {last.line}: {len(pages)} pages{reports} from {first.source}, {which}. They "
+        f"Lines {first.line} to {last.line}: {len(pages)} pages{reports} from {pages[0].source}, {which}. "
+        f"They "
         f"differ "
         "in their pfn and their neighbours on a list only; of the first:"
     )
@@ -257,7 +275,8 @@ def explain(text: str | bytes | BinaryIO) -> Explanation:
     ('Normal', ['printed by the kernel'])
     """
     found = read_text(text)
-    pages = tuple(_page(read_dump(dump, found.vmcoreinfo)) for dump in found.pages)
+    failed = [pfns for pfns in map(failed_range, found.events) if pfns]
+    pages = tuple(_page(read_dump(dump, found.vmcoreinfo), failed) for dump in found.pages)
     events = tuple((line, _event_facts(line)) for line in found.events)
     explanation = Explanation(
         pages,
@@ -280,10 +299,11 @@ def _event_facts(line: str) -> tuple[Fact, ...]:
     return (Fact(line, PRINTED), *(Fact(text, CONCLUDED) for text in meanings(line)))
 
 
-def _page(reading: Reading) -> ExplainedPage:
-    """Put together all that is known of one page."""
+def _page(reading: Reading, failed: list[range]) -> ExplainedPage:
+    """Put together all that is known of one page; ``failed`` are the pfns that did not go offline."""
     facts = [
         *checks.where(reading),
+        *_agrees(reading, failed),
         *checks.state(reading),
         *checks.flags(reading),
         *checks.why(reading),
@@ -295,6 +315,13 @@ def _page(reading: Reading) -> ExplainedPage:
     return ExplainedPage(
         reading, tuple(facts), tuple(_rows(reading)), tuple(found), stand_in(reading), problem
     )
+
+
+def _agrees(reading: Reading, failed: list[range]) -> list[Fact]:
+    """Return whether a memory block that did not go offline has the pfn that was not printed."""
+    if not reading.dump.pfn_how or not any(reading.dump.pfn in pfns for pfns in failed):
+        return []
+    return [Fact("A line about a memory block that did not go offline agrees: it has this pfn.", CONCLUDED)]
 
 
 def _lines_of(reading: Reading) -> list[Fact]:

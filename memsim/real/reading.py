@@ -52,6 +52,8 @@ POISON_BASES = {64: (0xDEAD000000000000, 0x5DEADBEEF0000000), 32: (0,)}
 """What CONFIG_ILLEGAL_POINTER_VALUE adds to a list poison, by bits of a word; the second is that of ppc64."""
 VMEMMAP_X86_64 = 0xFFFFEA
 """Top 24 bits of the addresses of struct pages on x86-64 without KASLR."""
+SIZE_OF_STRUCT_PAGE = 64
+"""Bytes, in the usual configurations of 64-bit kernels."""
 TOP_OF_PPC64 = (0xC000, 0xC00A, 0xC00C, 0xF000)
 """Top 16 bits of addresses in the linear map and the memmap of ppc64; nowhere else are they addresses."""
 TOP_OF_S390 = 1 << 53
@@ -182,6 +184,10 @@ class Reading:
 def read_dump(dump: Dump, vmcoreinfo: Mapping[str, int] | None = None) -> Reading:
     """Read one page."""
     versions, why = versions_of(dump)
+    pfn = _pfn_of_pointer(dump) if dump.pfn is None else None
+    if pfn is not None:
+        how = f"its struct page is at 0x{dump.pointer}, if the memmap is where it is without KASLR"
+        dump = replace(dump, pfn=pfn, pfn_how=how)
     if has_old_order(dump, versions):
         order = OLD_ORDER_32 if dump.raw_digits == DIGITS_32 else OLD_ORDER
         dump = replace(dump, raw=[dump.raw[at] for at in order if at < len(dump.raw)])
@@ -210,6 +216,14 @@ def read_dump(dump: Dump, vmcoreinfo: Mapping[str, int] | None = None) -> Readin
     _read_type(reading)
     _read_refcount(reading)
     return reading
+
+
+def _pfn_of_pointer(dump: Dump) -> int | None:
+    """Return the pfn of a struct page by its address in the memmap, as x86-64 has it without KASLR."""
+    if dump.uninitialised or not re.fullmatch(r"ffffea[0-9a-f]{10}", dump.pointer):
+        return None
+    offset = int(dump.pointer, 16) - (VMEMMAP_X86_64 << 40)
+    return None if offset % SIZE_OF_STRUCT_PAGE else offset // SIZE_OF_STRUCT_PAGE
 
 
 def _printable(data: bytes) -> str:

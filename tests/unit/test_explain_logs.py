@@ -189,10 +189,41 @@ def test_reasons_of_offlining_have_a_sentence(reason, says):
     assert says in explain(dump).text()
 
 
-def test_who_prints_a_bad_page_cache():
-    """mm/filemap.c."""
-    line = "BUG: Bad page cache in process kworker  pfn:140010\n"
-    assert explain(line).pages[0].reading.dump.source == "filemap_unaccount_folio()"
+@pytest.mark.parametrize(
+    ("what", "release", "source"),
+    [
+        ("page cache in process a  pfn:140010", "6.12.8", "filemap_unaccount_folio()"),
+        ("page cache in process a  pfn:140010", "5.10.1", "unaccount_page_cache_page()"),
+        ("page map in process a  pte:8000000140010867 pmd:1074a6067", "6.12.8", "print_bad_pte()"),
+        ("page map in process a  pte:8000000140010867", "6.19.0-rc2", "print_bad_page_map()"),
+    ],
+)
+def test_who_prints_a_bad_page(what, release, source):
+    """mm/filemap.c and mm/memory.c."""
+    dump = f"BUG: Bad {what}\npage: refcount:1 mapcount:-1 mapping:0 index:0x0 pfn:0x140010\n"
+    (page,) = explain(f"{dump}CPU: 1 PID: 1 Comm: a Not tainted {release} #1\n").pages
+    assert page.source == page.to_dict()["source"] == source
+
+
+BY_POINTER = """page:ffffea0005003f00 count:1 mapcount:0 mapping:ffff88813a804000 index:0x0
+flags: 0x17fffe000000100(slab)
+page dumped because: unmovable page
+"""
+
+
+def test_a_pfn_that_was_not_printed_is_concluded_from_the_address():
+    """arch/x86: without KASLR the memmap is at 0xffffea0000000000, with 64 bytes for each pfn."""
+    alone = explain(BY_POINTER)
+    assert alone.pages[0].to_dict()["pfn"] == 0x1400FC
+    assert "if the memmap is where it is without KASLR. [concluded]" in alone.text()
+    assert "agrees: it has this pfn" not in alone.text()
+    line = "memory offlining [mem {}] failed due to failure to isolate range\n"
+    assert "agrees: it has this pfn" in explain(BY_POINTER + line.format("0x140000000-0x147ffffff")).text()
+    assert (
+        "agrees: it has this pfn" not in explain(BY_POINTER + line.format("0x100000000-0x107ffffff")).text()
+    )
+    for other in ("ffffea0005003f08", "fffff93905003f00", "00000000e5a0d5a1"):
+        assert explain(BY_POINTER.replace("ffffea0005003f00", other)).pages[0].reading.dump.pfn is None
 
 
 def test_the_log_of_memsim_says_why_a_page_was_bad():
