@@ -131,10 +131,19 @@ export class Tape {
   }
   /** Every write that is about a page, the first one first. */
   life(pfn) {
-    if (!this.spans) {
-      const writes = [...this.writes(-1, this.length - 1)];
-      this.spans = writes.map((i) => [i, ...this.span(i)]).filter(([, , nr]) => nr);
-    }
-    return this.spans.filter(([, first, nr]) => first <= pfn && pfn < first + nr).map(([i]) => i);
+    this.spans ??= this.#spans();
+    const { events, firsts, ends } = this.spans,
+      found = [];
+    for (let k = 0; k < events.length; k++) if (firsts[k] <= pfn && pfn < ends[k]) found.push(events[k]);
+    return found;
+  }
+  /** The writes that are about pages, and of each its first pfn and the pfn after its last, as columns: these are searched often. */
+  #spans() {
+    const spans = [...this.writes(-1, this.length - 1)].map((i) => [i, ...this.span(i)]).filter(([, , nr]) => nr);
+    return {
+      events: Int32Array.from(spans, ([i]) => i),
+      firsts: Float64Array.from(spans, ([, first]) => first),
+      ends: Float64Array.from(spans, ([, first, nr]) => first + nr),
+    };
   }
 }
