@@ -3,7 +3,8 @@
 import { age, chunksOf, State } from "./memory.js";
 import { column } from "./unpack.js";
 
-const KEYFRAME = 256; // events between two states that are kept
+const KEYFRAME = 256, // events between two states that are kept
+  NEAR = 32; // and between those that are kept on the way back, where the next step back leads
 const LEFT_OUT = "left_out";
 
 export class Tape {
@@ -37,6 +38,7 @@ export class Tape {
     this.state = this.states[0]();
     this.at = -1; // the event that the state is after
     this.frames = new Map([[-1, this.state.share()]]);
+    this.near = new Map();
     this.spacing = Math.max(KEYFRAME, Math.ceil(this.length / 64));
     this.#around();
   }
@@ -53,11 +55,8 @@ export class Tape {
 
   /** Go to the state after an event (-1: before the first), and return it: good until the next call. */
   seek(to) {
-    if (to < this.at) {
-      let from = Math.floor((to + 1) / this.spacing) * this.spacing - 1;
-      while (!this.frames.has(from)) from -= this.spacing;
-      this.#take(this.frames.get(from).share(), from);
-    }
+    const back = to < this.at;
+    if (back) this.#back(to);
     while (this.at < to) {
       const i = this.at + 1,
         { what } = this.event(i);
@@ -65,8 +64,17 @@ export class Tape {
       else if (what.isWrite) this.state.write(what.target, what.name, this.args(i));
       this.at = i;
       if ((i + 1) % this.spacing === 0 && !this.frames.has(i)) this.frames.set(i, this.state.share());
+      else if (back && (i + 1) % NEAR === 0) this.near.set(i, this.state.share());
     }
     return this.state;
+  }
+  /** Go to the last state that is kept and not after an event. */
+  #back(to) {
+    let from = Math.floor((to + 1) / this.spacing) * this.spacing - 1;
+    while (!this.frames.has(from)) from -= this.spacing;
+    const near = Math.max(from, ...[...this.near.keys()].filter((at) => at <= to));
+    if (near === from) this.near.clear();
+    this.#take((this.near.get(near) ?? this.frames.get(from)).share(), near);
   }
   #take(state, at) {
     const { dirty } = this.state;
