@@ -190,7 +190,9 @@ def _lost_references(reading: Reading) -> list[Fact]:
     refcount, mapcount = reading.refcount, reading.dump.mapcount
     compound = reading.tail or reading.dump.order or "head" in (reading.names or ())
     uncounted = compound or reading.zone_name == "Device"  # before 6.15 a mapping of DAX held no reference
-    if refcount is None or mapcount is None or reading.types or uncounted or refcount >= mapcount:
+    if refcount is None or mapcount is None or reading.types or uncounted:
+        return []
+    if mapcount <= 0 or refcount >= mapcount:
         return []
     times = "once" if mapcount == 1 else f"{mapcount} times"
     text = (
@@ -202,7 +204,10 @@ def _lost_references(reading: Reading) -> list[Fact]:
 
 def _never_initialised(reading: Reading) -> list[Fact]:
     """Say what PagePoisoned() saw: it tests the flags word only, and offlining poisons pages again."""
-    facts = [Fact("The struct page is uninitialized and poisoned: all bits of its flags are ones.", PRINTED)]
+    facts = [
+        Fact("The struct page is uninitialized and poisoned.", PRINTED),
+        Fact("PagePoisoned() tests its flags only: all their bits are ones.", CONCLUDED),
+    ]
     if reading.dump.raw and reading.filled:
         facts.append(Fact("All its words are ones.", WORD))
     text = (

@@ -161,6 +161,7 @@ def test_only_what_page_poisoned_tests_is_said_to_be_printed():
     assert "uninitialized and poisoned" in printed
     assert "All its words" not in sentences(POISONED)
     assert "onlined" not in printed
+    assert "ones" not in printed
     concluded = " ".join(fact.text for fact in page(POISONED).facts if fact.how == CONCLUDED)
     assert "went offline again" in concluded
     words = "raw: " + " ".join(["f" * 16] * 4)
@@ -244,6 +245,7 @@ def test_every_test_that_a_bad_page_fails_is_named():
     ):
         assert words in told
     assert "map it 3 times" in told
+    assert "Page tables map" not in sentences(FREEABLE.replace("refcount:1", "refcount:-1"))
     assert "The reason that was printed is not" not in told
     other = MANY.replace("page still charged to cgroup", "nonzero mapcount")
     assert "The reason that was printed is not 'page still charged to cgroup'" in sentences(other)
