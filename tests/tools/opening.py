@@ -243,7 +243,7 @@ def _curve(story: Story, times: Sequence[float]) -> list[str]:
         for time, count in zip(times, story.differ, strict=True)
     )
     numbers = [
-        _text(x - 14, y - 14, f"{count:,}", f"number n{number}", shown=number == STILL + 1)
+        _text(x - 14, y - 21, f"{count:,}", f"number n{number}", shown=number == STILL + 1)
         for number, count in enumerate(story.differ)
     ]
     covers = f'width="{width + 8}" height="{high + 8}" fill="var(--paper)"'
