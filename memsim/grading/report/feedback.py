@@ -29,7 +29,9 @@ _STYLE = (
 body { font: 1rem/1.5 system-ui, sans-serif; max-width: 80rem; margin: 2rem auto; padding: 0 1rem; }
 table { border-collapse: collapse; width: 100%; }
 th, td { text-align: left; vertical-align: top; padding: .3rem .6rem; border-bottom: 1px solid #888; }
+th:first-child { width: 7rem; }
 td:first-child { white-space: nowrap; }
+th:last-child { width: 5rem; text-align: right; }
 td.points { text-align: right; white-space: nowrap; }
 .right { font-weight: bold; color: #00614a; }
 .wrong { font-weight: bold; color: #9a3f00; }
