@@ -197,13 +197,13 @@ _OWNED = re.compile(
     r"\b(?:page_owner tracks the page as \w+|page last allocated via order.*|page_owner info is not \w+.*"
     r"|page does not match folio|page has been migrated, last migrate reason: .*|page allocated via order.*)"
 )
-_CHARGE = re.compile(r"\b(?:memcg:[0-9a-f]+|aops:.*)")
+_CHARGE = re.compile(r"\b(?:page->mem_cgroup:[0-9a-f]+|memcg:[0-9a-f]+|aops:.*)")
 _MAY_BE_MEMORY = re.compile(
     r"\b(?:memory|mem(?:map|block)|pages?|pfn|balloon|virtio_mem|hotplug|poison|(?:off|on)lin(?:e|ed|ing))\b",
     re.IGNORECASE,
 )
-_FRAME = re.compile(r"\w\+0x[0-9a-f]+/0x")
-"""A function of a stack, with the offset in it."""
+_FRAME = re.compile(r"\w\+0x[0-9a-f]+/0x|Modules linked in:")
+"""A function of a stack, with the offset in it, or the modules that are loaded."""
 _FREES = re.compile(r"\w*free_\w+")
 _ALLOCATES = re.compile(r"check_new_page|get_page_from_freelist|prep_new_page|rmqueue")
 _NEXT_FRAMES = 8

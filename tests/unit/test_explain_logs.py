@@ -238,6 +238,14 @@ def test_the_log_of_memsim_says_why_a_page_was_bad():
     assert "memsim printed this line" in found.text()
 
 
+def test_the_cgroup_is_told_as_older_kernels_print_it():
+    """mm/debug.c up to 5.10."""
+    dump = (
+        "page:ffffea0005003f00 refcount:1 mapcount:0 mapping:0 index:0x0\npage->mem_cgroup:ffff88813b8a2000\n"
+    )
+    assert "page->mem_cgroup:ffff88813b8a2000." in explain(dump).text()
+
+
 def test_messages_that_the_kernel_left_out_are_told():
     found = explain("BUG: Bad page state: 12 messages suppressed\n")
     assert "60 reports a minute" in found.text()
@@ -352,6 +360,7 @@ FORMS = {
     "all on one line": " ".join(LINES).encode(),
     "/dev/kmsg": "\n".join(f"1,120{at},71204411,-;{x}" for at, x in enumerate(BARE)).encode(),
     "/dev/kmsg with callers": "\n".join(f"1,12,71204411,-,caller=T88;{x}" for x in BARE).encode(),
+    "dmesg --time-format iso": "\n".join(f"2025-01-07T10:03:02,123456+01:00 {x}" for x in BARE).encode(),
     "a patch that adds the log": "\n".join(f"+{x}" for x in LINES).encode(),
     "a mail that wraps": "\n".join(
         part for x in LINES for part in (f"> > {x}".replace("     O", "\n> > O")).split("\n")
@@ -375,6 +384,7 @@ def test_a_log_is_read_in_every_form_it_is_handed_on_in(form):
     assert reading.problems == []
     found = explain(FORMS[form])
     assert found.understood <= found.read
+    assert found.nr_unknown == 0
 
 
 def test_what_is_packed_is_unpacked_up_to_a_limit(tmp_path, capsys):
