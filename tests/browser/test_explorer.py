@@ -474,6 +474,15 @@ def test_no_number_is_cut_off_below_the_maps(scenario, page):
         .filter(each => each.scrollWidth > each.clientWidth).map(each => `${i}: ${each.textContent}`);
     })""")
     assert cut == []
+    shortened = of("""e.c.moments.flatMap(({ i }) => {
+      e.go(i);
+      return [...box.querySelectorAll(".tally")]
+        .filter(({ clientWidth, lastChild, offsetLeft }) =>
+          lastChild && lastChild.offsetLeft + lastChild.offsetWidth < offsetLeft + clientWidth - 8)
+        .flatMap(tally => [...tally.querySelectorAll("small")])
+        .filter(each => each.scrollWidth > each.clientWidth).map(each => `${i}: ${each.textContent}`);
+    })""")
+    assert shortened == []  # where there is room
 
 
 def test_the_recorded_map_is_wiped_over_the_simulated_one_and_dragged(page):
