@@ -208,6 +208,8 @@ _FREES = re.compile(r"\w*free_\w+")
 _ALLOCATES = re.compile(r"check_new_page|get_page_from_freelist|prep_new_page|rmqueue")
 _NEXT_FRAMES = 8
 """Lines below bad_page() in which its caller may stand: inlined functions have lines of their own."""
+_NEXT_LINES = 2
+"""Lines from the first of a report on in which the first of dump_page() is the last that was printed."""
 _VMCORE = re.compile(r"NUMBER\((\w+)\)=(-?\d+)")
 _RELEASE = re.compile(
     r"Linux version (?P<boot>\d+\.\d+\S*)"
@@ -392,12 +394,20 @@ class _Parser:
         dump = self._open
         return dump is not None and dump.source == "bad_page()" and dump.refcount is None and dump.bare
 
+    def _is_cut_by(self, pfn: int | None, pointer: str) -> bool:
+        """Return whether the first line of another page comes where the second of the open one should."""
+        dump = self._open
+        if dump is None or not self._is_half() or self._number - dump.line > _NEXT_LINES:
+            return False
+        return dump.pointer != pointer if pfn is None else dump.pfn != pfn
+
     def _turn_if_cut(self, pfn: int | None) -> None:
         """Go on with the page whose report was cut in two, if the pfn or what is missing says so."""
         if self._cut is None or self._open is None:
             return
         missing = self._open.refcount is not None and self._cut.refcount is None
-        if missing or (pfn is not None and pfn == self._cut.pfn != self._open.pfn):
+        named = self._open.refcount is None and pfn is not None
+        if missing or (named and pfn == self._cut.pfn != self._open.pfn):
             self._open, self._cut = self._cut, self._open
             self._open.mixed = self._cut.mixed = True
 
@@ -416,7 +426,10 @@ class _Parser:
         self._turn_if_cut(pfn)
         dump = self._open
         if dump is None or dump.refcount is not None or dump.flags is not None:
+            cut = dump if self._is_cut_by(pfn, found["pointer"]) else None
+            self._open = None if cut else dump
             dump = self._start()
+            self._cut = cut
         dump.old_count = found["old"] is None
         dump.pointer = found["pointer"]
         dump.refcount = int(found["count"])

@@ -210,6 +210,11 @@ def read_dump(dump: Dump, vmcoreinfo: Mapping[str, int] | None = None) -> Readin
             "Lines of another report stand between those of this one, as two processors printed at once: "
             "words may belong to the other page."
         )
+        if dump.torn:
+            text = (
+                "Two reports are interleaved, as two processors printed at once, and no id of a caller tells "
+                "which line is whose: the lines that may be of either page are left out."
+            )
         reading.problems.append(Fact(text, CONCLUDED))
     _read_layout(reading)
     _read_names(reading, vmcoreinfo or {})

@@ -292,7 +292,26 @@ def test_without_ids_nothing_is_concluded_across_two_reports():
     for pfn, refcount in ((0x140010, -1), (0x150020, 0)):
         reading = pages[pfn].reading
         assert (reading.refcount, reading.flags, reading.raw, reading.dump.reason) == (refcount, None, [], "")
-        assert "as two processors printed at once" in pages[pfn].text()
+        assert "Two reports are interleaved" in pages[pfn].text()
+
+
+def test_two_dumps_without_a_first_line_are_not_mixed_either():
+    """mm/debug.c: flags follow, so a second first line there is of another processor."""
+    lines = TWO.format(a="[  301.100001]", b="[  301.100002]").splitlines(keepends=True)
+    pages = by_pfn("".join(lines[2:]))
+    assert sorted(pages) == [0x140010, 0x150020]
+    for page in pages.values():
+        assert (page.reading.flags, page.reading.raw, page.reading.dump.reason) == (None, [], "")
+        assert "Two reports are interleaved" in page.text()
+
+
+def test_first_lines_alone_are_pages_of_their_own():
+    line = "page: refcount:1 mapcount:0 mapping:0 index:0x0 pfn:{:#x}\n"
+    text = "".join(line.format(pfn) for pfn in (0x140010, 0x140020, 0x140010, 0x140030))
+    pages = by_pfn(text)
+    assert sorted(pages) == [0x140010, 0x140020, 0x140030]
+    assert "interleaved" not in explain(text).text()
+    assert "at once" not in explain(text).text()
 
 
 def test_callers_without_end_are_not_all_kept():
