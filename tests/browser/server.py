@@ -26,10 +26,8 @@ STOP_TIMEOUT_S = 60
 ANSWER_TIMEOUT_S = 60
 ROOT = "root"
 PREDICTIONS = "predictions.json"
-SETTINGS = {
-    # Both would ask the network, and cover the page with a toast.
-    "@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False},
-}
+SETTINGS = (Path(__file__).parents[2] / "binder" / "overrides.json").read_text(encoding="utf-8")
+"""What make read and Binder set: JupyterLab asks no network, and draws all cells of a notebook."""
 
 
 @dataclass
@@ -119,7 +117,7 @@ def _environment(folder: Path) -> dict[str, str]:
 def _write_settings(folder: Path) -> None:
     overrides = folder / "config" / "labconfig" / "default_setting_overrides.json"
     overrides.parent.mkdir(parents=True)
-    overrides.write_text(json.dumps(SETTINGS), encoding="utf-8")
+    overrides.write_text(SETTINGS, encoding="utf-8")
 
 
 def _free_port() -> int:
