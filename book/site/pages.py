@@ -43,15 +43,23 @@ def targets(notebooks: dict[str, dict[str, Any]]) -> set[str]:
 
 
 def page_of(notebook: dict[str, Any], name: str, linked: set[str]) -> dict[str, Any]:
-    """Return a copy of a notebook with labels and links of pages; code that is folded stays so."""
+    """Return a copy of a notebook with labels and links of pages; code that is folded stays so.
+
+    The label of a cell of code stands in a cell of its own, before it.
+    """
     page = copy.deepcopy(notebook)
+    cells = []
     for cell in page["cells"]:
+        here = label(name, cell["id"])
+        target = f"({here})=\n" if here in linked else ""
         if cell["cell_type"] == "markdown":
-            cell["source"] = links(source(cell), name)
-            here = label(name, cell["id"])
-            if here in linked:
-                cell["source"] = f"({here})=\n{cell['source']}"
-    return page
+            cell["source"] = target + links(source(cell), name)
+        elif target:
+            cells.append(
+                {"cell_type": "markdown", "id": f"{cell['id']}-label", "metadata": {}, "source": target}
+            )
+        cells.append(cell)
+    return page | {"cells": cells}
 
 
 def runs_at(page: dict[str, Any], address: str) -> None:

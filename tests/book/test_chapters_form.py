@@ -72,6 +72,8 @@ OF_SOME_RELEASES = re.compile(
         for each in (*map(re.escape, sorted(of_some_releases(), key=len, reverse=True)), *SAYINGS.values())
     )
 )
+MARK = re.compile(r"\[✓\]\(#cell-id=(?P<cell>[\w-]+)\)")
+STRAY_MARK = re.compile(r".{0,30}[^.,:;?!)|*`\n]\[✓\]\(#cell-id=")
 FURTHER = "### Further exercises"
 LINK_TO_A_CHAPTER = re.compile(r"\]\([^)\s]*\.ipynb[^)\s]*\)")
 QUESTIONS = sorted((BOOK / "questions").glob("*.toml"))
@@ -190,6 +192,19 @@ def makes_claims(notebook):
     made = calls(notebook)["claim"]
     if made < LEAST_CLAIMS or not section(notebook, "Claims").calls()["claim"]:
         yield f"it makes {made} claims, must make {LEAST_CLAIMS}, and some of them in the section Claims"
+
+
+def leads_to_its_claims(notebook):
+    """A mark behind a sentence leads to the claim that vouches for it."""
+    text = "\n".join(map(source, cells(notebook, "markdown")))
+    made = {cell.get("id"): source(cell) for cell in cells(notebook, "code") if called(source(cell))["claim"]}
+    marks = [match["cell"] for match in MARK.finditer(text)]
+    for cell in made.keys() - set(marks):
+        yield f"no sentence leads with [✓](#cell-id={cell}) to\n{made[cell][:300]}"
+    for cell in set(marks) - made.keys():
+        yield f"[✓](#cell-id={cell}) leads to no claim"
+    for match in STRAY_MARK.finditer(text):
+        yield f"a mark stands behind a sentence or a part of one, not here: {match[0]}"
 
 
 def names_a_release(notebook):
@@ -313,6 +328,7 @@ RULES = (
     makes_one_predict_twice,
     shows_a_real_kernel,
     makes_claims,
+    leads_to_its_claims,
     names_a_release,
     names_the_release_of_what_differs,
     links_in_prose_only,
@@ -418,7 +434,7 @@ GOOD: dict[str, Any] = book_of(
     markdown("A word to begin with."),
     markdown("## Recall"),
     folded(f"{QUIZ}\n{QUIZ}\n{QUIZ}", 1),
-    markdown("## Why it is so\nFor a reason.\n## Something in between\n## Predict"),
+    markdown("## Why it is so\nFor a reason.[✓](#cell-id=claims)\n## Something in between\n## Predict"),
     folded(f"{PREDICT}\n{PREDICT}", 2),
     markdown("## Run: watch it\n## Explain\n### Before\n### After all of it\n## Another thing"),
     markdown("## On a real kernel"),
@@ -427,7 +443,7 @@ GOOD: dict[str, Any] = book_of(
     folded("solution(1, 'One.')\nsolution(2, 'Two.', rubric=('a', 'b', 'c'))\nask('chunks')", 4),
     markdown("## Further reading\n- `online_pages()`, mm/memory_hotplug.c, 6.12"),
     markdown("## Claims"),
-    folded("\n".join([CLAIM] * LEAST_CLAIMS), 5),
+    folded("\n".join([CLAIM] * LEAST_CLAIMS), 5) | {"id": "claims"},
 )
 TITLE, WORD, RECALL, WHY, RUN, REAL, SUMMARY, SOLVED, READING, CLAIMS = 0, 1, 3, 4, 6, 8, 9, 10, 11, 13
 
@@ -538,6 +554,12 @@ BREAKS = {
     "nothing to see": (shows_a_real_kernel, in_cell(REAL, "print('a kernel')")),
     "ten claims": (makes_claims, in_cell(CLAIMS, "\n".join([CLAIM] * (LEAST_CLAIMS - 1)))),
     "claims elsewhere": (makes_claims, swap(CLAIMS, WHY + 1)),
+    "a claim that no sentence leads to": (leads_to_its_claims, change(WHY, "[✓](#cell-id=claims)", "")),
+    "a mark that leads to no claim": (
+        leads_to_its_claims,
+        change(WHY, "claims)", "claims)[✓](#cell-id=gone)"),
+    ),
+    "a mark in the middle": (leads_to_its_claims, change(WHY, "reason.[", "reason[")),
     "a claim about every kernel": (names_a_release, change(CLAIMS, "6.12", "of late")),
     "what some kernels have": (
         names_the_release_of_what_differs,
