@@ -129,6 +129,8 @@ def _flags(reading: Reading, *, reported: bool) -> str | None:
     ]
     if not reported and reading.versions[0] >= _MLOCKED_CLEARED_SINCE:
         wrong = [name for name in wrong if name != "mlocked"]
+    if not wrong and reading.dump.names_cut:
+        return None
     return ", ".join(f"PG_{name}" for name in wrong) + " set" * bool(wrong)
 
 

@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from memsim.linux.include.layout import MAX_PAGE_ORDER, PAGES_PER_SECTION
 from memsim.linux.include.mmzone import ZoneType
-from memsim.linux.include.page_flags import MANAGED, NO_TYPE, PRESENT, PageFlag, PageType
+from memsim.linux.include.page_flags import (
+    MANAGED,
+    NO_TYPE,
+    PAGE_FLAGS_CHECK_AT_FREE,
+    PRESENT,
+    PageFlag,
+    PageType,
+)
 from memsim.machine.machine import Machine
 from memsim.patch import AFTER, BEFORE
 from memsim.real.freed import bad_reasons, movable_ops
@@ -38,6 +45,8 @@ _TYPES = {kind.value: kind for kind in PageType} | {"hugetlb": PageType.NONE}
 _OTHER_TYPE = PageType.GUARD
 """Stands for every type that the simulator does not have: no reader asks for it. Only of those of hugetlb
 pages can be mapped."""
+ASKED = PageFlag.RESERVED | PageFlag.LRU | PageFlag.HWPOISON | PageFlag.SLAB | PageFlag.VMEMMAP_SELF_HOSTED
+"""Flags that a reader asks for; of others only whether one is in PAGE_FLAGS_CHECK_AT_FREE."""
 _NOT_KNOWN = "not known"
 _WITH_MOVABLE_OPS = {
     "isolate_offline": "movable",
@@ -77,22 +86,41 @@ def readers(reading: Reading) -> tuple[list[Reader], str]:
     if problem:
         return [], problem
     known = PageFlag(0)
-    for name in reading.names or ():
+    for name in _names(reading):
         known |= PageFlag.__members__.get(name.upper(), PageFlag(0))
-    kind = next((_TYPES.get(name, _OTHER_TYPE) for name in reading.types), PageType.NONE)
-    order = reading.raw[5] if kind is PageType.BUDDY and reading.raw else 0
+    asked = known & ASKED | (PageFlag.LOCKED if known & PAGE_FLAGS_CHECK_AT_FREE else PageFlag(0))
+    order = reading.raw[5] if "buddy" in reading.types and reading.raw else 0
     release = stand_in(reading)
     movable = movable_ops(reading)
     answers = [
         [
             _of_movable_ops(each) if movable else each
-            for each in _ask(release, int(known), kind, count, order, zone)
+            for each in _ask(release, int(asked), kind, count, order, zone)
         ]
-        for count in _refcounts(reading)
+        for kind in _types(reading)
+        for count in (_refcounts(reading) if kind is not PageType.BUDDY or reading.types else (0,))
         for zone in _zones(reading)
     ]
     found = [_agreed(reading, same) for same in zip(*answers, strict=True)]
     return [_freed(reading, each) if each.name == "bad_page" else each for each in found], ""
+
+
+def _names(reading: Reading) -> list[str]:
+    """Return the flags; where their list was cut off, those that the bits say."""
+    if reading.dump.names_cut and reading.table is not None and reading.flags is not None:
+        return reading.table.set_names(reading.flags)
+    return reading.names or []
+
+
+def _types(reading: Reading) -> tuple[PageType, ...]:
+    """Return the types that the page may have; a printed mapcount or some flags say that it has none."""
+    if reading.types:
+        return (_TYPES.get(reading.types[0], _OTHER_TYPE),)
+    untyped = {"lru", "slab"} & set(_names(reading)) or reading.dump.mapcount is not None
+    if reading.type_word is not None or untyped:
+        return (PageType.NONE,)
+    free = not reading.refcount and reading.dump.source != "page_owner"
+    return (PageType.NONE, PageType.OFFLINE, _OTHER_TYPE, *((PageType.BUDDY,) if free else ()))
 
 
 def _refcounts(reading: Reading) -> tuple[int, ...]:
@@ -112,7 +140,11 @@ def _zones(reading: Reading) -> tuple[ZoneType, ...]:
 def _agreed(reading: Reading, same: tuple[Reader, ...]) -> Reader:
     """Return the answer of a reader that it gives for every page that this one may be; else: not known."""
     first, meets = same[0], any(each.meets for each in same)
-    unknown = {"refcount": reading.refcount is None, "zone": reading.zone_name is None}
+    unknown = {
+        "type": len(_types(reading)) > 1,
+        "refcount": len(_refcounts(reading)) > 1,
+        "zone": reading.zone_name is None,
+    }
     missing = " and ".join(word for word, applies in unknown.items() if applies)
     if any((each.before, each.after) != (first.before, first.after) for each in same):
         why = f"it depends on its {missing}, not known here"
@@ -161,13 +193,14 @@ def _cannot(reading: Reading) -> str:
         (reading.name_choices, "its flags depend on the version"),
         (reading.type_choices, "its type depends on the version"),
         (reading.names is None, "its flags are not known"),
+        (reading.dump.names_cut and reading.table is None, "the list of its flags was cut off"),
         (reading.tail, "it is a tail page, and the simulator models heads only"),
         (no_order, "no free block has its order"),
     )
     return next((text for applies, text in problems if applies), "")
 
 
-@lru_cache(maxsize=128)
+@lru_cache(maxsize=1024)
 def _ask(
     release: str, flags: int, kind: PageType, refcount: int, order: int, zone: int
 ) -> tuple[Reader, ...]:

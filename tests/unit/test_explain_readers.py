@@ -8,8 +8,12 @@ from __future__ import annotations
 
 import pytest
 
-from memsim import explain
+from memsim import Machine, explain
+from memsim.linux.include.page_flags import PAGE_FLAGS_CHECK_AT_FREE, PageFlag
+from memsim.real.readers import ASKED
 from memsim.real.reading import CONCLUDED, PRINTED, WORD
+from memsim.release import RELEASES
+from memsim.walkers import verdicts
 
 FREEABLE = """\
 page: refcount:1 mapcount:0 mapping:0000000000000000 index:0x0 pfn:0x140010
@@ -60,8 +64,34 @@ def test_nothing_that_needs_the_refcount_is_said_without_one():
     unpoison = reader(unknown, "unpoison")
     assert (unpoison.before, unpoison.after) == ("not known", "not known")
     assert "refcount" in unpoison.why
-    assert reader(FLAGS_ONLY, "kpageflags").after == "RESERVED"
+    assert reader(FLAGS_ONLY, "isolate_offline").after == "unmovable"
     assert "None" not in sentences(FLAGS_ONLY.replace("page dumped", "page_type: f0(buddy)\npage dumped"))
+
+
+def test_a_type_that_was_not_printed_is_not_taken_for_none():
+    line = "flags: 0x17ffffc0000010(dirty|node=0|zone=2|lastcpupid=0x1fffff)\nNot tainted 6.12.0 #1"
+    kcore = reader(line, "kcore")
+    assert kcore.after == "not known"  # zeros, if it is of type Offline
+    assert "type" in kcore.why
+    assert reader(FREEABLE, "kcore").after == "read"
+
+
+def test_flags_whose_list_was_cut_off_are_read_from_the_bits():
+    cut = with_flag(13, "reserved").replace("(reserved|node=0|zone=2|lastcpupid=0x1fffff)", "(reser")
+    assert reader(cut, "isolate_offline").why == "PG_reserved is set"
+
+
+@pytest.mark.parametrize("release", RELEASES)
+def test_readers_ask_for_no_other_flag(release):
+    machine = Machine(release=release)
+    (pfn,) = machine.allocate(1)
+    plain = verdicts(machine.kernel, pfn)
+    for flag in set(PageFlag) - set(ASKED):
+        machine.kernel.memmap.set_flags(pfn, 1, flag)
+        found = verdicts(machine.kernel, pfn)
+        machine.kernel.memmap.clear_flags(pfn, 1, flag)
+        differ = {name for name in found if found[name] != plain[name]}
+        assert differ <= ({"bad_page"} if flag & PAGE_FLAGS_CHECK_AT_FREE else set())
 
 
 # ---- freeing -----------------------------------------------------------------------------------------
