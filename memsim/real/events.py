@@ -171,7 +171,7 @@ def _returned(what: str, *more: tuple[str, str]) -> Callable[[re.Match[str]], li
     """Return the meaning of a line that ends with an error number; ``more`` is said of some errors."""
 
     def meaning(found: re.Match[str]) -> list[str]:
-        name = errno_name(int(found[1]))
+        name = found[1] if found[1].startswith("-E") else errno_name(int(found[1]))
         error = found[1] if name == found[1] else f"{found[1]} ({name})"
         return [f"{what} {error}.", *(text for of, text in more if of == name)]
 
@@ -385,7 +385,7 @@ _EVENTS: tuple[tuple[str, re.Pattern[str], str | Callable[[re.Match[str]], list[
         ),
         (
             "device broken",
-            r"marking device broken: (-?\d{1,9})",
+            r"marking device broken: (-?\d{1,9}|-E[A-Z0-9]{1,20})\b",
             _returned(
                 "virtio-mem met an error that it has no answer to, and plugs and unplugs nothing any more:"
             ),
@@ -439,6 +439,41 @@ _EVENTS: tuple[tuple[str, re.Pattern[str], str | Callable[[re.Match[str]], list[
             "partially fulfilled",
             r"Balloon request will be partially fulfilled",
             "Hyper-V wanted more pages than the guest can spare (compute_balloon_floor()): it gets fewer.",
+        ),
+        # memsim's own words for lines of these drivers
+        (
+            "still referenced while",
+            r"WARNING: page 0x[0-9a-f]{1,16} is still referenced while offlining",
+            _ASSERTIONS["virtio_mem_fake_offline_going_offline"],
+        ),
+        (
+            "hv_balloon: ",
+            r"hv_balloon: .* cannot be added: (-E[A-Z0-9]{1,20})\b",
+            _returned(
+                "add_memory() failed in the guest:",
+                (
+                    "-EEXIST",
+                    "hv_balloon adds no memory any more: it takes this error for one that will stay.",
+                ),
+            ),
+        ),
+        (
+            "hv_balloon: nothing of",
+            r"could be added",
+            "Hyper-V offered memory, and the guest could not add it, or did not want to (hot_add_req()).",
+        ),
+        (
+            "pages requested:",
+            r"hv_balloon: \d{1,20} of \d{1,20} pages requested",
+            "Hyper-V wanted more pages than the guest can spare (compute_balloon_floor()): it gets fewer.",
+        ),
+        (
+            "go offline than came online",
+            r"WARNING: more pages go offline than came online",
+            (
+                "hv_balloon counts the pages that it has online, and more went offline than it had counted "
+                "(hv_memory_notifier())."
+            ),
         ),
         # drivers/xen/balloon.c
         (

@@ -52,6 +52,18 @@ def test_a_range_that_was_not_isolated_points_to_the_dump():
         ("RIP: 0010:__offline_isolated_pages+0x1ea/0x200", "neither free in the buddy"),
         ("virtio_mem virtio3: memory block onlining denied", "MEM_GOING_ONLINE"),
         ("virtio_mem virtio3: unknown error, marking device broken: -22", "-EINVAL"),
+        (
+            "virtio_mem virtio3: unknown error, marking device broken: -EINVAL from add_memory(): no",
+            ": -EINVAL.",
+        ),
+        ("WARNING: page 0x148400 is still referenced while offlining", "other code holds it"),
+        (
+            "hv_balloon: 0x140000-0x147fff cannot be added: -EEXIST from add_memory(): taken",
+            "no memory any more",
+        ),
+        ("hv_balloon: nothing of 0x140000-0x147fff could be added", "Hyper-V offered memory"),
+        ("hv_balloon: 7 of 9 pages requested: Not enough memory.", "it gets fewer"),
+        ("WARNING: more pages go offline than came online at hv_memory_notifier", "hv_balloon counts"),
         ("virtio_mem virtio3: adding memory failed: -17", "-EEXIST"),
         ("hv_balloon: hot_add memory failed error is -17", "no memory any more"),
         ("hv_balloon: hot_add memory failed error is -12", "-ENOMEM"),
