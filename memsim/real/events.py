@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 LONGEST_SHOWN = 300
 """Characters of a line that are shown."""
+OF_MEMSIM = "further reports are suppressed for a minute"
+"""In a line that memsim prints and no kernel does."""
 _FAILED_RANGE = re.compile(r"memory offlining \[mem (0x[0-9a-f]{1,16})-(0x[0-9a-f]{1,16})\] failed")
 _RSS_TYPES = {
     "file pages": ("MM_FILEPAGES", "0"),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from memsim.errors import MemsimError
 from memsim.real import checks
 from memsim.real.dump import MOST_PAGES, read_text
-from memsim.real.events import failed_range, meanings, page_meanings
+from memsim.real.events import OF_MEMSIM, failed_range, meanings, page_meanings
 from memsim.real.freed import PAGE_POOL
 from memsim.real.readers import Reader, readers, stand_in
 from memsim.real.reading import (
@@ -296,7 +296,8 @@ def explain(text: str | bytes | BinaryIO) -> Explanation:
 
 def _event_facts(line: str) -> tuple[Fact, ...]:
     """Return a line that is about no page, and what it means."""
-    return (Fact(line, PRINTED), *(Fact(text, CONCLUDED) for text in meanings(line)))
+    how = "printed by memsim" if OF_MEMSIM in line else PRINTED
+    return (Fact(line, how), *(Fact(text, CONCLUDED) for text in meanings(line)))
 
 
 def _page(reading: Reading, failed: list[range]) -> ExplainedPage:

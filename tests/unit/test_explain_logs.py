@@ -247,7 +247,7 @@ def test_the_log_of_memsim_says_why_a_page_was_bad():
     assert (len(found.pages), found.pages[0].reading.dump.reason) == (60, "nonzero mapcount")
     assert "60 pages from bad_page(), pfn 0x140 to 0x17b." in found.text()
     assert "such as Offline where its driver did not clear it" in found.text()
-    assert "memsim printed this line" in found.text()
+    assert "suppressed for a minute [printed by memsim]" in found.text()
 
 
 def test_the_cgroup_is_told_as_older_kernels_print_it():
