@@ -11,7 +11,7 @@ from memsim.real import checks
 from memsim.real.dump import MOST_PAGES, read_text
 from memsim.real.events import OF_MEMSIM, failed_range, meanings, page_meanings
 from memsim.real.freed import PAGE_POOL
-from memsim.real.readers import Reader, readers, stand_in
+from memsim.real.readers import NOT_KNOWN, Reader, readers, stand_in
 from memsim.real.reading import (
     CONCLUDED,
     PRINTED,
@@ -143,7 +143,7 @@ class ExplainedPage:
             )
             met = [reader for reader in self.readers if reader.meets]
             parts += ["", title]
-            if all(reader.before == reader.after for reader in met):
+            if all(reader.before == reader.after != NOT_KNOWN for reader in met):
                 parts.append("  No reader differs: what the patch changes is which pages look like this one.")
             parts += _table(
                 ("reader", "before", "after", "because"), [(r.name, r.before, r.after, r.why) for r in met]

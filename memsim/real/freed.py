@@ -131,7 +131,9 @@ def _flags(reading: Reading, *, reported: bool) -> str | None:
         wrong = [name for name in wrong if name != "mlocked"]
     if not wrong and reading.dump.names_cut:
         return None
-    return ", ".join(f"PG_{name}" for name in wrong) + " set" * bool(wrong)
+    return ", ".join(f"PG_{name}" for name in wrong) + (" is set" if len(wrong) == 1 else " are set") * bool(
+        wrong
+    )
 
 
 def _charge(reading: Reading, *, reported: bool) -> str | None:

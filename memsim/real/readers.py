@@ -47,7 +47,8 @@ _OTHER_TYPE = PageType.GUARD
 pages can be mapped."""
 ASKED = PageFlag.RESERVED | PageFlag.LRU | PageFlag.HWPOISON | PageFlag.SLAB | PageFlag.VMEMMAP_SELF_HOSTED
 """Flags that a reader asks for; of others only whether one is in PAGE_FLAGS_CHECK_AT_FREE."""
-_NOT_KNOWN = "not known"
+NOT_KNOWN = "not known"
+"""The action of a reader that depends on what was not printed."""
 _WITH_MOVABLE_OPS = {
     "isolate_offline": "movable",
     "isolate_contig": "movable",
@@ -116,11 +117,15 @@ def _types(reading: Reading) -> tuple[PageType, ...]:
     """Return the types that the page may have; a printed mapcount or some flags say that it has none."""
     if reading.types:
         return (_TYPES.get(reading.types[0], _OTHER_TYPE),)
-    untyped = {"lru", "slab"} & set(_names(reading)) or reading.dump.mapcount is not None
-    if reading.type_word is not None or untyped:
+    types = [PageType.NONE, PageType.OFFLINE, _OTHER_TYPE, PageType.BUDDY]
+    if reading.dump.reason == "nonzero mapcount" and not reading.dump.mapcount and reading.type_word is None:
+        return tuple(types[1:])  # the line with the type is missing
+    names = set(_names(reading))
+    if reading.type_word is not None or reading.dump.mapcount is not None or {"lru", "slab"} & names:
         return (PageType.NONE,)
-    free = not reading.refcount and reading.dump.source != "page_owner"
-    return (PageType.NONE, PageType.OFFLINE, _OTHER_TYPE, *((PageType.BUDDY,) if free else ()))
+    if "reserved" in names:
+        return tuple(types[:2])
+    return tuple(types[:3] if reading.refcount or reading.dump.source == "page_owner" else types)
 
 
 def _refcounts(reading: Reading) -> tuple[int, ...]:
@@ -148,10 +153,10 @@ def _agreed(reading: Reading, same: tuple[Reader, ...]) -> Reader:
     missing = " and ".join(word for word, applies in unknown.items() if applies)
     if any((each.before, each.after) != (first.before, first.after) for each in same):
         why = f"it depends on its {missing}, not known here"
-        return first._replace(before=_NOT_KNOWN, after=_NOT_KNOWN, why=why, meets=meets)
-    if any(each.why != first.why for each in same):
-        return first._replace(why=f"whatever its {missing}", meets=meets)
-    return first
+        return first._replace(before=NOT_KNOWN, after=NOT_KNOWN, why=why, meets=meets)
+    reasons = {each.why.partition("; but")[0] for each in same}
+    why = reasons.pop() if len(reasons) == 1 else f"whatever its {missing}"
+    return first._replace(why=why if meets else first.why, meets=meets)
 
 
 def _of_movable_ops(reader: Reader) -> Reader:
@@ -179,7 +184,7 @@ def _freed(reading: Reading, reader: Reader) -> Reader:
         return reader._replace(before="bad page", after="bad page", why="; ".join(failed))
     if tests:
         why = f"no words for: {', '.join(test.reason for test in tests)}"
-        return reader._replace(before=_NOT_KNOWN, after=_NOT_KNOWN, why=why)
+        return reader._replace(before=NOT_KNOWN, after=NOT_KNOWN, why=why)
     why = "it passes every test of page_expected_state()" if flags_too else reader.why
     return reader._replace(before="free", after="free", why=why)
 

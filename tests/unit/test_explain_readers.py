@@ -65,6 +65,8 @@ def test_nothing_that_needs_the_refcount_is_said_without_one():
     assert (unpoison.before, unpoison.after) == ("not known", "not known")
     assert "refcount" in unpoison.why
     assert reader(FLAGS_ONLY, "isolate_offline").after == "unmovable"
+    assert "No reader differs" not in page(FLAGS_ONLY).text()  # offline_isolated does, if it is Offline
+    assert reader(FLAGS_ONLY, "mempolicy").why == "PG_reserved is set"
     assert "None" not in sentences(FLAGS_ONLY.replace("page dumped", "page_type: f0(buddy)\npage dumped"))
 
 
@@ -74,6 +76,8 @@ def test_a_type_that_was_not_printed_is_not_taken_for_none():
     assert kcore.after == "not known"  # zeros, if it is of type Offline
     assert "type" in kcore.why
     assert reader(FREEABLE, "kcore").after == "read"
+    cut_off = FREEABLE.replace("unmovable page", "nonzero mapcount").replace("raw: ", "cut: ")
+    assert reader(cut_off, "kcore").after == "not known"
 
 
 def test_flags_whose_list_was_cut_off_are_read_from_the_bits():
@@ -270,7 +274,7 @@ def test_every_test_that_a_bad_page_fails_is_named():
     for words in (
         "mapped 3 times",
         "mapping is 0xffff8881398a2c31",
-        "PG_locked, PG_lru set",
+        "PG_locked, PG_lru are set",
         "memcg_data is",
     ):
         assert words in told
