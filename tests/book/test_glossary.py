@@ -267,3 +267,7 @@ def test_a_key_that_is_printed_unexplained_is_noticed(said, letters):
     made: list[dict[str, Any]] = [book_of(markdown(said)), book_of(printed)]
     assert "".join(each[0] for each in printed_too_early(made)) == letters
     assert len(list(printed_too_early(reversed(made)))) == len("RO")
+
+
+def test_a_definition_has_no_marks_that_lead_to_claims_of_its_chapter():
+    assert tool.definition("a free block[✓](#cell-id=claim-5)\n  of a zone") == "a free block of a zone"

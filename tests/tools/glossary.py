@@ -41,6 +41,7 @@ The [welcome page](00-welcome.ipynb) explains those that you need first.
 <!-- `make book` collects this page from the chapters: change a definition there. -->
 """
 _ITEM = re.compile(r"^- \*\*(?P<name>[^*]+)\*\*: (?P<definition>.+(?:\n +\S.*)*)", re.MULTILINE)
+_TO_A_CLAIM = re.compile(r"\[✓\]\(#cell-id=[^)]*\)")
 _CODE_SPAN = re.compile(r"`([^`\n]+)`")
 _FENCE = re.compile(r"^ *(```|~~~).*?^ *\1", re.MULTILINE | re.DOTALL)
 _HEADING = re.compile(r"^#{1,6} .*$", re.MULTILINE)
@@ -69,11 +70,20 @@ class Term:
 def terms_of(notebook: dict[str, Any], chapter: str) -> list[Term]:
     """Return the words that a chapter defines."""
     return [
-        Term(item["name"].strip("`"), " ".join(item["definition"].split()), chapter, cell.get("id", ""))
+        Term(item["name"].strip("`"), definition(item["definition"]), chapter, cell.get("id", ""))
         for cell in cells(notebook, "markdown")
         if "glossary" in tags(cell)
         for item in _ITEM.finditer(source(cell))
     ]
+
+
+def definition(text: str) -> str:
+    """Return a definition on one line, without the marks that lead to claims of its chapter.
+
+    >>> definition("a free block[✓](#cell-id=claim-5)\\n  of a zone")
+    'a free block of a zone'
+    """
+    return " ".join(_TO_A_CLAIM.sub("", text).split())
 
 
 def collect(chapters: Iterable[Path]) -> list[Term]:
