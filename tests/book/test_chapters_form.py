@@ -72,8 +72,8 @@ OF_SOME_RELEASES = re.compile(
         for each in (*map(re.escape, sorted(of_some_releases(), key=len, reverse=True)), *SAYINGS.values())
     )
 )
-MARK = re.compile(r"\[✓\]\(#cell-id=(?P<cell>[\w-]+)\)")
-STRAY_MARK = re.compile(r".{0,30}[^.,:;?!)|*`\n]\[✓\]\(#cell-id=")
+MARK = re.compile(r"\[✓\]\([\w.-]*#cell-id=(?P<cell>[\w-]+)\)")
+STRAY_MARK = re.compile(r".{0,30}[^.,:;?!)|*`\n]\[✓\]\([\w.-]*#cell-id=")
 FURTHER = "### Further exercises"
 LINK_TO_A_CHAPTER = re.compile(r"\]\([^)\s]*\.ipynb[^)\s]*\)")
 QUESTIONS = sorted((BOOK / "questions").glob("*.toml"))

@@ -270,4 +270,4 @@ def test_a_key_that_is_printed_unexplained_is_noticed(said, letters):
 
 
 def test_a_definition_has_no_marks_that_lead_to_claims_of_its_chapter():
-    assert tool.definition("a free block[✓](#cell-id=claim-5)\n  of a zone") == "a free block of a zone"
+    assert tool.definition("a block[✓](01-a.ipynb#cell-id=claim-5)\n  of a zone") == "a block of a zone"

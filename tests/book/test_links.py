@@ -1,7 +1,9 @@
 """Links inside the book lead to a file, and in it to a heading or a cell, that is there.
 
 In JupyterLab a link into another notebook must name a cell (`02-the-memmap.ipynb#cell-id=explain`): it
-looks for a cell at once, but for a heading before the headings are rendered, and so stays at the top.
+looks for a cell at once, but for a heading before the headings are rendered, and so stays at the top. A link
+to a cell must name the notebook even if it is its own: else a JupyterLab that draws only the cells in sight
+does not move, and what is copied to the glossary leads nowhere.
 """
 
 from __future__ import annotations
@@ -35,6 +37,8 @@ def problems(target, notebook, folder):
             yield f"{target}: a link into another notebook must name a cell, #cell-id=..."
         elif anchor not in anchors_of(path):
             yield f"{target}: that notebook has no such cell"
+    elif not name and anchor.startswith("cell-id="):
+        yield f"{target}: a link to a cell must name the notebook, even its own"
     elif not name and anchor not in anchors(notebook):
         yield f"{target}: there is no such heading or cell here"
 
@@ -61,7 +65,7 @@ def folder(tmp_path):
 
 GOOD = (
     "# A title\n[a](02-other.ipynb), [b](02-other.ipynb#cell-id=explain), [c](#A-title), [d](one.json),\n"
-    "[e](https://www.kernel.org), `[f](nowhere.md)`, [g](#cell-id=here)\n```\n[h](nowhere.md)\n```\n## End"
+    "[e](https://www.kernel.org), `[f](nowhere.md)`\n```\n[h](nowhere.md)\n```\n## End"
 )
 
 
@@ -76,7 +80,7 @@ def test_good_links_pass(folder):
         ("[`x`](two.json)", "no such file"),
         ("[x](02-other.ipynb#Other)", "must name a cell"),
         ("[x](02-other.ipynb#cell-id=gone)", "no such cell"),
-        ("[x](#cell-id=gone)", "no such heading or cell"),
+        ("[x](#cell-id=here)", "must name the notebook"),
         ("[x](#Another-title)", "no such heading or cell"),
     ],
 )

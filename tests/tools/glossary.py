@@ -41,7 +41,7 @@ The [welcome page](00-welcome.ipynb) explains those that you need first.
 <!-- `make book` collects this page from the chapters: change a definition there. -->
 """
 _ITEM = re.compile(r"^- \*\*(?P<name>[^*]+)\*\*: (?P<definition>.+(?:\n +\S.*)*)", re.MULTILINE)
-_TO_A_CLAIM = re.compile(r"\[✓\]\(#cell-id=[^)]*\)")
+_TO_A_CLAIM = re.compile(r"\[✓\]\([\w.-]*#cell-id=[^)]*\)")
 _CODE_SPAN = re.compile(r"`([^`\n]+)`")
 _FENCE = re.compile(r"^ *(```|~~~).*?^ *\1", re.MULTILINE | re.DOTALL)
 _HEADING = re.compile(r"^#{1,6} .*$", re.MULTILINE)
@@ -80,7 +80,7 @@ def terms_of(notebook: dict[str, Any], chapter: str) -> list[Term]:
 def definition(text: str) -> str:
     """Return a definition on one line, without the marks that lead to claims of its chapter.
 
-    >>> definition("a free block[✓](#cell-id=claim-5)\\n  of a zone")
+    >>> definition("a free block[✓](01-a.ipynb#cell-id=claim-5)\\n  of a zone")
     'a free block of a zone'
     """
     return " ".join(_TO_A_CLAIM.sub("", text).split())
