@@ -11,6 +11,9 @@ pytestmark = pytest.mark.browser
 WORD = "cell-id=struct-page"
 SHOWN = ".jp-NotebookPanel:not(.lm-mod-hidden) h2"
 KPAGEFLAGS = "cell-id=5db6046d"
+SCROLLED = (
+    "Math.max(...[...document.querySelectorAll('.jp-WindowedPanel-outer')].map((each) => each.scrollTop))"
+)
 
 
 def in_the_upper_half(page, target, place):
@@ -45,7 +48,11 @@ def test_a_link_to_a_word_leads_to_it(open_notebook, page):
 
 def test_a_mark_behind_a_sentence_leads_to_its_claim(open_notebook, page):
     notebook = open_notebook(BOOK / "07-page-offline.ipynb")
-    page.locator(f"a[href$='#{KPAGEFLAGS}']").first.click()
+    mark = page.locator(f"a[href$='#{KPAGEFLAGS}']").first
+    mark.scroll_into_view_if_needed()
+    here = page.evaluate(SCROLLED)
+    mark.click()
+    page.wait_for_function(f"{SCROLLED} > {here} + innerHeight")
     claim = page.locator(".memsim-claim", has_text="offline.kpageflags")
     claim.wait_for()
     notebook.wait_until(in_the_upper_half(page, claim, KPAGEFLAGS), bool, "the claim is not shown")
