@@ -225,7 +225,7 @@ def test_own_276_a_constant_with_noise_earns_nothing(grading, monkeypatch):
         for constant in right:
             for how, noise in noises(constant).items():
                 values = map(noise, count(1))
-                values = (value for value in values if value == constant or value not in right)
+                values = (constant if value in right else value for value in values)
                 call = partial(the_next, values, question.returns)
                 results = put(question, call, assignment.name, "ada", "a key")
                 paid = [result.title for result in results if result.passed]
