@@ -424,6 +424,7 @@ repeated_request = Question(
     section="Doing it twice",
     returns=dict[str, int | list[list[int]]],
     different=3,
+    one_may_do=True,
     tests={freed_twice: 3, a_good_host: 2},
     wrong=[
         Wrong(

@@ -115,6 +115,11 @@ class Question:
 
     Two: a constant earns nothing. Three, where right answers are many: neither does a choice between two.
     """
+    one_may_do: bool = False
+    """Whether one answer can be right for every call, as where an example of something is asked for.
+
+    Else a function earns nothing of which one answer, given to every call, passes the tests that it passes.
+    """
     section: str = ""
     """The heading in the chapter under which the rules are explained."""
     chapter: int = 0

@@ -159,6 +159,7 @@ def put(
             return {test: dialogue(test, f"{key}\0{number}") for test in again}
 
         answers = _Answers(question.different, [partial(dialogue, test, key) for test in passed])
+        answers.one_may_do = question.one_may_do
         for test in passed:
             answers.add(heard[test])
         rounds = _AT_MOST if judging.astray == before else 0
@@ -280,6 +281,7 @@ class _Answers:
         self.does = dict[str, bool]()
         """Whether an answer, given to each call, passes these tests."""
         self.any = True
+        self.one_may_do = False
 
     def add(self, heard: _Heard) -> None:
         """Add answers.
@@ -290,8 +292,8 @@ class _Answers:
 
     def few(self) -> bool:
         """Return whether fewer different answers than count were given, or any of them would do."""
-        if len(self.values) < self.different:
-            return bool(self.values)
+        if len(self.values) < self.different or self.one_may_do:
+            return 0 < len(self.values) < self.different
         would_do = map(self._would_do, self.values)
         return any(would_do) if self.any else all(would_do)
 
