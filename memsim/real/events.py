@@ -262,8 +262,7 @@ _ASSERTIONS = {
     ),
     "offline_pages": (
         "The range is empty, does not begin at a pageblock or end at a section, or is not in the zone: "
-        "-EINVAL, "
-        "nothing went offline."
+        "-EINVAL, nothing went offline."
     ),
     "__offline_isolated_pages": (
         "Offlining came to a page that is neither free in the buddy nor of type Offline with refcount 0 (nor "
@@ -310,8 +309,7 @@ _EVENTS: tuple[tuple[str, re.Pattern[str], str | Callable[[re.Match[str]], list[
             r"re-online memory: (-?\d{1,9})",
             _returned(
                 "A driver wanted to remove memory, could not set all of it offline, and a block that had "
-                "gone "
-                "offline did not come back online:"
+                "gone offline did not come back online:"
             ),
         ),
         (
@@ -339,8 +337,7 @@ _EVENTS: tuple[tuple[str, re.Pattern[str], str | Callable[[re.Match[str]], list[
             r"BUG: Bad page (?:state|map): \d{1,20} messages suppressed",
             (
                 "bad_page() prints 60 reports a minute at most; this is the number of bad pages that it did "
-                "not "
-                "report."
+                "not report."
             ),
         ),
         (
@@ -348,8 +345,7 @@ _EVENTS: tuple[tuple[str, re.Pattern[str], str | Callable[[re.Match[str]], list[
             r"BUG: Bad page state: further reports are suppressed",
             (
                 "memsim printed this line: it prints 60 reports. A kernel says nothing here, and with the "
-                "next "
-                "report after the minute how many it left out."
+                "next report after the minute how many it left out."
             ),
         ),
         (
@@ -380,8 +376,7 @@ _EVENTS: tuple[tuple[str, re.Pattern[str], str | Callable[[re.Match[str]], list[
             r"virtio_mem .*memory block onlining denied",
             (
                 "A memory block was to go online that virtio-mem does not have as offline (it is adding it, "
-                "or "
-                "has "
+                "or has "
                 "removed it): it refuses on MEM_GOING_ONLINE, and the write to 'state' fails."
             ),
         ),
@@ -397,8 +392,7 @@ _EVENTS: tuple[tuple[str, re.Pattern[str], str | Callable[[re.Match[str]], list[
             r"could not reserve device region",
             (
                 "Something of the device's range is in /proc/iomem already, often memory of a driver that "
-                "was "
-                "removed and left its memory: the device is not used (-EBUSY)."
+                "was removed and left its memory: the device is not used (-EBUSY)."
             ),
         ),
         (
@@ -513,8 +507,7 @@ _ABOUT_PAGES: tuple[tuple[str, re.Pattern[str], str | Callable[[re.Match[str]], 
                 "virtio-mem dropped its own reference to a page that it has unplugged (MEM_GOING_OFFLINE), "
                 "and "
                 "another reference is left: something got hold of a page of type Offline, such as a reader "
-                "of "
-                "all "
+                "of all "
                 "pfns that does not skip them. scan_movable_pages() will say 'unmovable page'."
             ),
         ),
