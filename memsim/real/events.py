@@ -15,6 +15,9 @@ from memsim.linux.include.layout import PAGE_SHIFT
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    _Meaning = str | Callable[[re.Match[str]], list[str]]
+    _Table = tuple[tuple[str, re.Pattern[str], _Meaning], ...]
+
 LONGEST_SHOWN = 300
 """Characters of a line that are shown."""
 OF_MEMSIM = "further reports are suppressed for a minute"
@@ -69,17 +72,12 @@ def errno_name(number: int) -> str:
 
 def event_in(line: str) -> str | None:
     """Return a line as it is shown, if it is one of those that are known here."""
-    found = _found(line)
-    return None if found is None else line[:LONGEST_SHOWN]
+    return None if _found(line, _EVENTS) is None else line[:LONGEST_SHOWN]
 
 
 def meanings(line: str) -> list[str]:
     """Return what a line means, in sentences."""
-    found = _found(line)
-    if found is None:
-        return []
-    match, meaning = found
-    return [meaning] if isinstance(meaning, str) else meaning(match)
+    return _sentences(line, _EVENTS)
 
 
 def failed_range(line: str) -> range:
@@ -92,15 +90,19 @@ def failed_range(line: str) -> range:
 
 def page_meanings(line: str) -> list[str]:
     """Return what a line that is about one page means, in sentences."""
-    for literal, pattern, meaning in _ABOUT_PAGES:
-        match = pattern.search(line) if literal in line else None
-        if match is not None:
-            return [meaning] if isinstance(meaning, str) else meaning(match)
-    return []
+    return _sentences(line, _ABOUT_PAGES)
 
 
-def _found(line: str) -> tuple[re.Match[str], str | Callable[[re.Match[str]], list[str]]] | None:
-    for literal, pattern, meaning in _EVENTS:
+def _sentences(line: str, table: _Table) -> list[str]:
+    found = _found(line, table)
+    if found is None:
+        return []
+    match, meaning = found
+    return [meaning] if isinstance(meaning, str) else meaning(match)
+
+
+def _found(line: str, table: _Table) -> tuple[re.Match[str], _Meaning] | None:
+    for literal, pattern, meaning in table:
         match = pattern.search(line) if literal in line else None
         if match is not None:
             return match, meaning
@@ -272,7 +274,7 @@ _ASSERTIONS = {
 """Functions of the modelled files that test their pages, and what was wrong if one complains."""
 _FUNCTIONS = "|".join(_ASSERTIONS)
 _NO_ROOM = ("-EEXIST", "Something has this range already (a resource, or a section that is present).")
-_EVENTS: tuple[tuple[str, re.Pattern[str], str | Callable[[re.Match[str]], list[str]]], ...] = tuple(
+_EVENTS: _Table = tuple(
     (literal, re.compile(pattern), meaning)
     for literal, pattern, meaning in (
         ("rss-counter", r"BUG: Bad rss-counter state mm:\S+ (?:type|idx):(\w+) val:(-?\d{1,20})", _rss),
@@ -485,7 +487,7 @@ _EVENTS: tuple[tuple[str, re.Pattern[str], str | Callable[[re.Match[str]], list[
     )
 )
 """A literal that a line must have, its form, and what it means."""
-_ABOUT_PAGES: tuple[tuple[str, re.Pattern[str], str | Callable[[re.Match[str]], list[str]]], ...] = tuple(
+_ABOUT_PAGES: _Table = tuple(
     (literal, re.compile(pattern), meaning)
     for literal, pattern, meaning in (
         ("migrat", r"migrating pfn [0-9a-fx]{1,18} failed ret:(-?\d{1,9})", _not_migrated),
