@@ -9,6 +9,7 @@ c.ClearSolutions.enforce_metadata = True
 # Seconds. A check ends by limits of its own; a busy machine must cost no points.
 c.ExecutePreprocessor.timeout = 900
 c.ExecutePreprocessor.iopub_timeout = 60
+c.ExecutePreprocessor.startup_timeout = 300
 # Validate lists cells that look at the form of an answer only: they are not known to be right.
 c.Validator.failed_warning = (
     "{num_failed} CELL(S) ARE NOT KNOWN TO BE RIGHT. Each says below what is wrong, or that its form is ok and "

@@ -20,6 +20,8 @@ ASSIGNMENTS = {path.stem.replace("_", "-"): path for path in GRADING}
 # nbgrader starts alembic and jupyter by name.
 BIN = str(Path(sys.executable).parent)
 ENVIRONMENT = {**os.environ, "PATH": os.pathsep.join([BIN, os.environ["PATH"]])}
+NO_KERNEL = ("Kernel died before replying", "Kernel didn't respond", "Address already in use")
+"""What Jupyter says where a kernel did not start: of its ports, looked for first, one was taken meanwhile."""
 
 
 def run(folder, *command):
@@ -44,12 +46,12 @@ def course(tmp_path_factory):
         submitted.mkdir(parents=True)
         solved = solution_copy(load(source_of(grading)))
         (submitted / f"{name}.ipynb").write_text(json.dumps(solved), encoding="utf-8")
-    ran = {
-        "generate_assignment": run(folder, "nbgrader", "generate_assignment", "--assignment=*"),
-        "autograde": run(folder, "nbgrader", "autograde", "--assignment=*", "--create"),
-        "generate_feedback": run(folder, "nbgrader", "generate_feedback", "--assignment=*"),
-    }
-    return folder, ran
+    generated = run(folder, "nbgrader", "generate_assignment", "--assignment=*")
+    graded = run(folder, "nbgrader", "autograde", "--assignment=*", "--create")
+    if any(words in graded.stderr for words in NO_KERNEL):
+        graded = run(folder, "nbgrader", "autograde", "--assignment=*", "--create")  # what is left over
+    told = run(folder, "nbgrader", "generate_feedback", "--assignment=*")
+    return folder, {"generate_assignment": generated, "autograde": graded, "generate_feedback": told}
 
 
 def gradebook_of(folder):
@@ -62,9 +64,10 @@ def gradebook_of(folder):
 @pytest.mark.parametrize("command", ["generate_assignment", "autograde", "generate_feedback"])
 def test_nbgraders_command_runs_on_every_assignment_without_errors(command, course):
     ran = course[1][command]
+    said = "\n".join(line for line in ran.stderr.splitlines() if "INFO" not in line and "WARNING" not in line)
 
-    assert ran.returncode == 0, ran.stderr
-    assert "ERROR" not in ran.stderr
+    assert ran.returncode == 0, said
+    assert "ERROR" not in said
 
 
 @pytest.mark.parametrize("name", ASSIGNMENTS)
