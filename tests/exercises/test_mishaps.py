@@ -1,12 +1,15 @@
 """What can befall a batch that is nobody's fault: machines that are slow, stopped or full, and early ends."""
 
 import errno
+import fcntl
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
 from importlib.util import cache_from_source
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,7 +24,7 @@ from memsim.grading.assignment.cells import assignment_of
 from memsim.grading.report.outputs import write_all
 from memsim.grading.report.results import stored, write, write_derived
 from memsim.grading.run import judge, judging
-from memsim.grading.run.batch import Batch, FolderError
+from memsim.grading.run.batch import Batch, FolderError, kept_if_used
 from memsim.grading.run.engines import Cluster, _Crew
 from memsim.grading.run.grade import Grader
 from memsim.grading.run.judge import Examiner
@@ -367,6 +370,38 @@ def test_nobody_else_uses_the_folder_until_all_is_written(command, tmp_path, mon
     monkeypatch.setattr("memsim.grading.report.outputs.write_all", another)
     assert main(command) == 0
     assert seen == [1]
+
+
+def test_a_command_that_fails_leaves_the_new_folder_of_another_alone(tmp_path):
+    """Two were started in one moment: the second removed the first one's key, and its lock held nobody."""
+
+    def second():
+        with kept_if_used(out):
+            with_it.enter_context(Batch(out, GRADING, NONE))  # the first, before the second is so far
+            Batch(out, GRADING, NONE)
+
+    out = tmp_path / "out"
+    with ExitStack() as with_it:
+        for _ in range(2):
+            with pytest.raises(FolderError, match="another batch is writing"):
+                second()
+            assert (out / "key").exists()
+
+
+def test_a_lock_in_a_folder_that_was_removed_meanwhile_is_taken_again(tmp_path, monkeypatch):
+    def removed_before(*given):
+        if not removed:
+            removed.append(1)
+            shutil.rmtree(tmp_path / "out")
+        return lock(*given)
+
+    removed, lock = [], fcntl.flock
+    with monkeypatch.context() as patch:
+        patch.setattr("memsim.grading.run.batch.fcntl.flock", removed_before)
+        batch = Batch(tmp_path / "out", GRADING, NONE)
+    with batch, pytest.raises(FolderError, match="another batch is writing"):
+        Batch(tmp_path / "out", GRADING, NONE)
+    assert (tmp_path / "out" / "key").exists()
 
 
 def test_an_empty_key_is_refused(tmp_path):

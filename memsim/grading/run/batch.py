@@ -13,7 +13,7 @@ import secrets
 import shutil
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self, TextIO
@@ -272,9 +272,16 @@ def kept_if_used(out: Path) -> Iterator[None]:
     try:
         yield
     except MemsimError:
-        if is_new and {path.name for path in out.iterdir()} <= {"key", "lock"}:
-            shutil.rmtree(out)
+        if is_new:
+            _remove_if_unused(out)
         raise
+
+
+def _remove_if_unused(out: Path) -> None:
+    """Remove a folder without results, unless another command has begun to use it."""
+    with suppress(FolderError), _locked(out):
+        if {path.name for path in out.iterdir()} <= {"key", "lock"}:
+            shutil.rmtree(out)
 
 
 def _locked(out: Path) -> TextIO:
@@ -285,16 +292,24 @@ def _locked(out: Path) -> TextIO:
     FolderError
         Another batch is at work in this folder, or it cannot be locked.
     """
-    out.mkdir(mode=0o700, parents=True, exist_ok=True)
-    file = (out / "lock").open("w", encoding="ascii")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        file.close()
-        taken = isinstance(error, BlockingIOError)
-        msg = f"{out}: {'another batch is writing to this folder' if taken else error.strerror}"
-        raise FolderError(msg) from None
-    return file
+    path = out / "lock"
+    while True:
+        out.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            file = path.open("w", encoding="ascii")
+        except FileNotFoundError:  # another command has just removed the folder
+            continue
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            file.close()
+            taken = isinstance(error, BlockingIOError)
+            msg = f"{out}: {'another batch is writing to this folder' if taken else error.strerror}"
+            raise FolderError(msg) from None
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                return file
+        file.close()  # the folder was removed meanwhile, and no other command sees this lock
 
 
 def _why(before: Result, after: Result) -> str:
