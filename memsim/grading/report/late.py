@@ -157,8 +157,20 @@ def own_due_times(roster: Roster, due: datetime) -> dict[str, datetime]:
         where = f"roster, {person.id}"
         if person.due or person.extension:
             begin = moment(person.due, where) if person.due else due
-            times[person.id] = begin + (_days(person.extension, where) if person.extension else timedelta())
+            times[person.id] = _extended(begin, person.extension, where) if person.extension else begin
     return times
+
+
+def _extended(begin: datetime, extension: str, where: str) -> datetime:
+    """Return a due time with an extension."""
+    days = _days(extension, where)
+    try:
+        time = begin + days
+        time.astimezone(UTC)
+    except OverflowError:
+        msg = f"{where}: the extension {extension!r} leads beyond the last day of the calendar"
+        raise LateError(msg) from None
+    return time
 
 
 def _days(text: str, where: str) -> timedelta:
