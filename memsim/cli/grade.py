@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -182,8 +183,9 @@ def grade(arguments: argparse.Namespace, batches: Any, grading: Path, *, asked: 
         tell_before(run)
         made = run.grade(marks, ways, source(grading))
         if arguments.gradebook:
-            scores = gradebook.record(made.counted, arguments.gradebook, run.policy, run.roster.people, marks)
-            marks.save(arguments.out)
+            known, keep = run.roster.people, partial(marks.save, arguments.out)
+            scores = gradebook.record(made.counted, arguments.gradebook, run.policy, known, marks, keep)
+            keep()
             print(f"{scores} scores written to {arguments.gradebook}")
     return tell_after(run, made, arguments.out)
 

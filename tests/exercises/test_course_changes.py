@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 
 from memsim.grading.report import feedback
+from memsim.grading.report import gradebook as gradebooks
 from memsim.grading.report.late import Policy, moment
 from memsim.grading.roster.people import Person, Roster
+from memsim.grading.run.batch import Batch
 from memsim.grading.run.submissions import CollectionError, find
 from tests.exercises import course as courses
 from tests.exercises.course import DUE, RIGHT, WRONG, Course, answered, make_quick, notebook
@@ -200,6 +202,53 @@ def test_who_has_left_is_told_and_not_given_to_other_systems(course):
         "score": [5, None],
         "when": "",
     }
+
+
+class KilledError(BaseException):
+    """The command ends here, as if somebody had killed it."""
+
+
+def killed_after(owner, name, course, *options):
+    """Grade with a command of which one function is the last."""
+
+    def last(*given):
+        function(*given)
+        raise KilledError
+
+    function = getattr(owner, name)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(owner, name, last)
+        with pytest.raises(KilledError):
+            course.grade(*options)
+
+
+def test_a_command_that_is_killed_forgets_all_of_a_student_or_nothing(course):
+    """The result had gone and the points by hand stayed: they counted, and nobody could forget them."""
+    for student in ("ada", "cy"):
+        course.put(f"{student}.ipynb", answered(student))
+    course.grade("--points", course.write("points.csv", "student,question,points\ncy,square,1\n"))
+    (course.submitted / "cy.ipynb").unlink()
+    killed_after(Batch, "forget", course, "--forget", "cy")
+    assert list(course.grade().scores()) == ["ada"]
+
+
+def test_a_command_that_is_killed_leaves_no_other_due_time_unsaid(course):
+    """The new due time was kept before the audit trail had it, and the next command saw no change."""
+    roster(course, *LINES.values())
+    course.put("ada.ipynb", answered("ada"))
+    times = course.write("times.csv", LATE)
+    course.grade(*DUE, times)
+    killed_after(Batch, "run", course, "--due", "2026-12-05T00:00+01:00", "--collected", times)
+    told = [entry for entry in audit(course.grade()) if entry["why"] == "lateness"]
+    assert [(entry["student"], entry["score"][1]) for entry in told] == [("ada", 5)]
+
+
+def test_an_extension_of_a_due_time_at_the_end_of_the_calendar_is_told(course):
+    roster(course, LINES["ada"].replace(",,\n", ",,3\n"))
+    course.put("ada.ipynb", answered("ada"))
+    refused = course.grade("--due", "9999-12-31T23:59+00:00", "--collected", course.write("times.csv", LATE))
+    assert refused.status == 2
+    assert "roster, ada: the extension '3' leads beyond the last day of the calendar" in refused.said
 
 
 @pytest.mark.parametrize("student", ["zoe", "ada"])
@@ -594,6 +643,25 @@ def test_a_dropped_question_counts_nothing_in_nbgraders_gradebook_until_it_count
     assert points() == (dropped, 2)
     taken_back = course.write("points.csv", "student,question,points\ncy,square,\n")
     assert points("--count", "square", "--points", taken_back) == (before | {"cy": (5, 5)}, 5)
+
+
+def test_points_that_a_gradebook_loses_as_a_question_is_dropped_are_kept_before(course, monkeypatch):
+    """They were in no file between nbgrader's commit and the end of the command."""
+    bin_of_python = str(Path(sys.executable).parent)
+    monkeypatch.setenv("PATH", os.pathsep.join([bin_of_python, os.environ["PATH"]]))
+    url, open_gradebook = gradebook_of(course)
+    course.put("bob.ipynb", notebook(WRONG))
+    course.grade("--gradebook", url)
+    with open_gradebook(url) as gradebook:
+        gradebook.find_grade("square", "doubling", "doubling", "bob").manual_score = 1
+        gradebook.db.commit()
+    for option in ("--drop", "--count"):
+        killed_after(gradebooks, "_record_dropped", course, "--gradebook", url, option, "square")
+        if option == "--drop":
+            assert course.grade("--gradebook", url).status == 0
+    assert course.grade("--gradebook", url).status == 0
+    with open_gradebook(url) as gradebook:
+        assert gradebook.find_grade("square", "doubling", "doubling", "bob").manual_score == 1
 
 
 # ---- another assignment ------------------------------------------------------------------------------

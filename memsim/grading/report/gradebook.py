@@ -33,13 +33,15 @@ def record(
     policy: Policy | None = None,
     people: Mapping[str, Person] | None = None,
     marks: Marks | None = None,
+    keep: Callable[[], None] = lambda: None,
 ) -> int:
     """Write results into the gradebook at ``url`` (``sqlite:///gradebook.db``); returns how many scores.
 
     The assignment must have been generated with nbgrader before, which is what tells the gradebook its
     questions. A score takes the place of what nbgrader's own autograder found; a score that a teacher gave
     by hand stays, and so does what is there of a submission that could not be graded now. A question that was
-    dropped has neither points nor a maximum there; ``marks`` keep what a teacher gave for it in nbgrader.
+    dropped has neither points nor a maximum there; ``marks`` keep what a teacher gave for it in nbgrader, and
+    ``keep`` writes them down before the gradebook loses it.
 
     Raises
     ------
@@ -57,13 +59,15 @@ def record(
         ]
         if results and marks:
             ours = {student: result.student for result, student in graded}
-            _record_dropped(gradebook, results[0], marks, ours)
+            _record_dropped(gradebook, results[0], marks, ours, keep)
         return sum(_record_one(gradebook, result, student, policy) for result, student in graded)
 
     return _used(url, write)
 
 
-def _record_dropped(gradebook: Any, result: Result, marks: Marks, ours: Mapping[str, str]) -> None:
+def _record_dropped(
+    gradebook: Any, result: Result, marks: Marks, ours: Mapping[str, str], keep: Callable[[], None]
+) -> None:
     """Let what was dropped count nothing in the gradebook, and what counts again its points.
 
     ``result`` is any; ``ours`` has our id of each student of the gradebook.
@@ -72,7 +76,7 @@ def _record_dropped(gradebook: Any, result: Result, marks: Marks, ours: Mapping[
     notebook = gradebook.find_assignment(name).notebooks[0].name
     for question in result.questions:
         gradebook.find_graded_cell(question.name, notebook, name).max_score = question.max_score
-        for student, points in marks.set_aside.pop(question.name, {}).items():
+        for student, points in marks.set_aside.get(question.name, {}).items():
             for grade in _grade(gradebook, question.name, notebook, name, student):
                 grade.manual_score = points
     for dropped in marks.dropped:
@@ -83,7 +87,10 @@ def _record_dropped(gradebook: Any, result: Result, marks: Marks, ours: Mapping[
                 if grade.manual_score is not None and (given is None or given.points is None):
                     marks.set_aside.setdefault(dropped, {})[student] = grade.manual_score
                 grade.manual_score, grade.auto_score, grade.needs_manual_grade = None, 0, False
+    keep()
     gradebook.db.commit()
+    for question in result.questions:
+        marks.set_aside.pop(question.name, None)
 
 
 def _grade(gradebook: Any, *place: str) -> list[Any]:

@@ -141,10 +141,11 @@ class Run:
     def _forget(self, marks: Marks) -> None:
         """Take results away, with the points by hand."""
         for result in self.forgotten:
-            self.batch.forget(result)
             marks.given.pop(result.student, None)
         if self.forgotten:
-            marks.save(self.batch.out)
+            marks.save(self.batch.out)  # first: without a result the student could not be found again
+        for result in self.forgotten:
+            self.batch.forget(result)
 
     def _shared(self, times: dict[str, Any]) -> dict[str, Any]:
         """Return the times, with that of a pair's file for both."""
@@ -187,15 +188,15 @@ class Run:
     def grade(self, marks: Marks, ways: Sequence[str], source: Path | None) -> Made:
         """Grade what has no result yet, and write all that is made from the results."""
         batch = self.batch
-        graded = batch.result_names()
+        there = [result for result in batch.every([], [], self.roster) if result not in self.forgotten]
+        # First: once the policy is kept, a command after one that was killed sees no change of it.
+        batch.note_lateness(applied_to_all(marks, there), self.policy_before, self.policy)
         self._keep()
         self._forget(marks)
         results = batch.run(self.handed)
         every = batch.every(self.handed, results, self.roster)
         every += self._by_hand_alone(marks, {result.student for result in every})
         counted = applied_to_all(marks, sorted(every, key=lambda result: result.student))
-        again = [result for result in counted if file_name(result.student) in graded]
-        batch.note_lateness(again, self.policy_before, self.policy)
         told = report(batch, counted, ways) | self._told(marks)
         unknown = self._not_in_roster(result.student for result in counted)
         chapter = chapter_of(batch.assignment, self.asked.book)
