@@ -6,6 +6,8 @@ is named, with the reason; then the exit status is 1.
 
 ``times-one-block.csv`` says when each of them came, for ``memsim grade --collected``: when the kernel last saw a
 change of the folder or of a file in it. The times that stand in names and in ``timestamp.txt`` are the student's.
+The kernel sees a change of a file that is mapped into memory when it first writes it to the disk, about half a minute
+later at most; on a file system in memory it sees none, so keep the exchange on a disk.
 """
 
 import csv
@@ -15,6 +17,7 @@ import shutil
 import stat
 import sys
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 
 _LARGEST, _LARGEST_FOLDER = 64 << 20, 256 << 20
@@ -35,7 +38,7 @@ def main(assignment: str, inbound: Path, course: Path = Path()) -> tuple[list[st
             continue
         try:
             newest[owner_of(folder, parts[0])] = folder
-        except RefusedError as reason:
+        except (RefusedError, OSError) as reason:  # its owner may remove it, or close it to all others
             refused[folder.name] = str(reason)
     collected, times = [], {}
     for student, folder in sorted(newest.items()):
@@ -43,7 +46,7 @@ def main(assignment: str, inbound: Path, course: Path = Path()) -> tuple[list[st
         shutil.rmtree(target, ignore_errors=True)  # an older hand-in may have files of other names
         target.mkdir(parents=True)
         try:
-            times[student] = copy_folder(folder, target)
+            times[student] = copy_folder(folder, target, student)
         except (RefusedError, OSError) as reason:
             refused[folder.name] = str(reason)
             shutil.rmtree(target)
@@ -54,12 +57,14 @@ def main(assignment: str, inbound: Path, course: Path = Path()) -> tuple[list[st
 
 
 def write_times(path: Path, times: dict[str, float]) -> None:
-    """Write when each student's folder was changed last."""
-    with path.open("w", encoding="utf-8", newline="") as file:
+    """Write when each student's folder was changed last; a table that is there stays until this one is whole."""
+    new = path.with_name(f".{path.name}")
+    with new.open("w", encoding="utf-8", newline="") as file:
         table = csv.writer(file, lineterminator="\n")
         table.writerow(["student", "time"])
         for student, seconds in times.items():
             table.writerow([student, datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")])
+    new.replace(path)
 
 
 def owner_of(folder: Path, name: str) -> str:
@@ -68,39 +73,57 @@ def owner_of(folder: Path, name: str) -> str:
     if not stat.S_ISDIR(status.st_mode):
         msg = "it is no folder"
         raise RefusedError(msg)
+    refuse_other(status.st_uid, name)
+    return name
+
+
+def refuse_other(uid: int, name: str) -> None:
+    """Raise RefusedError if an account is not the one of this name."""
     try:
-        owner = pwd.getpwuid(status.st_uid).pw_name
+        owner = pwd.getpwuid(uid).pw_name
     except KeyError:
-        owner = str(status.st_uid)
+        owner = str(uid)
     if owner != name:
         msg = f"it belongs to {owner}"
         raise RefusedError(msg)
-    return owner
 
 
-def copy_folder(folder: Path, target: Path) -> float:
-    """Copy the plain files of a folder that belong to its owner; anything else is refused.
+def copy_folder(folder: Path, target: Path, student: str) -> float:
+    """Copy the plain files of a folder that belong to the student; anything else is refused.
 
     Returns when the kernel has seen the last change of them, which no user can set.
     """
     fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:
         owner = os.fstat(fd).st_uid
-        names = sorted(os.listdir(fd))  # noqa: PTH208 (of what was opened)
+        refuse_other(owner, student)  # once more: another folder may have its name by now
+        with os.scandir(fd) as entries:
+            names = sorted(entry.name for entry in islice(entries, _MOST + 1))
         if len(names) > _MOST:
             msg = f"it has more than {_MOST} files"
             raise RefusedError(msg)
-        size = sum(os.stat(name, dir_fd=fd, follow_symlinks=False).st_size for name in names)
-        if size > _LARGEST_FOLDER:  # a file of zeros takes no room on the student's disk, and would on ours
-            msg = f"it has more than {_LARGEST_FOLDER >> 20} MiB"
-            raise RefusedError(msg)
-        return max([os.fstat(fd).st_ctime, *(copy_file(fd, name, target / name, owner) for name in names)])
+        sizes = [os.stat(name, dir_fd=fd, follow_symlinks=False).st_size for name in names]
+        times, left = [os.fstat(fd).st_ctime], _LARGEST_FOLDER
+        refuse_larger(sum(sizes), left)
+        for name in names:  # counted as they are copied, too: files may grow meanwhile
+            status = copy_file(fd, name, target / name, owner)
+            left -= status.st_size
+            refuse_larger(0, left)
+            times.append(status.st_ctime)
+        return max(times)
     finally:
         os.close(fd)
 
 
-def copy_file(folder: int, name: str, target: Path, owner: int) -> float:
-    """Copy one file, and return when it was changed; it is opened once, so what is looked at is copied."""
+def refuse_larger(size: int, left: int) -> None:
+    """Raise RefusedError for a folder too large: a file of zeros takes room on our disk only."""
+    if size > left:
+        msg = f"it has more than {_LARGEST_FOLDER >> 20} MiB"
+        raise RefusedError(msg)
+
+
+def copy_file(folder: int, name: str, target: Path, owner: int) -> os.stat_result:
+    """Copy one file, and return what it was; it is opened once, so what is looked at is copied."""
     try:
         fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
     except OSError as error:
@@ -119,7 +142,12 @@ def copy_file(folder: int, name: str, target: Path, owner: int) -> float:
                 msg = f"{name}: {rule}"
                 raise RefusedError(msg)
         target.write_bytes(file.read(status.st_size))
-        return status.st_ctime
+        return status
+
+
+def plain(text: str) -> str:
+    """Return a text of which a terminal shows each letter, and obeys none."""
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 
 if __name__ == "__main__":
@@ -133,4 +161,4 @@ if __name__ == "__main__":
     taken, left = main(sys.argv[1], Path(root, name, "inbound"))
     print(*taken)
     if left:
-        sys.exit("\n".join(f"{folder}: {why}" for folder, why in left.items()))
+        sys.exit("\n".join(plain(f"{folder}: {why}") for folder, why in left.items()))

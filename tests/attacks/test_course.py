@@ -6,6 +6,7 @@ Each shows first what the obvious way would let happen.
 import gc
 import getpass
 import os
+import pwd
 import runpy
 import shutil
 import signal
@@ -122,6 +123,75 @@ def test_own_240_files_of_zeros_fill_no_disk(exchange):
     collected, refused = COLLECT["main"]("one", exchange / "inbound", exchange)
     assert (collected, list(refused.values())) == ([], ["it has more than 256 MiB"])
     assert not list((exchange / "submitted").rglob("*.ipynb"))
+
+
+def hands_in(exchange, name=f"{ME}+one+2026"):
+    """Hand in a folder, and return it."""
+    folder = exchange / "inbound" / name
+    folder.mkdir()
+    (folder / "one.ipynb").write_text("mine")
+    return folder
+
+
+def test_own_297_who_takes_a_folder_back_ends_no_collecting(exchange, monkeypatch):
+    hands_in(exchange)
+    hands_in(exchange, "mallory+one+2026")
+    look = Path.lstat
+
+    def gone(path):
+        if path.name.startswith("mallory"):
+            shutil.rmtree(path)
+        return look(path)
+
+    monkeypatch.setattr(Path, "lstat", gone)
+    collected, refused = COLLECT["main"]("one", exchange / "inbound", exchange)
+    assert (collected, list(refused)) == ([ME], ["mallory+one+2026"])
+
+
+def test_own_298_a_folder_that_takes_the_name_of_another_is_not_collected(exchange, monkeypatch):
+    """Its owner was looked at by name, before it was opened by name."""
+    folder = hands_in(exchange)
+    account = pwd.getpwuid(os.getuid())
+    looks = iter([account, SimpleNamespace(pw_name="ada")])  # it has the name at the second look
+    monkeypatch.setattr(pwd, "getpwuid", lambda _: next(looks))
+    collected, refused = COLLECT["main"]("one", exchange / "inbound", exchange)
+    assert (collected, refused) == ([], {folder.name: "it belongs to ada"})
+
+
+def test_own_299_files_that_grow_while_they_are_copied_fill_no_disk(exchange, monkeypatch):
+    folder = hands_in(exchange)
+    for number in range(20):
+        (folder / f"{number:02}").touch()
+    look = os.stat
+
+    def grows(name, **options):
+        found = look(name, **options)
+        if name == "one.ipynb":  # the last one
+            for number in range(20):
+                os.truncate(folder / f"{number:02}", 64 << 20)
+        return found
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "stat", grows)
+        collected, refused = COLLECT["main"]("one", exchange / "inbound", exchange)
+    assert (collected, list(refused.values())) == ([], ["it has more than 256 MiB"])
+    assert not list((exchange / "submitted").rglob("*.ipynb"))
+
+
+def test_own_300_no_name_of_a_folder_gives_orders_to_the_collectors_terminal():
+    name = "x+one+\x1b]0;all is well\x07\nada: graded\u202e"
+    assert COLLECT["plain"](name) == r"x+one+\x1b]0;all is well\x07\nada: graded\u202e"
+    assert COLLECT["plain"]("Zoë+one+2026") == "Zoë+one+2026"
+
+
+def test_a_table_of_times_is_whole_or_the_one_before(exchange, monkeypatch):
+    hands_in(exchange)
+    COLLECT["main"]("one", exchange / "inbound", exchange)
+    before = (exchange / "times-one.csv").read_bytes()
+    monkeypatch.setattr(Path, "replace", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        COLLECT["main"]("one", exchange / "inbound", exchange)
+    assert (exchange / "times-one.csv").read_bytes() == before
 
 
 def test_what_is_handed_in_honestly_is_collected_and_the_newest_counts(exchange):
