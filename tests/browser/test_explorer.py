@@ -169,7 +169,7 @@ def test_the_button_says_where_the_next_difference_is_and_leads_there(keyboard):
     button = keyboard.page.locator(f"{BOX} button.news")
     keyboard.press("Home")
     for moment in keyboard.of("e.c.news"):
-        keyboard.wait("button.news", f"Next difference: {moment}")  # drawn with the next picture
+        keyboard.wait("button.news", f"Next difference at {moment}")  # drawn with the next picture
         assert button.get_attribute("title").startswith(f"Moment {moment}, ")
         assert button.get_attribute("aria-disabled") == "false"
         button.press("Space")
@@ -464,7 +464,7 @@ def test_a_wrong_scenario_is_answered_in_the_widget(run_cells, page):
     assert "scenario: step 0: 'do' is 'fly'; known are add_memory" in answer.text_content()
 
 
-@pytest.mark.parametrize("scenario", ["boot.json", "withheld-block.json"])
+@pytest.mark.parametrize("scenario", ["one-block.json", "boot.json", "withheld-block.json"])
 def test_no_number_is_cut_off_below_the_maps(scenario, page):
     """At no moment: where there is no room for all words, words are shortened."""
     of = without_a_kernel(page, scenario)
@@ -483,6 +483,45 @@ def test_no_number_is_cut_off_below_the_maps(scenario, page):
         .filter(each => each.scrollWidth > each.clientWidth).map(each => `${i}: ${each.textContent}`);
     })""")
     assert shortened == []  # where there is room
+    if scenario == "one-block.json":  # the first one that a reader sees has room for all
+        assert (
+            of("""e.c.moments.flatMap(({ i }) => {
+          e.go(i);
+          return [...box.querySelectorAll(".tally small")]
+            .filter(each => each.scrollWidth > each.clientWidth).map(each => `${i}: ${each.textContent}`);
+        })""")
+            == []
+        )
+
+
+def test_the_code_says_whose_marks_are_whose_and_no_line_begins_empty(page):
+    """A long name behind an indent would begin on the second line, and leave the first one empty."""
+    of = without_a_kernel(page)
+    of("e.go(e.c.news.at(-2))")
+    assert page.locator(f"{BOX} .codeline.top").inner_text().split() == ["ran:", "●", "before", "●", "after"]
+    late = of("""[...box.querySelectorAll(".codeline:not(.top) code")].flatMap(code => {
+      const range = document.createRange(), text = code.firstChild, from = text.data.search(/\\S/);
+      range.setStart(text, from);
+      range.setEnd(text, from + 1);
+      const below = range.getBoundingClientRect().top - code.getBoundingClientRect().top;
+      return below < 12 ? [] : [text.data];
+    })""")
+    assert late == []
+
+
+def test_the_card_of_a_page_makes_room_for_its_life(page):
+    """It lies over the panel, where a click opens the life; it comes back with another page."""
+    of = without_a_kernel(page)
+    card, page_map = page.locator(f"{BOX} .card"), page.locator(f"{BOX} .cursor").last
+    page_map.hover(position={"x": 200, "y": 200})
+    assert card.is_visible()
+    page_map.click(position={"x": 200, "y": 200})
+    assert not card.is_visible()
+    page_map.hover(position={"x": 201, "y": 200})  # the same page, or nearly
+    chosen = of("e.page")
+    assert card.is_visible() == (of("e.maps[1].pageAt(201, 200)") != chosen)
+    page_map.hover(position={"x": 100, "y": 100})
+    assert card.is_visible()
 
 
 def test_the_recorded_map_is_wiped_over_the_simulated_one_and_dragged(page):
@@ -491,6 +530,9 @@ def test_the_recorded_map_is_wiped_over_the_simulated_one_and_dragged(page):
     of("e.go(1)")
     box.press("r")
     assert of("e.wiped") == 0  # nothing was recorded here
+    assert page.locator(f"{BOX} .says").inner_text().startswith("No map of a real kernel was recorded")
+    of("e.go(2)")
+    assert "recorded" not in page.locator(f"{BOX} .says").inner_text()
     recorded = int(of("Object.entries(e.data.recorded[1].probes).find(([, probe]) => probe.map)[0]"))
     of(f"e.go({recorded})")
     box.press("r")

@@ -105,14 +105,16 @@ export class Code {
     const lines = Object.assign(document.createElement("div"), { className: "lines", tabIndex: 0 });
     lines.setAttribute("role", "region");
     lines.setAttribute("aria-label", `Source of ${name}(), in the model`);
-    lines.innerHTML = `<div class="codeline top">${this.c.data.sides.map(({ title }, s) => `<span title="ran: ${escape(title)}">${s ? "aft" : "bef"}</span>`).join("")}<code></code></div>`;
+    lines.innerHTML = `<div class="codeline top"><span></span><span></span><code>ran: ${this.c.data.sides.map(({ name, title }, s) => `<b class="ran${s}" title="${escape(title)}">● ${escape(name)}</b>`).join(" ")}</code></div>`;
     if (!parts[0].lines.length) lines.append("The source is not on the machine that made this.");
     parts.forEach((part, nr) =>
       part.lines.forEach(([no, text], n) => {
         const marks = part.marks.filter((mark) => mark[2] <= no && no <= mark[3]),
           element = document.createElement("div");
         element.className = `codeline ${marks.map((mark) => mark[1]).join(" ")} ${nr && !n ? "helper" : ""}`;
-        element.innerHTML = `<span></span><span></span><code>${escape(text.replace(/^ +/, (indent) => indent.slice(indent.length / 2)))}</code>`;
+        const code = text.trimStart(), // indented by a margin: behind spaces a long word would begin a line of its own
+          indent = (text.length - code.length) / 2;
+        element.innerHTML = `<span></span><span></span><code style="padding-left: calc(16px + ${indent}ch)">${escape(code)}</code>`;
         element.title = marks.map(([hunk, kind]) => `${hunk}: ${KINDS[kind]}`).join("; ");
         element.onpointerenter = () => this.onLine(name, no);
         element.onpointerleave = () => this.onLine(name, 0);

@@ -54,6 +54,7 @@ export class Explorer {
       calm: false,
       page: -1,
       pointed: -1,
+      clicked: -1,
       wiped: 0,
       playing: 0,
       side: 0,
@@ -219,7 +220,7 @@ export class Explorer {
       button = this.$(".news");
     if (button.dataset.next === told) return; // to write the same again costs a layout
     button.dataset.next = told;
-    button.lastChild.textContent = `difference: ${told}`;
+    button.lastChild.textContent = next > c.i ? `difference at ${next}` : "difference: none"; // a number alone reads as how many
     button.setAttribute("aria-disabled", told === "none");
     button.title =
       told === "none"
@@ -449,7 +450,7 @@ export class Explorer {
     });
     this.$$(".zoom").forEach((button) => {
       button.hidden = tile < 0;
-      button.textContent = `✕ pageblock ${tile}, ${hex(this.c.block * this.data.blockPages + tile * 512)}`;
+      button.textContent = `✕ pageblock ${tile}`;
     });
     this.#maps();
   }
@@ -484,7 +485,14 @@ export class Explorer {
 
   /** Wipe the recorded map over the simulated one and halfway back, where it can be dragged; or take it away. */
   wipe() {
-    if (!this.#recorded(0) && !this.#recorded(1)) return;
+    if (!this.#recorded(0) && !this.#recorded(1)) {
+      const answer = this.timeline.recorded.size
+        ? "No map of a real kernel was recorded at this moment. A ◆ on the timeline marks each moment of a recording."
+        : "No real kernel was recorded on this walk.";
+      this.$(".says").textContent = this.$(".live").textContent = answer;
+      this.shown = -1; // so that the next picture brings the sentence back
+      return;
+    }
     const to = this.wiped ? 0 : HALF,
       begun = performance.now(),
       { i } = this.c;
@@ -815,15 +823,26 @@ export class Explorer {
       };
       over.onpointermove = (e) => {
         const page = at(e);
-        if (e.pointerType !== "touch") this.#card(page, e);
-        else if (map.zoomed >= 0 && page >= 0 && page !== this.page) this.choose(page);
+        if (e.pointerType !== "touch") {
+          if (page !== this.clicked) {
+            this.clicked = -1;
+            this.#card(page, e);
+          }
+        } else if (map.zoomed >= 0 && page >= 0 && page !== this.page) this.choose(page);
       };
-      over.onpointerleave = () => this.#card(-1);
+      over.onpointerleave = () => {
+        this.clicked = -1;
+        this.#card(-1);
+      };
       over.onclick = (e) => {
         const page = at(e);
         if (page < 0) return;
         if (finger && map.zoomed < 0) this.zoom(page >> 9);
-        else this.choose(page, true);
+        else {
+          this.choose(page, true);
+          this.#card(-1); // it may lie over the page's life
+          this.clicked = page;
+        }
       };
       over.ondblclick = (e) => {
         const page = at(e);
@@ -856,7 +875,7 @@ export class Explorer {
         return {
           ...seen,
           label: `${data.classes[seen.kind][0]} ${data.classes[seen.kind][1]}`,
-          free: seen.order >= 0 ? `order ${seen.order}, first page` : "",
+          free: seen.order >= 0 ? `order ${seen.order}, first page` : "–",
           last: last ? `${last[1] || "no function"}(), moment ${last[0]}` : "nobody yet",
         };
       });

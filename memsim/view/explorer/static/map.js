@@ -290,7 +290,7 @@ export class PageMap {
       g.textAlign = "center";
       g.textBaseline = "middle";
       g.font = `${order >= 0 ? 700 : 400} 9px ${SANS}`;
-      g.fillText(order >= 0 ? String(order) : letter, x + cw / 2 - 0.25, y + ch / 2);
+      g.fillText(order >= 0 ? String(order) : letter, x + cw / 2 - 0.25, y + ch / 2, cw - 1); // 10 made narrow, not cut
     }
   }
 

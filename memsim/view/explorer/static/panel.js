@@ -201,7 +201,7 @@ export function calls(box, c, onLink) {
     const both = ([a, b]) =>
       a === b ? fmt(a) : `<span class="before">${fmt(a)}</span> | <span class="after">${fmt(b)}</span>`;
     const row = ({ name, calls: times, moments, pages }) =>
-      `<tr data-fn="${escape(name)}"><th scope="row"><button type="button">${escape(name)}()</button></th><td>${both(times)}</td><td>${fmt(moments)}</td><td>${both(pages)}</td></tr>`;
+      `<tr data-fn="${escape(name)}"><th scope="row"><button type="button">${escape(name).replaceAll("_", "_<wbr>")}()</button></th><td>${both(times)}</td><td>${fmt(moments)}</td><td>${both(pages)}</td></tr>`;
     box.innerHTML = `<table class="calls"><thead><tr>${COLUMNS.map(([key, label]) => `<th scope="col"><button type="button" data-by="${key}">${label}</button></th>`).join("")}</tr></thead><tbody>${c.totals.map(row).join("")}</tbody></table><p>moments: how many pass until it returns; pages: those whose struct page it writes itself, each once${c.totals.some(({ pages: [a, b] }) => a !== b) ? `; ${c.data.sides.map(({ name }) => escape(name)).join(" | ")}` : ""}</p>`;
     const body = box.querySelector("tbody"),
       rows = new Map([...body.children].map((each) => [each.dataset.fn, each]));

@@ -17,7 +17,7 @@ const SHORT = {
   present_pages: "present",
   managed_pages: "managed",
   nr_free_pages: "nr_free",
-  nr_isolate_pageblock: "isolated",
+  nr_isolate_pageblock: "nr_isolate",
   spanned_pages: "spanned",
 };
 const LEFT = "on no free list",
@@ -42,12 +42,13 @@ export function counterName(data, name) {
   return `${zone === data.zone ? "" : `${zone} `}${SHORT[counter] ?? counter}`;
 }
 
-/** How a sentence names the two kernels. */
-const onKernels = ({ data }) =>
+/** How a sentence names the two kernels; the second in short where it has named the first. */
+const onKernels = ({ data }, after = "after it") =>
   data.sides.map(
-    ({ name, title }) =>
-      ({ before: "before the patch", after: "after it" })[name] ?? title[0].toLowerCase() + title.slice(1),
+    ({ name, title }) => ({ before: "before the patch", after })[name] ?? title[0].toLowerCase() + title.slice(1),
   );
+/** How "is called" goes on: most docstrings begin with a verb. */
+const purpose = (doc) => (/^[A-Z][a-z-]*,? /.test(doc) ? `, to ${doc[0].toLowerCase()}${doc.slice(1)}` : `. ${doc}`);
 /** What happened, as parts: text, or [kind, text] where kind says what is meant: fn, before, after. */
 export function happened(c, i) {
   const { data } = c,
@@ -80,7 +81,7 @@ export function happened(c, i) {
         ]);
   if (found.length || blocks.length)
     return [["fn", `${actor.functions[0] ? actor.name : m.name}()`], " acted: ", ...join([...found, ...blocks])];
-  if (m.kind === "enter") return [["fn", `${m.name}()`], " is called. ", doc];
+  if (m.kind === "enter") return [["fn", `${m.name}()`], ` is called${purpose(doc)}`];
   return [
     ["fn", `${m.name}()`],
     actor.acted
@@ -183,10 +184,10 @@ function counters(c, m, before) {
       sign = (n) => (n > 0 ? "+" : "−") + fmt(Math.abs(n));
     if (!a && !b) return [];
     const short = counterName(c.data, name),
-      [one, other] = c.data.sides;
+      [one, other] = c.data.sides,
+      alone = onKernels(c, "after the patch");
     if (a === b) return [[`${short} ${sign(a)}`]];
-    if (!a || !b)
-      return [[`${short} `, a ? ["before", sign(a)] : ["after", sign(b)], ` ${(a ? one : other).name} only`]];
+    if (!a || !b) return [[`${short} `, a ? ["before", sign(a)] : ["after", sign(b)], ` only ${alone[a ? 0 : 1]}`]];
     return [[`${short} `, ["before", sign(a)], ` ${one.name}, `, ["after", sign(b)], ` ${other.name}`]];
   });
 }
