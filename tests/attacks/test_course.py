@@ -496,7 +496,11 @@ def test_own_209_other_accounts_of_the_course_server_see_no_names_of_results(tmp
 
 
 @pytest.mark.parametrize(
-    "scheduler", ["tcp://10.0.0.1:8786", "10.0.0.1:8786", "ws://example.org:1", "tcp://[fe80::1]:1"]
+    "scheduler",
+    [
+        *("tcp://10.0.0.1:8786", "10.0.0.1:8786", "ws://example.org:1", "tcp://[fe80::1]:1"),
+        *("tcp://127.0.0.256:1", "tcp://127.\u0660.0.1:1"),  # own-309: names, which a server of names answers
+    ],
 )
 def test_own_150_a_scheduler_that_runs_anybodys_code_is_refused(scheduler):
     with pytest.raises(MemsimError, match="without TLS anybody who can reach it runs code as you"):

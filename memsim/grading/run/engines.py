@@ -8,9 +8,9 @@ from __future__ import annotations
 import contextlib
 import importlib
 import random
-import re
 import threading
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from ipaddress import ip_address
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -137,7 +137,9 @@ def _refuse_open(scheduler: str) -> None:
     """Raise MemsimError for a scheduler that others can reach and that does not ask who they are."""
     scheme, _, rest = scheduler.rpartition("://")
     host = rest.partition("]")[0].lstrip("[") if rest.startswith("[") else rest.partition(":")[0]
-    local = host in ("localhost", "::1") or re.fullmatch(r"127(\.\d+){3}", host)
+    local = host == "localhost"
+    with contextlib.suppress(ValueError):  # 127.0.0.256 is a name, for which others may have an address
+        local = local or ip_address(host).is_loopback
     if scheme not in ("tls", "inproc") and not local:
         msg = (
             f"--scheduler {scheduler}: without TLS anybody who can reach it runs code as you; use tls:// "
