@@ -4,10 +4,13 @@ Each test first shows what leaves where its one defence is missing.
 """
 
 import json
+from pathlib import Path
 
 import pytest
 
 from memsim.cli import main
+from memsim.grading.report.gradescope import write_archive
+from tests.attacks.stage import GRADING
 from tests.exercises.test_handout import SOLUTION, TEST, cell, handed_out
 
 PICTURE = {"s.png": {"image/png": "U0VDUkVUSECRET"}}
@@ -126,6 +129,23 @@ def test_own_251_solved_copies_are_nobody_elses_to_read_before_the_deadline(tmp_
         out = tmp_path / f"out{len(options)}"
         assert main(["handout", "one-block", "--out", str(out), *options]) == 0
         assert (not (out / "one-block.ipynb").stat().st_mode & 0o077) == closed
+
+
+def test_own_308_no_moment_leaves_the_tests_of_an_archive_to_other_accounts(tmp_path, monkeypatch):
+    """It was written as files are by default, and closed when it was whole: hidden tests, and the key."""
+    path = tmp_path / "autograder.zip"
+
+    def ends(*_):
+        raise KeyboardInterrupt
+
+    for step in ("chmod", "replace"):
+        monkeypatch.setattr(Path, step, ends)
+    with pytest.raises(KeyboardInterrupt):
+        write_archive(path, GRADING)
+    assert list(tmp_path.iterdir()) == []
+    monkeypatch.undo()
+    write_archive(path, GRADING)
+    assert path.stat().st_mode & 0o777 == 0o600
 
 
 AT_OTHER_MARKS = (

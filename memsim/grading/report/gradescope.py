@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import memsim
 from memsim.grading.assignment.cells import assignment_of
+from memsim.grading.report.results import written
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -66,9 +67,8 @@ def write_archive(path: Path, grading: str, lateness: Mapping[str, int] | None =
             entry = zipfile.ZipInfo(file)
             entry.external_attr, entry.compress_type = mode, zipfile.ZIP_DEFLATED
             archive.writestr(entry, text)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(packed.getvalue())
-    path.chmod(0o600)
+    with written(path) as target:
+        target.write(packed.getvalue())
     return assignment
 
 

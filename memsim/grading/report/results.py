@@ -123,7 +123,7 @@ def write(path: Path, text: str) -> None:
     Each writer uses a temporary name of its own, so that two batches in one folder cannot damage each
     other's files.
     """
-    with _written(path) as file:
+    with written(path) as file:
         _put(file, text)
 
 
@@ -139,13 +139,13 @@ def write_derived(path: Path, text: str) -> None:
             return
     except OSError:
         pass
-    with _written(path) as file:
+    with written(path) as file:
         file.write(data)
 
 
 @contextmanager
-def _written(path: Path) -> Iterator[BinaryIO]:
-    """Open a file that takes its place when it is whole."""
+def written(path: Path) -> Iterator[BinaryIO]:
+    """Open a file that takes its place when it is whole; no other user may read it, also before."""
     path.parent.mkdir(parents=True, exist_ok=True)
     fd, name = tempfile.mkstemp(dir=path.parent, prefix=".writing-")
     try:
@@ -202,7 +202,7 @@ def write_zip(path: Path, files: Mapping[str, str]) -> None:
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
         for name in sorted(files):
             archive.writestr(zipfile.ZipInfo(_inside(name)), _encoded(files[name]))
-    with _written(path) as file:
+    with written(path) as file:
         file.write(packed.getvalue())
 
 
