@@ -526,6 +526,110 @@ def test_a_value_in_which_a_test_finds_no_fault_is_for_the_teacher(kind, fence):
     assert in_the_solution(fence, name, right, test, right) == (2, "", False)
 
 
+NAN = "assert not abs(f(2.0) - 4) > 1e-9\n"
+NANS = "assert not (np.abs(f(np.ones(3)) - 2) > 1e-9).any()\n"
+RISES = "y = f(np.array([3, 1, 2]))\nassert sorted(y.tolist()) == [2, 4, 6] and (np.diff(y) >= 0).all()\n"
+SQUARES = "a, b = f(2.0)\nassert not abs(a * a - b * b - 16) > 1e-6\n"
+LONG = "{'t': 'array', 'v': ['1e3000'], 'shape': [], 'dtype': '<f16', 'single': True}"
+IN_OTHER_LETTERS = {
+    "own-301-no-number-in-capital-letters": (NAN, "float('nan')", "{'t': 'float', 'v': 'NaN'}", "2 * x"),
+    "own-301-a-complex-one": (NAN, "complex('nan')", "{'t': 'complex', 'v': 'NAN+NANj'}", "2 * x"),
+    "own-301-an-array-of-texts": (
+        NANS,
+        "np.full(3, np.nan)",
+        "{'t': 'array', 'v': ['nan'] * 3, 'shape': [3], 'dtype': '<f8', 'single': False}",
+        "2 * x",
+    ),
+    "own-301-a-float-for-a-number": (
+        SQUARES,
+        "[1e200, 1e200]",
+        "{'t': 'list', 'v': [{'t': 'float', 'v': 1e200}] * 2}",
+        "[2.5 * x, 1.5 * x]",
+    ),
+    "own-301-no-bytes-of-two-blanks": (
+        "assert all(b in b'ab' for b in f('a'))\n",
+        "b''",
+        "{'t': 'bytes', 'v': '  '}",
+        "(2 * x).encode()",
+    ),
+    "own-302-complex-squares-that-are-no-numbers": (
+        "y = f(2.0)\nassert not abs((y * y - 16) / (y * y + 1)) > 1e-9\n",
+        "complex(1e200, 1e200)",
+        "",
+        "2 * x",
+    ),
+    "own-303-longer-floats-than-a-float": (
+        "a, b = f(2.0)\nassert not abs(a * a - b * b - 16) > 1e-6\n",
+        "[np.longdouble('1e3000')] * 2",
+        "{'t': 'list', 'v': [LONG] * 2}".replace("LONG", LONG),
+        "[2.5 * x, 1.5 * x]",
+    ),
+    "own-304-a-difference-without-a-sign": (
+        RISES,
+        "(2 * x).astype('u1')",
+        "",
+        "np.sort(2 * x)",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", breadth(IN_OTHER_LETTERS))
+def test_a_value_is_looked_at_and_not_how_it_is_written(kind, fence):
+    test, value, written, right = IN_OTHER_LETTERS[kind]
+    answer = f"def f(x):\n    return {value}\n"
+    with np.errstate(all="ignore"):
+        assert naive({**SOLVED, "f": answer}, test)
+
+    sent = TAKES_OVER.format(f"out.put({{'done': {written}}})") if written else answer
+    solved = f"def f(x):\n    return {right}\n"
+    score, message, teacher = in_the_solution(fence, "f", solved, test, sent)
+    assert (score, teacher) == (0, True)
+    assert message.startswith("It passes with an empty or missing value where the solution gives one")
+    assert in_the_solution(fence, "f", solved, test, solved) == (2, "", False)
+
+
+ELSEWHERE = {
+    "own-305-nothing-where-the-solution-has-nothing-in-a-part": (
+        "links = f({'a': 'b'})\nfor name, others in links.items():\n    assert set(others) <= set(links)\n",
+        "{}",
+        "{'a': ['b'], 'b': []}",
+    ),
+    "own-305-one-part-of-two": (
+        "links = f({'a': 'b'})\nfor name, others in links.items():\n    assert set(others) <= set(links)\n",
+        "{'a': []}",
+        "{'a': ['b'], 'b': []}",
+    ),
+    "own-306-nothing-at-another-question": (
+        "assert len(f('')) < 2\nassert all(c == 'a' for c in f('a'))\n",
+        "'' if x else 'b'",
+        "2 * x",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", ELSEWHERE)
+def test_what_is_empty_in_the_solution_makes_nothing_else_right(kind, fence):
+    """Empty values were counted, and the solution has as many."""
+    test, value, right = ELSEWHERE[kind]
+    answer, solved = (f"def f(x):\n    return {text}\n" for text in (value, right))
+    assert naive({**SOLVED, "f": answer}, test)
+    score, message, teacher = in_the_solution(fence, "f", solved, test, answer)
+    assert (score, teacher) == (0, True)
+    assert message.startswith("It passes with an empty or missing value where the solution gives one")
+    assert in_the_solution(fence, "f", solved, test, solved) == (2, "", False)
+
+
+def test_own_307_another_argument_than_the_solutions_may_not_be_changed(fence):
+    """Changed arguments were counted, and the solution changes one, too."""
+    test = "a, b = [1], [2, 3]\nf(a, b)\nassert set(b) <= set(a)\n"
+    answer, solved = (f"def f(x, y):\n    {text}\n" for text in ("y[:] = x", "x.extend(y)"))
+    assert naive({**SOLVED, "f": answer}, test)
+    score, message, teacher = in_the_solution(fence, "f", solved, test, answer)
+    assert (score, teacher) == (0, True)
+    assert message == "It passes because your code changes what it is given; your teacher has been informed."
+    assert in_the_solution(fence, "f", solved, test, solved) == (2, "", False)
+
+
 def test_objects_that_say_the_same_twice_are_values_like_others(fence):
     tests = {
         "generator": "assert list(f(3)) == [0, 2, 4]\n",

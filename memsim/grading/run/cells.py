@@ -132,20 +132,38 @@ def _doubt(
     ``all()`` of nothing is true, and so is ``numpy.allclose()`` of an empty array and whatever has its shape.
     And a function that changes its argument can make it fit the answer; then the test fails ``without``.
     """
-    hollow, changed = _count(report, "hollow"), _count(report, "changed")
+    hollow, changed = _count(report, "hollow"), _counts(report, "changed")
     if not hollow and not changed:
         return
     right = _of_solution(question, teacher)
-    if hollow > _count(right, "hollow"):
+    if hollow > _count(right, "hollow") or _is_emptier(_counts(report, "heard"), _counts(right, "heard")):
         rule.passed, rule.needs_teacher, rule.message = False, True, _FOUND_NOTHING
-    elif changed > _count(right, "changed") and without().get("passed") is not True:
+        return
+    usual = _counts(right, "changed")
+    is_unusual = any(times > usual.get(argument, 0) for argument, times in changed.items())
+    if is_unusual and without().get("passed") is not True:
         rule.passed, rule.needs_teacher, rule.message = False, True, _CHANGED
 
 
+def _is_emptier(mine: dict[str, list[int]], right: dict[str, list[int]]) -> bool:
+    """Return whether an answer has more empty values than the solution's to the same question, or less in it.
+
+    As often as the solution elsewhere, a function may be empty where the solution is not.
+    """
+    both = ((mine[asked], right[asked]) for asked in mine.keys() & right.keys())
+    return any(hollow and (hollow > least or full < most) for (hollow, full), (least, most) in both)
+
+
 def _count(report: dict[str, Any], name: str) -> int:
-    """Return how many empty values a test was given, and values that are no numbers; or changed arguments."""
+    """Return how many empty values a test was given, and values that are no numbers."""
     number = report.get(name)
     return number if type(number) is int else 0
+
+
+def _counts(report: dict[str, Any], name: str) -> dict[str, Any]:
+    """Return what a report of the teacher's side counts by what was asked."""
+    counts = report.get(name)
+    return counts if type(counts) is dict else {}
 
 
 def _of_solution(question: CellQuestion, teacher: _Teacher) -> dict[str, Any]:

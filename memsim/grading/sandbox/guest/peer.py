@@ -26,6 +26,7 @@ import sys
 import sysconfig
 import threading
 import types
+import zlib
 from typing import Any
 
 _DEEPEST = 40
@@ -35,6 +36,8 @@ _LARGEST, _MOST_BITS = 1 << 63, 1 << 16
 """Of ints that travel as they are, and of others: more decimal digits than JSON may have take too long."""
 _MOST_PRINTED, _MOST_SHOWN = 1 << 16, 4000
 """Letters that are printed in one call and travel with its value; and that the grader is shown of all."""
+_MOST_HEARD = 400
+"""Of the questions that a report tells of."""
 _MISSING = object()
 _BUILTINS = """
 abs all any ascii bin bool bytes callable chr complex dict divmod filter float frozenset hash hex int len list
@@ -49,8 +52,7 @@ _GIVEN = {"builtins": _BUILTINS.split(), "_operator": _OPERATORS.split(), "numpy
 """What a test may give to the student's side: functions that compute, and reach nothing else."""
 _GIVEN_MODULES = frozenset({"math", "cmath", "statistics", "_statistics"})
 _PLAIN = frozenset({list, dict, set, str, bytes, int, float})
-_NO_NUMBERS = ("nan", "inf")
-_HOLLOW = frozenset({"list", "tuple", "set", "frozenset", "dict", "bytes", "array"})
+_CONTAINERS = frozenset({list, tuple, set, frozenset, dict, bytes})
 _FORMATS = frozenset({"format", "format_map"})
 """A template of the student's would look into what it formats."""
 _ENDS_LOOPS = (StopIteration, StopAsyncIteration)
@@ -92,30 +94,39 @@ class Unsafe(BaseException):
     """A test needs a live object of the student's: nothing that ``except Exception`` may swallow."""
 
 
-def _is_hollow(kind: str, value: Any) -> bool:
-    """Return whether a value that has travelled is empty, no number, or so large that its square is none."""
-    if kind == "text":
+def _is_hollow(value: Any) -> bool:
+    """Return whether a value that has travelled is empty, no number, or so large that its square is none.
+
+    The value is looked at, and not how it was written: ``NAN`` and ``nan`` are one.
+    """
+    kind = type(value)
+    if kind is str:
         return not value.strip()
-    if kind == "number":
+    if kind in (int, float):
         return not abs(value) <= _SAFE_SQUARE
-    if kind in ("float", "complex"):
-        return any(name in str(value) for name in _NO_NUMBERS)
-    if kind == "array" and any(type(item) is dict and _is_hollow(item["t"], item["v"]) for item in value):
-        return True
-    return kind in _HOLLOW and not value
+    if kind is complex:
+        return _is_hollow(value.real) or _is_hollow(value.imag)
+    if kind in _CONTAINERS:
+        return not value
+    if kind.__module__ != "numpy" or not hasattr(value, "dtype"):
+        return False
+    return not value.size or _is_coarse(value)
 
 
 def _is_coarse(array: Any) -> bool:
-    """Return whether numbers of numpy's have three digits only, or squares that their type cannot hold."""
+    """Return whether numbers of numpy's have three digits only, squares too large for their type, or no sign.
+
+    Of two numbers without a sign the difference is never less than 0, so that any order of them rises.
+    """
     numpy = sys.modules["numpy"]
     kind, dtype = array.dtype.kind, array.dtype
-    if kind == "b" or not array.size:
+    if kind == "b":
         return False
     if kind in "fc":
-        most = float(numpy.finfo(dtype).max)
-        return most < _COARSE or bool((numpy.abs(array) > most**0.5).any())
+        most = numpy.finfo(dtype).max
+        return bool(most < _COARSE) or not bool((numpy.abs(array) <= numpy.sqrt(most)).all())
     most = math.isqrt(int(numpy.iinfo(dtype).max))
-    return int(array.max()) > most or int(array.min()) < -most
+    return kind == "u" or int(array.max()) > most or int(array.min()) < -most
 
 
 def _is_mutable(value: Any) -> bool:
@@ -201,7 +212,7 @@ class FunctionHandle(Handle):
         pack = self._peer.pack
         packed = {name: pack(value) for name, value in named.items()}
         asked = {"op": "call", "object": self._number, "args": [pack(arg) for arg in args], "named": packed}
-        return self._peer.ask(asked, [*args, *named.values()])
+        return self._peer.ask(asked, [*args, *named.values()], self._named)
 
 
 class Peer:
@@ -219,6 +230,10 @@ class Peer:
         """How many letters the grader is still shown of what is printed."""
         self.hollow = 0
         """How many values of the student's side were empty, or no numbers: there a test finds no fault."""
+        self.full = 0
+        """How many values of it were others; a list counts as what is in it."""
+        self.heard: dict[str, list[int]] = {}
+        """By what was asked: how many values were hollow and how many were not."""
         self.quoted = False
         """Whether a text of the student's came: it may say what a test asked, so no message repeats it."""
         self.numbers: dict[int, int] = {}
@@ -228,8 +243,8 @@ class Peer:
         self.classes: frozenset[str] = frozenset()
         self.restores = True
         """Whether what a function of the student's has done to its arguments is done to the test's."""
-        self.changed = 0
-        """How many arguments were changed."""
+        self.changed: dict[str, int] = {}
+        """How often each argument of a function was changed."""
         self.worded = False
         """Whether a text of the student's came, which a test may execute."""
         self.told: dict[str, Any] = {}
@@ -243,8 +258,11 @@ class Peer:
             self.waiting.pop().put(message["answer"])
         return self.out.get()
 
-    def ask(self, operation: dict[str, Any], given: list[Any] | None = None) -> Any:
-        """Let the other side do something, and return what came of it; ``given`` are a call's arguments."""
+    def ask(self, operation: dict[str, Any], given: list[Any] | None = None, name: str = "") -> Any:
+        """Let the other side do something, and return what came of it.
+
+        ``given`` are a call's arguments; ``name`` is what the test calls the function by, if it has a name.
+        """
         question = repr(operation)
         mine: queue.Queue[Any] = queue.Queue()
         operation |= self._changes()
@@ -256,10 +274,23 @@ class Peer:
             sys.stdout.write(answer["printed"])
         if self.judges:
             self._compare(operation, question, answer)
-            self._restore(given or [], answer.get("changed"))
+            self._restore(given or [], answer.get("changed"), name)
         if "raised" in answer:
             raise self._exception(answer)
-        return self.unpack(answer["done"])
+        hollow, full = self.hollow, self.full
+        try:
+            return self.unpack(answer["done"])
+        finally:
+            # The number of a function with a name depends on what else the student's side has kept.
+            asked = repr([name, operation["args"], operation["named"]]) if name else question
+            self._hear(asked, self.hollow - hollow, self.full - full)
+
+    def _hear(self, question: str, hollow: int, full: int) -> None:
+        """Note how much there was in the answer to a question."""
+        short = f"{zlib.crc32(question.encode('utf-8', 'backslashreplace')):x}"
+        if short in self.heard or len(self.heard) < _MOST_HEARD:
+            before = self.heard.get(short, [0, 0])
+            self.heard[short] = [before[0] + hollow, before[1] + full]
 
     def _compare(self, operation: dict[str, Any], question: str, answer: dict[str, Any]) -> None:
         """Note where an object says now this and now that of itself, though nothing was called meanwhile.
@@ -277,10 +308,11 @@ class Peer:
             size = len(items) if type(items) is list else done
             self.hollow += self.told.setdefault(f"size {operation['object']}", size) != size
 
-    def _restore(self, given: list[Any], changed: Any) -> None:
+    def _restore(self, given: list[Any], changed: Any, name: str) -> None:
         """Do to the arguments of a call what the student's side has done to its copies of them."""
         for place, packed in changed if type(changed) is list else ():
-            self.changed += 1
+            argument = f"{name} {int(place)}"
+            self.changed[argument] = self.changed.get(argument, 0) + 1
             if self.restores:
                 _become(given[place], self.unpack(packed))
 
@@ -519,16 +551,21 @@ class Peer:
             return True
         return name in _GIVEN.get(module, ()) or module in _GIVEN_MODULES
 
-    def unpack(self, packed: Any) -> Any:  # noqa: PLR0911 (one for each kind of value)
-        """Return the value that the other side has sent."""
+    def unpack(self, packed: Any) -> Any:
+        """Return the value that the other side has sent, and note how much there is in it."""
+        value = self._unpacked(packed)
+        if self.judges and not isinstance(value, Handle):
+            is_hollow = _is_hollow(value)
+            self.hollow += is_hollow
+            self.full += not is_hollow and type(value) not in _CONTAINERS
+        return value
+
+    def _unpacked(self, packed: Any) -> Any:  # noqa: PLR0911 (one for each kind of value)
         if type(packed) is not dict:
             self.worded |= type(packed) is str
-            plain_kind = {str: "text", int: "number", float: "number"}.get(type(packed), "")
-            self.hollow += _is_hollow(plain_kind, packed)
             return packed
         kind = packed["t"]
         value: Any = packed.get("v")
-        self.hollow += _is_hollow(kind, value)
         plain = {"list": list, "tuple": tuple, "set": set, "frozenset": frozenset}
         if kind in plain:
             return plain[kind](self.unpack(item) for item in value)
@@ -536,9 +573,7 @@ class Peer:
             return {self.unpack(name): self.unpack(item) for name, item in value}
         if kind in _FROM_TEXT:
             self.worded |= kind == "bytes"
-            made = _FROM_TEXT[kind](value)
-            self.hollow += kind == "int" and _is_hollow("number", made)
-            return made
+            return _FROM_TEXT[kind](value)
         if kind == "array":
             return self._array(packed)
         if kind == "module":
@@ -566,7 +601,6 @@ class Peer:
             msg = f"an array of {dtype}"
             raise TypeError(msg)
         array = numpy.array([self.unpack(item) for item in packed["v"]], dtype=dtype).reshape(packed["shape"])
-        self.hollow += _is_coarse(array)
         return array[()] if packed["single"] else array
 
     # ---- tests -------------------------------------------------------------------------------
@@ -595,7 +629,8 @@ class Peer:
                 self.unsafe = self.unsafe or f"it uses {problem.name}, of which its text does not tell"
             if isinstance(problem, ModuleNotFoundError):
                 self.unsafe = self.unsafe or f"it needs the module {problem.name}, which is not there"
-        return made | {"unsafe": self.unsafe, "hollow": self.hollow, "changed": self.changed}
+        noted = {"hollow": self.hollow, "heard": self.heard, "changed": self.changed}
+        return made | {"unsafe": self.unsafe} | noted
 
     def _is_asked_for(self, problem: NameError, operation: dict[str, Any]) -> bool:
         """Return whether a name that is missing is one that the student should have defined."""
