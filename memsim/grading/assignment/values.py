@@ -10,6 +10,7 @@ import math
 import types
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Union, get_args, get_origin
 
 if TYPE_CHECKING:
@@ -218,11 +219,26 @@ def shown(value: object) -> str:
     ('[0, 1, 2, 3, 4, 5, 6', True)
     """
     try:
-        text = repr(value)
+        text = repr(_beginning(value))
     except (ValueError, RecursionError, MemoryError):  # an int of more digits than Python prints
         text = f"a {type(value).__name__} too large to be shown"
     text = text.encode("utf-8", "backslashreplace").decode()
     return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 4]} ..."
+
+
+def _beginning(value: object) -> object:
+    """Return as much of a value as is shown: an answer may be a list of all pages of a machine.
+
+    >>> len(_beginning([0] * 100_000)), _beginning({"free": [1, 2]})
+    (120, {'free': [1, 2]})
+    """
+    if type(value) is str or type(value) is bytes:
+        return value[:_SHOWN]
+    if type(value) is list or type(value) is tuple:
+        return type(value)(map(_beginning, value[:_SHOWN]))
+    if type(value) is dict:
+        return {key: _beginning(item) for key, item in islice(value.items(), _SHOWN)}
+    return value
 
 
 def _a(noun: str) -> str:
