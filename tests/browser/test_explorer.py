@@ -509,6 +509,18 @@ def test_the_code_says_whose_marks_are_whose_and_no_line_begins_empty(page):
     assert late == []
 
 
+def test_the_list_of_differences_scrolls_only_to_what_is_out_of_sight(page):
+    of = without_a_kernel(page)
+    page.set_viewport_size({"width": 390, "height": 844})  # where the list has the least room
+    page.wait_for_function(f"document.querySelector('{BOX}').dataset.form === 'narrow'")
+    of("(e.go(1), e.open('diffs'), e.go(e.c.news[1]))")
+    box = page.locator(f"{BOX} .tab-diffs")
+    assert box.evaluate("box => box.querySelector('.now').offsetTop - box.offsetTop") > 80
+    assert box.evaluate("box => box.scrollTop") == 0
+    of("e.go(e.c.news.at(-1))")
+    assert box.evaluate("box => box.scrollTop") > 0
+
+
 def test_the_card_of_a_page_makes_room_for_its_life(page):
     """It lies over the panel, where a click opens the life; it comes back with another page."""
     of = without_a_kernel(page)

@@ -108,6 +108,12 @@ def wrong_then_right(quiz):
 def checks_shows_and_draws_another(problem):
     wanted = list(answer("page-type", seed=3).answers().values())
     problem.press("Check", "Fill in a line first.")
+    problem.type("wrong")
+    problem.press("Check", f"0 of {len(wanted)} lines are right.")
+    words = problem.box.locator("[data-mark=wrong]").evaluate(
+        "line => line.firstElementChild.getBoundingClientRect().left - line.getBoundingClientRect().left"
+    )
+    assert words > 4  # the bar that marks the line is 4 wide, and does not touch them
     problem.type(str(wanted[0]).upper().replace("0X", "0x"))
     problem.press("Check", f"1 of {len(wanted)} lines is right.")
     for line, value in enumerate(wanted):

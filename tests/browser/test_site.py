@@ -387,6 +387,17 @@ def test_on_a_phone_words_wrap_and_columns_keep_their_places(page, visit):
     assert columns.evaluate("box => box.scrollWidth > box.clientWidth && box.tabIndex === 0")
 
 
+def test_on_a_phone_nothing_lies_over_the_text_and_reports_are_small(page, visit):
+    """The theme shows a button over the text when one scrolls back."""
+    page.set_viewport_size({"width": 390, "height": 844})
+    visit("16-a-bad-page-report.html")
+    page.evaluate("document.documentElement.classList.add('show-back-to-top')")
+    assert page.locator(".back-to-top").count() == 1
+    assert not page.locator(".back-to-top").is_visible()
+    report = page.locator(".memsim-ask pre").first
+    assert report.evaluate("box => getComputedStyle(box).fontSize") == "12px"  # 16px is for sentences
+
+
 def test_on_a_phone_a_function_without_a_hunk_stands_above_the_same_with_it(page, visit):
     """Beside each other there was hardly a word whole: no name is broken now, and each side is named."""
     page.set_viewport_size({"width": 390, "height": 844})

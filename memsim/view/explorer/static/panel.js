@@ -184,8 +184,10 @@ export function differences(box, c, switches, onLink) {
   box.querySelectorAll("[data-moment]").forEach((button) => {
     button.onclick = () => onLink(Number(button.dataset.moment));
   });
-  const here = box.querySelector(".now");
-  if (here) box.scrollTop = here.offsetTop - box.offsetTop - 80;
+  const here = box.querySelector(".now"),
+    top = here && here.offsetTop - box.offsetTop;
+  if (here && (top < box.scrollTop || top + here.offsetHeight > box.scrollTop + box.clientHeight))
+    box.scrollTop = top - 80; // only if it is out of sight: what stands above it is where a hunk is switched off
 }
 
 const COLUMNS = [
