@@ -302,8 +302,10 @@ def held(tmp_path):
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def test_a_copy_of_a_process_that_was_killed_goes_with_the_next_batch(held):
+@pytest.mark.parametrize("made", [0, 1 << 33], ids=["an hour ago", "before the clock went back"])
+def test_a_copy_of_a_process_that_was_killed_goes_with_the_next_batch(made, held):
     process, folder = held
+    os.utime(folder, (made, made))
     remove_left_behind()
     assert list(folder.rglob("a file"))  # its process lives
     process.kill()

@@ -68,7 +68,7 @@ def remove_left_behind(places: Iterable[Path] | None = None) -> None:
                 lock = os.open(folder, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_DIRECTORY)
                 try:
                     fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    if time.time() - os.fstat(lock).st_mtime > _YOUNG:
+                    if abs(time.time() - os.fstat(lock).st_mtime) > _YOUNG:  # the clock may have gone back
                         shutil.rmtree(folder, ignore_errors=True)
                 finally:
                     os.close(lock)
