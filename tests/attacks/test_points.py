@@ -151,6 +151,14 @@ def test_own_245_a_name_in_a_table_gives_the_teachers_terminal_no_orders(monkeyp
     assert "\x1b[2J" in shown()
 
 
+def test_own_310_a_name_in_a_table_does_not_turn_its_line_round(monkeypatch):
+    """Where a line is shown from right to left, its first points are its last ones."""
+    line = [["\u202eyrollam", 0, 5]]
+    assert _csv(line) == "\\u202eyrollam,0,5\n"
+    monkeypatch.setattr("memsim.grading.roster.names._CONTROL", re.compile("(?!)"))
+    assert _csv(line) == "\u202eyrollam,0,5\n"
+
+
 @pytest.mark.parametrize(
     "damage", ["", "[]", '{"given": {"ada": {"double": {"points": 2}}}}', '{"given": 7, "dropped": []}']
 )

@@ -15,8 +15,8 @@ _BARE, _MARKED = (re.compile(_BEFORE_A_FORMULA.format(mark)) for mark in ("", "'
 
 _TYPED = str.maketrans("\u2018\u2019\u02bc\u00b4`\u2010\u2011\u2012\u2013\u2212", "'''''-----")
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
-"""What a terminal on which a table is shown would obey."""
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202d\u202e]")
+"""What a terminal on which a table is shown would obey, and what turns the rest of a line round there."""
 
 
 def key(name: str) -> str:
@@ -74,7 +74,7 @@ def harmless(text: str) -> str:
 
 
 def _spelt_out(found: re.Match[str]) -> str:
-    return f"\\x{ord(found[0]):02x}"
+    return ascii(found[0])[1:-1]
 
 
 def as_it_was(text: str) -> str:
