@@ -28,7 +28,7 @@ def main(assignment: str, course: Path = Path()) -> tuple[list[str], dict[str, s
     returned, missing = [], {}
     for folder in sorted(path for path in (course / "submitted").iterdir() if path.is_dir()):
         submitted, student = folder / assignment, folder.name
-        page = pages.get(key(file_name(student))) or pages.get(key(file_name(by_id(graded, student))))
+        page = pages.get(key(file_name(by_id(graded, student))))
         if not submitted.is_dir():
             continue
         lacking = [name for name in TICKET if not (submitted / name).is_file()]

@@ -1042,6 +1042,22 @@ def test_feedback_returns_to_logins_with_accents_and_who_has_none_is_named(cours
     assert "Handed in by josé" in (course.folder / pages[1]).read_text(encoding="utf-8")
 
 
+@pytest.mark.usefixtures("judged")
+def test_feedback_of_a_time_before_the_roster_is_not_returned(course, monkeypatch):
+    """The page by the login, of the first run, was taken before the one by the id that the roster gives."""
+    for name, content in (("timestamp.txt", b"2026"), ("submission_secret.txt", b"s")):
+        course.put(f"ada/doubling/{name}", content)
+    course.put("ada/doubling/doubling.ipynb", answered("ada"))
+    course.grade(out="graded")
+    course.put("ada/doubling/doubling.ipynb", notebook(WRONG))
+    course.grade("--roster", course.write("people.csv", "id,name,login\n17,Ada Lovelace,ada\n"), out="graded")
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "exercises" / "hub"))
+    assert __import__("return_feedback").main("doubling", course.folder) == (["ada"], {})
+
+    returned = course.folder / "feedback" / "ada" / "doubling" / "doubling.html"
+    assert returned.read_bytes() == (course.folder / "graded" / "feedback" / "17.html").read_bytes()
+
+
 def test_tables_are_tables_whatever_a_name_holds(course):
     roster = course.write("people.csv", 'id,name\n"a,b","=1+1 ""x"""\n')
     course.put("a,b.ipynb", notebook(RIGHT))
