@@ -14,6 +14,7 @@ from memsim.grading.report import feedback
 from memsim.grading.report import gradebook as gradebooks
 from memsim.grading.report.late import Policy, moment
 from memsim.grading.roster.people import Person, Roster
+from memsim.grading.run import batch
 from memsim.grading.run.batch import Batch
 from memsim.grading.run.submissions import CollectionError, find
 from tests.exercises import course as courses
@@ -211,8 +212,8 @@ class KilledError(BaseException):
 def killed_after(owner, name, course, *options):
     """Grade with a command of which one function is the last."""
 
-    def last(*given):
-        function(*given)
+    def last(*given, **named):
+        function(*given, **named)
         raise KilledError
 
     function = getattr(owner, name)
@@ -224,6 +225,16 @@ def killed_after(owner, name, course, *options):
 
 def test_a_command_that_is_killed_forgets_all_of_a_student_or_nothing(course):
     """The result had gone and the points by hand stayed: they counted, and nobody could forget them."""
+    for student in ("ada", "cy"):
+        course.put(f"{student}.ipynb", answered(student))
+    course.grade("--points", course.write("points.csv", "student,question,points\ncy,square,1\n"))
+    (course.submitted / "cy.ipynb").unlink()
+    killed_after(batch.shutil, "rmtree", course, "--forget", "cy")
+    assert list(course.grade("--forget", "cy").scores()) == ["ada"]
+    assert not (course.grade().out / "feedback" / "cy.html").exists()
+
+
+def test_a_command_that_is_killed_later_has_forgotten_the_points_by_hand_too(course):
     for student in ("ada", "cy"):
         course.put(f"{student}.ipynb", answered(student))
     course.grade("--points", course.write("points.csv", "student,question,points\ncy,square,1\n"))

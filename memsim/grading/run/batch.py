@@ -166,9 +166,9 @@ class Batch:
         """Take a result away, and what was made from it."""
         name = file_name(result.student)
         self.note([{"student": result.student, "why": "forgotten", "score": [result.score, None]}])
-        for path in (self.out / "results" / f"{name}.json", self.out / "feedback" / f"{name}.html"):
-            path.unlink(missing_ok=True)
         shutil.rmtree(self.out / "gradescope" / name, ignore_errors=True)
+        for path in (self.out / "feedback" / f"{name}.html", self.out / "results" / f"{name}.json"):
+            path.unlink(missing_ok=True)  # the result last: a command that is killed before can be repeated
 
     def note_lateness(self, results: Sequence[Result], before: Policy | None, now: Policy | None) -> None:
         """Write into the audit trail whose grade an extension, say, has changed."""
