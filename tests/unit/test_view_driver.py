@@ -329,6 +329,18 @@ def test_the_stored_output_is_that_of_the_given_steps(kind):
     assert not re.search(r"https?:", first["text/html"])
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_lab_that_opens_after_a_step_shows_what_the_step_changed(kind):
+    """As if a reader had done the step: it is named above, and its counters are those that changed."""
+    by_hand = driver_lab(kind)
+    by_hand.do(FIRST[kind])
+    opened = driver_lab(kind, [FIRST[kind]])
+    assert opened.sight.value == by_hand.sight.value
+    assert opened.twin.text == by_hand.twin.text
+    assert "▲" in opened.sight.value
+    assert "Counters that changed" in opened._repr_mimebundle_()["text/html"]
+
+
 def test_what_the_driver_says_stands_below_what_the_kernel_believes():
     """virtio-mem plugs the first quarter of the block: 16 of 64 sub-blocks, in one row of cells."""
     lab = driver_lab("virtio-mem", [{"do": "virtio_mem_request", "device": "vm0", "requested_pages": 8192}])

@@ -281,7 +281,8 @@ def _aligned_html(side: Side, block: Block, unit: str) -> str:
     return (
         f'<table class="memsim-grid"><caption class="memsim-title">'
         f"<b>{escape(side.title)}: struct pages above, driver below</b><br>"
-        f'<span class="memsim-key">kernel: {", ".join(seen)}; {unit}: {", ".join(keys)}{state}</span>'
+        f'<span class="memsim-key">kernel: {", ".join(seen)}; '
+        f"driver, by {unit}: {', '.join(keys)}{state}</span>"
         f"</caption><tbody>{rows}</tbody></table>"
     )
 

@@ -40,6 +40,8 @@ from memsim.view.lab import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from memsim.view.model.text import Numbers
+
     Step = dict[str, Any]
 
 SHEET = Path(__file__).with_name("static") / "sight.css"
@@ -76,12 +78,13 @@ def driver_lab(
         No such kind, or a step that makes no sense. That the kernel refuses a step is no error.
     """
     script = DriverScript(lab_scenario(kind, online_type), release)
+    counted = numbers_of(script)
     for step in steps:
-        before = len(script.scenario.steps)
+        before, counted = len(script.scenario.steps), numbers_of(script)
         outcome = script.do(step)
         if len(script.scenario.steps) == before:
             raise MemsimError(outcome.headline)
-    return DriverLab(script, block)
+    return DriverLab(script, block, counted)
 
 
 class DriverLab(ScriptLab):
@@ -98,15 +101,15 @@ class DriverLab(ScriptLab):
     script: DriverScript
     taken_down = staticmethod(numbers_of)
 
-    def __init__(self, script: DriverScript, block: int | None) -> None:
-        """Show ``script``; it is also what a notebook without a kernel shows."""
+    def __init__(self, script: DriverScript, block: int | None, counted: Numbers) -> None:
+        """Show ``script``, with what changed since ``counted``, also in a notebook without a kernel."""
         self.script = script
         self._wanted_block = block
         self._make_controls()
         super().__init__(f"Driver lab: {script.kind}", self._rows())
         self._connect()
-        self.show(numbers_of(script))
-        self.keep(inlined(sight_html(look(script, self.block.value)), SHEET))
+        self.show(counted)
+        self.keep(inlined(sight_html(look(script, self.block.value, counted)), SHEET))
 
     def spec_without_a_kernel(self) -> dict[str, Any]:
         """Return a recorded tour: the steps of the lab, and some more."""
