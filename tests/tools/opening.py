@@ -257,10 +257,15 @@ def _curve(story: Story, times: Sequence[float]) -> list[str]:
         f'<path d="M{x} {y}{steps}" fill="none" stroke="var(--differ)" stroke-width="2"/>',
         f'<clipPath id="frame"><rect x="{x - 2}" y="{y - high - 4}" {covers}/></clipPath>',
         f'<g clip-path="url(#frame)">{veil}</g>',
-        _text(
-            LEFT, y + 30, "&#160;&#160;&#160;".join(f"{kind.letter} {kind.label}" for kind in kinds), "soft"
-        ),
+        *(part for place, kind in enumerate(kinds) for part in _key(kind, LEFT + 150 * place, y + 31)),
+        _text(x + width, y + 31, "time →", "soft end"),
     ]
+
+
+def _key(kind: PageClass, x: float, y: float) -> tuple[str, str]:
+    """Return a tile of the legend and what it stands for."""
+    tile = f'<g transform="translate({x:g} {y - 14:g}) scale(.55)"><use href="#k{kind:d}"/></g>'
+    return tile, _text(x + 30, y, kind.label, "key")
 
 
 def _text(x: float, y: float, text: str, kind: str, *, shown: bool = True) -> str:

@@ -57,6 +57,14 @@ def test_without_animation_it_stands_in_the_middle_of_the_story(told):
     assert "prefers-reduced-motion: reduce" in svg
 
 
+def test_a_legend_has_a_tile_and_a_word_for_each_mark(told):
+    """A reader meets R, O and B here first; the text of the page says later what they are."""
+    svg = opening_svg(told)
+    words = re.findall(r'scale\(\.55\)"><use href="#k(\d+)"/></g>\n<text [^>]*class="key">([^<]+)<', svg)
+    marks = {kind for moment in told.kinds for side in moment for kind in side} - {PageClass.ABSENT}
+    assert {int(kind): word for kind, word in words} == {int(kind): kind.label for kind in marks}
+
+
 def test_a_phone_can_read_it(told):
     """There it is about 330 px wide instead of 788: words of 23 px are shown with 10, and fit."""
     svg = opening_svg(told)
