@@ -12,6 +12,7 @@ def test_the_matrix_of_hunks(run_cells, page, screenshots):
     notebook = run_cells("from memsim.view.half_patch.widget import half_patch", "half_patch()")
     matrix = page.locator(".memsim-matrix")
     matrix.wait_for()
+    assert matrix.get_by_text("Click a cell to see its run.").is_visible()  # what to do first
     opened = matrix.locator(".memsim-detail")
     pressed = matrix.locator("button[aria-pressed=true]")
 

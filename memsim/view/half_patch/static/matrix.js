@@ -53,6 +53,7 @@ class Matrix {
         make("span", { class: "memsim-effect", "data-effect": name }, letter),
         ` ${words} `,
       ]),
+      make("b", {}, "Click a cell to see its run."),
     );
   }
 
