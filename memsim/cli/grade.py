@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
+import sys
+from contextlib import redirect_stdout
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from memsim.cli.commands import NOT_OK, OK, plain
 from memsim.errors import MemsimError
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from memsim.cli.commands import Commands
 
@@ -144,8 +147,33 @@ def command_grade(arguments: argparse.Namespace) -> int:
     batches = import_module("memsim.grading.run.batch")
     grading, given = find_grading(arguments.assignment), lateness(arguments)
     roster, choose = find_roster(arguments.roster, arguments.out), chosen_files(arguments.choose)
-    with batches.kept_if_used(arguments.out):
-        return grade(arguments, batches, grading, asked=(roster, choose, given))
+    with batches.kept_if_used(arguments.out), redirect_stdout(Unread(sys.stdout)) as out:
+        status = grade(arguments, batches, grading, asked=(roster, choose, given))
+        out.flush()
+        return status
+
+
+class Unread(io.TextIOBase):
+    """Standard output that may not be read to its end, as by ``head`` or ``less``: grading goes on."""
+
+    def __init__(self, stream: TextIO) -> None:
+        """Write to this stream while it is read."""
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Print a text."""
+        self._done(partial(self._stream.write, text))
+        return len(text)
+
+    def flush(self) -> None:
+        """Print what is waiting."""
+        self._done(self._stream.flush)
+
+    def _done(self, do: Callable[[], object]) -> None:
+        try:
+            do()
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
 
 
 def grade(arguments: argparse.Namespace, batches: Any, grading: Path, *, asked: tuple[Any, Any, Any]) -> int:  # noqa: ANN401

@@ -404,6 +404,26 @@ def test_a_lock_in_a_folder_that_was_removed_meanwhile_is_taken_again(tmp_path, 
     assert (tmp_path / "out" / "key").exists()
 
 
+def test_a_batch_goes_on_where_its_output_is_not_read_to_the_end(command, tmp_path):
+    """As by ``head`` or ``less``: it ended in the middle, with the status of a batch that is done."""
+    (tmp_path / "submitted" / "bob.ipynb").write_bytes(dumped(document(SOLVED)))
+    (tmp_path / "people.csv").write_text("id\nada\n")  # where bob is not: for the teacher to look at
+    read, written = os.pipe()
+    os.close(read)
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    run = subprocess.run(  # noqa: S603 (ours)
+        [sys.executable, "-m", "memsim", *command, "--roster", tmp_path / "people.csv"],
+        stdout=written,
+        stderr=subprocess.PIPE,
+        env=environment,
+        check=False,
+    )
+    os.close(written)
+    assert stored(tmp_path / "out" / "results" / "ada.json").score == 5
+    assert (tmp_path / "out" / "index.html").exists()
+    assert (run.returncode, b"Traceback" in run.stderr) == (1, False)
+
+
 def test_an_empty_key_is_refused(tmp_path):
     (tmp_path / "key").touch()
     with pytest.raises(FolderError, match="it is empty"):
