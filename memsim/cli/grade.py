@@ -144,13 +144,19 @@ def add_lateness(grade: argparse.ArgumentParser) -> None:
 
 def command_grade(arguments: argparse.Namespace) -> int:
     """``memsim grade``."""
+    with redirect_stdout(Unread(sys.stdout)) as out:
+        status = in_folder(arguments)
+        out.flush()
+        return status
+
+
+def in_folder(arguments: argparse.Namespace) -> int:
+    """Make the folder for the results, and grade."""
     batches = import_module("memsim.grading.run.batch")
     grading, given = find_grading(arguments.assignment), lateness(arguments)
     roster, choose = find_roster(arguments.roster, arguments.out), chosen_files(arguments.choose)
-    with batches.kept_if_used(arguments.out), redirect_stdout(Unread(sys.stdout)) as out:
-        status = grade(arguments, batches, grading, asked=(roster, choose, given))
-        out.flush()
-        return status
+    with batches.kept_if_used(arguments.out):
+        return grade(arguments, batches, grading, asked=(roster, choose, given))
 
 
 class Unread(io.TextIOBase):
