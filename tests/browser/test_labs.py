@@ -214,6 +214,14 @@ def test_decode_page(lab, screenshots):
     shown.notebook.wait_until(bits.count, lambda now: now == 32, "a page_type has 32 bits")
 
 
+def test_decode_page_says_a_number_once_and_as_the_kernel_writes_it(lab):
+    """include/linux/page-flags.h, 6.12: PGTY_offline is 0xf1, in the upper 8 bits; 24 are the owner's."""
+    shown = lab("from memsim.view.decode import decode_page", "decode_page(0xf1000000, 'page_type', '6.12')")
+    shown.board.locator("[data-bit='31']").wait_for()
+    names = shown.board.locator("td .memsim-name").all_inner_texts()
+    assert [name.strip("■□ ") for name in names] == ["type 0xf1 (Offline)", "owner's 0", "owner's", "owner's"]
+
+
 @pytest.mark.slow
 def test_buddy_lab(lab, screenshots):
     shown = lab("from memsim.view.buddy_lab.widget import buddy_lab", "buddy_lab(['allocate 0 movable x4'])")

@@ -53,7 +53,7 @@ class Bits {
     if (part.flag) return part.name;
     const number = this.number(part),
       name = part.names[number.toString()];
-    return `${part.name} ${number > 9n && !name ? `0x${number.toString(16)}` : number}${name ? ` (${name})` : ""}`;
+    return `${part.name} ${number > 9n ? `0x${number.toString(16)}` : number}${name ? ` (${name})` : ""}`;
   }
 
   /** What the word says: the kernel's sentence, or without a kernel the parts that say something. */
@@ -115,7 +115,8 @@ class Bits {
         ),
       );
     }
-    const says = this.says(part) && !part.rest;
+    const says = this.says(part) && !part.rest,
+      number = !part.flag && part.width > 1 && top === part.low + part.width - 1; // said once, where a part begins
     return make(
       "td",
       { colspan: top - bottom + 1, class: says ? "memsim-says" : "", title: part.meaning },
@@ -123,9 +124,7 @@ class Bits {
       make(
         "span",
         { class: "memsim-name" },
-        ...(part.rest
-          ? []
-          : [make("i", {}, says ? "■ " : "□ "), part.flag || part.width === 1 ? part.short : this.told(part)]),
+        ...(part.rest ? [] : [make("i", {}, says ? "■ " : "□ "), number ? this.told(part) : part.short]),
       ),
     );
   }
