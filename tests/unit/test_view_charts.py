@@ -170,6 +170,27 @@ def test_a_range_is_drawn_where_its_pfns_are():
     assert float(x) == pytest.approx(starts[0], abs=40)
 
 
+def test_a_range_too_narrow_for_its_label_is_explained_below_the_axis():
+    """Once; not where the label stands in another range, or in the name of the row."""
+    rows = {
+        "before": (
+            Range(0, 4, "holds its own memmap", "#F0E442"),
+            Range(4, 60, "free"),
+            Range(60, 62, "free"),
+        ),
+        "after": (Range(0, 4, "holds its own memmap", "#F0E442"),),
+        "zone DMA": (Range(0, 1, "DMA"),),
+    }
+    axis = Ranges("Axis", rows, ticks=(0, 64))
+    for width in (WIDTH, NARROW):
+        height, parts = axis.drawing(width)
+        assert sum(">holds its own memmap<" in part for part in parts) == 1
+        assert sum('fill="#F0E442"' in part for part in parts) == 3
+        assert not any(">DMA<" in part for part in parts)
+        plain = Ranges("Axis", {"before": rows["before"][1:]}, ticks=(0, 64))
+        assert height > plain.drawing(width)[0]
+
+
 def test_a_notebook_stores_picture_figure_and_twin():
     InteractiveShell.instance()
     with capture_output() as shown:

@@ -189,13 +189,27 @@ class Ranges(Chart):
         for x, name, (middle, line) in zip(spots, names, apart(spots, names, width), strict=True):
             lows.append(y + 16 + 14 * line)
             parts += [rule(x, y - 2, x, lows[-1] - 10, "mark"), words(middle, lows[-1], name, "soft mid")]
-        return max(lows) + 14, parts
+        y = max(lows) + 14
+        for each in self._unnamed(span):
+            box = f'x="{left:g}" y="{y:g}" width="22" height="13" rx="2"'
+            parts += [filled(box, each.colour, each.pattern), words(left + 30, y + 11, each.label)]
+            y += 20
+        return y, parts
+
+    def _unnamed(self, span: tuple[float, float]) -> list[Range]:
+        """Return a range for each label that fits in no range and is no row's: they are explained below."""
+        every = [(row, each) for row, ranges in self.rows.items() for each in ranges]
+        named = {each.label for row, each in every if each.label in row.split() or self._fits(each, span)}
+        return list({each.label: each for _, each in every if each.label not in named}.values())
+
+    def _fits(self, each: Range, span: tuple[float, float]) -> bool:
+        return self._x(each.end, span) - self._x(each.start, span) > 7.2 * len(each.label) + 4
 
     def _range(self, each: Range, y: float, span: tuple[float, float]) -> list[str]:
         x, to = self._x(each.start, span), self._x(each.end, span)
         box = f'x="{x:.1f}" y="{y:g}" width="{max(to - x - 1, 1):.1f}" height="{_RANGE - 8}" rx="2"'
         parts = [filled(box, each.colour, each.pattern)]
-        if to - x > 7.2 * len(each.label) + 4:
+        if self._fits(each, span):
             ink = "mid strong light" if each.colour in _LIGHT_INK else "mid strong dark"
             parts.append(words((x + to) / 2, y + 15, each.label, ink))
         return parts
