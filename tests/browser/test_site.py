@@ -595,6 +595,15 @@ def test_a_question_is_answered_without_a_kernel(page, visit):
     assert shown == [", ".join(value) for value in answer("split", seed=6).answers().values()]
 
 
+def test_the_maps_of_a_tour_begin_at_one_height(page, visit):
+    """The words above the left one are more than those above the right one, and are broken."""
+    visit("10-hyper-v-balloon.html")
+    left, right = page.locator(".memsim-tour .memsim-grid tbody").all()
+    assert left.bounding_box()["y"] == right.bounding_box()["y"]
+    left, right = (key.bounding_box() for key in page.locator(".memsim-tour .memsim-key").all())
+    assert left["height"] == right["height"] > 24
+
+
 def test_a_lab_is_a_recorded_tour_with_a_way_to_run_it(page, visit):
     visit("05-the-buddy-allocator.html")
     tour = page.locator(".memsim-tour")

@@ -450,7 +450,7 @@ export class Explorer {
     });
     this.$$(".zoom").forEach((button) => {
       button.hidden = tile < 0;
-      button.textContent = `✕ pageblock ${tile}`;
+      button.innerHTML = `✕ pageblock ${tile}<span>, ${hex(this.c.block * this.data.blockPages + tile * 512)}</span>`;
     });
     this.#maps();
   }
