@@ -258,8 +258,23 @@ EXECUTED = {
     ),
 }
 
+EXECUTED |= {
+    "own-311-a-tree-of-syntax": (
+        "import ast\nmade = {}\nexec(compile(ast.parse(f(2)), 'a', 'exec'), made)\nassert made['n'] == 4\n",
+        EXECUTED["exec"][1],
+    ),
+    "own-312-numbers-that-are-letters": (
+        "made = {}\nexec(bytes(f(2)), made)\nassert made['n'] == 4\n",
+        FORGES + "def f(x):\n    return list(CODE.encode())\n",
+    ),
+    "own-313-compiled-before": (
+        "import marshal\nmade = {}\nexec(marshal.loads(f(2)), made)\nassert made['n'] == 4\n",
+        FORGES + "import marshal\ndef f(x):\n    return marshal.dumps(compile(CODE, 'answer', 'exec'))\n",
+    ),
+}
 
-@pytest.mark.parametrize("kind", breadth(EXECUTED))
+
+@pytest.mark.parametrize("kind", breadth(EXECUTED, "eval", "own-311-a-tree-of-syntax"))
 def test_own_295_no_test_executes_what_the_student_has_sent(kind, fence, monkeypatch):
     """It would be executed where the test is, and could put a pass in the place of the report."""
     test, answer = EXECUTED[kind]
@@ -297,6 +312,10 @@ def test_what_pythons_library_executes_for_a_test_is_no_texts_of_the_students(fe
     assert graded(fence, SOLVED, {"cell": test})["cell"] == (2, "", False)
     first = "assert eval('2 + 2') == 4\n"  # nothing of the student's has come yet
     assert graded(fence, SOLVED, {"cell": first + TESTS["doubles"]})["cell"] == (2, "", False)
+    own = "assert f('a') == 'aa'\nassert eval('2 + 2') == 4\n"  # it stands in the test
+    assert graded(fence, SOLVED, {"cell": own + TESTS["doubles"]})["cell"] == (2, "", False)
+    numbers = "assert [eval(f'{n} + {f(n)}') for n in range(3)] == [0, 3, 6]\n"
+    assert graded(fence, SOLVED, {"cell": numbers})["cell"] == (2, "", False)
 
 
 @pytest.mark.parametrize("asked", breadth(["{}", "7", "[]", "{'object': 0, 'args': [], 'named': {}}"]))

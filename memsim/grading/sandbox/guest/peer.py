@@ -70,6 +70,10 @@ def _large(text: str) -> int:
 _FROM_TEXT: dict[str, Any] = {"int": _large, "float": float, "complex": complex, "bytes": bytes.fromhex}
 
 
+_EXECUTING = frozenset({"code.__new__", "compile", "marshal.loads", "pickle.find_class"})
+"""What Python says that it does before it executes what was sent."""
+_MAY_BE_TEXT = frozenset({"bytes", "int", "list", "tuple", "dict", "array"})
+"""Values that ``bytes()``, ``to_bytes()`` or ``"".join()`` makes a text of."""
 _OWN_TEXTS = frozenset(
     f"{sysconfig.get_path('stdlib')}/{name}.py" for name in ("ast", "collections/__init__", "dataclasses")
 )
@@ -246,7 +250,11 @@ class Peer:
         self.changed: dict[str, int] = {}
         """How often each argument of a function was changed."""
         self.worded = False
-        """Whether a text of the student's came, which a test may execute."""
+        """Whether a text of the student's came, or what could be made one, which a test may execute."""
+        self.texts: frozenset[bytes] = frozenset()
+        """What stands in the test as a text."""
+        self.running = False
+        """Whether the test is executed."""
         self.told: dict[str, Any] = {}
         """What an object of the student's has said since something was called last: it says so again."""
 
@@ -322,17 +330,23 @@ class Peer:
         raise Unsafe(why)
 
     def watch(self, event: str, args: tuple[Any, ...]) -> None:
-        """Refuse that a test executes a text when it has heard one of the student's: it may be that one."""
-        executes = event == "pickle.find_class" or (event == "compile" and type(args[0]) in (str, bytes))
-        if executes and self.worded:
-            at: types.FrameType | None = sys._getframe(1)  # noqa: SLF001 (who executes it)
-            if at is None or at.f_code.co_filename in _OWN_TEXTS:
+        """Refuse that a test executes a text when it has heard one of the student's: it may be that one.
+
+        A tree of syntax was a text, and bytes may have been numbers. What stands in the test may be executed.
+        """
+        if event not in _EXECUTING or not (self.worded and self.running):
+            return
+        source = args[0].encode("utf-8", "replace") if type(args[0]) is str else args[0]
+        if type(source) is bytes and source in self.texts:
+            return
+        at: types.FrameType | None = sys._getframe(1)  # noqa: SLF001 (who executes it)
+        if at is None or at.f_code.co_filename in _OWN_TEXTS:
+            return
+        while at is not None:
+            if at.f_code.co_filename.startswith("<frozen importlib"):  # a module is imported
                 return
-            while at is not None:
-                if at.f_code.co_filename.startswith("<frozen importlib"):  # a module is imported
-                    return
-                at = at.f_back
-            self.refuse("it executes a text or an object that may be the student's")
+            at = at.f_back
+        self.refuse("it executes a text or an object that may be the student's")
 
     def _changes(self) -> dict[str, Any]:
         """Return what the test has done to the student's names since it asked last."""
@@ -565,6 +579,7 @@ class Peer:
             self.worded |= type(packed) is str
             return packed
         kind = packed["t"]
+        self.worded |= kind in _MAY_BE_TEXT
         value: Any = packed.get("v")
         plain = {"list": list, "tuple": tuple, "set": set, "frozenset": frozenset}
         if kind in plain:
@@ -572,7 +587,6 @@ class Peer:
         if kind == "dict":
             return {self.unpack(name): self.unpack(item) for name, item in value}
         if kind in _FROM_TEXT:
-            self.worded |= kind == "bytes"
             return _FROM_TEXT[kind](value)
         if kind == "array":
             return self._array(packed)
@@ -655,13 +669,19 @@ class Peer:
     def _execute(self, code: str) -> float | None:
         """Execute the cell; a number at its end is what nbgrader gives partial credit by."""
         tree = ast.parse(code)
+        texts = (node.value for node in ast.walk(tree) if isinstance(node, ast.Constant))
+        self.texts = frozenset(text.encode("utf-8", "replace") for text in texts if type(text) is str)
         last = tree.body[-1] if tree.body else None
+        number = None
         if isinstance(last, ast.Expr):
             tree.body.pop()
-        exec(compile(tree, "<test>", "exec"), self.names)  # noqa: S102 (the teacher's cell, behind the fence)
-        if not isinstance(last, ast.Expr):
+            number = compile(ast.Expression(last.value), "<test>", "eval")
+        cell = compile(tree, "<test>", "exec")
+        self.running = True
+        exec(cell, self.names)  # noqa: S102 (the teacher's cell, behind the fence)
+        if number is None:
             return None
-        value = eval(compile(ast.Expression(last.value), "<test>", "eval"), self.names)  # noqa: S307 (the same)
+        value = eval(number, self.names)  # noqa: S307 (the same)
         if type(value) is bool or not isinstance(value, numbers.Real):
             return None
         return float(value)
