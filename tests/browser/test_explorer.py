@@ -548,7 +548,7 @@ def test_the_recorded_map_is_wiped_over_the_simulated_one_and_dragged(page):
     recorded = int(of("Object.entries(e.data.recorded[1].probes).find(([, probe]) => probe.map)[0]"))
     of(f"e.go({recorded})")
     box.press("r")
-    page.wait_for_function(f"document.querySelector('{BOX}').explorer.wiped === 0.5")
+    page.wait_for_function(f"(e => e.wiped === 0.5 && !e.wiping)(document.querySelector('{BOX}').explorer)")
     wiper.press("ArrowRight")
     assert (of("e.wiped"), of("e.c.i")) == (0.501, recorded)
     assert wiper.get_attribute("aria-valuetext") == "50 % of the map is the recorded kernel's"

@@ -501,12 +501,15 @@ export class Explorer {
       return;
     }
     const frame = (now) => {
-      if (this.c.i !== i || this.dragged) return;
+      this.wiping = this.c.i === i && !this.dragged;
+      if (!this.wiping) return;
       const part = Math.min(1, (now - begun) / WIPE_MS);
       this.#wipeTo(part < HALF ? part / HALF : 1 - (part - HALF));
-      if (part < 1) requestAnimationFrame(frame);
+      this.wiping = part < 1;
+      if (this.wiping) requestAnimationFrame(frame);
     };
     this.dragged = false;
+    this.wiping = true;
     this.#wipeTo(0.001);
     requestAnimationFrame(frame);
   }
