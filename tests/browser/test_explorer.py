@@ -214,7 +214,7 @@ def test_it_begins_with_where_the_kernels_differ_and_each_place_leads_to_its_cod
     assert moments[0] == first
     entry = keyboard.page.locator(f"{BOX} .tab-diffs li").first.inner_text()
     assert "memmap_init_range()" in entry
-    assert "differ: reserved before, Offline after" in entry
+    assert "▼ begins: reserved before, Offline after" in entry
     assert "MM_INIT" in entry
     links.first.press("Enter")
     assert (keyboard.of("e.c.i"), keyboard.of("e.tab")) == (first, "code")
@@ -278,6 +278,9 @@ def test_a_hunk_is_switched_off_and_maps_counters_and_code_follow(keyboard):
         assert shown == other.look(index).twin(other.zone_of_block())
     assert keyboard.of("box.offsetHeight") <= MOST_HIGH
     keyboard.of("e.open('diffs')")
+    # One difference ends with the last chunk, and yet no page is alike: free before, Offline here.
+    keyboard.wait(".tab-diffs", "▽ ends: reserved before, Offline without PAGE_ALLOC")
+    assert "alike" not in keyboard.text(".tab-diffs")
     assert violations(keyboard.page, f"{{ include: [['{BOX}']] }}") == []
     box = keyboard.page.locator(f"{BOX} .tab-diffs [data-hunk=PAGE_ALLOC]")
     box.press("Space")

@@ -225,7 +225,7 @@ export class Explorer {
     button.title =
       told === "none"
         ? "After this moment no difference begins or ends (back: Shift+D)"
-        : `Moment ${next}, where the kernels next begin to differ or become alike again (D)`;
+        : `Moment ${next}, where a difference next begins or ends (D)`;
   }
   /** What just happened, or what changed since the mark. */
   #said() {

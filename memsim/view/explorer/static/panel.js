@@ -170,7 +170,7 @@ export function differences(box, c, switches, onLink) {
       made = c.found?.get(i) ?? [],
       hunks = [...new Set(made.flatMap((cause) => cause.hunks))],
       fn = made.find((cause) => cause.fn)?.fn ?? c.moments[i].name;
-    return `<li class="${i === c.i ? "now" : ""}"><button type="button" data-moment="${i}" ${i === c.i ? 'aria-current="step"' : ""}>moment ${i}</button> <b>${escape(fn)}${fn ? "()" : "the step has ended"}</b>${begun ? `<p>▼ differ: ${begun}</p>` : ""}${ended ? `<p>▽ alike again: ${ended}</p>` : ""}${hunks.length ? `<p>by ${hunks.length > 1 ? "hunks" : "hunk"} <b>${hunks.join(", ")}</b></p>` : ""}</li>`;
+    return `<li class="${i === c.i ? "now" : ""}"><button type="button" data-moment="${i}" ${i === c.i ? 'aria-current="step"' : ""}>moment ${i}</button> <b>${escape(fn)}${fn ? "()" : "the step has ended"}</b>${begun ? `<p>▼ begins: ${begun}</p>` : ""}${ended ? `<p>▽ ends: ${ended}</p>` : ""}${hunks.length ? `<p>by ${hunks.length > 1 ? "hunks" : "hunk"} <b>${hunks.join(", ")}</b></p>` : ""}</li>`;
   });
   const boxes = hunkBoxes(switches.hunks, c.data.sides[1].hunks, switches),
     hunks = switches.can && boxes ? `<p class="hunks"><b>Switch a hunk off:</b> ${boxes}</p>` : "";

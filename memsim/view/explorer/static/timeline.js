@@ -329,8 +329,8 @@ export class Timeline {
     const [begun, ended] = this.c.stories.has(i) ? newsOf(this.c, i) : [[], []];
     return [
       this.recorded.has(i) && "a real kernel was recorded here",
-      begun.length && `the kernels begin to differ: ${begun.join("; ")}`,
-      ended.length && `alike again: ${ended.join("; ")}`,
+      begun.length && `a difference begins: ${begun.join("; ")}`,
+      ended.length && `a difference ends: ${ended.join("; ")}`,
     ]
       .filter(Boolean)
       .join(". ");
