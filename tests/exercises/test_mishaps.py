@@ -404,6 +404,12 @@ def test_a_lock_in_a_folder_that_was_removed_meanwhile_is_taken_again(tmp_path, 
     assert (tmp_path / "out" / "key").exists()
 
 
+def test_a_lock_that_leads_nowhere_is_told(tmp_path):
+    (tmp_path / "lock").symlink_to(tmp_path / "no such folder" / "lock")
+    with pytest.raises(FolderError, match="the file lock cannot be made in it"):
+        Batch(tmp_path, GRADING, NONE)
+
+
 def test_a_batch_goes_on_where_its_output_is_not_read_to_the_end(command, tmp_path):
     """As by ``head`` or ``less``: it ended in the middle, with the status of a batch that is done."""
     (tmp_path / "submitted" / "bob.ipynb").write_bytes(dumped(document(SOLVED)))

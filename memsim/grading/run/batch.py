@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from memsim.grading.sandbox.fences import Fence
 
 _REPORT_EVERY = 10.0
+_TRIES = 9
+"""To lock a folder that others may just be removing."""
 
 
 class FolderError(MemsimError):
@@ -292,11 +294,10 @@ def _locked(out: Path) -> TextIO:
     FolderError
         Another batch is at work in this folder, or it cannot be locked.
     """
-    path = out / "lock"
-    while True:
+    for _ in range(_TRIES):
         out.mkdir(mode=0o700, parents=True, exist_ok=True)
         try:
-            file = path.open("w", encoding="ascii")
+            file = (out / "lock").open("w", encoding="ascii")
         except FileNotFoundError:  # another command has just removed the folder
             continue
         try:
@@ -306,10 +307,11 @@ def _locked(out: Path) -> TextIO:
             taken = isinstance(error, BlockingIOError)
             msg = f"{out}: {'another batch is writing to this folder' if taken else error.strerror}"
             raise FolderError(msg) from None
-        with suppress(FileNotFoundError):
-            if os.path.samestat(os.fstat(file.fileno()), path.stat()):
-                return file
+        if os.fstat(file.fileno()).st_nlink:
+            return file
         file.close()  # the folder was removed meanwhile, and no other command sees this lock
+    msg = f"{out}: the file lock cannot be made in it"
+    raise FolderError(msg)
 
 
 def _why(before: Result, after: Result) -> str:
