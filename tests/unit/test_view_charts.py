@@ -180,13 +180,14 @@ def test_a_range_too_narrow_for_its_label_is_explained_below_the_axis():
         ),
         "after": (Range(0, 4, "holds its own memmap", "#F0E442"),),
         "zone DMA": (Range(0, 1, "DMA"),),
+        "order 0": (Range(8, 9, "A"),),
     }
     axis = Ranges("Axis", rows, ticks=(0, 64))
     for width in (WIDTH, NARROW):
         height, parts = axis.drawing(width)
         assert sum(">holds its own memmap<" in part for part in parts) == 1
         assert sum('fill="#F0E442"' in part for part in parts) == 3
-        assert not any(">DMA<" in part for part in parts)
+        assert not any(">DMA<" in part or ">A<" in part for part in parts)
         plain = Ranges("Axis", {"before": rows["before"][1:]}, ticks=(0, 64))
         assert height > plain.drawing(width)[0]
 

@@ -197,10 +197,15 @@ class Ranges(Chart):
         return y, parts
 
     def _unnamed(self, span: tuple[float, float]) -> list[Range]:
-        """Return a range for each label that fits in no range and is no row's: they are explained below."""
+        """Return a range for each word that fits in no range and is no row's: they are explained below.
+
+        A letter would say there no more than in the title, which explains it.
+        """
         every = [(row, each) for row, ranges in self.rows.items() for each in ranges]
         named = {each.label for row, each in every if each.label in row.split() or self._fits(each, span)}
-        return list({each.label: each for _, each in every if each.label not in named}.values())
+        return list(
+            {each.label: each for _, each in every if each.label not in named and each.label[1:]}.values()
+        )
 
     def _fits(self, each: Range, span: tuple[float, float]) -> bool:
         return self._x(each.end, span) - self._x(each.start, span) > 7.2 * len(each.label) + 4
