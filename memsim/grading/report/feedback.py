@@ -35,7 +35,12 @@ th:last-child { width: 5rem; text-align: right; }
 td.points { text-align: right; white-space: nowrap; }
 .right { font-weight: bold; color: #00614a; }
 .wrong { font-weight: bold; color: #9a3f00; }
-@media (prefers-color-scheme: dark) { .right { color: #33c79a; } .wrong { color: #f0a05c; } }
+.found { margin: .2rem 0; padding-left: .5rem; border-left: 3px solid #9a3f00; }
+@media (prefers-color-scheme: dark) {
+  .right { color: #33c79a; }
+  .wrong { color: #f0a05c; }
+  .found { border-color: #f0a05c; }
+}
 pre { white-space: pre-wrap; overflow-wrap: anywhere; padding: .6rem; border: 1px solid #888; }
 @media (max-width: 40rem) {
   body { margin: 1rem auto; }
@@ -204,7 +209,7 @@ def _message_of_all(question: QuestionResult) -> str:
 
 def _test(test: RuleResult) -> str:
     word = _RIGHT if test.passed else _WRONG
-    message = f"<br>{text(test.message)}" if test.message else ""
+    message = f"<div class='found'>{text(test.message)}</div>" if test.message else ""
     pfn = None if test.passed else place.page_in(test.message)
     if pfn is not None:
         message += place.drawing(pfn)
