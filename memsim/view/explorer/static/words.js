@@ -48,7 +48,7 @@ const onKernels = ({ data }, after = "after it") =>
     ({ name, title }) => ({ before: "before the patch", after })[name] ?? title[0].toLowerCase() + title.slice(1),
   );
 /** How "is called" goes on: most docstrings begin with a verb. */
-const purpose = (doc) => (/^[A-Z][a-z-]*,? /.test(doc) ? `, to ${doc[0].toLowerCase()}${doc.slice(1)}` : `. ${doc}`);
+const purpose = (doc) => (/^[A-Z][a-z-]*,? /.test(doc) ? ` to ${doc[0].toLowerCase()}${doc.slice(1)}` : `. ${doc}`);
 /** What happened, as parts: text, or [kind, text] where kind says what is meant: fn, before, after. */
 export function happened(c, i) {
   const { data } = c,
