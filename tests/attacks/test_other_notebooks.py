@@ -271,6 +271,14 @@ EXECUTED |= {
         "import marshal\nmade = {}\nexec(marshal.loads(f(2)), made)\nassert made['n'] == 4\n",
         FORGES + "import marshal\ndef f(x):\n    return marshal.dumps(compile(CODE, 'answer', 'exec'))\n",
     ),
+    "own-314-what-it-prints": (
+        "import contextlib as c, io\nwith c.redirect_stdout(io.StringIO()) as t: f(2)\neval(t.getvalue())\n",
+        FORGES + "def f(x):\n    print(f'exec({CODE!r})', end='')\n",
+    ),
+    "own-315-what-its-exception-says": (
+        "try:\n    f(2)\nexcept ValueError as error:\n    eval(str(error))\nelse:\n    assert False\n",
+        FORGES + "def f(x):\n    raise ValueError(f'exec({CODE!r})')\n",
+    ),
 }
 
 
@@ -289,6 +297,21 @@ def test_own_295_no_test_executes_what_the_student_has_sent(kind, fence, monkeyp
     score, message, teacher = graded(fence, answers, {"cell": test})["cell"]
     assert (score, teacher) == (0, True)
     assert "it executes a text or an object that may be the student's" in message
+
+
+OF_THE_TEST = {
+    "a class with types": "import typing\nclass N(typing.NamedTuple):\n    n: int\nassert N(4).n == f(2)\n",
+    "a function for each type": "import functools\n@functools.singledispatch\ndef of(x):\n    return 0\n"
+    "@of.register\ndef _(x: int):\n    return x\nassert of(f(2)) == 4\n",
+    "the time of a call": "import timeit\nassert timeit.timeit(lambda: f(2), number=2) < 60\n",
+    "a text": "assert eval(' 2 + 2') == f(2)\n",
+}
+
+
+@pytest.mark.parametrize("kind", OF_THE_TEST)
+def test_what_a_test_executes_of_its_own_is_no_fault(kind, fence):
+    test = "assert f([1]) == [1, 1]\n" + OF_THE_TEST[kind]
+    assert graded(fence, SOLVED, {"cell": test})["cell"] == (2, "", False)
 
 
 def test_a_name_that_stands_in_a_text_is_for_the_teacher(fence):
@@ -636,6 +659,38 @@ def test_what_is_empty_in_the_solution_makes_nothing_else_right(kind, fence):
     assert (score, teacher) == (0, True)
     assert message.startswith("It passes with an empty or missing value where the solution gives one")
     assert in_the_solution(fence, "f", solved, test, solved) == (2, "", False)
+
+
+OTHER_FORMS = {
+    "a number of numpy's": (
+        "assert f([1, 2])['sum'] == 3\nassert f([1, 2])['missing'] == []\n",
+        "{'sum': np.sum(x), 'missing': []}",
+        "{'sum': sum(x), 'missing': []}",
+    ),
+    "a list for an array": (
+        "name, numbers = f(3)\nassert name == '' and list(numbers) == [0, 1, 2]\n",
+        "('', np.arange(x))",
+        "('', list(range(x)))",
+    ),
+    "other questions each time": (
+        "import random\nfor n in 0, 1, *random.choices([0, 1], k=9):\n    assert len(f([n] * n)) == n + n\n",
+        "2 * x",
+        "x + x",
+    ),
+    "another order": (
+        "assert {one.n: one.others for one in f(2)} == {0: [], 1: [0]}\n",
+        "[N(0, []), N(1, [0])]\nclass N:\n    def __init__(self, *of):\n        self.n, self.others = of",
+        "[N(1, [0]), N(0, [])]\nclass N:\n    def __init__(self, *of):\n        self.n, self.others = of",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", OTHER_FORMS)
+def test_a_right_answer_of_another_form_has_no_less_in_it(kind, fence):
+    test, right, other = OTHER_FORMS[kind]
+    solved, answer = (f"def f(x):\n    return {text}\n" for text in (right, other))
+    assert in_the_solution(fence, "f", solved, test, answer) == (2, "", False)
+    assert in_the_solution(fence, "f", answer, test, solved) == (2, "", False)
 
 
 def test_own_307_another_argument_than_the_solutions_may_not_be_changed(fence):

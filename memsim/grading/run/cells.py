@@ -136,7 +136,7 @@ def _doubt(
     if not hollow and not changed:
         return
     right = _of_solution(question, teacher)
-    if hollow > _count(right, "hollow") or _is_emptier(_counts(report, "heard"), _counts(right, "heard")):
+    if _is_emptier(report, right):
         rule.passed, rule.needs_teacher, rule.message = False, True, _FOUND_NOTHING
         return
     usual = _counts(right, "changed")
@@ -145,13 +145,20 @@ def _doubt(
         rule.passed, rule.needs_teacher, rule.message = False, True, _CHANGED
 
 
-def _is_emptier(mine: dict[str, list[int]], right: dict[str, list[int]]) -> bool:
+def _is_emptier(mine: dict[str, Any], right: dict[str, Any]) -> bool:
     """Return whether an answer has more empty values than the solution's to the same question, or less in it.
 
-    As often as the solution elsewhere, a function may be empty where the solution is not.
+    As often as the solution elsewhere, a function may be empty where the solution is not. What was asked of
+    both is compared for each time it was asked: a test may draw its questions. The rest is compared in sum.
     """
-    both = ((mine[asked], right[asked]) for asked in mine.keys() & right.keys())
-    return any(hollow and (hollow > least or full < most) for (hollow, full), (least, most) in both)
+    heard, wanted = _counts(mine, "heard"), _counts(right, "heard")
+    more, both = _count(mine, "hollow") - _count(right, "hollow"), heard.keys() & wanted.keys()
+    for asked in both:
+        (hollow, full, times), (least, most, usual) = heard[asked], wanted[asked]
+        if hollow and (hollow * usual > least * times or full * usual < most * times):
+            return True
+        more -= hollow - least
+    return more > 0
 
 
 def _count(report: dict[str, Any], name: str) -> int:

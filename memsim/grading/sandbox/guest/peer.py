@@ -78,6 +78,9 @@ _OWN_TEXTS = frozenset(
     f"{sysconfig.get_path('stdlib')}/{name}.py" for name in ("ast", "collections/__init__", "dataclasses")
 )
 """Parts of Python's library that execute texts which they have put together, or only parse one."""
+_TIMEIT = f"{sysconfig.get_path('stdlib')}/timeit.py"
+_TIMED = frozenset({"pass", "_stmt()", "_setup()"})
+"""What it has for nothing, and for a function that it is given."""
 _SAFE_SQUARE = 1e154
 """Of greater numbers the square is infinite, and the difference of two squares is no number."""
 _COARSE = 1e5
@@ -237,7 +240,7 @@ class Peer:
         self.full = 0
         """How many values of it were others; a list counts as what is in it."""
         self.heard: dict[str, list[int]] = {}
-        """By what was asked: how many values were hollow and how many were not."""
+        """By what was asked of a function: how many values were hollow, how many were not, and how often."""
         self.quoted = False
         """Whether a text of the student's came: it may say what a test asked, so no message repeats it."""
         self.numbers: dict[int, int] = {}
@@ -278,7 +281,7 @@ class Peer:
         self.out.put({"ask": operation})
         answer = mine.get()
         if self.judges and type(answer.get("printed")) is str:
-            self.quoted = True
+            self.quoted = self.worded = True
             sys.stdout.write(answer["printed"])
         if self.judges:
             self._compare(operation, question, answer)
@@ -289,16 +292,16 @@ class Peer:
         try:
             return self.unpack(answer["done"])
         finally:
-            # The number of a function with a name depends on what else the student's side has kept.
-            asked = repr([name, operation["args"], operation["named"]]) if name else question
-            self._hear(asked, self.hollow - hollow, self.full - full)
+            if name:  # what has none has only a number, which depends on what else that side has kept
+                asked = repr([name, operation["args"], operation["named"]])
+                self._hear(asked, self.hollow - hollow, self.full - full)
 
     def _hear(self, question: str, hollow: int, full: int) -> None:
-        """Note how much there was in the answer to a question."""
+        """Note how much there was in the answer to a question, and that it was asked once more."""
         short = f"{zlib.crc32(question.encode('utf-8', 'backslashreplace')):x}"
         if short in self.heard or len(self.heard) < _MOST_HEARD:
-            before = self.heard.get(short, [0, 0])
-            self.heard[short] = [before[0] + hollow, before[1] + full]
+            before = self.heard.get(short, [0, 0, 0])
+            self.heard[short] = [before[0] + hollow, before[1] + full, before[2] + 1]
 
     def _compare(self, operation: dict[str, Any], question: str, answer: dict[str, Any]) -> None:
         """Note where an object says now this and now that of itself, though nothing was called meanwhile.
@@ -340,13 +343,20 @@ class Peer:
         if type(source) is bytes and source in self.texts:
             return
         at: types.FrameType | None = sys._getframe(1)  # noqa: SLF001 (who executes it)
-        if at is None or at.f_code.co_filename in _OWN_TEXTS:
+        if at is None or at.f_code.co_filename in _OWN_TEXTS or self._is_timed(at):
             return
         while at is not None:
             if at.f_code.co_filename.startswith("<frozen importlib"):  # a module is imported
                 return
             at = at.f_back
         self.refuse("it executes a text or an object that may be the student's")
+
+    def _is_timed(self, at: types.FrameType) -> bool:
+        """Return whether ``timeit`` puts together a text of functions and of what stands in the test."""
+        if at.f_code.co_filename != _TIMEIT:
+            return False
+        parts = [at.f_locals.get(name) for name in ("stmt", "setup")]
+        return all(callable(part) or part in _TIMED or str(part).encode() in self.texts for part in parts)
 
     def _changes(self) -> dict[str, Any]:
         """Return what the test has done to the student's names since it asked last."""
@@ -423,6 +433,7 @@ class Peer:
     def _theirs(self, problem: Exception) -> Exception:
         """Note that an exception is the other side's: its text may hold what a hidden test has asked."""
         self.foreign.append(problem)
+        self.worded = True
         return problem
 
     def _told(self, problem: BaseException) -> str:
@@ -571,7 +582,8 @@ class Peer:
         if self.judges and not isinstance(value, Handle):
             is_hollow = _is_hollow(value)
             self.hollow += is_hollow
-            self.full += not is_hollow and type(value) not in _CONTAINERS
+            # Numbers of numpy's were counted one by one.
+            self.full += not is_hollow and type(value) not in _CONTAINERS and not hasattr(value, "dtype")
         return value
 
     def _unpacked(self, packed: Any) -> Any:  # noqa: PLR0911 (one for each kind of value)
@@ -670,13 +682,14 @@ class Peer:
         """Execute the cell; a number at its end is what nbgrader gives partial credit by."""
         tree = ast.parse(code)
         texts = (node.value for node in ast.walk(tree) if isinstance(node, ast.Constant))
-        self.texts = frozenset(text.encode("utf-8", "replace") for text in texts if type(text) is str)
+        sources = [text.encode("utf-8", "replace") for text in texts if type(text) is str]
+        self.texts = frozenset([*sources, *(text.lstrip(b" \t") for text in sources)])  # as eval() does
         last = tree.body[-1] if tree.body else None
         number = None
         if isinstance(last, ast.Expr):
             tree.body.pop()
-            number = compile(ast.Expression(last.value), "<test>", "eval")
-        cell = compile(tree, "<test>", "exec")
+            number = compile(ast.Expression(last.value), "<test>", "eval", dont_inherit=True)
+        cell = compile(tree, "<test>", "exec", dont_inherit=True)
         self.running = True
         exec(cell, self.names)  # noqa: S102 (the teacher's cell, behind the fence)
         if number is None:
