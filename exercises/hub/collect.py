@@ -107,7 +107,7 @@ def copy_folder(folder: Path, target: Path, student: str) -> float:
         refuse_larger(sum(sizes), left)
         for name in names:  # counted as they are copied, too: files may grow meanwhile
             status = copy_file(fd, name, target / name, owner)
-            left -= status.st_size
+            left -= (target / name).stat().st_size
             refuse_larger(0, left)
             times.append(status.st_ctime)
         return max(times)
@@ -142,7 +142,7 @@ def copy_file(folder: int, name: str, target: Path, owner: int) -> os.stat_resul
                 msg = f"{name}: {rule}"
                 raise RefusedError(msg)
         target.write_bytes(file.read(status.st_size))
-        return status
+        return os.fstat(fd)  # once more: it may have been written to as it was read
 
 
 def plain(text: str) -> str:

@@ -162,20 +162,38 @@ def test_own_299_files_that_grow_while_they_are_copied_fill_no_disk(exchange, mo
     folder = hands_in(exchange)
     for number in range(20):
         (folder / f"{number:02}").touch()
+    monkeypatch.setitem(COLLECT["main"].__globals__, "_LARGEST_FOLDER", 4 << 20)
     look = os.stat
 
     def grows(name, **options):
         found = look(name, **options)
         if name == "one.ipynb":  # the last one
             for number in range(20):
-                os.truncate(folder / f"{number:02}", 64 << 20)
+                os.truncate(folder / f"{number:02}", 1 << 20)
         return found
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "stat", grows)
         collected, refused = COLLECT["main"]("one", exchange / "inbound", exchange)
-    assert (collected, list(refused.values())) == ([], ["it has more than 256 MiB"])
+    assert (collected, list(refused.values())) == ([], ["it has more than 4 MiB"])
     assert not list((exchange / "submitted").rglob("*.ipynb"))
+
+
+def test_own_316_what_is_written_while_it_is_copied_has_the_time_of_then(exchange, monkeypatch):
+    """The file was opened before the due time, and what was copied came after it."""
+    file = hands_in(exchange) / "one.ipynb"
+    before, put = file.stat().st_ctime_ns, Path.write_bytes
+
+    def late(target, data):
+        while file.stat().st_ctime_ns == before:  # until the kernel's clock has gone on
+            file.write_text("late")
+        return put(target, data)
+
+    folder = os.open(file.parent, os.O_RDONLY)
+    monkeypatch.setattr(Path, "write_bytes", late)
+    copied = COLLECT["copy_file"](folder, file.name, exchange / "copy", os.getuid())
+    os.close(folder)
+    assert before < copied.st_ctime_ns == file.stat().st_ctime_ns
 
 
 def test_own_300_no_name_of_a_folder_gives_orders_to_the_collectors_terminal():
