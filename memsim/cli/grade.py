@@ -162,24 +162,27 @@ def in_folder(arguments: argparse.Namespace) -> int:
 class Unread(io.TextIOBase):
     """Standard output that may not be read to its end, as by ``head`` or ``less``: grading goes on."""
 
-    def __init__(self, stream: TextIO) -> None:
-        """Write to this stream while it is read."""
+    def __init__(self, stream: TextIO | None) -> None:
+        """Write to this stream while it is read; there is none where standard output was closed."""
         self._stream = stream
 
     def write(self, text: str) -> int:
         """Print a text."""
-        self._done(partial(self._stream.write, text))
+        self._done(lambda stream: stream.write(text))
         return len(text)
 
     def flush(self) -> None:
         """Print what is waiting."""
-        self._done(self._stream.flush)
+        self._done(lambda stream: stream.flush())
 
-    def _done(self, do: Callable[[], object]) -> None:
+    def _done(self, do: Callable[[TextIO], object]) -> None:
+        if self._stream is None:
+            return
         try:
-            do()
+            do(self._stream)
         except BrokenPipeError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
+            with Path(os.devnull).open("wb") as nowhere:
+                os.dup2(nowhere.fileno(), self._stream.fileno())
 
 
 def grade(arguments: argparse.Namespace, batches: Any, grading: Path, *, asked: tuple[Any, Any, Any]) -> int:  # noqa: ANN401

@@ -410,7 +410,8 @@ def test_a_lock_that_leads_nowhere_is_told(tmp_path):
         Batch(tmp_path, GRADING, NONE)
 
 
-def test_a_batch_goes_on_where_its_output_is_not_read_to_the_end(command, tmp_path):
+@pytest.mark.parametrize("errors_too", [False, True])
+def test_a_batch_goes_on_where_its_output_is_not_read_to_the_end(errors_too, command, tmp_path):
     """As by ``head`` or ``less``: it ended in the middle, with the status of a batch that is done."""
     (tmp_path / "submitted" / "bob.ipynb").write_bytes(dumped(document(SOLVED)))
     (tmp_path / "people.csv").write_text("id\nada\n")  # where bob is not: for the teacher to look at
@@ -420,14 +421,21 @@ def test_a_batch_goes_on_where_its_output_is_not_read_to_the_end(command, tmp_pa
     run = subprocess.run(  # noqa: S603 (ours)
         [sys.executable, "-m", "memsim", *command, "--roster", tmp_path / "people.csv"],
         stdout=written,
-        stderr=subprocess.PIPE,
+        stderr=written if errors_too else subprocess.PIPE,
         env=environment,
         check=False,
     )
     os.close(written)
     assert stored(tmp_path / "out" / "results" / "ada.json").score == 5
     assert (tmp_path / "out" / "index.html").exists()
-    assert (run.returncode, b"Traceback" in run.stderr) == (1, False)
+    assert (run.returncode, b"Traceback" in (run.stderr or b"")) == (1, False)
+
+
+def test_a_batch_goes_on_without_standard_output(command, tmp_path):
+    without = "import sys; sys.stdout = None; from memsim.cli import main; sys.exit(main(sys.argv[1:]))"
+    run = subprocess.run([sys.executable, "-c", without, *command], stderr=subprocess.PIPE, check=False)  # noqa: S603 (ours)
+    assert (run.returncode, b"Traceback" in run.stderr) == (0, False)
+    assert stored(tmp_path / "out" / "results" / "ada.json").score == 5
 
 
 def test_an_empty_key_is_refused(tmp_path):

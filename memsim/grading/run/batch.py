@@ -262,7 +262,8 @@ class Batch:
                     if number < total
                     else f"graded {total}"
                 )
-                print(f"{text:<60}", end=end, file=self.progress, flush=True)
+                with suppress(BrokenPipeError):  # nobody reads it any more, as behind ``2>&1 | head``
+                    print(f"{text:<60}", end=end, file=self.progress, flush=True)
                 shown = now
 
 
@@ -281,9 +282,11 @@ def kept_if_used(out: Path) -> Iterator[None]:
 
 def _remove_if_unused(out: Path) -> None:
     """Remove a folder without results, unless another command has begun to use it."""
-    with suppress(FolderError), _locked(out):
+    with suppress(FolderError, OSError), _locked(out):
         if {path.name for path in out.iterdir()} <= {"key", "lock"}:
-            shutil.rmtree(out)
+            shutil.rmtree(out, ignore_errors=True)  # NFS keeps the lock, which is open, under another name
+    with suppress(OSError):
+        out.rmdir()  # if nothing is in it: another's lock would be
 
 
 def _locked(out: Path) -> TextIO:
