@@ -501,9 +501,9 @@ export class Explorer {
       return;
     }
     const frame = (now) => {
-      this.wiping = this.c.i === i && !this.dragged;
+      this.wiping = this.wiped > 0 && this.c.i === i && !this.dragged;
       if (!this.wiping) return;
-      const part = Math.min(1, (now - begun) / WIPE_MS);
+      const part = Math.min(1, Math.max(0.001, (now - begun) / WIPE_MS)); // a frame may have begun before
       this.#wipeTo(part < HALF ? part / HALF : 1 - (part - HALF));
       this.wiping = part < 1;
       if (this.wiping) requestAnimationFrame(frame);
@@ -827,7 +827,7 @@ export class Explorer {
       over.onpointermove = (e) => {
         const page = at(e);
         if (e.pointerType !== "touch") {
-          if (page !== this.clicked) {
+          if (page < 0 || page !== this.clicked) {
             this.clicked = -1;
             this.#card(page, e);
           }
