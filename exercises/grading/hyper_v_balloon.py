@@ -170,7 +170,7 @@ offline_partly_backed = Question(
     "offline_partly_backed",
     difficulty=3,
     pattern="predict",
-    section="After",
+    section="After the patch",
     chapter=8,
     returns=dict[str, str | int | list[str]],
     different=3,

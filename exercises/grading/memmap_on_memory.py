@@ -296,7 +296,7 @@ left_out = Question(
     "left_out",
     difficulty=3,
     pattern="who breaks",
-    section="After",
+    section="After the patch",
     returns=list[str],
     different=3,
     tests={ordinary_pages: 2, the_map_is_read: 1, without_the_hunk: 3},
