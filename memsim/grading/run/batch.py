@@ -262,7 +262,7 @@ class Batch:
                     if number < total
                     else f"graded {total}"
                 )
-                with suppress(BrokenPipeError):  # nobody reads it any more, as behind ``2>&1 | head``
+                with suppress(BrokenPipeError):  # it is read no more, as behind ``2>&1 | head``
                     print(f"{text:<60}", end=end, file=self.progress, flush=True)
                 shown = now
 
