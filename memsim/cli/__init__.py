@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import argparse
 import io
-import os
 import sys
 from importlib import import_module
 from typing import TYPE_CHECKING
 
 from memsim import __version__
-from memsim.cli.commands import OK, WRONG, Commands, plain
+from memsim.cli.commands import OK, WRONG, Commands, plain, print_no_more
 from memsim.errors import MemsimError
 
 if TYPE_CHECKING:
@@ -90,11 +89,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return WRONG
     except BrokenPipeError:
         # The reader of the output (head, less) has ended, which is no error.
-        _print_no_more()
+        print_no_more(sys.stdout)
         return OK
     except OSError as problem:
         if problem.filename is None:
-            _print_no_more()
+            print_no_more(sys.stdout)
         name = printable(str(problem.filename or "standard output"))
         print(f"memsim: {name}: {problem.strerror}", file=sys.stderr)
         return WRONG
@@ -115,11 +114,6 @@ def command_help(_arguments: argparse.Namespace) -> int:
 def printable(text: str) -> str:
     """Return a message with control characters spelt out: it may name another user's file."""
     return "\n".join(map(plain, text.split("\n")))
-
-
-def _print_no_more() -> None:
-    """Send nowhere what is still to be printed, or Python would complain as it ends."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def parser(words: Sequence[str] = ()) -> argparse.ArgumentParser:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Mapping
+    from typing import TextIO
 
     SubParsers = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 (its type has no other name)
 
@@ -30,3 +33,9 @@ class Commands:
 def plain(text: str) -> str:
     """Return a text with a student's control characters spelt out: a terminal would obey them."""
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+
+
+def print_no_more(stream: TextIO) -> None:
+    """Send nowhere what is still to be printed, or Python would complain as it ends."""
+    with Path(os.devnull).open("wb") as nowhere:
+        os.dup2(nowhere.fileno(), stream.fileno())

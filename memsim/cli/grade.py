@@ -12,7 +12,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from memsim.cli.commands import NOT_OK, OK, plain
+from memsim.cli.commands import NOT_OK, OK, plain, print_no_more
 from memsim.errors import MemsimError
 
 if TYPE_CHECKING:
@@ -181,8 +181,7 @@ class Unread(io.TextIOBase):
         try:
             do(self._stream)
         except BrokenPipeError:
-            with Path(os.devnull).open("wb") as nowhere:
-                os.dup2(nowhere.fileno(), self._stream.fileno())
+            print_no_more(self._stream)
 
 
 def grade(arguments: argparse.Namespace, batches: Any, grading: Path, *, asked: tuple[Any, Any, Any]) -> int:  # noqa: ANN401
