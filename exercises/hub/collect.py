@@ -20,6 +20,8 @@ from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 
+from memsim.cli.commands import plain
+
 _LARGEST, _LARGEST_FOLDER = 64 << 20, 256 << 20
 _MOST = 2000
 
@@ -102,22 +104,20 @@ def copy_folder(folder: Path, target: Path, student: str) -> float:
         if len(names) > _MOST:
             msg = f"it has more than {_MOST} files"
             raise RefusedError(msg)
-        sizes = [os.stat(name, dir_fd=fd, follow_symlinks=False).st_size for name in names]
-        times, left = [os.fstat(fd).st_ctime], _LARGEST_FOLDER
-        refuse_larger(sum(sizes), left)
+        refuse_large(sum(os.stat(name, dir_fd=fd, follow_symlinks=False).st_size for name in names))
+        times, copied = [os.fstat(fd).st_ctime], 0
         for name in names:  # counted as they are copied, too: files may grow meanwhile
-            status = copy_file(fd, name, target / name, owner)
-            left -= (target / name).stat().st_size
-            refuse_larger(0, left)
-            times.append(status.st_ctime)
+            times.append(copy_file(fd, name, target / name, owner).st_ctime)
+            copied += (target / name).stat().st_size
+            refuse_large(copied)
         return max(times)
     finally:
         os.close(fd)
 
 
-def refuse_larger(size: int, left: int) -> None:
+def refuse_large(size: int) -> None:
     """Raise RefusedError for a folder too large: a file of zeros takes room on our disk only."""
-    if size > left:
+    if size > _LARGEST_FOLDER:
         msg = f"it has more than {_LARGEST_FOLDER >> 20} MiB"
         raise RefusedError(msg)
 
@@ -143,11 +143,6 @@ def copy_file(folder: int, name: str, target: Path, owner: int) -> os.stat_resul
                 raise RefusedError(msg)
         target.write_bytes(file.read(status.st_size))
         return os.fstat(fd)  # once more: it may have been written to as it was read
-
-
-def plain(text: str) -> str:
-    """Return a text of which a terminal shows each letter, and obeys none."""
-    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 
 if __name__ == "__main__":
