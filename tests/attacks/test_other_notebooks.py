@@ -455,6 +455,13 @@ NOTHING = {
 }
 
 
+def finds_nothing(result):
+    """Assert that a test was left to the teacher, since what it looked at was nothing."""
+    score, message, teacher = result
+    assert (score, teacher) == (0, True)
+    assert message.startswith("It passes with an empty or missing value where the solution gives one")
+
+
 @pytest.mark.parametrize("kind", breadth(NOTHING))
 def test_own_216_a_test_that_looks_at_nothing_is_for_the_teacher(kind, fence):
     """What it says of each item it says of none."""
@@ -463,9 +470,7 @@ def test_own_216_a_test_that_looks_at_nothing_is_for_the_teacher(kind, fence):
     hollow = {**SOLVED, name: f"def {name}({argument}):\n    return {nothing}\n"}
     assert naive(hollow, test)
 
-    score, message, teacher = graded(fence, hollow, {"cell": test})["cell"]
-    assert (score, teacher) == (0, True)
-    assert message.startswith("It passes with an empty or missing value where the solution gives one")
+    finds_nothing(graded(fence, hollow, {"cell": test})["cell"])
     assert graded(fence, SOLVED, {"cell": test})["cell"] == (2, "", False)
 
 
@@ -562,9 +567,7 @@ def test_a_value_in_which_a_test_finds_no_fault_is_for_the_teacher(kind, fence):
     with np.errstate(over="ignore"):
         assert naive({**SOLVED, name: answer}, test)
 
-    score, message, teacher = in_the_solution(fence, name, right, test, answer)
-    assert (score, teacher) == (0, True)
-    assert message.startswith("It passes with an empty or missing value where the solution gives one")
+    finds_nothing(in_the_solution(fence, name, right, test, answer))
     assert in_the_solution(fence, name, right, test, right) == (2, "", False)
 
 
@@ -624,9 +627,7 @@ def test_a_value_is_looked_at_and_not_how_it_is_written(kind, fence):
 
     sent = TAKES_OVER.format(f"out.put({{'done': {written}}})") if written else answer
     solved = f"def f(x):\n    return {right}\n"
-    score, message, teacher = in_the_solution(fence, "f", solved, test, sent)
-    assert (score, teacher) == (0, True)
-    assert message.startswith("It passes with an empty or missing value where the solution gives one")
+    finds_nothing(in_the_solution(fence, "f", solved, test, sent))
     assert in_the_solution(fence, "f", solved, test, solved) == (2, "", False)
 
 
@@ -655,9 +656,7 @@ def test_what_is_empty_in_the_solution_makes_nothing_else_right(kind, fence):
     test, value, right = ELSEWHERE[kind]
     answer, solved = (f"def f(x):\n    return {text}\n" for text in (value, right))
     assert naive({**SOLVED, "f": answer}, test)
-    score, message, teacher = in_the_solution(fence, "f", solved, test, answer)
-    assert (score, teacher) == (0, True)
-    assert message.startswith("It passes with an empty or missing value where the solution gives one")
+    finds_nothing(in_the_solution(fence, "f", solved, test, answer))
     assert in_the_solution(fence, "f", solved, test, solved) == (2, "", False)
 
 

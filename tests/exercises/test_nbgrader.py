@@ -47,9 +47,10 @@ def course(tmp_path_factory):
         solved = solution_copy(load(source_of(grading)))
         (submitted / f"{name}.ipynb").write_text(json.dumps(solved), encoding="utf-8")
     generated = run(folder, "nbgrader", "generate_assignment", "--assignment=*")
-    graded = run(folder, "nbgrader", "autograde", "--assignment=*", "--create")
+    autograde = ("nbgrader", "autograde", "--assignment=*", "--create")
+    graded = run(folder, *autograde)
     if any(words in graded.stderr for words in NO_KERNEL):
-        graded = run(folder, "nbgrader", "autograde", "--assignment=*", "--create")  # what is left over
+        graded = run(folder, *autograde)  # what is left over
     told = run(folder, "nbgrader", "generate_feedback", "--assignment=*")
     return folder, {"generate_assignment": generated, "autograde": graded, "generate_feedback": told}
 
